@@ -1,0 +1,78 @@
+"""Frozen, slotted values without the import cost of :mod:`dataclasses` (14 ms at start-up, against 0.2 ms)."""
+
+from __future__ import annotations
+
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from collections.abc import Callable
+    from typing import Any, Self, TypeVar, dataclass_transform
+
+    _T = TypeVar("_T")
+else:
+
+    def dataclass_transform(**_: object) -> Callable[[_T], _T]:
+        """What type checkers read; nothing at run time."""
+        return lambda function: function
+
+
+class Value:
+    """Base of the values: compared, hashed and shown by their fields, changed by making another."""
+
+    __slots__ = ()
+    __fields__: tuple[str, ...] = ()
+
+    def astuple(self) -> tuple[Any, ...]:
+        """The fields' values, in order."""
+        return tuple([getattr(self, name) for name in self.__fields__])
+
+    def replace(self, **changes: Any) -> Self:
+        """A copy with some fields changed; TypeError names a field that does not exist."""
+        return type(self)(**({name: getattr(self, name) for name in self.__fields__} | changes))
+
+    def __eq__(self, other: object) -> bool:
+        if type(other) is not type(self):
+            return NotImplemented
+        return self.astuple() == other.astuple()
+
+    def __hash__(self) -> int:
+        return hash(self.astuple())
+
+    def __repr__(self) -> str:
+        shown = ", ".join(f"{name}={getattr(self, name)!r}" for name in self.__fields__)
+        return f"{type(self).__name__}({shown})"
+
+    def __setattr__(self, name: str, value: object) -> None:
+        raise AttributeError(f"{type(self).__name__} is immutable: use .replace({name}=...)")
+
+    def __delattr__(self, name: str) -> None:
+        raise AttributeError(f"{type(self).__name__} is immutable")
+
+    def __reduce__(self) -> tuple[Any, ...]:
+        return type(self), self.astuple()
+
+
+@dataclass_transform(frozen_default=True)
+def value(cls: type[_T]) -> type[_T]:
+    """Class decorator: the annotated names become slots, set once by a generated ``__init__``.
+
+    A ``__post_init__(self, assign)`` may compute fields: ``assign(self, name, value)`` is the one way to set them.
+    """
+    fields = tuple(cls.__annotations__)
+    body = dict(vars(cls))
+    defaults = {name: body.pop(name) for name in fields if name in body}
+    body.pop("__dict__", None)
+    body.pop("__weakref__", None)
+    body["__slots__"] = body["__fields__"] = fields
+    made: Any = type(cls)(cls.__name__, cls.__bases__, body)
+    parameters = ", ".join(f"{name}=_default_{name}" if name in defaults else name for name in fields)
+    lines = [f"def __init__(self, {parameters}):"]
+    lines += [f"    _set_{name}(self, {name})" for name in fields]
+    if "__post_init__" in body:
+        lines.append("    self.__post_init__(_assign)")
+    scope: dict[str, Any] = {f"_set_{name}": vars(made)[name].__set__ for name in fields}
+    scope |= {f"_default_{name}": default for name, default in defaults.items()}
+    scope["_assign"] = object.__setattr__
+    exec("\n".join(lines), scope)
+    made.__init__ = scope["__init__"]
+    made.__init__.__qualname__ = f"{cls.__qualname__}.__init__"
+    return made  # type: ignore[no-any-return]

@@ -1,0 +1,94 @@
+"""Errors by blame: the caller, the bytes, the kernel, or the link between them."""
+
+from __future__ import annotations
+
+import errno as _errno
+import os
+
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from ipvsnl.model import Destination, Service
+
+
+class IPVSError(Exception):
+    """Any error of this package."""
+
+
+class EncodeError(IPVSError, ValueError):
+    """A value that the wire has no form for: the caller's mistake, nothing was sent."""
+
+
+class DecodeError(IPVSError):
+    """Bytes that are no netlink message of this family: the sender's mistake.
+
+    ``offset`` is where in the datagram the trouble begins, in bytes.
+    """
+
+    def __init__(self, message: str, offset: int = 0) -> None:
+        super().__init__(f"{message} (at byte {offset})")
+        self.offset = offset
+
+
+class LinkError(IPVSError, OSError):
+    """The link failed: replies lost or truncated, no answer in time, no such family, no such target."""
+
+
+class KernelError(IPVSError, OSError):
+    """The kernel refused a request.
+
+    ``errno`` is the kernel's, ``command`` the family's command number (:class:`ipvsnl.family.Command`), ``message`` what
+    ipvsadm says of that pair, ``service`` and ``destination`` the rule that was refused, ``extack`` the kernel's own words
+    where it sent any (for this family: only about malformed top-level or daemon attributes).
+    """
+
+    def __init__(
+        self,
+        errno: int,
+        command: int,
+        *,
+        service: Service | None = None,
+        destination: Destination | None = None,
+        extack: str | None = None,
+    ) -> None:
+        self.message = explain(errno, command)
+        super().__init__(errno, self.message)
+        self.command = command
+        self.service = service
+        self.destination = destination
+        self.extack = extack
+
+    def __str__(self) -> str:
+        rule = " ".join(str(part) for part in (self.service, self.destination) if part is not None)
+        words = self.message if not self.extack else f"{self.message} ({self.extack})"
+        return f"{rule}: {words}" if rule else words
+
+
+_SERVICE_COMMANDS = frozenset((1, 2, 3, 4, 16))
+_DEST_COMMANDS = frozenset((5, 6, 7, 8))
+_DAEMON_COMMANDS = frozenset((9, 10, 11))
+
+_WORDS: tuple[tuple[int, frozenset[int], str], ...] = (
+    (_errno.EEXIST, _SERVICE_COMMANDS, "Service already exists"),
+    (_errno.EEXIST, _DEST_COMMANDS, "Destination already exists"),
+    (_errno.EEXIST, _DAEMON_COMMANDS, "Daemon has already run"),
+    (_errno.ESRCH, _SERVICE_COMMANDS, "No such service"),
+    (_errno.ESRCH, _DEST_COMMANDS, "Service not defined"),
+    (_errno.ESRCH, _DAEMON_COMMANDS, "No daemon is running"),
+    (_errno.ENOENT, _SERVICE_COMMANDS, "Scheduler or persistence engine not found"),
+    (_errno.ENOENT, _DEST_COMMANDS, "No such destination"),
+)
+"""What ipvsadm 1.31 says, by errno and command."""
+_ANY_COMMAND = {
+    _errno.EPERM: "Permission denied (you must be root)",
+    _errno.EINVAL: "Invalid operation.  Possibly wrong module version, address not unicast, ...",
+    _errno.ENOPROTOOPT: "Protocol not available",
+    _errno.ENOMEM: "Memory allocation problem",
+}
+
+
+def explain(errno: int, command: int) -> str:
+    """What ipvsadm says when the kernel refuses ``command`` with ``errno``; the system's words where it has none."""
+    for number, commands, words in _WORDS:
+        if number == errno and command in commands:
+            return words
+    return _ANY_COMMAND.get(errno) or os.strerror(errno)
