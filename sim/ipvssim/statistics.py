@@ -1,0 +1,106 @@
+"""Counters and their estimator, as net/netfilter/ipvs/ip_vs_est.c of Linux 6.1 has them.
+
+Counters grow live; what an administrator sees is their state at the estimator's last tick (every 2 s), less the zero
+point that ZERO sets. Rates are kept in the kernel's fixed point: 10 fraction bits for counts, 5 for bytes.
+"""
+
+from __future__ import annotations
+
+from ipvssim.clock import SECOND, Clock
+
+TICK = 2 * SECOND
+_MASK64 = (1 << 64) - 1
+
+
+class Counters:
+    """The statistics of one destination, service or of the whole namespace.
+
+    The first five are live and are counted up by the packet path. ``shown`` and ``rates`` are what reports read.
+    """
+
+    __slots__ = (
+        "_rate", "_ticked", "_zero", "conns", "inbytes", "inpkts", "outbytes", "outpkts", "running",
+    )  # fmt: skip
+
+    def __init__(self) -> None:
+        self.conns = self.inpkts = self.outpkts = self.inbytes = self.outbytes = 0
+        self.running = False
+        """Whether the estimator visits it; :meth:`Estimator.start` sets it."""
+        self._ticked: tuple[int, ...] = _NOTHING
+        self._zero: tuple[int, ...] = _NOTHING
+        self._rate: tuple[int, ...] = _NOTHING
+
+    def live(self) -> tuple[int, ...]:
+        """conns, inpkts, outpkts, inbytes, outbytes at this moment, never zeroed."""
+        return (self.conns, self.inpkts, self.outpkts, self.inbytes, self.outbytes)
+
+    def tick(self) -> None:
+        """Take the live values over, and move each rate a quarter of the way to the growth since the last tick."""
+        live, ticked, rate = self.live(), self._ticked, self._rate
+        if live == ticked and rate == _NOTHING:
+            return
+        self._rate = tuple(
+            [
+                old + ((((now - before) << shift) - old) >> 2)
+                for old, now, before, shift in zip(rate, live, ticked, _SHIFTS, strict=True)
+            ]
+        )
+        self._ticked = live
+
+    def zero(self) -> None:
+        """ZERO: the last tick's values become the zero point, rates are cleared; what came since reappears at the next."""
+        self._zero = self._ticked
+        self._rate = _NOTHING
+
+    def shown(self) -> tuple[int, ...]:
+        """The ten values of a report: five counters as of the last tick, five rates (a second)."""
+        if self._ticked is _NOTHING:
+            return _NOTHING_SHOWN
+        conns, inpkts, outpkts, inbytes, outbytes = self._rate
+        return (
+            *[now - zero for now, zero in zip(self._ticked, self._zero, strict=True)],
+            (conns + 0x1FF) >> 10,
+            (inpkts + 0x1FF) >> 10,
+            (outpkts + 0x1FF) >> 10,
+            (inbytes + 0xF) >> 5,
+            (outbytes + 0xF) >> 5,
+        )
+
+    def reset(self) -> None:
+        """Forget everything: a destination revived for a service that was made anew."""
+        self.conns = self.inpkts = self.outpkts = self.inbytes = self.outbytes = 0
+        self._ticked = self._zero = self._rate = _NOTHING
+
+
+_NOTHING = (0, 0, 0, 0, 0)
+_NOTHING_SHOWN = (0,) * 10
+_SHIFTS = (9, 9, 9, 4, 4)
+
+
+class Estimator:
+    """Ticks every 2 s from the namespace's creation, over all counters that run; stands still while it is disabled."""
+
+    def __init__(self, clock: Clock) -> None:
+        self.enabled = True
+        """net.ipv4.vs.run_estimation."""
+        self._running: dict[Counters, None] = {}
+        self._timer = clock.timer(self._tick)
+        self._timer.start(TICK)
+
+    def start(self, counters: Counters) -> None:
+        """Visit these at every tick (cheap to call again)."""
+        if not counters.running:
+            counters.running = True
+            self._running[counters] = None
+
+    def stop(self, counters: Counters) -> None:
+        """Leave these out: their destination went to the trash; counters and rates stand as they are."""
+        if counters.running:
+            counters.running = False
+            del self._running[counters]
+
+    def _tick(self, _: None) -> None:
+        if self.enabled:
+            for counters in self._running:
+                counters.tick()
+        self._timer.start(TICK)
