@@ -1,0 +1,316 @@
+"""The director's network: devices, addresses, routes, neighbours, and the lookup that the packet path asks.
+
+A small model of Linux's forwarding tables: the *local* table (own addresses, broadcast addresses, local prefixes) is asked
+before the *main* table (connected and configured routes); within a table the longest prefix wins. Addresses are 4 or 16
+bytes in network order throughout.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+
+from ipvsnl.address import family_of, pack
+from ipvsnl.consts import AF_INET
+
+RAW, ETHERNET, DUMMY, LOOPBACK = "raw", "ethernet", "dummy", "loopback"
+LOCAL, UNICAST, BROADCAST, MULTICAST = "local", "unicast", "broadcast", "multicast"
+UNREACHABLE, BLACKHOLE, PROHIBIT, NONE = "unreachable", "blackhole", "prohibit", "none"
+
+_ALL_ONES = b"\xff" * 4
+_CACHE_LIMIT = 1 << 16
+
+
+class Device:
+    """A network device. ``kind`` is ``raw`` (bare IP packets), ``ethernet``, ``dummy`` or ``loopback``; ``addresses`` are
+    (address, prefix length). Change them through :class:`Network`, which forgets what it has looked up."""
+
+    __slots__ = ("addresses", "kind", "mac", "mtu", "name", "up")
+
+    def __init__(self, name: str, kind: str, *, up: bool = True, mtu: int = 1500, mac: bytes = b"") -> None:
+        self.name = name
+        self.kind = kind
+        self.up = up
+        self.mtu = mtu
+        self.mac = mac
+        self.addresses: list[tuple[bytes, int]] = []
+
+    def __repr__(self) -> str:
+        return f"Device({self.name!r}, {self.kind!r}, up={self.up}, mtu={self.mtu})"
+
+
+class Route:
+    """One entry of a routing table: ``kind`` is a route type, ``gateway`` and ``source`` are empty where there is none."""
+
+    __slots__ = ("device", "gateway", "kind", "mtu", "source")
+
+    def __init__(
+        self, kind: str, device: Device | None = None, *, gateway: bytes = b"", source: bytes = b"", mtu: int = 0
+    ) -> None:
+        self.kind = kind
+        self.device = device
+        self.gateway = gateway
+        self.source = source
+        self.mtu = mtu
+
+
+class Path:
+    """Where packets to one address go.
+
+    ``kind`` is the route's type (``none`` where no route matches); ``device`` is set for local, unicast, broadcast and
+    multicast; ``next_hop`` is the gateway, else the address itself; ``source`` is the address that the host would send
+    from; ``mtu`` is the route's, else the device's.
+    """
+
+    __slots__ = ("device", "gateway", "kind", "mtu", "next_hop", "source")
+
+    def __init__(self, kind: str, device: Device | None, gateway: bytes, next_hop: bytes, source: bytes, mtu: int) -> None:
+        self.kind = kind
+        self.device = device
+        self.gateway = gateway
+        self.next_hop = next_hop
+        self.source = source
+        self.mtu = mtu
+
+    @property
+    def is_local(self) -> bool:
+        """Whether the address is one of the host's own."""
+        return self.kind == LOCAL
+
+    def __repr__(self) -> str:
+        device = self.device.name if self.device else None
+        return f"Path({self.kind!r}, {device!r}, gateway={self.gateway.hex()!r}, source={self.source.hex()!r}, mtu={self.mtu})"
+
+
+class RouteTable:
+    """Routes of one family by prefix; the longest that matches wins, and of equal ones the first that was added."""
+
+    __slots__ = ("_bits", "_by_length", "_lengths")
+
+    def __init__(self, bits: int) -> None:
+        self._bits = bits
+        self._by_length: dict[int, dict[int, Route]] = {}
+        self._lengths: list[int] = []
+
+    def add(self, prefix: bytes, length: int, route: Route) -> None:
+        """Add one; a second for the same prefix is never chosen."""
+        if length not in self._by_length:
+            self._by_length[length] = {}
+            self._lengths = sorted(self._by_length, reverse=True)
+        shift = self._bits - length
+        self._by_length[length].setdefault(int.from_bytes(prefix, "big") >> shift << shift, route)
+
+    def find(self, address: bytes) -> Route | None:
+        """The route for an address, or None."""
+        number = int.from_bytes(address, "big")
+        for length in self._lengths:
+            shift = self._bits - length
+            route = self._by_length[length].get(number >> shift << shift)
+            if route is not None:
+                return route
+        return None
+
+
+class Network:
+    """The devices and tables of one network namespace."""
+
+    def __init__(self) -> None:
+        self.devices: dict[str, Device] = {}
+        self.neighbours: dict[tuple[str, bytes], bytes] = {}
+        """(device name, address) to link-layer address; what is not in it does not resolve."""
+        self.forwarding = True
+        """Whether the host forwards packets that are not its own (both families)."""
+        self._configured: list[tuple[bytes, int, Route, bool]] = []
+        self._had_ipv4 = False
+        self._tables: dict[int, tuple[RouteTable, RouteTable]] | None = None
+        self._paths: dict[bytes, Path] = {}
+        self._learned: dict[bytes, int] = {}
+
+    # --- configuration (addresses as text) ---
+
+    def add_device(
+        self, name: str, kind: str, *addresses: str, up: bool = True, mtu: int = 1500, mac: bytes = b""
+    ) -> Device:
+        """A device with addresses, each as ``10.0.0.1/8``."""
+        device = self.devices[name] = Device(name, kind, up=up, mtu=mtu, mac=mac)
+        for text in addresses:
+            self.add_address(device, text)
+        self.changed()
+        return device
+
+    def add_address(self, device: Device, text: str) -> None:
+        """One more address, as ``10.0.0.1/8``."""
+        device.addresses.append(_prefix(text))
+        self.changed()
+
+    def add_route(
+        self, prefix: str, kind: str = UNICAST, device: str = "", *, via: str = "", source: str = "", mtu: int = 0
+    ) -> None:
+        """A route of the main table; ``0.0.0.0/0`` or ``::/0`` is the default."""
+        address, length = _prefix(prefix)
+        where = self.devices[device] if device else None
+        route = Route(kind, where, gateway=_packed(via), source=_packed(source), mtu=mtu)
+        self._configured.append((address, length, route, False))
+        self.changed()
+
+    def add_local(self, prefix: str, device: str = "lo") -> None:
+        """A prefix of the local table: every address in it is the host's own."""
+        address, length = _prefix(prefix)
+        self._configured.append((address, length, Route(LOCAL, self.devices[device]), True))
+        self.changed()
+
+    def add_neighbour(self, device: str, address: str, mac: bytes) -> None:
+        """A permanent neighbour."""
+        self.neighbours[device, _packed(address)] = mac
+
+    def changed(self) -> None:
+        """Forget every lookup: call it after changing a device by hand (``device.up``, ``device.mtu``...)."""
+        self._tables = None
+        self._paths.clear()
+        if any(device.up and len(own) == 4 for device in self.devices.values() for own, _ in device.addresses):
+            self._had_ipv4 = True
+
+    # --- lookups (addresses as 4 or 16 bytes) ---
+
+    def path(self, address: bytes) -> Path:
+        """Where packets to ``address`` go (remembered until the configuration changes)."""
+        found = self._paths.get(address)
+        if found is None:
+            if len(self._paths) >= _CACHE_LIMIT:
+                self._paths.clear()
+            found = self._paths[address] = self._look_up(address)
+        return found
+
+    def resolve(self, device: Device, address: bytes) -> bytes | None:
+        """The link-layer address of a next hop: empty on devices that need none, None where it does not resolve."""
+        if device.kind != ETHERNET:
+            return b""
+        return self.neighbours.get((device.name, address))
+
+    def learn_mtu(self, address: bytes, mtu: int) -> None:
+        """A router on the way to ``address`` says that no more fits. Paths handed out before keep the size they had."""
+        self._learned[address] = mtu
+        self._paths.pop(address, None)
+
+    def is_local(self, address: bytes) -> bool:
+        """Whether ``address`` is the host's own."""
+        return self.path(address).kind == LOCAL
+
+    def address_type(self, address: bytes) -> str:
+        """The type of an IPv4 address by the local table alone, as inet_addr_type (net/ipv4/fib_frontend.c, 6.1) tells it.
+
+        The table comes into being with the first address of the namespace; before that all is broadcast.
+        """
+        if address in (bytes(4), _ALL_ONES):
+            return BROADCAST
+        if address[0] & 0xF0 == 0xE0:
+            return MULTICAST
+        if not self._had_ipv4:
+            return BROADCAST
+        route = self._built()[4][0].find(address)
+        return UNICAST if route is None else route.kind
+
+    # --- inside ---
+
+    def _look_up(self, address: bytes) -> Path:
+        size = len(address)
+        local, main = self._built()[size]
+        route = local.find(address)
+        if route is None:
+            route = main.find(address)
+        if size == 4 and address[0] & 0xF0 == 0xE0 or size == 16 and address[0] == 0xFF:
+            device = route.device if route is not None else None
+            return self._reached(MULTICAST, address, Route(MULTICAST, device))
+        if size == 4 and address == _ALL_ONES:
+            return self._reached(BROADCAST, address, Route(BROADCAST, route.device if route is not None else None))
+        if route is None:
+            return Path(NONE, None, b"", address, b"", 0)
+        return self._reached(route.kind, address, route)
+
+    def _reached(self, kind: str, address: bytes, route: Route) -> Path:
+        device = route.device
+        if device is None:
+            return Path(kind, None, b"", address, b"", 0)
+        next_hop = route.gateway or address
+        source = route.source or (address if kind == LOCAL else self.source_for(device, next_hop))
+        mtu = self._learned.get(address) or route.mtu or device.mtu
+        return Path(kind, device, route.gateway, next_hop, source, mtu)
+
+    def source_for(self, device: Device, target: bytes) -> bytes:
+        """The address that the host sends from on ``device``: the one nearest to ``target`` (for IPv4 the first whose
+        prefix holds it, else the first; for IPv6 the longest common prefix within the target's scope)."""
+        size = len(target)
+        mine = [(own, length) for own, length in device.addresses if len(own) == size]
+        if not mine:
+            every = [own for other in self.devices.values() if other.up for own, _ in other.addresses if len(own) == size]
+            return next((own for own in every if not _host_only(own)), b"")
+        if size == 4:
+            return next((own for own, length in mine if _holds(own, length, target)), mine[0][0])
+        scoped = [own for own, _ in mine if _link_local(own) == _link_local(target)] or [own for own, _ in mine]
+        return max(scoped, key=lambda own: _common_bits(own, target))
+
+    def _built(self) -> dict[int, tuple[RouteTable, RouteTable]]:
+        if self._tables is None:
+            self._tables = {4: (RouteTable(32), RouteTable(32)), 16: (RouteTable(128), RouteTable(128))}
+            for device in self.devices.values():
+                if device.up:
+                    for address, length in device.addresses:
+                        self._add_own(device, address, length)
+            for address, length, route, is_local in self._configured:
+                if route.device is None or route.device.up:
+                    self._tables[len(address)][0 if is_local else 1].add(address, length, route)
+        return self._tables
+
+    def _add_own(self, device: Device, address: bytes, length: int) -> None:
+        assert self._tables is not None
+        local, main = self._tables[len(address)]
+        bits = len(address) * 8
+        own = Route(LOCAL, device, source=address)
+        local.add(address, bits, own)
+        if length == bits:
+            return
+        if device.kind == LOOPBACK and len(address) == 4:
+            local.add(address, length, own)
+        else:
+            main.add(address, length, Route(UNICAST, device, source=address if len(address) == 4 else b""))
+        if len(address) == 4 and length < 31:
+            last = int.from_bytes(address, "big") | (1 << 32 - length) - 1
+            local.add(last.to_bytes(4, "big"), 32, Route(BROADCAST, device, source=address))
+
+
+def _prefix(text: str) -> tuple[bytes, int]:
+    address, _, length = text.partition("/")
+    packed = _packed(address)
+    return packed, int(length) if length else len(packed) * 8
+
+
+def _packed(text: str) -> bytes:
+    if not text:
+        return b""
+    return pack(text)[:4] if family_of(text) == AF_INET else pack(text)
+
+
+def _holds(own: bytes, length: int, target: bytes) -> bool:
+    return _common_bits(own, target) >= length
+
+
+def _common_bits(one: bytes, other: bytes) -> int:
+    return len(one) * 8 - (int.from_bytes(one, "big") ^ int.from_bytes(other, "big")).bit_length()
+
+
+def _link_local(address: bytes) -> bool:
+    return address[0] == 0xFE and address[1] & 0xC0 == 0x80
+
+
+def _host_only(address: bytes) -> bool:
+    return address[0] == 127 if len(address) == 4 else address == bytes(15) + b"\x01"
+
+
+def loopback(network: Network, *addresses: str) -> None:
+    """Bring ``lo`` up as every Linux host has it, with more addresses where wanted."""
+    network.add_device("lo", LOOPBACK, "127.0.0.1/8", "::1/128", *addresses, mtu=65536)
+
+
+def neighbours(network: Network, device: str, pairs: Iterable[tuple[str, bytes]]) -> None:
+    """Several permanent neighbours."""
+    for address, mac in pairs:
+        network.add_neighbour(device, address, mac)
