@@ -55,7 +55,7 @@ class Value:
 def value(cls: type[_T]) -> type[_T]:
     """Class decorator: the annotated names become slots, set once by a generated ``__init__``.
 
-    A ``__post_init__(self, assign)`` may compute fields: ``assign(self, name, value)`` is the one way to set them.
+    A ``_derive(self, assign)`` may compute fields: ``assign(self, name, value)`` is the one way to set them.
     """
     fields = tuple(cls.__annotations__)
     body = dict(vars(cls))
@@ -63,16 +63,16 @@ def value(cls: type[_T]) -> type[_T]:
     body.pop("__dict__", None)
     body.pop("__weakref__", None)
     body["__slots__"] = body["__fields__"] = fields
-    made: Any = type(cls)(cls.__name__, cls.__bases__, body)
+    made: Any = type(cls.__name__, cls.__bases__, body)
     parameters = ", ".join(f"{name}=_default_{name}" if name in defaults else name for name in fields)
     lines = [f"def __init__(self, {parameters}):"]
     lines += [f"    _set_{name}(self, {name})" for name in fields]
-    if "__post_init__" in body:
-        lines.append("    self.__post_init__(_assign)")
+    if "_derive" in body:
+        lines.append("    self._derive(_assign)")
     scope: dict[str, Any] = {f"_set_{name}": vars(made)[name].__set__ for name in fields}
     scope |= {f"_default_{name}": default for name, default in defaults.items()}
     scope["_assign"] = object.__setattr__
-    exec("\n".join(lines), scope)
+    exec("\n".join(lines), scope)  # noqa: S102 (the source is our own annotations, as in dataclasses)
     made.__init__ = scope["__init__"]
     made.__init__.__qualname__ = f"{cls.__qualname__}.__init__"
     return made  # type: ignore[no-any-return]

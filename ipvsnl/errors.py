@@ -38,7 +38,8 @@ class KernelError(IPVSError, OSError):
 
     ``errno`` is the kernel's, ``command`` the family's command number (:class:`ipvsnl.family.Command`), ``message`` what
     ipvsadm says of that pair, ``service`` and ``destination`` the rule that was refused, ``extack`` the kernel's own words
-    where it sent any (for this family: only about malformed top-level or daemon attributes).
+    where it sent any (for this family: only about malformed top-level or daemon attributes), ``tag`` what the caller of a
+    batch gave the change to know it by (a line number, say).
     """
 
     def __init__(
@@ -49,6 +50,7 @@ class KernelError(IPVSError, OSError):
         service: Service | None = None,
         destination: Destination | None = None,
         extack: str | None = None,
+        tag: object = None,
     ) -> None:
         self.message = explain(errno, command)
         super().__init__(errno, self.message)
@@ -56,11 +58,20 @@ class KernelError(IPVSError, OSError):
         self.service = service
         self.destination = destination
         self.extack = extack
+        self.tag = tag
 
     def __str__(self) -> str:
         rule = " ".join(str(part) for part in (self.service, self.destination) if part is not None)
         words = self.message if not self.extack else f"{self.message} ({self.extack})"
         return f"{rule}: {words}" if rule else words
+
+
+class BatchError(IPVSError):
+    """Some changes of a batch were refused, the others were made. ``refused`` holds a :class:`KernelError` for each."""
+
+    def __init__(self, refused: list[KernelError]) -> None:
+        super().__init__(f"{len(refused)} of the changes were refused, the first: {refused[0]}")
+        self.refused = refused
 
 
 _SERVICE_COMMANDS = frozenset((1, 2, 3, 4, 16))

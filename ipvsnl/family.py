@@ -260,4 +260,3 @@ REPLY_GROUPS = {
     Command.SET_INFO: INFO,
 }
 """The command number of a reply to the group that it carries."""
-

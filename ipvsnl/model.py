@@ -40,7 +40,7 @@ class Service(Value):
     netmask: str | int | None = None
     persistence_engine: str = ""
 
-    def __post_init__(self, assign: Assign) -> None:
+    def _derive(self, assign: Assign) -> None:
         if ":" in self.address:
             assign(self, "address", canonical(self.address))
         if not self.family:
@@ -76,7 +76,7 @@ class Destination(Value):
     tunnel_port: int = 0
     tunnel_flags: int = 0
 
-    def __post_init__(self, assign: Assign) -> None:
+    def _derive(self, assign: Assign) -> None:
         if ":" in self.address:
             assign(self, "address", canonical(self.address))
 

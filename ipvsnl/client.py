@@ -1,0 +1,216 @@
+"""The client: ipvsadm's verbs as methods of one object, over any link."""
+
+from __future__ import annotations
+
+import errno as _errno
+
+from ipvsnl import wire
+from ipvsnl.backends import chosen
+from ipvsnl.batch import Batch
+from ipvsnl.connections import Connection, read_connections
+from ipvsnl.errors import KernelError, LinkError
+from ipvsnl.exchange import ACKNOWLEDGED, DUMP, Exchange, Sequence
+from ipvsnl.family import NAME, Command
+from ipvsnl.link import await_answers, open_link
+from ipvsnl.model import Entry, Timeouts
+from ipvsnl.verbs import Verbs
+
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+    from types import TracebackType
+    from typing import Any, Self
+
+    from ipvsnl.link import Link
+    from ipvsnl.model import Daemon, Destination, DestinationStatus, Info, Service, ServiceStatus
+
+_DAEMON_STOP_TIMEOUT = 0.5
+"""Seconds to wait for an answer that the kernel may never send (DEL_DAEMON right after NEW_DAEMON)."""
+
+
+class IPVS(Verbs):
+    """One kernel's IPVS table, real or simulated.
+
+    Every method raises :class:`~ipvsnl.errors.KernelError` where the kernel refuses,
+    :class:`~ipvsnl.errors.LinkError` where it does not answer within ``timeout`` seconds, and
+    :class:`~ipvsnl.errors.EncodeError` for values that have no form on the wire.
+    """
+
+    def __init__(self, link: Link, *, timeout: float = 5.0) -> None:
+        """Take a link over and find the family there; LinkError with the reason where there is none."""
+        self._link = link
+        self._timeout = timeout
+        self._backend = chosen()
+        self._sequence = Sequence()
+        self._family = 0
+        try:
+            self._family = self._find_family()
+        except BaseException:
+            link.close()
+            raise
+
+    # --- virtual services ---
+
+    def edit_service(self, service: Service, *, tag: object = None, **changes: Any) -> None:
+        """Change a virtual service (``ipvsadm -E``), found by its key.
+
+        Without ``changes`` it becomes ``service``, whole. With them the live one is read and only those fields are
+        written: ``edit_service(web, scheduler="wrr")`` leaves its persistence as it is. Keys cannot change.
+        """
+        super().edit_service(self.service(service).service.replace(**changes) if changes else service, tag=tag)
+
+    def service(self, service: Service) -> ServiceStatus:
+        """The live state of one virtual service, found by its key; refused with ESRCH where there is none."""
+        exchange = self._ask(Command.GET_SERVICE, ACKNOWLEDGED, "service", service, service=wire.service_key(service))
+        return wire.read_service(next(exchange))
+
+    def services(self) -> list[ServiceStatus]:
+        """All virtual services, in the kernel's order (a keyed hash: sort what is shown)."""
+        return [wire.read_service(record) for record in self._ask(Command.GET_SERVICE, DUMP, "service")]
+
+    # --- real servers ---
+
+    def edit_server(self, service: Service, destination: Destination, *, tag: object = None, **changes: Any) -> None:
+        """Change a real server (``ipvsadm -e``), found by its key; ``changes`` as in :meth:`edit_service`."""
+        if changes:
+            destination = self.server(service, destination).destination.replace(**changes)
+        super().edit_server(service, destination, tag=tag)
+
+    def server(self, service: Service, destination: Destination) -> DestinationStatus:
+        """The live state of one real server; ESRCH without the service, ENOENT without the server."""
+        self.service(service)
+        for status in self.servers(service):
+            if status.destination.key == destination.key:
+                return status
+        raise KernelError(_errno.ENOENT, Command.GET_DEST, service=service, destination=destination)
+
+    def servers(self, service: Service) -> list[DestinationStatus]:
+        """The real servers of a virtual service, newest first; empty for an unknown one (the kernel does not say)."""
+        records = self._ask(Command.GET_DEST, DUMP, "dest", service, service=wire.service_key(service))
+        return [wire.read_destination(record) for record in records]
+
+    # --- the whole table ---
+
+    def snapshot(self) -> list[Entry]:
+        """All virtual services with their real servers, in the kernel's order. Not atomic: the kernel has no such read."""
+        return [Entry(status, tuple(self.servers(status.service))) for status in self.services()]
+
+    def batch(self) -> Batch:
+        """Many changes in few system calls: see :class:`~ipvsnl.batch.Batch`."""
+        return Batch(self._link, self._backend, self._family, self._sequence, self._timeout)
+
+    # --- timeouts, info, daemons, connections ---
+
+    def timeouts(self) -> Timeouts:
+        """The timeouts of TCP, TCP after FIN, and UDP connections, in seconds."""
+        return wire.read_config(next(self._ask(Command.GET_CONFIG, ACKNOWLEDGED, "config")))
+
+    def set_timeouts(self, timeouts: Timeouts) -> None:
+        """Set timeouts (``ipvsadm --set``); None and 0 keep one. All or nothing."""
+        self._run(Command.SET_CONFIG, ACKNOWLEDGED, None, None, config=wire.config_record(timeouts))
+
+    def info(self) -> Info:
+        """The kernel's IPVS version and the size of its connection table."""
+        return wire.read_info(next(self._ask(Command.GET_INFO, ACKNOWLEDGED, "info")))
+
+    def daemons(self) -> list[Daemon]:
+        """The connection synchronisation daemons that run: master before backup."""
+        return [wire.read_daemon(record) for record in self._ask(Command.GET_DAEMON, DUMP, "daemon")]
+
+    def start_daemon(self, daemon: Daemon) -> None:
+        """Start a synchronisation daemon (``ipvsadm --start-daemon``)."""
+        self._run(Command.NEW_DAEMON, ACKNOWLEDGED, None, None, daemon=wire.daemon_record(daemon))
+
+    def stop_daemon(self, role: str | int) -> None:
+        """Stop the daemon of a role (``ipvsadm --stop-daemon``).
+
+        The kernel may stop a daemon that has only just started and not say so (ip_vs_sync.c, Linux 6.1: EINTR is no
+        answer in netlink), so silence is settled by looking.
+        """
+        try:
+            self._run(
+                Command.DEL_DAEMON, ACKNOWLEDGED, None, None,
+                timeout=min(self._timeout, _DAEMON_STOP_TIMEOUT), daemon=wire.daemon_key(role),
+            )  # fmt: skip
+        except LinkError as lost:
+            if lost.errno != _errno.ETIMEDOUT or any(daemon.role == role for daemon in self.daemons()):
+                raise
+
+    def connections(self) -> Iterator[Connection]:
+        """The connection table as ``/proc/net/ip_vs_conn`` shows it, streaming; in no order that means anything."""
+        return read_connections(self._link.proc("ip_vs_conn"))
+
+    # --- the conversation ---
+
+    def close(self) -> None:
+        """Let go of the link."""
+        self._link.close()
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        self.close()
+
+    def _find_family(self) -> int:
+        sequence = self._sequence.next()
+        exchange = Exchange(self._backend, sequence, sequence)
+        self._link.send(self._backend.encode_getfamily(sequence, NAME))
+        await_answers(self._link, exchange, self._timeout)
+        for refusal in exchange.refusals:
+            if refusal.errno == _errno.ENOENT:
+                raise LinkError(
+                    _errno.ENOPROTOOPT,
+                    "this kernel has no IPVS: the ip_vs module is not there or could not be loaded (modprobe ip_vs)",
+                )
+            raise LinkError(refusal.errno, "the kernel did not name the IPVS family")
+        return exchange.family_id()
+
+    def _change(
+        self,
+        command: int,
+        service: Service | None = None,
+        service_record: bytes | None = None,
+        destination: Destination | None = None,
+        destination_record: bytes | None = None,
+        *,
+        tag: object = None,
+    ) -> None:
+        try:
+            self._run(
+                command, ACKNOWLEDGED, service, destination, service=service_record, dest=destination_record
+            )  # fmt: skip
+        except KernelError as refusal:
+            refusal.tag = tag
+            raise
+
+    def _ask(
+        self, command: int, flags: int, group: str, subject: Service | None = None, *, service: bytes | None = None
+    ) -> Iterator[bytes]:
+        return self._run(command, flags, subject, None, service=service).replies(group)
+
+    def _run(
+        self,
+        command: int,
+        flags: int,
+        subject: Service | None,
+        destination: Destination | None,
+        *,
+        timeout: float | None = None,
+        **records: bytes | None,
+    ) -> Exchange:
+        """One request to its final answer; KernelError names the rule that was refused."""
+        sequence = self._sequence.next()
+        exchange = Exchange(self._backend, sequence, sequence)
+        self._link.send(self._backend.encode(self._family, command, flags, sequence, **records))
+        await_answers(self._link, exchange, self._timeout if timeout is None else timeout)
+        for refusal in exchange.refusals:
+            raise KernelError(refusal.errno, command, service=subject, destination=destination, extack=refusal.extack)
+        return exchange
+
+
+def open(target: str = "kernel", *, timeout: float = 5.0) -> IPVS:
+    """The IPVS that ``target`` names: ``"kernel"``, ``"sim"`` or ``"sim:FILE"``; LinkError says why where it cannot."""
+    return IPVS(open_link(target), timeout=timeout)
