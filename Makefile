@@ -4,7 +4,7 @@ SEEDS ?= 200
 
 .PHONY: demo test lint bench kernel-test clean
 
-demo: $(VENV)/.ready ; $(PY) -m ipvsnl.cli.demo
+demo: $(VENV)/.ready ; $(PY) bench/demo.py
 test: $(VENV)/.ready lint ; $(PY) -m pytest
 lint: $(VENV)/.ready ; $(VENV)/bin/ruff check . && $(VENV)/bin/ruff format --check . && $(VENV)/bin/mypy
 bench: $(VENV)/.ready ; $(PY) -m pytest bench --benchmark-only

@@ -1,0 +1,93 @@
+"""The arrows between the rooms: who may import whom. The table below is the architecture; the test holds the code to it."""
+
+from __future__ import annotations
+
+import ast
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+
+ROOT = Path(__file__).parent.parent
+PACKAGES = {"ipvsnl": ROOT / "ipvsnl", "ipvssim": ROOT / "sim" / "ipvssim"}
+
+LAYERS = [
+    "ipvsnl.consts ipvsnl.family ipvsnl._value",
+    "ipvsnl.errors",
+    "ipvsnl.address",
+    "ipvsnl.model",
+    "ipvsnl._native",
+    "ipvsnl.backends",
+    "ipvsnl.wire ipvsnl.exchange",
+    "ipvsnl.link",
+    "ipvsnl.verbs ipvsnl.connections",
+    "ipvsnl.batch",
+    "ipvsnl.client",
+    "ipvsnl.rules",
+    "ipvsnl.cli",
+]
+"""A room imports from the layers before its own, and from its own package."""
+ONLY_SOCKETS = {"ipvsnl.link", "ipvssim.server", "ipvsnl.cli"}
+ONLY_SCAPY = {"ipvssim.scapy_io"}
+ONLY_CLOCK = {"ipvssim.clock"}
+TO_THE_SIMULATOR = {"ipvsnl.link"}
+
+
+def modules(package: str) -> Iterator[tuple[str, Path]]:
+    for path in sorted(PACKAGES[package].rglob("*.py")):
+        parts = path.relative_to(PACKAGES[package]).with_suffix("").parts
+        yield ".".join((package, *[part for part in parts if part != "__init__"])), path
+
+
+def imports(path: Path) -> Iterator[str]:
+    """Every module that the file imports at run time: what stands under ``if TYPE_CHECKING`` is no arrow."""
+
+    def walk(nodes: list[ast.stmt]) -> Iterator[str]:
+        for node in nodes:
+            if isinstance(node, ast.If) and "TYPE_CHECKING" in ast.unparse(node.test):
+                yield from walk(node.orelse)
+            elif isinstance(node, ast.Import):
+                yield from (alias.name for alias in node.names)
+            elif isinstance(node, ast.ImportFrom):
+                yield from (f"{node.module}.{alias.name}" for alias in node.names)
+            else:
+                for field in ("body", "orelse", "finalbody", "handlers"):
+                    yield from walk(getattr(node, field, []))
+
+    return walk(ast.parse(path.read_text()).body)
+
+
+def room(module: str) -> str:
+    return ".".join(module.split(".")[:2])
+
+
+RANK = {name: rank for rank, names in enumerate(LAYERS) for name in names.split()}
+CLIENT = [module for module in modules("ipvsnl") if module[0] != "ipvsnl"]
+
+
+@pytest.mark.parametrize(("module", "path"), CLIENT, ids=[name for name, _ in CLIENT])
+def test_a_room_imports_only_from_the_layers_below_it(module: str, path: Path) -> None:
+    """No arrow of ipvsnl turns round."""
+    assert room(module) in RANK, f"{module} has no place in the architecture: give it one in LAYERS"
+    for imported in imports(path):
+        target = room(imported)
+        if imported.startswith("ipvsnl.") and target in RANK and target != room(module):
+            assert RANK[target] < RANK[room(module)], f"{module} imports {imported}"
+
+
+def test_the_binding_reaches_the_simulator_in_one_place() -> None:
+    """ipvsnl imports ipvssim only where the target ``sim:`` is opened."""
+    reaching = {module for module, path in modules("ipvsnl") for name in imports(path) if name.startswith("ipvssim")}
+    assert reaching == TO_THE_SIMULATOR
+
+
+def test_sockets_scapy_and_time_have_one_home_each() -> None:
+    """Only the links open sockets, only scapy_io imports scapy, and the simulator's clock is the only one it has."""
+    for package in PACKAGES:
+        for module, path in modules(package):
+            for name in imports(path):
+                top = name.split(".")[0]
+                assert top != "socket" or room(module) in ONLY_SOCKETS, f"{module} imports socket"
+                assert top != "scapy" or module in ONLY_SCAPY, f"{module} imports scapy"
+                if package == "ipvssim" and top in ("time", "random"):
+                    assert module in ONLY_CLOCK or room(module) == "ipvssim.cli", f"{module} imports {top}"
