@@ -167,6 +167,10 @@ class Daemon(Value):
     port: int | None = None
     ttl: int | None = None
 
+    def _derive(self, assign: Assign) -> None:
+        if self.group is not None and ":" in self.group:
+            assign(self, "group", canonical(self.group))
+
 
 @value
 class Info(Value):
