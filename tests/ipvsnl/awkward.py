@@ -10,9 +10,12 @@ import errno
 import struct
 from collections import deque
 from collections.abc import Iterable
+from typing import TYPE_CHECKING
 
 from ipvsnl.errors import LinkError
-from ipvsnl.link import Link
+
+if TYPE_CHECKING:
+    from ipvsnl.link import Link
 
 HEADER = struct.Struct("=IHHII")
 
