@@ -6,6 +6,7 @@ from ipvssim.clock import Clock
 from ipvssim.daemons import Daemons
 from ipvssim.network import Network
 from ipvssim.networks import default_network
+from ipvssim.schedulers import Settings
 from ipvssim.sysctl import Sysctls
 from ipvssim.table import Table
 
@@ -53,8 +54,8 @@ class Namespace:
     ) -> None:
         self.clock = clock if clock is not None else Clock()
         self.network = network if network is not None else default_network()
-        self.table = Table(self.clock, hash_key=hash_key)
         self.sysctls = Sysctls()
+        self.table = Table(self.clock, hash_key=hash_key, settings=Settings(sublevel(release), self.sysctls))
         self.timeouts = Timeouts()
         self.daemons = Daemons(self.network)
         self.release = release

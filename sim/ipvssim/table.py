@@ -10,11 +10,12 @@ from collections.abc import Callable, Iterator, Reversible
 from itertools import chain
 
 from ipvssim.clock import JIFFY, SECOND, Clock, Timer
-from ipvssim.schedulers import Scheduler
+from ipvssim.schedulers import Scheduler, Settings
 from ipvssim.statistics import Counters, Estimator
 
 TRASH_PERIOD = 60 * SECOND
 TRASH_IDLE = 120 * SECOND
+COLLECT_PERIOD = 60 * SECOND
 BUCKETS = 256
 
 F_PERSISTENT, F_HASHED, F_ONEPACKET = 0x1, 0x2, 0x4
@@ -144,10 +145,12 @@ def fold(address: bytes) -> int:
 
 
 class Table:
-    """The services of one network namespace. ``hash_key`` is the secret byte that orders its dumps."""
+    """The services of one network namespace. ``hash_key`` is the secret byte that orders its dumps; ``settings`` is what
+    schedulers see of the namespace."""
 
-    def __init__(self, clock: Clock, *, hash_key: int = 0) -> None:
+    def __init__(self, clock: Clock, *, hash_key: int = 0, settings: Settings | None = None) -> None:
         self.clock = clock
+        self.settings = settings if settings is not None else Settings()
         self.hash_key = hash_key
         self.estimator = Estimator(clock)
         self.total = Counters()
@@ -333,8 +336,16 @@ class Table:
             self.ftp_services += step
 
     def _set_scheduler(self, service: VirtualService, scheduler: type[Scheduler] | None) -> None:
-        fresh = scheduler(service) if scheduler is not None else None
+        fresh = scheduler(service, self.settings) if scheduler is not None else None
         if service.scheduler is not None:
             service.scheduler.close()
         service.scheduler = fresh
         service.scheduler_name = scheduler.NAME if scheduler is not None else "none"
+        if fresh is not None and fresh.COLLECTS:
+            self.clock.timer(self._collect, fresh).start(COLLECT_PERIOD)
+
+    def _collect(self, scheduler: Scheduler) -> None:
+        """Every 60 s for as long as a service has it (lblc and lblcr, whose caches age)."""
+        if scheduler.service.scheduler is scheduler:
+            scheduler.collect(self.clock.jiffies)
+            self.clock.timer(self._collect, scheduler).start(COLLECT_PERIOD)

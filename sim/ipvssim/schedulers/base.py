@@ -3,11 +3,15 @@
 A scheduler is pure: no clock, no packets, no logging. It is made for one virtual service from that service's list of
 real servers, is told of every change, and picks. The hooks are the kernel's (``struct ip_vs_scheduler``,
 include/net/ip_vs.h, Linux 6.1), and ``loaded``, by which a pick need not scan what the kernel scans.
+
+What comes from outside: :class:`Table` makes a scheduler as ``scheduler(service, table.settings)``; the settings name the
+modelled release and refer to the namespace's tunables. The present moment comes with each :class:`Flow`. A scheduler with
+``COLLECTS`` has its :meth:`Scheduler.collect` called every 60 s by the table, from when it was made until it is closed.
 """
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any, Protocol
 
 if TYPE_CHECKING:
     from ipvssim.table import RealServer, VirtualService
@@ -33,14 +37,43 @@ class Flow:
         self.now = now
 
 
+class Tunables(Protocol):
+    """The variables ``net.ipv4.vs.*`` that schedulers read, in seconds."""
+
+    lblc_expiration: int
+    lblcr_expiration: int
+
+
+class _Defaults:
+    lblc_expiration = lblcr_expiration = 86400
+
+
+class Settings:
+    """What schedulers see of the namespace: the 176 of Linux 6.1.176, and the tunables as they are at each moment."""
+
+    __slots__ = ("sublevel", "tunables")
+
+    def __init__(self, sublevel: int = 176, tunables: Tunables | None = None) -> None:
+        self.sublevel = sublevel
+        self.tunables = tunables if tunables is not None else _Defaults()
+
+
 class Scheduler:
     """Base of the schedulers. A subclass has ``NAME`` and :meth:`pick`; the hooks do nothing unless overridden."""
 
     NAME = ""
+    RULE = ""
+    """In one line, how it chooses; :meth:`explain` says it."""
+    LOADS = False
+    """Whether picks depend on connection counts. Where not, :meth:`loaded` need not be called for a change of them; for a
+    change of ``overloaded`` it must be called always."""
+    COLLECTS = False
+    """Whether :meth:`collect` is to be called every 60 s."""
 
-    def __init__(self, service: VirtualService) -> None:
+    def __init__(self, service: VirtualService, settings: Settings | None = None) -> None:
         """Start from ``service.servers()`` as they are. ValueError refuses the service (the kernel's EINVAL)."""
         self.service = service
+        self.settings = settings if settings is not None else Settings()
 
     def added(self, server: RealServer) -> None:
         """``server`` was put at the head of the list."""
@@ -52,11 +85,61 @@ class Scheduler:
         """Weight, thresholds or forwarding of ``server`` were written, changed or not."""
 
     def loaded(self, server: RealServer) -> None:
-        """Its connection counts or its overload mark changed."""
+        """Its connection counts or its overload mark changed; cheap. It may be a server that was removed."""
 
     def pick(self, flow: Flow) -> RealServer | None:
         """The server for a new connection; None where there is none to have."""
         raise NotImplementedError
 
+    def collect(self, now: int) -> None:
+        """Sixty seconds passed; ``now`` is in jiffies."""
+
     def close(self) -> None:
         """The service is gone or got another scheduler: let go of servers held beyond their deletion."""
+
+    def peek(self, flow: Flow) -> RealServer | None:
+        """What :meth:`pick` would return, leaving this scheduler as it is.
+
+        It picks on a shallow copy: a scheduler whose pick changes a container in place overrides it.
+        """
+        twin = object.__new__(type(self))
+        twin.__dict__.update(self.__dict__)
+        return twin.pick(flow)
+
+    def state(self, flow: Flow) -> dict[str, Any]:
+        """What else than the servers a pick for ``flow`` looks at, in JSON's types: a cursor, a bucket, a cache entry."""
+        del flow
+        return {}
+
+    def explain(self, flow: Flow) -> dict[str, Any]:
+        """How a pick for ``flow`` would be decided, in JSON's types; asked before the pick, it tells that pick's reasons.
+
+        ``scheduler``, ``rule``, ``picked`` (``address:port`` or None), ``state`` and ``servers``: by ``address:port`` in list
+        order, with weight, active, inactive and overloaded.
+        """
+        return {
+            "scheduler": self.NAME,
+            "rule": self.RULE,
+            "picked": label(self.peek(flow)),
+            "state": self.state(flow),
+            "servers": {label(server): _view(server) for server in self.service.servers()},
+        }
+
+
+def label(server: RealServer | None) -> str | None:
+    """A server as ``192.0.2.1:80`` or ``[2001:db8::1]:80``; None stays None."""
+    if server is None:
+        return None
+    from ipaddress import ip_address
+
+    text = str(ip_address(server.address))
+    return f"[{text}]:{server.port}" if ":" in text else f"{text}:{server.port}"
+
+
+def _view(server: RealServer) -> dict[str, int | bool]:
+    return {
+        "weight": server.weight,
+        "active": server.active,
+        "inactive": server.inactive,
+        "overloaded": server.overloaded,
+    }

@@ -1,0 +1,26 @@
+"""fo, weighted failover: the server of the highest weight, for as long as it is usable.
+
+State: none. Ties: the first in list order.
+Kernel: net/netfilter/ipvs/ip_vs_fo.c, Linux 6.1.
+"""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+from ipvssim.schedulers.ranked import Ranked
+
+if TYPE_CHECKING:
+    from ipvssim.table import RealServer
+
+
+class Failover(Ranked):
+    """Highest weight among the usable."""
+
+    NAME = "fo"
+    RULE = "highest weight, first in list order of equals"
+    LOADS = False
+
+    def rank(self, server: RealServer) -> int | None:
+        weight = server.weight
+        return None if weight <= 0 or server.overloaded else -weight

@@ -1,0 +1,31 @@
+"""lc, least connection: the server with the fewest connections, an active one counting as 256 (or 257) inactive ones.
+
+State: none. Weights matter only as zero or not. Ties: the first in list order. The overhead is compared unsigned.
+Kernel: net/netfilter/ipvs/ip_vs_lc.c, Linux 6.1.
+"""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+from ipvssim.schedulers.ranked import Ranked, overhead_of_active
+
+if TYPE_CHECKING:
+    from ipvssim.schedulers.base import Settings
+    from ipvssim.table import RealServer, VirtualService
+
+
+class LeastConnection(Ranked):
+    """Least overhead among the usable."""
+
+    NAME = "lc"
+    RULE = "least connection overhead, first in list order of equals"
+
+    def __init__(self, service: VirtualService, settings: Settings | None = None) -> None:
+        super().__init__(service, settings)
+        self._cost = overhead_of_active(self.settings)
+
+    def rank(self, server: RealServer) -> int | None:
+        if server.weight <= 0 or server.overloaded:
+            return None
+        return server.active * self._cost + server.inactive & 0xFFFFFFFF

@@ -1,0 +1,28 @@
+"""nq, never queue: the first server in list order without active connections; where all have some, as sed.
+
+State: none. Ties: the first in list order; idle servers are equals whatever their weights.
+Kernel: net/netfilter/ipvs/ip_vs_nq.c, Linux 6.1.
+"""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+from ipvssim.schedulers.ranked import SCALE, Ranked
+
+if TYPE_CHECKING:
+    from ipvssim.table import RealServer
+
+
+class NeverQueue(Ranked):
+    """An idle server, else the least (active + 1) / weight among the usable."""
+
+    NAME = "nq"
+    RULE = "first in list order with no active connection, else least (active + 1) / weight"
+
+    def rank(self, server: RealServer) -> int | None:
+        weight = server.weight
+        if weight <= 0 or server.overloaded:
+            return None
+        active = server.active
+        return (active + 1 << SCALE) // weight if active else 0

@@ -1,0 +1,25 @@
+"""ovf, weighted overflow: the server of the highest weight that has no more active connections than its weight.
+
+State: none. Ties: the first in list order. Each takes weight + 1 active connections before the next has its turn.
+Kernel: net/netfilter/ipvs/ip_vs_ovf.c, Linux 6.1.
+"""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+from ipvssim.schedulers.ranked import Ranked
+
+if TYPE_CHECKING:
+    from ipvssim.table import RealServer
+
+
+class Overflow(Ranked):
+    """Highest weight among the usable with active <= weight."""
+
+    NAME = "ovf"
+    RULE = "highest weight with active <= weight, first in list order of equals"
+
+    def rank(self, server: RealServer) -> int | None:
+        weight = server.weight
+        return None if weight <= 0 or server.overloaded or server.active > weight else -weight

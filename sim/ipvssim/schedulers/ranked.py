@@ -1,0 +1,144 @@
+"""What the schedulers share that take the server of least rank: the kernel's scan of all servers, without the scan.
+
+The kernel folds over its list with a strict comparison, so the earlier of two equals stays. For loads and positive weights
+that is the minimum of (load / weight, list order): multiplying by a positive weight keeps the order of fractions, so the
+fold's comparison ``load(best) * weight(d) > load(d) * weight(best)`` says exactly that d's fraction is the smaller.
+Fractions are ranked by whole numbers: two different ones with denominators below 2^31 differ by more than 2^-62, hence
+``(load << 62) // weight`` orders them and equals only for equal fractions.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from heapq import heapify, heappop, heappush
+from typing import TYPE_CHECKING
+
+from ipvssim.schedulers.base import Flow, Scheduler, Settings
+
+if TYPE_CHECKING:
+    from ipvssim.table import RealServer, VirtualService
+
+SCALE = 62
+_SLACK = 64
+
+
+class Ranked(Scheduler):
+    """Takes the server of least :meth:`rank`, the first in list order of equals.
+
+    A heap of (rank, order, server) keeps the candidates. What changed is only noted; the next pick brings the heap up to
+    date, and drops entries that are out of date when they come to its top or outnumber the others.
+    """
+
+    LOADS = True
+
+    def __init__(self, service: VirtualService, settings: Settings | None = None) -> None:
+        super().__init__(service, settings)
+        self._changed: set[RealServer] = set(service.servers())
+        self._entries: dict[RealServer, tuple[int, int, RealServer]] = {}
+        self._heap: list[tuple[int, int, RealServer]] = []
+
+    def rank(self, server: RealServer) -> int | None:
+        """Its rank by its counts, weight and mark as they are; None where it is not to be picked."""
+        raise NotImplementedError
+
+    def added(self, server: RealServer) -> None:
+        self._changed.add(server)
+
+    def removed(self, server: RealServer) -> None:
+        self._changed.discard(server)
+        self._entries.pop(server, None)
+
+    def edited(self, server: RealServer) -> None:
+        self._changed.add(server)
+
+    def loaded(self, server: RealServer) -> None:
+        self._changed.add(server)
+
+    def pick(self, flow: Flow) -> RealServer | None:
+        return self.least()
+
+    def peek(self, flow: Flow) -> RealServer | None:
+        return self.least()
+
+    def least(self) -> RealServer | None:
+        """The server of least rank."""
+        if self._changed:
+            self._refresh()
+        heap = self._heap
+        while heap:
+            entry = heap[0]
+            server = entry[2]
+            if self._entries.get(server) is entry:
+                return server
+            heappop(heap)
+        return None
+
+    def _refresh(self) -> None:
+        entries, heap = self._entries, self._heap
+        for server in self._changed:
+            rank = self.rank(server) if server.available else None
+            if rank is None:
+                entries.pop(server, None)
+                continue
+            old = entries.get(server)
+            if old is None or old[0] != rank or old[1] != server.order:
+                entries[server] = entry = (rank, server.order, server)
+                heappush(heap, entry)
+        self._changed.clear()
+        if len(heap) > 2 * len(entries) + _SLACK:
+            heap[:] = entries.values()
+            heapify(heap)
+
+
+class LeastOverhead(Ranked):
+    """Takes the server of least connection overhead by weight: what wlc, lblc and lblcr do."""
+
+    def __init__(self, service: VirtualService, settings: Settings | None = None) -> None:
+        super().__init__(service, settings)
+        self.cost = overhead_of_active(self.settings)
+
+    def rank(self, server: RealServer) -> int | None:
+        if server.overloaded:
+            return None
+        weight = server.weight
+        load = overhead(server, self.cost)
+        if weight > 0:
+            return (load << SCALE) // weight
+        return _WRAPPED if load < 0 else None
+
+    def least(self) -> RealServer | None:
+        server = super().least()
+        if server is not None and not server.weight:
+            return fold(self.service.servers(), self.cost)
+        return server
+
+
+_WRAPPED = -1 << 100
+"""Ranked before all: a server of weight 0 whose overhead wrapped below 0 wins the kernel's comparison, if one precedes it."""
+
+
+def overhead_of_active(settings: Settings) -> int:
+    """What an active connection costs where an inactive one costs 1: 6.1.183 began to count it among all connections too."""
+    return 257 if settings.sublevel >= 183 else 256
+
+
+def overhead(server: RealServer, cost: int) -> int:
+    """Its connections as a load: a signed 32-bit number, which wraps at 2^23 active connections."""
+    load = server.active * cost + server.inactive
+    return load if load < 0x80000000 else (load + 0x80000000 & 0xFFFFFFFF) - 0x80000000
+
+
+def fold(servers: Iterable[RealServer], cost: int) -> RealServer | None:
+    """The kernel's own scan for the least overhead by weight: for lists too short or too odd to be ranked."""
+    best: RealServer | None = None
+    least = 0
+    for server in servers:
+        if server.overloaded:
+            continue
+        load = overhead(server, cost)
+        if best is None:
+            if server.weight > 0:
+                best, least = server, load
+        elif least * server.weight > load * best.weight:
+            best, least = server, load
+    return best

@@ -1,0 +1,27 @@
+"""sed, shortest expected delay: the server with the least (active connections + 1) by weight.
+
+State: none. Ties: the first in list order. Inactive connections do not count.
+Kernel: net/netfilter/ipvs/ip_vs_sed.c, Linux 6.1.
+"""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+from ipvssim.schedulers.ranked import SCALE, Ranked
+
+if TYPE_CHECKING:
+    from ipvssim.table import RealServer
+
+
+class ShortestExpectedDelay(Ranked):
+    """Least (active + 1) / weight among the usable."""
+
+    NAME = "sed"
+    RULE = "least (active + 1) / weight, first in list order of equals"
+
+    def rank(self, server: RealServer) -> int | None:
+        weight = server.weight
+        if weight <= 0 or server.overloaded:
+            return None
+        return (server.active + 1 << SCALE) // weight

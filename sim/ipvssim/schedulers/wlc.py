@@ -1,0 +1,16 @@
+"""wlc, weighted least connection: the server with the least connection overhead by weight.
+
+State: none. Ties: the first in list order. An active connection counts as 256 (6.1.192: 257) inactive ones.
+Kernel: net/netfilter/ipvs/ip_vs_wlc.c, Linux 6.1.
+"""
+
+from __future__ import annotations
+
+from ipvssim.schedulers.ranked import LeastOverhead
+
+
+class WeightedLeastConnection(LeastOverhead):
+    """Least overhead / weight among the usable."""
+
+    NAME = "wlc"
+    RULE = "least connection overhead / weight, first in list order of equals"
