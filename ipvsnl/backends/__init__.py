@@ -72,12 +72,12 @@ def chosen() -> Backend:
         raise ImportError(f"IPVSNL_BACKEND must be 'native' or 'ctypes', not {wanted!r}")
     if wanted != "ctypes":
         try:
-            from ipvsnl.backends import native
+            import ipvsnl.backends.native as native
 
             return native
         except ModuleNotFoundError as missing:
             if wanted == "native" or missing.name not in ("ipvsnl._native._core", "_cffi_backend"):
                 raise
-    from ipvsnl.backends import portable
+    import ipvsnl.backends.portable as portable
 
     return portable

@@ -1,0 +1,194 @@
+"""The backend in C: a thin layer over ``ipvsnl._native._core`` (its contract is in ``core.h``).
+
+Every call takes a workspace of its own from a free list, because C runs without Python's lock: list.pop and list.append
+are atomic, so that threads and signal handlers never share one.
+"""
+
+from __future__ import annotations
+
+from struct import Struct
+
+from ipvsnl._native._core import ffi, lib
+from ipvsnl.backends._faults import Fault, encode_error, family_name
+from ipvsnl.errors import DecodeError
+
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from typing import Any
+
+    Workspace = tuple[Any, Any, Any, Any, Any]
+
+name = "native"
+
+_NULL = ffi.NULL
+_unpack = ffi.unpack
+_buffer = ffi.buffer
+_encode = lib.ipvsnl_encode
+_decode = lib.ipvsnl_decode
+_split = lib.ipvsnl_split
+_decode_error = lib.ipvsnl_decode_error
+_decode_done = lib.ipvsnl_decode_done
+
+_WORDS: dict[int, str] = {
+    code: getattr(Fault, word.removeprefix("IPVSNL_")) for code, word in ffi.typeof("enum ipvsnl_code").elements.items()
+}
+_GROUPS: dict[int, str] = {
+    number: word.removeprefix("IPVSNL_GROUP_").lower()
+    for number, word in ffi.typeof("enum ipvsnl_group").elements.items()
+}
+_NUMBERS = {group: number for number, group in _GROUPS.items()}
+_CAPACITY: int = max(lib.ipvsnl_request_max(), *(ffi.sizeof(f"struct ipvsnl_{group}") for group in _NUMBERS))
+_MESSAGE = Struct("=IIIIQQ")
+_MESSAGE_SIZE = _MESSAGE.size
+_MESSAGES = 128
+"""Messages that one call of the C splits off: more than a datagram of a dump has (32 KB hold about 100)."""
+
+_free: list[Workspace] = []
+
+
+def _workspace() -> Workspace:
+    messages = ffi.new("struct ipvsnl_message[]", _MESSAGES)
+    extack = ffi.new("struct ipvsnl_extack *")
+    return ffi.new("char[]", _CAPACITY), ffi.new("struct ipvsnl_fault *"), messages, _buffer(messages), extack
+
+
+def encode(
+    family_id: int,
+    command: int,
+    flags: int,
+    sequence: int,
+    service: bytes | None = None,
+    dest: bytes | None = None,
+    daemon: bytes | None = None,
+    config: bytes | None = None,
+) -> bytes:
+    """One whole request; see :class:`ipvsnl.backends.Backend`."""
+    try:
+        space = _free.pop()
+    except IndexError:
+        space = _workspace()
+    out, fault, _, _, _ = space
+    try:
+        length = _encode(
+            out,
+            _CAPACITY,
+            family_id,
+            command,
+            flags,
+            sequence,
+            _NULL if service is None else service,
+            0 if service is None else len(service),
+            _NULL if dest is None else dest,
+            0 if dest is None else len(dest),
+            _NULL if daemon is None else daemon,
+            0 if daemon is None else len(daemon),
+            _NULL if config is None else config,
+            0 if config is None else len(config),
+            fault,
+        )
+        if length < 0:
+            raise encode_error(_WORDS[fault.code], _GROUPS.get(fault.group, ""), fault.offset)
+        request: bytes = _unpack(out, length)
+    except OverflowError:
+        raise encode_error(Fault.RANGE) from None
+    finally:
+        _free.append(space)
+    return request
+
+
+def encode_getfamily(sequence: int, name: str) -> bytes:
+    """The controller's CTRL_CMD_GETFAMILY; see :class:`ipvsnl.backends.Backend`."""
+    out, fault, _, _, _ = _workspace()
+    text = family_name(name)
+    try:
+        length = lib.ipvsnl_encode_getfamily(out, _CAPACITY, sequence, text, len(text), fault)
+    except OverflowError:
+        raise encode_error(Fault.RANGE) from None
+    if length < 0:
+        raise encode_error(_WORDS[fault.code])
+    request: bytes = _unpack(out, length)
+    return request
+
+
+def split(datagram: bytes) -> list[tuple[int, int, int, int, int, int]]:
+    """The messages of a datagram; see :class:`ipvsnl.backends.Backend`."""
+    try:
+        space = _free.pop()
+    except IndexError:
+        space = _workspace()
+    _, fault, out, view, _ = space
+    messages: list[Any] = []
+    start = 0
+    try:
+        while True:
+            count = _split(datagram, len(datagram), start, out, _MESSAGES, fault)
+            if count < 0:
+                raise DecodeError(_WORDS[fault.code], fault.offset)
+            messages += _MESSAGE.iter_unpack(view[: count * _MESSAGE_SIZE])
+            if count < _MESSAGES:
+                return messages
+            start = messages[-1][5] + 3 & ~3
+    finally:
+        _free.append(space)
+
+
+def decode(group: str, datagram: bytes, start: int, end: int) -> bytes:
+    """The record of a reply's group; see :class:`ipvsnl.backends.Backend`."""
+    try:
+        space = _free.pop()
+    except IndexError:
+        space = _workspace()
+    out, fault, _, _, _ = space
+    try:
+        length = _decode(_NUMBERS[group], datagram, len(datagram), start, end, out, _CAPACITY, fault)
+        if length < 0:
+            raise DecodeError(_WORDS[fault.code], fault.offset)
+        record: bytes = _unpack(out, length)
+    except OverflowError:
+        raise DecodeError(Fault.BOUNDS, start) from None
+    finally:
+        _free.append(space)
+    return record
+
+
+def decode_error(flags: int, datagram: bytes, start: int, end: int) -> tuple[int, str | None, int | None]:
+    """An NLMSG_ERROR's errno and extack; see :class:`ipvsnl.backends.Backend`."""
+    return _verdict(_decode_error, flags, datagram, start, end)
+
+
+def decode_done(flags: int, datagram: bytes, start: int, end: int) -> tuple[int, str | None, int | None]:
+    """An NLMSG_DONE's errno and extack; see :class:`ipvsnl.backends.Backend`."""
+    return _verdict(_decode_done, flags, datagram, start, end)
+
+
+def _verdict(read: Any, flags: int, datagram: bytes, start: int, end: int) -> tuple[int, str | None, int | None]:
+    try:
+        space = _free.pop()
+    except IndexError:
+        space = _workspace()
+    _, fault, _, _, extack = space
+    try:
+        errno = read(flags & 0xFFFF, datagram, len(datagram), start, end, extack, fault)
+        if errno < 0:
+            raise DecodeError(_WORDS[fault.code], fault.offset)
+        words = None
+        if extack.has_text:
+            text = extack.text
+            words = datagram[text : text + extack.text_length].decode(errors="replace")
+        return errno, words, extack.offset if extack.has_offset else None
+    except OverflowError:
+        raise DecodeError(Fault.BOUNDS, start) from None
+    finally:
+        _free.append(space)
+
+
+def decode_family_id(datagram: bytes, start: int, end: int) -> int:
+    """The family's number; see :class:`ipvsnl.backends.Backend`."""
+    fault = ffi.new("struct ipvsnl_fault *")
+    try:
+        family_id: int = lib.ipvsnl_decode_family_id(datagram, len(datagram), start, end, fault)
+    except OverflowError:
+        raise DecodeError(Fault.BOUNDS, start) from None
+    if family_id < 0:
+        raise DecodeError(_WORDS[fault.code], fault.offset)
+    return family_id
