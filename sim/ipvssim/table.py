@@ -11,6 +11,7 @@ from itertools import chain
 
 from ipvssim.clock import JIFFY, SECOND, Clock, Timer
 from ipvssim.schedulers import Scheduler, Settings
+from ipvssim.schedulers.hashing import fold
 from ipvssim.statistics import Counters, Estimator
 
 TRASH_PERIOD = 60 * SECOND
@@ -133,15 +134,6 @@ class Buckets:
 
     def _filled(self) -> Iterator[Reversible[VirtualService]]:
         return (bucket for bucket in self._buckets if bucket)
-
-
-def fold(address: bytes) -> int:
-    """An address as the u32 that IPVS hashes: IPv4 in host order, IPv6 its four words XORed (``ip_vs_addr_fold``)."""
-    if len(address) == 4:
-        return int.from_bytes(address, "big")
-    whole = int.from_bytes(address, "big")
-    whole ^= whole >> 64
-    return (whole ^ whole >> 32) & 0xFFFFFFFF
 
 
 class Table:

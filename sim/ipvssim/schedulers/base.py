@@ -114,8 +114,8 @@ class Scheduler:
     def explain(self, flow: Flow) -> dict[str, Any]:
         """How a pick for ``flow`` would be decided, in JSON's types; asked before the pick, it tells that pick's reasons.
 
-        ``scheduler``, ``rule``, ``picked`` (``address:port`` or None), ``state`` and ``servers``: by ``address:port`` in list
-        order, with weight, active, inactive and overloaded.
+        It has ``scheduler``, ``rule``, ``picked`` (``address:port`` or None), ``state``, and ``servers``: in list order, by
+        ``address:port``, their weight, active, inactive and overloaded.
         """
         return {
             "scheduler": self.NAME,

@@ -22,11 +22,50 @@ SCALE = 62
 _SLACK = 64
 
 
+class Least:
+    """Servers by (rank, place), the least at hand: a heap whose entries are left in it when they are out of date, until they
+    come to its top or outnumber the others."""
+
+    __slots__ = ("_entries", "_heap")
+
+    def __init__(self) -> None:
+        self._entries: dict[RealServer, tuple[int, int, RealServer]] = {}
+        self._heap: list[tuple[int, int, RealServer]] = []
+
+    def put(self, server: RealServer, rank: int | None, place: int) -> None:
+        """Its rank is this now; None takes it out. Of servers of equal rank the one of smaller place comes first."""
+        if rank is None:
+            self._entries.pop(server, None)
+            return
+        old = self._entries.get(server)
+        if old is not None and old[0] == rank and old[1] == place:
+            return
+        self._entries[server] = entry = (rank, place, server)
+        heappush(self._heap, entry)
+        if len(self._heap) > 2 * len(self._entries) + _SLACK:
+            self._heap[:] = self._entries.values()
+            heapify(self._heap)
+
+    def drop(self, server: RealServer) -> None:
+        """Take it out; no change if it is not there."""
+        self._entries.pop(server, None)
+
+    def first(self) -> RealServer | None:
+        """The server of least rank and place."""
+        heap, entries = self._heap, self._entries
+        while heap:
+            entry = heap[0]
+            server = entry[2]
+            if entries.get(server) is entry:
+                return server
+            heappop(heap)
+        return None
+
+
 class Ranked(Scheduler):
     """Takes the server of least :meth:`rank`, the first in list order of equals.
 
-    A heap of (rank, order, server) keeps the candidates. What changed is only noted; the next pick brings the heap up to
-    date, and drops entries that are out of date when they come to its top or outnumber the others.
+    What changed is only noted; the next pick ranks it anew.
     """
 
     LOADS = True
@@ -34,8 +73,7 @@ class Ranked(Scheduler):
     def __init__(self, service: VirtualService, settings: Settings | None = None) -> None:
         super().__init__(service, settings)
         self._changed: set[RealServer] = set(service.servers())
-        self._entries: dict[RealServer, tuple[int, int, RealServer]] = {}
-        self._heap: list[tuple[int, int, RealServer]] = []
+        self._least = Least()
 
     def rank(self, server: RealServer) -> int | None:
         """Its rank by its counts, weight and mark as they are; None where it is not to be picked."""
@@ -46,7 +84,7 @@ class Ranked(Scheduler):
 
     def removed(self, server: RealServer) -> None:
         self._changed.discard(server)
-        self._entries.pop(server, None)
+        self._least.drop(server)
 
     def edited(self, server: RealServer) -> None:
         self._changed.add(server)
@@ -63,31 +101,15 @@ class Ranked(Scheduler):
     def least(self) -> RealServer | None:
         """The server of least rank."""
         if self._changed:
-            self._refresh()
-        heap = self._heap
-        while heap:
-            entry = heap[0]
-            server = entry[2]
-            if self._entries.get(server) is entry:
-                return server
-            heappop(heap)
-        return None
+            self.refresh()
+        return self._least.first()
 
-    def _refresh(self) -> None:
-        entries, heap = self._entries, self._heap
+    def refresh(self) -> None:
+        """Rank what changed."""
+        put, rank = self._least.put, self.rank
         for server in self._changed:
-            rank = self.rank(server) if server.available else None
-            if rank is None:
-                entries.pop(server, None)
-                continue
-            old = entries.get(server)
-            if old is None or old[0] != rank or old[1] != server.order:
-                entries[server] = entry = (rank, server.order, server)
-                heappush(heap, entry)
+            put(server, rank(server) if server.available else None, server.order)
         self._changed.clear()
-        if len(heap) > 2 * len(entries) + _SLACK:
-            heap[:] = entries.values()
-            heapify(heap)
 
 
 class LeastOverhead(Ranked):
@@ -109,12 +131,12 @@ class LeastOverhead(Ranked):
     def least(self) -> RealServer | None:
         server = super().least()
         if server is not None and not server.weight:
-            return fold(self.service.servers(), self.cost)
+            return least_overhead(self.service.servers(), self.cost)
         return server
 
 
 _WRAPPED = -1 << 100
-"""Ranked before all: a server of weight 0 whose overhead wrapped below 0 wins the kernel's comparison, if one precedes it."""
+"""Ranked before all: a weight of 0 whose overhead wrapped below 0 wins the kernel's comparison with any that precedes it."""
 
 
 def overhead_of_active(settings: Settings) -> int:
@@ -128,8 +150,8 @@ def overhead(server: RealServer, cost: int) -> int:
     return load if load < 0x80000000 else (load + 0x80000000 & 0xFFFFFFFF) - 0x80000000
 
 
-def fold(servers: Iterable[RealServer], cost: int) -> RealServer | None:
-    """The kernel's own scan for the least overhead by weight: for lists too short or too odd to be ranked."""
+def least_overhead(servers: Iterable[RealServer], cost: int) -> RealServer | None:
+    """The kernel's own scan for the least overhead by weight: for lists too short or too odd for ranks."""
     best: RealServer | None = None
     least = 0
     for server in servers:

@@ -1,0 +1,51 @@
+"""dh, destination hashing: the destination address chooses one of 256 buckets, the bucket a server.
+
+State: the buckets, filled from the list's head round and round; a change of weights does not refill them. Ties: none. A
+server that is not usable keeps its buckets, whose packets then have no server.
+Kernel: net/netfilter/ipvs/ip_vs_dh.c, Linux 6.1.
+"""
+
+from __future__ import annotations
+
+from itertools import cycle, islice
+from typing import TYPE_CHECKING, Any
+
+from ipvssim.schedulers.base import Flow, Scheduler, Settings, label
+from ipvssim.schedulers.hashing import fold, hash_32
+
+if TYPE_CHECKING:
+    from ipvssim.table import RealServer, VirtualService
+
+
+class DestinationHashing(Scheduler):
+    """The server of the destination address."""
+
+    NAME = "dh"
+    RULE = "the destination address hashed into 256 buckets, filled in list order"
+
+    def __init__(self, service: VirtualService, settings: Settings | None = None) -> None:
+        super().__init__(service, settings)
+        self._buckets: list[RealServer] | None = None
+
+    def added(self, server: RealServer) -> None:
+        self._buckets = None
+
+    def removed(self, server: RealServer) -> None:
+        self._buckets = None
+
+    def pick(self, flow: Flow) -> RealServer | None:
+        buckets = self._filled()
+        if not buckets:
+            return None
+        server = buckets[hash_32(fold(flow.destination), 8)]
+        return server if server.weight > 0 and not server.overloaded else None
+
+    def state(self, flow: Flow) -> dict[str, Any]:
+        buckets, bucket = self._filled(), hash_32(fold(flow.destination), 8)
+        return {"bucket": bucket, "holds": label(buckets[bucket]) if buckets else None}
+
+    def _filled(self) -> list[RealServer]:
+        """The buckets, filled at the first pick after a change."""
+        if self._buckets is None:
+            self._buckets = list(islice(cycle(self.service.servers()), 256))
+        return self._buckets

@@ -1,0 +1,64 @@
+"""lblc, locality-based least connection: a destination address stays with its server until that has too much.
+
+State: the server of each destination address. An address without one, or whose server was deleted, has weight 0, or has more
+active connections than its weight while another server has less than half of its own, gets the one wlc would pick. A
+threshold does not count while an address has its server. Ties: list order. Entries unused for net.ipv4.vs.lblc_expiration
+are dropped. Kernel: net/netfilter/ipvs/ip_vs_lblc.c, Linux 6.1.
+"""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any
+
+from ipvssim.schedulers.base import Flow, label
+from ipvssim.schedulers.locality import HZ, Entry, Locality
+
+if TYPE_CHECKING:
+    from ipvssim.table import RealServer
+
+
+class LocalityBased(Locality["Home"]):
+    """The server of the destination address, given anew by least overhead / weight."""
+
+    NAME = "lblc"
+    RULE = "the destination address's server unless it has too much, else least connection overhead / weight"
+
+    def pick(self, flow: Flow) -> RealServer | None:
+        home = self._cache.get(flow.destination)
+        if home is not None:
+            home.last_use = flow.now
+            if self._serves(home.server):
+                return home.server
+        server = self.least()
+        if server is not None and (home is None or home.server is not server) and not self.full:
+            self.store(flow.destination, Home(server, flow.now))
+        return server
+
+    def peek(self, flow: Flow) -> RealServer | None:
+        home = self._cache.get(flow.destination)
+        return home.server if home is not None and self._serves(home.server) else self.least()
+
+    def state(self, flow: Flow) -> dict[str, Any]:
+        home = self._cache.get(flow.destination)
+        server = home.server if home is not None else None
+        return {"cached": label(server), "serves": server is not None and self._serves(server)}
+
+    def expiration(self) -> int:
+        return self.settings.tunables.lblc_expiration * HZ
+
+    def _serves(self, server: RealServer) -> bool:
+        return server.available and server.weight > 0 and not self.over(server)
+
+
+class Home(Entry):
+    """One destination address's server."""
+
+    __slots__ = ("server",)
+
+    def __init__(self, server: RealServer, now: int) -> None:
+        super().__init__(now)
+        self.server = server
+        server.holders += 1
+
+    def release(self) -> None:
+        self.server.holders -= 1

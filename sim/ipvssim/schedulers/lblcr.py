@@ -1,0 +1,78 @@
+"""lblcr, locality-based least connection with replication: a destination address has a set of servers, which grows.
+
+State: the set of each destination address. Of it the server wlc would pick is taken; if there is none, or it has more active
+connections than its weight while another server has less than half of its own, the one wlc would pick of all is taken and
+joins the set. A set that did not change for net.ipv4.vs.lblcr_expiration loses its most loaded server. Ties: in a set the
+newest first, else list order. Sets unused for that time are dropped. Kernel: net/netfilter/ipvs/ip_vs_lblcr.c, Linux 6.1.
+"""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any
+
+from ipvssim.schedulers.base import Flow, Settings, label
+from ipvssim.schedulers.locality import HZ, Locality
+from ipvssim.schedulers.replicas import Changes, Replicas
+
+if TYPE_CHECKING:
+    from ipvssim.table import RealServer, VirtualService
+
+
+class LocalityBasedReplicated(Locality[Replicas]):
+    """The least overhead / weight in the destination address's set, which grows by the least of all."""
+
+    NAME = "lblcr"
+    RULE = "the least connection overhead / weight in the destination address's set unless it has too much, else of all"
+
+    def __init__(self, service: VirtualService, settings: Settings | None = None) -> None:
+        super().__init__(service, settings)
+        self._changes = Changes()
+
+    def removed(self, server: RealServer) -> None:
+        super().removed(server)
+        self._changes.note([server])
+
+    def refresh(self) -> None:
+        self._changes.note(self._changed)
+        super().refresh()
+
+    def pick(self, flow: Flow) -> RealServer | None:
+        replicas = self._cache.get(flow.destination)
+        if replicas is None:
+            server = self.least()
+            if server is not None and not self.full:
+                self.store(flow.destination, Replicas(server, flow.now))
+            return server
+        replicas.last_use = flow.now
+        server = self._best(replicas)
+        if len(replicas.members) > 1 and flow.now > replicas.last_change + self.expiration():
+            replicas.shed(self.cost, flow.now)
+        if server is None or self.over(server):
+            server = self.least()
+            if server is not None and replicas.join(server, flow.now):
+                self._changes.note([server])
+        return server
+
+    def peek(self, flow: Flow) -> RealServer | None:
+        replicas = self._cache.get(flow.destination)
+        server = self._best(replicas) if replicas is not None else None
+        return self.least() if server is None or self.over(server) else server
+
+    def state(self, flow: Flow) -> dict[str, Any]:
+        replicas = self._cache.get(flow.destination)
+        if replicas is None:
+            return {"set": [], "best": None, "too_much": False}
+        best = self._best(replicas)
+        return {
+            "set": [label(server) for server in reversed(replicas.members)],
+            "best": label(best),
+            "too_much": best is not None and self.over(best),
+        }
+
+    def expiration(self) -> int:
+        return self.settings.tunables.lblcr_expiration * HZ
+
+    def _best(self, replicas: Replicas) -> RealServer | None:
+        if self._changed:
+            self.refresh()
+        return replicas.least(self.cost, self.rank, self._changes)

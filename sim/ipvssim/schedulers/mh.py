@@ -1,0 +1,122 @@
+"""mh, Maglev hashing: the client's address (with flag mh-port: and port) chooses one of 4093 slots, the slot a server.
+
+State: the slots, shared out by each server's last weight that was not 0, so that a change of one server moves few others'
+slots. Ties: in list order, each server in its turn takes the next free slots of its own permutation. A server that is not
+usable has its packets refused, or, with flag mh-fallback, those of other slots in turn.
+Kernel: net/netfilter/ipvs/ip_vs_mh.c, Linux 6.1 (after "Maglev", NSDI 2016).
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from math import gcd
+from typing import TYPE_CHECKING, Any
+
+from ipvssim.schedulers.base import Flow, Scheduler, Settings, label
+from ipvssim.schedulers.hashing import PROTOCOLS_WITH_PORTS, fold, hsiphash
+
+if TYPE_CHECKING:
+    from ipvssim.table import RealServer, VirtualService
+
+F_FALLBACK, F_PORT = 0x8, 0x10
+SLOTS = 4093
+KEY_OFFSET, KEY_SKIP = 2654435761, 2654446892
+
+
+class Maglev(Scheduler):
+    """The server of the client; few clients move when servers come and go."""
+
+    NAME = "mh"
+    RULE = "the client hashed into 4093 slots, shared out by last weight through each server's permutation"
+
+    def __init__(self, service: VirtualService, settings: Settings | None = None) -> None:
+        super().__init__(service, settings)
+        if len(service.destinations) > SLOTS:
+            raise ValueError(f"mh has {SLOTS} slots, fewer than the service's {len(service.destinations)} servers")
+        self._slots: list[RealServer] | None = None
+
+    def added(self, server: RealServer) -> None:
+        if len(self.service.destinations) <= SLOTS:
+            self._slots = None
+        elif self._slots is None:
+            self._slots = assign([other for other in self.service.servers() if other is not server])
+
+    def removed(self, server: RealServer) -> None:
+        if len(self.service.destinations) <= SLOTS:
+            self._slots = None
+
+    def edited(self, server: RealServer) -> None:
+        if len(self.service.destinations) <= SLOTS:
+            self._slots = None
+
+    def pick(self, flow: Flow) -> RealServer | None:
+        slots = self._assigned()
+        if not slots:
+            return None
+        value = self._value(flow)
+        slot = hsiphash(value & 0xFFFFFFFF, KEY_OFFSET) % SLOTS
+        server = slots[slot]
+        if server.weight > 0 and not server.overloaded:
+            return server
+        return _fallback(slots, value, slot) if self.service.flags & F_FALLBACK else None
+
+    def state(self, flow: Flow) -> dict[str, Any]:
+        slots, slot = self._assigned(), hsiphash(self._value(flow) & 0xFFFFFFFF, KEY_OFFSET) % SLOTS
+        return {"slot": slot, "holds": label(slots[slot]) if slots else None}
+
+    def _assigned(self) -> list[RealServer]:
+        """The slots, assigned at the first pick after a change."""
+        if self._slots is None:
+            self._slots = assign(list(self.service.servers()))
+        return self._slots
+
+    def _value(self, flow: Flow) -> int:
+        port = flow.client_port if self.service.flags & F_PORT and flow.protocol in PROTOCOLS_WITH_PORTS else 0
+        return fold(flow.client) + port
+
+
+def turns(weights: Iterable[int]) -> list[int]:
+    """How many slots each server takes at a time: its weight by the greatest common divisor, scaled down to 6 bits or so."""
+    given = list(weights)
+    divisor = gcd(*given)
+    if not divisor:
+        return [0] * len(given)
+    shift = max((max(given) // divisor).bit_length() - 6, 0)
+    return [max(weight // divisor >> shift, 1) if weight else 0 for weight in given]
+
+
+def assign(servers: list[RealServer]) -> list[RealServer]:
+    """All the slots of servers in list order; none where no server ever had a weight."""
+    shares = [
+        (server, count) for server, count in zip(servers, turns(s.last_weight for s in servers), strict=True) if count
+    ]
+    if not shares:
+        return []
+    slots: list[RealServer | None] = [None] * SLOTS
+    walks = [_permutation(server) for server, _ in shares]
+    left = SLOTS
+    while True:
+        for index, (server, count) in enumerate(shares):
+            place, skip = walks[index]
+            for _ in range(count):
+                while slots[place] is not None:
+                    place = (place + skip) % SLOTS
+                slots[place] = server
+                left -= 1
+                if not left:
+                    return [taken for taken in slots if taken is not None]
+            walks[index] = (place, skip)
+
+
+def _permutation(server: RealServer) -> tuple[int, int]:
+    value = fold(server.address) + server.port & 0xFFFFFFFF
+    return hsiphash(value, KEY_OFFSET) % SLOTS, hsiphash(value, KEY_SKIP) % (SLOTS - 1) + 1
+
+
+def _fallback(slots: list[RealServer], value: int, first: int) -> RealServer | None:
+    for offset in range(SLOTS):
+        probe = value + (first + offset) % SLOTS & 0xFFFFFFFF
+        server = slots[hsiphash(probe, KEY_OFFSET) % SLOTS]
+        if server.weight > 0 and not server.overloaded:
+            return server
+    return None

@@ -1,0 +1,56 @@
+"""rr, round robin: the next usable server after the last one picked.
+
+State: the last picked (at first: before the list's head). Deleting it moves the cursor to the one before it in the list.
+Ties: none. Weights matter only as zero or not. Kernel: net/netfilter/ipvs/ip_vs_rr.c, Linux 6.1.
+"""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any
+
+from ipvssim.schedulers.base import Flow, Scheduler, Settings, label
+from ipvssim.schedulers.line import Line
+
+if TYPE_CHECKING:
+    from ipvssim.table import RealServer, VirtualService
+
+
+class RoundRobin(Scheduler):
+    """All usable servers in turn."""
+
+    NAME = "rr"
+    RULE = "next usable server in list order after the last picked"
+
+    def __init__(self, service: VirtualService, settings: Settings | None = None) -> None:
+        super().__init__(service, settings)
+        self._all = Line(service.servers())
+        self._usable = Line(server for server in service.servers() if server.weight > 0 and not server.overloaded)
+        self._last: RealServer | None = None
+
+    def added(self, server: RealServer) -> None:
+        self._all.put(server)
+        self.loaded(server)
+
+    def removed(self, server: RealServer) -> None:
+        if server is self._last:
+            self._last = self._all.before(server)
+        self._all.drop(server)
+        self._usable.drop(server)
+
+    def edited(self, server: RealServer) -> None:
+        self.loaded(server)
+
+    def loaded(self, server: RealServer) -> None:
+        if server.weight > 0 and not server.overloaded and server.available:
+            self._usable.put(server)
+        else:
+            self._usable.drop(server)
+
+    def pick(self, flow: Flow) -> RealServer | None:
+        picked = self._usable.after(self._last) or self._usable.after(None)
+        if picked is not None:
+            self._last = picked
+        return picked
+
+    def state(self, flow: Flow) -> dict[str, Any]:
+        return {"last": label(self._last)}
