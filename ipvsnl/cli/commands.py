@@ -1,0 +1,176 @@
+"""Carries requests out: one command line against one kernel, real or simulated.
+
+:func:`run` holds no state, writes only to the streams that it is given, and never leaves the process: it may be called
+as often as one likes. The client is asked for only when the command line is understood.
+"""
+
+from __future__ import annotations
+
+from ipvsnl.cli.compat import OURS, STRICT
+from ipvsnl.cli.errors import UsageError
+from ipvsnl.cli.grammar import Request, parse
+from ipvsnl.errors import IPVSError, KernelError, LinkError
+
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from collections.abc import Callable, Sequence
+    from typing import TextIO
+
+    from ipvsnl.cli.compat import Compat
+    from ipvsnl.client import IPVS
+
+    ClientFactory = Callable[[], IPVS]
+
+REFUSED = 255
+"""Exit status where the kernel refuses a change (-1 in ipvsadm); 1 where a listing fails, 2 where there is no kernel."""
+LIST_FAILED = 1
+NO_KERNEL = 2
+
+
+class Streams:
+    """Where a command reads and writes."""
+
+    def __init__(self, stdin: TextIO, stdout: TextIO, stderr: TextIO) -> None:
+        self.stdin = stdin
+        self.stdout = stdout
+        self.stderr = stderr
+
+    def say(self, message: str) -> None:
+        """A line on standard error."""
+        self.stderr.write(message + "\n")
+
+
+def run(
+    argv: Sequence[str],
+    *,
+    client_factory: ClientFactory,
+    stdin: TextIO,
+    stdout: TextIO,
+    stderr: TextIO,
+    prog: str = "ipvsnl",
+    compat: Compat | None = None,
+    progress: bool | None = None,
+) -> int:
+    """Carry out the command line ``argv`` (without the program's name); the exit status, as ipvsadm's.
+
+    ``client_factory`` makes the client, which is closed at the end. Under the ``prog`` ``ipvsadm`` every byte is
+    ipvsadm's unless ``compat`` says otherwise. ``progress`` shows, or never shows, how far a restore is; None: as
+    the terminal and the size of the input suggest.
+    """
+    streams = Streams(stdin, stdout, stderr)
+    if compat is None:
+        compat = STRICT if prog == "ipvsadm" else OURS
+    try:
+        # Without arguments ipvsadm lists the table, with names.
+        request = parse(argv, prog) if argv else Request("list")
+    except UsageError as error:
+        streams.say(error.message)
+        return error.status
+    if request.command in ("help", "version"):
+        return describe(request.command, streams, prog)
+    try:
+        client = client_factory()
+    except (LinkError, KernelError) as error:
+        return _unreachable(error, streams)
+    with client:
+        if request.command == "restore":
+            from ipvsnl.cli.restore import restore
+
+            return restore(client, streams, prog, compat, progress)
+        return Command(client, streams, compat).execute(request)
+
+
+def describe(command: str, streams: Streams, prog: str) -> int:
+    """``-h`` and ``-v``."""
+    from ipvsnl.cli.help import VERSION, usage
+
+    streams.stdout.write(VERSION + "\n" if command == "version" else usage(prog))
+    return 0
+
+
+def _unreachable(error: LinkError | KernelError, streams: Streams) -> int:
+    """What ipvsadm says without its kernel, then why, and what can be had instead."""
+    message = error.message if isinstance(error, KernelError) else error.strerror or str(error)
+    words = _INIT_WORDS.get(error.errno or 0, message)
+    streams.say(f"Can't initialize ipvs: {words}")
+    streams.say("Are you sure that IP Virtual Server is built in the kernel or as module?")
+    if words != message:
+        streams.say(message)
+    streams.say("Without a kernel: --target sim (or IPVSNL_TARGET=sim) works on a simulated one.")
+    return NO_KERNEL
+
+
+_INIT_WORDS = {1: "Permission denied (you must be root)", 92: "Protocol not available"}
+"""By errno: EPERM, ENOPROTOOPT."""
+
+
+class Command:
+    """Carries out single requests on a client."""
+
+    def __init__(self, client: IPVS, streams: Streams, compat: Compat) -> None:
+        self.client = client
+        self.streams = streams
+        self.compat = compat
+
+    def execute(self, request: Request) -> int:
+        """The exit status; a refusal is told on standard error."""
+        command = request.command
+        try:
+            if command == "list":
+                self._list(request)
+            elif command == "save":
+                self._save(request)
+            else:
+                self._change(request)
+        except IPVSError as error:
+            self.streams.say(words(error))
+            return LIST_FAILED if command in ("list", "save") else REFUSED
+        return 0
+
+    def _change(self, request: Request) -> None:
+        client, service, destination = self.client, request.service, request.destination
+        name = request.command.replace("-", "_")
+        if destination is not None:
+            getattr(client, name)(service, destination)
+        elif name == "zero":
+            client.zero(service)
+        elif service is not None:
+            getattr(client, name)(service)
+        elif name == "flush":
+            client.flush()
+        elif request.timeouts is not None:
+            client.set_timeouts(request.timeouts)
+        elif request.daemon is not None and name == "start_daemon":
+            client.start_daemon(request.daemon)
+        elif request.daemon is not None:
+            client.stop_daemon(request.daemon.role)
+
+    def _save(self, request: Request) -> None:
+        from ipvsnl.cli.render import saved
+
+        self.streams.stdout.writelines(saved(self.client.snapshot(), request.options, self.compat))
+
+    def _list(self, request: Request) -> None:
+        from ipvsnl.cli import render
+
+        client, options, write = self.client, request.options, self.streams.stdout.write
+        if "connection" in options:
+            self.streams.stdout.writelines(render.connections(client.connections(), options))
+        elif request.service is not None:
+            from ipvsnl.model import Entry
+
+            status = client.service(request.service)
+            entry = Entry(status, tuple(client.servers(request.service)))
+            self.streams.stdout.writelines(render.Listing(options, self.compat).table([entry]))
+        elif "timeout" in options:
+            write(render.timeouts(client.timeouts()))
+        elif "daemon" in options:
+            self.streams.stdout.writelines(map(render.daemon, client.daemons()))
+        else:
+            write(render.version(client.info()))
+            self.streams.stdout.writelines(render.Listing(options, self.compat).table(client.snapshot()))
+
+
+def words(error: IPVSError) -> str:
+    """What is said of a refusal: ipvsadm's words for the kernel's, our own for the rest."""
+    return error.message if isinstance(error, KernelError) else str(error)

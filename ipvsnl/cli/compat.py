@@ -1,0 +1,29 @@
+"""Where this command line leaves ipvsadm 1.31, in one place; docs/differences.md says why of each."""
+
+from __future__ import annotations
+
+from ipvsnl._value import Value, value
+
+
+@value
+class Compat(Value):
+    """One switch a difference; all of them False is ipvsadm to the byte (but for its crashes)."""
+
+    save_thresholds: bool = True
+    """``-S`` writes ``-x`` and ``-y`` (ipvsadm loses them)."""
+    unsigned_marks: bool = True
+    """Firewall marks from 2^31 on are shown as they are (ipvsadm: negative, and its own ``-R`` refuses them)."""
+    third_flag: bool = True
+    """``flag-3`` of sh and mh is named (ipvsadm: ``()``, and ``-b`` with nothing after it in ``-S``)."""
+    whole_names: bool = True
+    """``-S`` with names never cuts ``host:port`` (ipvsadm: at 59 characters)."""
+    wide_counters: bool = True
+    """Counters of real servers have 64 bits in ``--stats`` and ``--rate`` (ipvsadm: 32 of them)."""
+    comments: bool = True
+    """``-R`` skips lines that begin with ``#`` (ipvsadm stops at them)."""
+    locate: bool = True
+    """A refused line of ``-R`` is named on standard error: file, line number, rule."""
+
+
+OURS = Compat()
+STRICT = Compat(*[False] * len(Compat.__fields__))
