@@ -59,7 +59,7 @@ def furnish(extra: Sequence[str]) -> None:
     tree = f"{MODULES}/{os.uname().release}"
     lib_modules(tree)
     ours = sorted(os.path.basename(path)[:-3] for path in glob.glob(f"{tree}/kernel/net/netfilter/ipvs/*.ko"))
-    load([name for name in ours if name not in SKIPPED] + ["tun", "dummy", *extra], tree)
+    load([name for name in ours if name not in SKIPPED] + ["tun", "dummy", "act_skbedit", "cls_matchall", "sch_ingress", *extra], tree)
     subprocess.run(["ip", "link", "set", "lo", "up"], env={"PATH": "/usr/sbin:/sbin:/usr/bin:/bin"}, check=True)
 
 
