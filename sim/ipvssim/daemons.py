@@ -1,4 +1,7 @@
-"""The synchronisation daemons of a namespace: when one may start, and what it reports (net/netfilter/ipvs/ip_vs_sync.c, 6.1)."""
+"""The synchronisation daemons of a namespace: when one may start, and what it reports.
+
+``start_sync_thread`` and what it calls in net/netfilter/ipvs/ip_vs_sync.c, Linux 6.1.
+"""
 
 from __future__ import annotations
 

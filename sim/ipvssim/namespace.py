@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable, Iterable, Mapping
+from typing import Any
+
 from ipvssim.clock import Clock
 from ipvssim.daemons import Daemons
 from ipvssim.network import Network
@@ -38,8 +41,8 @@ class Namespace:
     """
 
     __slots__ = (
-        "clock", "connection_table_size", "daemons", "ipv6", "network", "padding", "release", "sublevel", "sysctls",
-        "table", "timeouts",
+        "changes", "clock", "connection_table_size", "connections", "daemons", "ipv6", "network", "padding", "release",
+        "sublevel", "sysctls", "table", "timeouts",
     )  # fmt: skip
 
     def __init__(
@@ -63,6 +66,10 @@ class Namespace:
         """The third number of ``release``: what distinguishes the behaviours of Linux 6.1's stable releases."""
         self.padding = padding
         self.connection_table_size = connection_table_size
+        self.changes = 0
+        """Requests so far that may have changed anything: who keeps something derived compares it."""
+        self.connections: Callable[[], Iterable[Mapping[str, Any]]] | None = None
+        """Where the packet path hangs its connection table in: the rows of ``/proc/net/ip_vs_conn``."""
         self.ipv6 = True
         """Whether the host has IPv6 at all."""
         self.sysctls.on_write("run_estimation", self._switch_estimation)

@@ -7,107 +7,29 @@ bytes in network order throughout.
 
 from __future__ import annotations
 
-from collections.abc import Iterable
-
 from ipvsnl.address import family_of, pack
 from ipvsnl.consts import AF_INET
-
-RAW, ETHERNET, DUMMY, LOOPBACK = "raw", "ethernet", "dummy", "loopback"
-LOCAL, UNICAST, BROADCAST, MULTICAST = "local", "unicast", "broadcast", "multicast"
-UNREACHABLE, BLACKHOLE, PROHIBIT, NONE = "unreachable", "blackhole", "prohibit", "none"
+from ipvssim.routing import (
+    BLACKHOLE,
+    BROADCAST,
+    DUMMY,
+    ETHERNET,
+    LOCAL,
+    LOOPBACK,
+    MULTICAST,
+    NONE,
+    PROHIBIT,
+    RAW,
+    UNICAST,
+    UNREACHABLE,
+    Device,
+    Path,
+    Route,
+    RouteTable,
+)
 
 _ALL_ONES = b"\xff" * 4
 _CACHE_LIMIT = 1 << 16
-
-
-class Device:
-    """A network device. ``kind`` is ``raw`` (bare IP packets), ``ethernet``, ``dummy`` or ``loopback``; ``addresses`` are
-    (address, prefix length). Change them through :class:`Network`, which forgets what it has looked up."""
-
-    __slots__ = ("addresses", "kind", "mac", "mtu", "name", "up")
-
-    def __init__(self, name: str, kind: str, *, up: bool = True, mtu: int = 1500, mac: bytes = b"") -> None:
-        self.name = name
-        self.kind = kind
-        self.up = up
-        self.mtu = mtu
-        self.mac = mac
-        self.addresses: list[tuple[bytes, int]] = []
-
-    def __repr__(self) -> str:
-        return f"Device({self.name!r}, {self.kind!r}, up={self.up}, mtu={self.mtu})"
-
-
-class Route:
-    """One entry of a routing table: ``kind`` is a route type, ``gateway`` and ``source`` are empty where there is none."""
-
-    __slots__ = ("device", "gateway", "kind", "mtu", "source")
-
-    def __init__(
-        self, kind: str, device: Device | None = None, *, gateway: bytes = b"", source: bytes = b"", mtu: int = 0
-    ) -> None:
-        self.kind = kind
-        self.device = device
-        self.gateway = gateway
-        self.source = source
-        self.mtu = mtu
-
-
-class Path:
-    """Where packets to one address go.
-
-    ``kind`` is the route's type (``none`` where no route matches); ``device`` is set for local, unicast, broadcast and
-    multicast; ``next_hop`` is the gateway, else the address itself; ``source`` is the address that the host would send
-    from; ``mtu`` is the route's, else the device's.
-    """
-
-    __slots__ = ("device", "gateway", "kind", "mtu", "next_hop", "source")
-
-    def __init__(self, kind: str, device: Device | None, gateway: bytes, next_hop: bytes, source: bytes, mtu: int) -> None:
-        self.kind = kind
-        self.device = device
-        self.gateway = gateway
-        self.next_hop = next_hop
-        self.source = source
-        self.mtu = mtu
-
-    @property
-    def is_local(self) -> bool:
-        """Whether the address is one of the host's own."""
-        return self.kind == LOCAL
-
-    def __repr__(self) -> str:
-        device = self.device.name if self.device else None
-        return f"Path({self.kind!r}, {device!r}, gateway={self.gateway.hex()!r}, source={self.source.hex()!r}, mtu={self.mtu})"
-
-
-class RouteTable:
-    """Routes of one family by prefix; the longest that matches wins, and of equal ones the first that was added."""
-
-    __slots__ = ("_bits", "_by_length", "_lengths")
-
-    def __init__(self, bits: int) -> None:
-        self._bits = bits
-        self._by_length: dict[int, dict[int, Route]] = {}
-        self._lengths: list[int] = []
-
-    def add(self, prefix: bytes, length: int, route: Route) -> None:
-        """Add one; a second for the same prefix is never chosen."""
-        if length not in self._by_length:
-            self._by_length[length] = {}
-            self._lengths = sorted(self._by_length, reverse=True)
-        shift = self._bits - length
-        self._by_length[length].setdefault(int.from_bytes(prefix, "big") >> shift << shift, route)
-
-    def find(self, address: bytes) -> Route | None:
-        """The route for an address, or None."""
-        number = int.from_bytes(address, "big")
-        for length in self._lengths:
-            shift = self._bits - length
-            route = self._by_length[length].get(number >> shift << shift)
-            if route is not None:
-                return route
-        return None
 
 
 class Network:
@@ -217,7 +139,7 @@ class Network:
         route = local.find(address)
         if route is None:
             route = main.find(address)
-        if size == 4 and address[0] & 0xF0 == 0xE0 or size == 16 and address[0] == 0xFF:
+        if (size == 4 and address[0] & 0xF0 == 0xE0) or (size == 16 and address[0] == 0xFF):
             device = route.device if route is not None else None
             return self._reached(MULTICAST, address, Route(MULTICAST, device))
         if size == 4 and address == _ALL_ONES:
@@ -241,7 +163,9 @@ class Network:
         size = len(target)
         mine = [(own, length) for own, length in device.addresses if len(own) == size]
         if not mine:
-            every = [own for other in self.devices.values() if other.up for own, _ in other.addresses if len(own) == size]
+            every = [
+                own for other in self.devices.values() if other.up for own, _ in other.addresses if len(own) == size
+            ]
             return next((own for own in every if not _host_only(own)), b"")
         if size == 4:
             return next((own for own, length in mine if _holds(own, length, target)), mine[0][0])
@@ -310,7 +234,7 @@ def loopback(network: Network, *addresses: str) -> None:
     network.add_device("lo", LOOPBACK, "127.0.0.1/8", "::1/128", *addresses, mtu=65536)
 
 
-def neighbours(network: Network, device: str, pairs: Iterable[tuple[str, bytes]]) -> None:
-    """Several permanent neighbours."""
-    for address, mac in pairs:
-        network.add_neighbour(device, address, mac)
+__all__ = [
+    "BLACKHOLE", "BROADCAST", "DUMMY", "ETHERNET", "LOCAL", "LOOPBACK", "MULTICAST", "NONE", "PROHIBIT", "RAW", "UNICAST",
+    "UNREACHABLE", "Device", "Network", "Path", "Route", "loopback",
+]  # fmt: skip

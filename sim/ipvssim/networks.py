@@ -33,7 +33,9 @@ def trace_network(servers4: int = 16, servers6: int = 4) -> Network:
         high, low = index >> 8, index & 0xFF
         network.add_neighbour("server", f"10.0.{high}.{low}", bytes((0x02, 0x00, 0x0A, 0x00, high, low)))
     for index in range(10, 10 + servers6):
-        network.add_neighbour("server", f"fd00:10::{index:x}", bytes((0x02, 0x00, 0xFD, 0x00, index >> 8, index & 0xFF)))
+        network.add_neighbour(
+            "server", f"fd00:10::{index:x}", bytes((0x02, 0x00, 0xFD, 0x00, index >> 8, index & 0xFF))
+        )
     return network
 
 

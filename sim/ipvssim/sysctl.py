@@ -79,7 +79,7 @@ def _refuse() -> OSError:
 
 
 def _numbers(text: str, limit: int) -> list[int]:
-    """Up to ``limit`` integers as proc_dointvec (kernel/sysctl.c) reads them: C prefixes, 32 bits; what follows is ignored."""
+    """Up to ``limit`` 32-bit integers as proc_dointvec (kernel/sysctl.c) reads them; what follows is ignored."""
     found: list[int] = []
     for word in text.split()[:limit]:
         found.append(_c_integer(word))
