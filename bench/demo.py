@@ -45,7 +45,9 @@ def main() -> None:
         rules = len(RULES.read_text().splitlines())
         total = step(f"Load {rules:,} rules", target, "--progress", "-R", stdin=RULES)
         total += step("List one virtual service", target, "-Ln", "-t", service)
-        total += step("Change the weight of one real server", target, "-e", "-t", service, "-r", server, "-m", "-w", "7")
+        total += step(
+            "Change the weight of one real server", target, "-e", "-t", service, "-r", server, "-m", "-w", "7"
+        )
         total += step("Delete another", target, "-d", "-t", service, "-r", "10.157.176.60:443")
         total += step("See both", target, "-Ln", "-t", service)
         total += step("Save the table", target, "-Sn", stdout=saved)

@@ -9,7 +9,7 @@ from ipvsnl.backends import chosen
 from ipvsnl.batch import Batch
 from ipvsnl.connections import Connection, read_connections
 from ipvsnl.errors import KernelError, LinkError
-from ipvsnl.exchange import ACKNOWLEDGED, DUMP, Exchange, Sequence
+from ipvsnl.exchange import ACKNOWLEDGED, DUMP, Exchange, Sequence, acknowledge
 from ipvsnl.family import NAME, Command
 from ipvsnl.link import await_answers, open_link
 from ipvsnl.model import Entry, Timeouts
@@ -157,7 +157,9 @@ class IPVS(Verbs):
     def _find_family(self) -> int:
         sequence = self._sequence.next()
         exchange = Exchange(self._backend, sequence, sequence)
-        self._link.send(self._backend.encode_getfamily(sequence, NAME))
+        request = bytearray(self._backend.encode_getfamily(sequence, NAME))
+        acknowledge(request, 0)
+        self._link.send(bytes(request))
         await_answers(self._link, exchange, self._timeout)
         for refusal in exchange.refusals:
             if refusal.errno == _errno.ENOENT:
