@@ -6,14 +6,13 @@ isolated build needs nothing installed but cffi.
 
 ``IPVSNL_STRICT=1`` in the environment (make, CI) turns warnings into errors; without it a newer compiler with a new
 warning never breaks an installation. -Wconversion and its kind are switched on in ``internal.h``, for our files alone.
-``python build.py DIRECTORY`` writes the generated headers there and builds nothing (for the fuzzer).
+``python build.py`` writes the generated headers and builds nothing (for the fuzzer, and for reading).
 """
 
 from __future__ import annotations
 
 import importlib.util
 import os
-import sys
 from pathlib import Path
 
 TYPE_CHECKING = False
@@ -162,11 +161,11 @@ def tables(family: ModuleType) -> str:
 
 
 # --- the build -------------------------------------------------------------------------------------------------------
-def generate(directory: Path) -> ModuleType:
-    """Write both headers where they are not already so; the family that they are of."""
+def generate() -> ModuleType:
+    """Write both headers beside this file where they are not already so; the family that they are of."""
     family, consts = load("family"), load("consts")
     for name, text in (("generated.h", header(family, consts)), ("generated_tables.h", tables(family))):
-        path = directory / name
+        path = HERE / name
         if not path.exists() or path.read_text() != text:
             path.write_text(text)
     return family
@@ -181,7 +180,7 @@ def builder() -> FFI:
     """The extension, as setup.py's ``cffi_modules`` wants it. Paths are relative to setup.py."""
     from cffi import FFI
 
-    family = generate(HERE)
+    family = generate()
     strict = STRICT_FLAGS if os.environ.get("IPVSNL_STRICT", "") not in ("", "0") else []
     ffi = FFI()
     ffi.cdef(declarations() + "".join(map(struct, groups_of(family))))
@@ -198,4 +197,4 @@ def builder() -> FFI:
 
 
 if __name__ == "__main__":
-    generate(Path(sys.argv[1]) if len(sys.argv) > 1 else HERE)
+    generate()
