@@ -1,0 +1,147 @@
+"""The program ``ipvsnl``: our own options and sub-commands around the command line of ipvsadm.
+
+Nothing is imported before it is needed: a command often runs for a few milliseconds, thousands of times.
+"""
+
+from __future__ import annotations
+
+import sys
+from os import environ
+
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from collections.abc import Callable, Sequence
+    from typing import TextIO
+
+    from ipvsnl.client import IPVS
+
+PROG = "ipvsnl"
+USAGE, FAILED, INTERRUPTED, PIPE_CLOSED = 2, 1, 130, 141
+TARGET_VARIABLE = "IPVSNL_TARGET"
+
+
+class Own:
+    """Our own options, which stand before ipvsadm's."""
+
+    def __init__(self) -> None:
+        self.target = environ.get(TARGET_VARIABLE) or "kernel"
+        self.netns: str | None = None
+        self.progress: bool | None = None
+
+    def read(self, argv: Sequence[str]) -> list[str]:
+        """Take them off the front; what follows them. ValueError for one without its value."""
+        rest = list(argv)
+        while rest and (word := rest[0].partition("="))[0] in ("--target", "--netns", "--progress"):
+            name, equals, text = word
+            del rest[0]
+            if name == "--progress":
+                self.progress = True
+                continue
+            if not equals:
+                if not rest:
+                    raise ValueError(f"{name}: missing argument")
+                text = rest.pop(0)
+            setattr(self, name[2:], text)
+        return rest
+
+    def client(self) -> IPVS:
+        """The client of the target."""
+        from ipvsnl.client import open as open_client
+
+        if self.netns is None:
+            return open_client(self.target)
+        opener: Callable[..., IPVS] = open_client
+        return opener(self.target, netns=self.netns)
+
+
+def main(argv: Sequence[str] | None = None) -> int:
+    """Run the command line ``argv`` (by default the process's); the exit status."""
+    stdout = _text(sys.stdout)
+    stderr = _text(sys.stderr)
+    try:
+        status = _run(sys.argv[1:] if argv is None else argv, stdout, stderr)
+        stdout.flush()
+    except BrokenPipeError:
+        _discard(stdout)  # the reader has gone; what is left in the buffer would complain once more at exit
+        return PIPE_CLOSED
+    except KeyboardInterrupt:
+        stderr.write("interrupted\n")
+        return INTERRUPTED
+    except OSError as error:
+        _discard(stdout)
+        stderr.write(f"{PROG}: {error.strerror or error}\n")
+        return FAILED
+    return status
+
+
+def _run(argv: Sequence[str], stdout: TextIO, stderr: TextIO) -> int:
+    own = Own()
+    try:
+        rest = own.read(argv)
+    except ValueError as error:
+        stderr.write(f"{error}\n")
+        return USAGE
+    if rest and not rest[0].startswith("-"):
+        status = _sub_command(rest, own, stdout, stderr)
+        if status is not None:
+            return status
+    if rest == ["--version"]:
+        stdout.write(_version())
+        return 0
+    if rest in (["-h"], ["--help"]):  # the shortest way, with nothing loaded
+        from ipvsnl.cli.help import usage
+
+        stdout.write(usage(PROG))
+        return 0
+    from ipvsnl.cli.commands import run
+
+    return run(
+        rest, client_factory=own.client, stdin=_text(sys.stdin), stdout=stdout, stderr=stderr, prog=PROG,
+        progress=own.progress,
+    )  # fmt: skip
+
+
+def _sub_command(words: list[str], own: Own, stdout: TextIO, stderr: TextIO) -> int | None:
+    """The status of a sub-command; None where the first word is none, and ipvsadm's grammar has its say."""
+    if words[0] == "completion":
+        from ipvsnl.cli.completion import complete
+
+        return complete(words[1:], own.client, stdout, stderr)
+    return None
+
+
+def _version() -> str:
+    from importlib.metadata import PackageNotFoundError, version
+
+    from ipvsnl.backends import chosen
+
+    try:
+        ours = version(PROG)
+    except PackageNotFoundError:
+        ours = "(not installed)"
+    return f"{PROG} {ours}, backend {chosen().name}\n"
+
+
+def _text(stream: TextIO | None) -> TextIO:
+    """A standard stream that passes every byte through, and ends lines at line feeds alone."""
+    from io import StringIO, TextIOWrapper
+
+    if stream is None:  # closed by the shell
+        return StringIO()
+    if isinstance(stream, TextIOWrapper):
+        stream.reconfigure(errors="surrogateescape", newline="\n")
+    return stream
+
+
+def _discard(stream: TextIO) -> None:
+    from os import O_WRONLY, devnull, dup2
+    from os import open as open_file
+
+    try:
+        dup2(open_file(devnull, O_WRONLY), stream.fileno())
+    except (OSError, ValueError):
+        return  # no file below it
+
+
+if __name__ == "__main__":
+    sys.exit(main())
