@@ -8,7 +8,7 @@ import os
 import socket
 import struct
 from collections.abc import Callable, Iterator
-from contextlib import ExitStack
+from contextlib import ExitStack, nullcontext
 
 import pytest
 
@@ -37,12 +37,13 @@ def connect() -> Iterator[Callable[[], IPVS]]:
             enter_fresh_namespace()
             yield lambda: opened.enter_context(IPVS(KernelLink()))
         else:
-            from ipvssim.target import connected
-
             from ipvssim.namespace import Namespace
+            from ipvssim.netlink import NetlinkSocket
 
             namespace = Namespace()
-            yield lambda: opened.enter_context(IPVS(SimulatedLink(connected(namespace))))
+            yield lambda: opened.enter_context(
+                IPVS(SimulatedLink(nullcontext(NetlinkSocket(namespace, cap_ack=True, ext_ack=True))))
+            )
 
 
 @pytest.fixture
