@@ -66,10 +66,16 @@ class Counters:
             (outbytes + 0xF) >> 5,
         )
 
-    def reset(self) -> None:
-        """Forget everything: a destination revived for a service that was made anew."""
-        self.conns = self.inpkts = self.outpkts = self.inbytes = self.outbytes = 0
-        self._ticked = self._zero = self._rate = _NOTHING
+    def saved(self) -> list[list[int]] | None:
+        """Everything as plain numbers, for :meth:`restore`; None where all is zero."""
+        if self._ticked is _NOTHING and not any(self.live()):
+            return None
+        return [list(self.live()), list(self._ticked), list(self._zero), list(self._rate)]
+
+    def restore(self, saved: list[list[int]]) -> None:
+        """Take saved numbers over."""
+        live, self._ticked, self._zero, self._rate = map(tuple, saved)
+        self.conns, self.inpkts, self.outpkts, self.inbytes, self.outbytes = live
 
 
 _NOTHING = (0, 0, 0, 0, 0)

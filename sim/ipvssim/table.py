@@ -6,10 +6,11 @@ Addresses are 4 or 16 bytes in network order, ports are in host order; the famil
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Reversible
+from collections.abc import Callable, Iterator
 from itertools import chain
 
 from ipvssim.clock import JIFFY, SECOND, Clock, Timer
+from ipvssim.entries import F_HASHED, F_ONEPACKET, F_PERSISTENT, Buckets, RealServer, VirtualService
 from ipvssim.schedulers import Scheduler, Settings
 from ipvssim.schedulers.hashing import fold
 from ipvssim.statistics import Counters, Estimator
@@ -17,123 +18,6 @@ from ipvssim.statistics import Counters, Estimator
 TRASH_PERIOD = 60 * SECOND
 TRASH_IDLE = 120 * SECOND
 COLLECT_PERIOD = 60 * SECOND
-BUCKETS = 256
-
-F_PERSISTENT, F_HASHED, F_ONEPACKET = 0x1, 0x2, 0x4
-
-
-class RealServer:
-    """A destination of one virtual service (``struct ip_vs_dest``).
-
-    ``active``, ``inactive`` and ``persistent`` count its connections and templates; ``holders`` counts whatever else keeps
-    it from being freed once it is in the trash (an lblc cache, say). ``order`` is smaller the newer it is: the list's order.
-    """
-
-    __slots__ = (
-        "active", "address", "available", "conns", "counters", "family", "forwarding", "holders", "idle_since", "inactive",
-        "last_weight", "lower", "of", "order", "overloaded", "persistent", "port", "service", "tunnel_flags",
-        "tunnel_port", "tunnel_type", "upper", "weight",
-    )  # fmt: skip
-
-    def __init__(self, family: int, address: bytes, port: int) -> None:
-        self.family = family
-        self.address = address
-        self.port = port
-        self.forwarding = 0
-        self.weight = 0
-        self.last_weight = 0
-        """The last weight that was not 0 (mh builds its table from it)."""
-        self.upper = self.lower = 0
-        self.tunnel_type = self.tunnel_port = self.tunnel_flags = 0
-        self.active = self.inactive = self.persistent = 0
-        self.conns = 0
-        """Connections bound to it (templates left out), whichever way active and inactive are counted."""
-        self.holders = 0
-        self.overloaded = False
-        self.available = False
-        """Whether it is in its service's list; False once deleted."""
-        self.counters = Counters()
-        self.service: VirtualService | None = None
-        """The service it belongs to, or belonged to when it was deleted."""
-        self.of: tuple[int, int, int, bytes, int] = (0, 0, 0, b"", 0)
-        """What it was a destination of, by value: family, fwmark, protocol, virtual address and port (for revival)."""
-        self.idle_since: int | None = None
-        self.order = 0
-
-    @property
-    def referenced(self) -> bool:
-        """Whether anything but the trash still knows it."""
-        return bool(self.conns or self.persistent or self.holders)
-
-
-class VirtualService:
-    """A virtual service (``struct ip_vs_service``). ``netmask`` is the wire's u32; ``timeout`` is in jiffies, 32 bits."""
-
-    __slots__ = (
-        "address", "counters", "destinations", "family", "flags", "fwmark", "netmask", "persistence_engine", "port",
-        "protocol", "scheduler", "scheduler_name", "timeout",
-    )  # fmt: skip
-
-    def __init__(self, family: int, fwmark: int | None, protocol: int, address: bytes, port: int) -> None:
-        self.family = family
-        self.fwmark = fwmark or 0
-        self.protocol = protocol
-        self.address = address
-        self.port = port
-        self.flags = F_HASHED
-        self.timeout = 0
-        self.netmask = 0
-        self.persistence_engine = ""
-        self.scheduler: Scheduler | None = None
-        self.scheduler_name = "none"
-        self.destinations: dict[tuple[bytes, int], RealServer] = {}
-        """Oldest first; the kernel's list is this reversed (:meth:`servers`). Keyed by address (4 or 16 bytes) and port."""
-        self.counters = Counters()
-
-    @property
-    def identity(self) -> tuple[int, int, int, bytes, int]:
-        """What revival compares: a service made anew with the same key is the same here."""
-        if self.fwmark:
-            return (self.family, self.fwmark, self.protocol, b"", 0)
-        return (self.family, 0, self.protocol, self.address, self.port)
-
-    @property
-    def persistent(self) -> bool:
-        """Whether it keeps clients on their server."""
-        return bool(self.flags & F_PERSISTENT)
-
-    @property
-    def one_packet(self) -> bool:
-        """Whether a UDP connection lives for one packet only."""
-        return bool(self.flags & F_ONEPACKET)
-
-    def servers(self) -> Iterator[RealServer]:
-        """Its real servers in the kernel's list order: newest first."""
-        return reversed(self.destinations.values())
-
-
-class Buckets:
-    """One of the kernel's two service hash tables: 256 buckets, newest first in each."""
-
-    __slots__ = ("_buckets",)
-
-    def __init__(self) -> None:
-        self._buckets: list[dict[VirtualService, None]] = [{} for _ in range(BUCKETS)]
-
-    def add(self, bucket: int, service: VirtualService) -> None:
-        """Put it at the bucket's head."""
-        self._buckets[bucket][service] = None
-
-    def remove(self, bucket: int, service: VirtualService) -> None:
-        """Take it out."""
-        del self._buckets[bucket][service]
-
-    def __iter__(self) -> Iterator[VirtualService]:
-        """All of them in dump order."""
-        return chain.from_iterable(map(reversed, self._filled()))
-
-    def _filled(self) -> Iterator[Reversible[VirtualService]]:
-        return (bucket for bucket in self._buckets if bucket)
 
 
 class Table:
@@ -153,7 +37,7 @@ class Table:
         """(family, fwmark) to service."""
         self.ftp_services = 0
         self.port_zero_services = 0
-        """How many services have port 21, port 0: what the packet path's wildcard lookups ask first (fwmarks have port 0)."""
+        """How many services have port 21, port 0 (fwmarks have 0): what the packet path's wildcard lookups ask first."""
         self.ever_used = False
         """Whether a service was ever added in this namespace."""
         self._address_buckets = Buckets()
@@ -235,7 +119,7 @@ class Table:
             server = RealServer(family, address, port)
             server.of = service.identity
         elif server.service is not service:
-            server.counters.reset()
+            server.counters.zero()
         server.service = service
         self._newest -= 1
         server.order = self._newest
@@ -250,6 +134,16 @@ class Table:
         self.estimator.start(server.counters)
         if service.scheduler is not None:
             service.scheduler.added(server)
+
+    def put_back(self, service: VirtualService, server: RealServer) -> None:
+        """Link a saved destination, oldest first, to a service that is yet to be added: no scheduler is told of it."""
+        server.service = service
+        server.of = service.identity
+        self._newest -= 1
+        server.order = self._newest
+        server.available = True
+        service.destinations[server.address, server.port] = server
+        self.estimator.start(server.counters)
 
     def delete_server(self, server: RealServer) -> None:
         """Unlink it, tell the scheduler, and move it to the trash."""
@@ -341,3 +235,6 @@ class Table:
         if scheduler.service.scheduler is scheduler:
             scheduler.collect(self.clock.jiffies)
             self.clock.timer(self._collect, scheduler).start(COLLECT_PERIOD)
+
+
+__all__ = ["F_HASHED", "F_ONEPACKET", "F_PERSISTENT", "RealServer", "Table", "VirtualService", "fold"]
