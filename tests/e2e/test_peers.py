@@ -33,7 +33,7 @@ TCP = 6
 
 @pytest.fixture
 def namespace() -> Namespace:
-    return Namespace(padding=False)  # gnlpy has no name for the PAD attribute of UML and 32-bit kernels
+    return Namespace()
 
 
 @pytest.fixture
@@ -171,7 +171,8 @@ def test_what_gnlpy_gets_right_is_understood(gnlpy_client: Any, ipvs: IPVS) -> N
     }
     assert [status.destination for status in ipvs.servers(WEB)] == [Destination("10.0.0.1", 80, "masq", 9)]
     assert [status.destination for status in ipvs.servers(six)] == [Destination("fd00::1", 443, "tunnel")]
-    assert {pool.service().port() for pool in gnlpy_client.get_pools()} == {80, 443, None}
+    with pytest.raises(KeyError):
+        gnlpy_client.get_pools()  # gnlpy falls over the tunnel attributes that every kernel since 5.3 sends
     gnlpy_client.del_dest("192.0.2.1", 80, "10.0.0.1")
     gnlpy_client.flush()
     assert ipvs.services() == []
