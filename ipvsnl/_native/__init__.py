@@ -1,1 +1,1 @@
-"""The C core. :mod:`ipvsnl.backends.native` is its only caller; ``core.h`` is its contract, ``build.py`` compiles it."""
+"""The C core. :mod:`ipvsnl.backends.native` is its only caller, ``core.h`` its contract, ``build.py`` its build."""

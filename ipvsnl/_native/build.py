@@ -1,8 +1,8 @@
 """Builds the C core with cffi (API mode): ``builder`` is what setup.py names, and it writes the generated headers.
 
 Nothing stands twice: the declarations are the part of ``core.h`` between its two markers; the records' structs, the
-attribute tables and the numbers are generated from ``family.py`` and ``consts.py``, which are loaded by path, so that an
-isolated build needs nothing installed but cffi.
+attribute tables and the numbers are generated from ``family.py`` and ``consts.py``, which are loaded by path, so that
+an isolated build needs nothing installed but cffi.
 
 ``IPVSNL_STRICT=1`` in the environment (make, CI) turns warnings into errors; without it a newer compiler with a new
 warning never breaks an installation. -Wconversion and its kind are switched on in ``internal.h``, for our files alone.

@@ -13,7 +13,7 @@ struct reader {
 };
 
 /* Answers 1 with the next attribute, 0 at the end, -1 at a malformed one. Padding after the last may be missing. */
-static int next(struct reader *reader)
+static inline int next(struct reader *reader)
 {
     size_t left = reader->limit - reader->here, length;
 
@@ -46,6 +46,24 @@ static int64_t text_length(const struct reader *reader, size_t most)
     return nul - begin;
 }
 
+static int take_text(const struct attribute *attribute, const struct reader *reader, uint8_t *field)
+{
+    int64_t length = text_length(reader, attribute->size);
+
+    if (length < 0)
+        return -1;
+    memset(field, 0, attribute->width);
+    memcpy(field, reader->datagram + reader->start, (size_t)length);
+    return 0;
+}
+
+/* A reader over the attributes in the current one. */
+static struct reader inside(const struct reader *outer)
+{
+    struct reader inner = {outer->datagram, outer->start, outer->end, outer->fault, 0, 0, 0};
+    return inner;
+}
+
 static int take_table(const struct table *table, struct reader reader, uint8_t *record, uint32_t *present);
 
 /* The reader's attribute into its field of the record. */
@@ -55,37 +73,36 @@ static int take_attribute(const struct attribute *attribute, const struct reader
     size_t length = reader->end - reader->start;
     uint8_t *field = record + attribute->offset;
     uint32_t ignored = 0;
-    struct reader inner = {reader->datagram, reader->start, reader->end, reader->fault, 0, 0, 0};
-    int64_t text;
 
     switch (attribute->kind) {
-    case KIND_STRING:
-        text = text_length(reader, attribute->size);
-        if (text < 0)
-            return -1;
-        memset(field, 0, attribute->width);
-        memcpy(field, payload, (size_t)text);
+    case KIND_INTEGER: /* most of them, by far */
+        if (length != attribute->size)
+            break;
+        store_integer(field, attribute->width, load_integer(payload, length));
         return 0;
+    case KIND_BE16:
+        if (length != attribute->size)
+            break;
+        store16(field, (uint16_t)(payload[0] << 8 | payload[1]));
+        return 0;
+    case KIND_FLAGS: /* flags and their mask, two u32 side by side in both forms */
+        if (length != attribute->size)
+            break;
+        memcpy(field, payload, length);
+        return 0;
+    case KIND_STRING:
+        return take_text(attribute, reader, field);
     case KIND_BYTES:
         if (length > attribute->size)
             return (int)fail(reader->fault, IPVSNL_LONG_BYTES, reader->start, -1);
         memset(field, 0, attribute->width);
         memcpy(field, payload, length);
         return 0;
-    case KIND_NESTED:
-        memset(record + attribute->of->begin, 0, attribute->of->extent); /* of a repeated one the last wins, whole */
-        return take_table(attribute->of, inner, record, &ignored);
-    default:
-        if (length != attribute->size)
-            return (int)fail(reader->fault, IPVSNL_INTEGER_SIZE, reader->start, -1);
+    default: /* KIND_NESTED; of a repeated one the last wins, whole */
+        memset(record + attribute->of->begin, 0, attribute->of->extent);
+        return take_table(attribute->of, inside(reader), record, &ignored);
     }
-    if (attribute->kind == KIND_INTEGER)
-        store_integer(field, attribute->width, load_integer(payload, length));
-    else if (attribute->kind == KIND_BE16)
-        store16(field, (uint16_t)(payload[0] << 8 | payload[1]));
-    else /* flags and their mask, two u32 side by side in both forms */
-        memcpy(field, payload, length);
-    return 0;
+    return (int)fail(reader->fault, IPVSNL_INTEGER_SIZE, reader->start, -1);
 }
 
 static int take_table(const struct table *table, struct reader reader, uint8_t *record, uint32_t *present)
@@ -168,11 +185,9 @@ int64_t ipvsnl_decode(enum ipvsnl_group group, const void *datagram, size_t leng
     if (table->container == 0)
         return take_group(table, reader, record) < 0 ? -1 : table->extent;
     while ((found = next(&reader)) > 0) {
-        struct reader inner = {datagram, reader.start, reader.end, fault, 0, 0, 0};
-
         if (reader.type != table->container)
             continue;
-        if (take_group(table, inner, record) < 0)
+        if (take_group(table, inside(&reader), record) < 0)
             return -1;
         seen = 1;
     }

@@ -10,7 +10,7 @@ struct writer {
     int group;
 };
 
-/* Room for an attribute: header written, padding zeroed. Answers where its payload goes, NULL where there is no room. */
+/* Room for an attribute: header written, padding zeroed. Answers where its payload goes, or NULL: there is no room. */
 static uint8_t *put(struct writer *writer, unsigned type, size_t payload)
 {
     size_t whole = IPVSNL_NLA_HEADER + payload, step = aligned(whole);

@@ -31,11 +31,13 @@ if TYPE_CHECKING:
             """One whole request (nlmsghdr, genlmsghdr, attributes), port 0, padded to a multiple of 4.
 
             The groups' attributes are written in the tables' order, those whose bit is set in the record's ``present``;
-            ``config`` stands flat at the top level. EncodeError for a record of the wrong size or an unknown bit.
+            ``config`` stands flat at the top level. Statistics are written whole, without PAD; the legacy ones are cut to
+            the wire's 32 bits. EncodeError for a record of the wrong size, an unknown bit, text that fills its field
+            without a NUL, and a number that its header field cannot hold.
             """
 
         def encode_getfamily(self, sequence: int, name: str) -> bytes:
-            """The controller's CTRL_CMD_GETFAMILY for a family name."""
+            """The controller's CTRL_CMD_GETFAMILY for a family name; EncodeError unless 1 to 15 ASCII characters."""
 
         def split(self, datagram: bytes) -> list[tuple[int, int, int, int, int, int]]:
             """The messages of a datagram: (type, flags, sequence, port, payload's start, payload's end) each.
@@ -48,7 +50,8 @@ if TYPE_CHECKING:
 
             ``start`` and ``end`` bound the message's payload (from the genlmsghdr on). Unknown attributes are passed
             over, of a repeated one the last wins, text ends at its first NUL; DecodeError for everything malformed: an
-            attribute that leaves its container, an integer of another size, text without NUL or too long, stray bytes.
+            attribute that leaves its container, an integer of another size, text without NUL or too long, stray bytes; and
+            for a reply without the group's container. Which command the reply names is not looked at.
             """
 
         def decode_error(self, flags: int, datagram: bytes, start: int, end: int) -> tuple[int, str | None, int | None]:

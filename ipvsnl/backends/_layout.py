@@ -1,4 +1,4 @@
-"""ctypes types of everything on the wire and in a record, generated from the family's tables; and who moves between them.
+"""ctypes types of what stands on the wire and in records, generated from the family's tables; and who moves between.
 
 A *mover* knows one attribute: ``read`` takes its payload into a record's field, ``write`` makes the whole attribute.
 """
@@ -215,7 +215,7 @@ _MOVERS: dict[str, Any] = {family.Kind.FLAGS: _Flags, family.Kind.BYTES: _Bytes,
 
 
 class Layout:
-    """A group for ctypes: its record's type, its movers by attribute number, and the container that holds it (0: flat)."""
+    """A group for ctypes: its record's type, its movers by attribute number, and the container of it (0: flat)."""
 
     def __init__(self, group: family.Group) -> None:
         self.name, self.size, self.record = group.name, group.record_size, _record(group)

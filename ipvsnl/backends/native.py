@@ -14,6 +14,7 @@ from ipvsnl.errors import DecodeError
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
+    from collections.abc import Callable
     from typing import Any
 
     Workspace = tuple[Any, Any, Any, Any, Any]
@@ -21,7 +22,7 @@ if TYPE_CHECKING:
 name = "native"
 
 _NULL = ffi.NULL
-_unpack = ffi.unpack
+_unpack: Callable[[Any, int], bytes] = ffi.unpack
 _buffer = ffi.buffer
 _encode = lib.ipvsnl_encode
 _decode = lib.ipvsnl_decode
@@ -64,10 +65,9 @@ def encode(
 ) -> bytes:
     """One whole request; see :class:`ipvsnl.backends.Backend`."""
     try:
-        space = _free.pop()
+        out, fault, _, _, _ = space = _free.pop()
     except IndexError:
-        space = _workspace()
-    out, fault, _, _, _ = space
+        out, fault, _, _, _ = space = _workspace()
     try:
         length = _encode(
             out,
@@ -88,12 +88,11 @@ def encode(
         )
         if length < 0:
             raise encode_error(_WORDS[fault.code], _GROUPS.get(fault.group, ""), fault.offset)
-        request: bytes = _unpack(out, length)
+        return _unpack(out, length)
     except OverflowError:
         raise encode_error(Fault.RANGE) from None
     finally:
         _free.append(space)
-    return request
 
 
 def encode_getfamily(sequence: int, name: str) -> bytes:
@@ -106,17 +105,15 @@ def encode_getfamily(sequence: int, name: str) -> bytes:
         raise encode_error(Fault.RANGE) from None
     if length < 0:
         raise encode_error(_WORDS[fault.code])
-    request: bytes = _unpack(out, length)
-    return request
+    return _unpack(out, length)
 
 
 def split(datagram: bytes) -> list[tuple[int, int, int, int, int, int]]:
     """The messages of a datagram; see :class:`ipvsnl.backends.Backend`."""
     try:
-        space = _free.pop()
+        _, fault, out, view, _ = space = _free.pop()
     except IndexError:
-        space = _workspace()
-    _, fault, out, view, _ = space
+        _, fault, out, view, _ = space = _workspace()
     messages: list[Any] = []
     start = 0
     try:
@@ -135,20 +132,18 @@ def split(datagram: bytes) -> list[tuple[int, int, int, int, int, int]]:
 def decode(group: str, datagram: bytes, start: int, end: int) -> bytes:
     """The record of a reply's group; see :class:`ipvsnl.backends.Backend`."""
     try:
-        space = _free.pop()
+        out, fault, _, _, _ = space = _free.pop()
     except IndexError:
-        space = _workspace()
-    out, fault, _, _, _ = space
+        out, fault, _, _, _ = space = _workspace()
     try:
         length = _decode(_NUMBERS[group], datagram, len(datagram), start, end, out, _CAPACITY, fault)
         if length < 0:
             raise DecodeError(_WORDS[fault.code], fault.offset)
-        record: bytes = _unpack(out, length)
+        return _unpack(out, length)
     except OverflowError:
         raise DecodeError(Fault.BOUNDS, start) from None
     finally:
         _free.append(space)
-    return record
 
 
 def decode_error(flags: int, datagram: bytes, start: int, end: int) -> tuple[int, str | None, int | None]:
@@ -163,10 +158,9 @@ def decode_done(flags: int, datagram: bytes, start: int, end: int) -> tuple[int,
 
 def _verdict(read: Any, flags: int, datagram: bytes, start: int, end: int) -> tuple[int, str | None, int | None]:
     try:
-        space = _free.pop()
+        _, fault, _, _, extack = space = _free.pop()
     except IndexError:
-        space = _workspace()
-    _, fault, _, _, extack = space
+        _, fault, _, _, extack = space = _workspace()
     try:
         errno = read(flags & 0xFFFF, datagram, len(datagram), start, end, extack, fault)
         if errno < 0:

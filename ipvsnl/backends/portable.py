@@ -1,6 +1,6 @@
 """The backend without a compiler: pure ctypes, over the types of ``_layout``. Same bytes, records and errors as the C.
 
-It is some twenty times slower; it serves where no wheel fits and nothing can be built, and as the C's second opinion.
+It is twenty to sixty times slower; it serves where no wheel fits and nothing can be built, and as the C's second opinion.
 """
 
 from __future__ import annotations

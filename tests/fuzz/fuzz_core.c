@@ -122,7 +122,8 @@ static void read_datagram(const uint8_t *datagram, size_t length)
         if (count < 0)
             check_fault(&fault, length);
         for (int64_t i = 0; i < count; i++) {
-            require(messages[i].start <= messages[i].end && messages[i].end <= length, "a message lies in its datagram");
+            require(messages[i].start <= messages[i].end, "a message has a payload");
+            require(messages[i].end <= length, "a message lies in its datagram");
             read_payload(datagram, length, messages[i].start, messages[i].end, (uint16_t)messages[i].flags);
         }
         if (count < MESSAGES)

@@ -7,6 +7,7 @@ import os
 import struct
 import sys
 from collections import Counter
+from concurrent.futures import ThreadPoolExecutor
 from typing import TYPE_CHECKING, Any
 
 import pytest
@@ -228,6 +229,23 @@ def test_padding_changes_nothing(backend: Backend) -> None:
                     group.name, datagram, start, end
                 )
     assert {("service", 360, 320), ("service", 336, 292), ("dest", 400, 356)} <= lengths
+
+
+@needs_native
+def test_threads_share_nothing() -> None:
+    """Calls from several threads at once, which C runs without Python's lock, do not see each other's buffers."""
+
+    def work(mark: int) -> bool:
+        record = pack(SERVICE, fwmark=mark)
+        for sequence in range(2000):
+            request = native.encode(28, 1, 5, sequence, service=record)
+            ((_, _, found, _, start, end),) = native.split(request)
+            if found != sequence or native.decode("service", request, start, end) != record:
+                return False
+        return True
+
+    with ThreadPoolExecutor(8) as pool:
+        assert all(pool.map(work, range(8)))
 
 
 # --- layout ----------------------------------------------------------------------------------------------------------

@@ -167,7 +167,7 @@ def test_a_bare_echo_is_fine(backend: Backend) -> None:
 # --- what is tolerated -----------------------------------------------------------------------------------------------
 @BACKENDS
 def test_what_is_passed_over(backend: Backend) -> None:
-    """Unknown numbers, numbers of other groups, PAD of any size, type bits, bytes after a NUL, padding that is missing."""
+    """Unknown numbers, PAD of any size, type bits, bytes after a NUL and padding that is missing change nothing."""
     plain = service_of(attribute(1, b"\2\0"), attribute(6, b"rr\0"), attribute(10, attribute(1, b"\5\0\0\0")))
     stats = attribute(10 | 0x8000, attribute(11, b"pad") + attribute(0, b"") + attribute(1 | 0x4000, b"\5\0\0\0"))
     odd = service_of(attribute(300, b"?"), attribute(0, b""), stats, attribute(6, b"rr\0xyz"), AF[:6])
