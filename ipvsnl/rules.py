@@ -3,7 +3,7 @@
 A rule line is a command line without the program's name, cut at blanks, tabs and carriage returns; there is no quoting.
 :func:`parse` reads lines as typed rules and names the line that is none. The lines that ``-S`` writes with numbers are
 read by :class:`PlainReader`, some ten times as fast; it knows what it understands and leaves the rest to the grammar of
-the command line (``ipvsnl.cli.grammar``), so that both mean the same.
+the command line, which stands above this module and is handed in, so that both mean the same.
 """
 
 from __future__ import annotations
@@ -27,9 +27,13 @@ from ipvsnl.model import Destination, Service, endpoint
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
-    from collections.abc import Iterable, Iterator
+    from collections.abc import Callable, Iterable, Iterator
 
     from ipvsnl.model import Entry
+
+    Plain = tuple[str, Service, Destination | None]
+    """What a rule does, to which service, with which real server."""
+    Grammar = Callable[[list[str]], Plain]
 
 ALL_SCHEDULER_FLAGS = SVC_F_SCHED1 | SVC_F_SCHED2 | SVC_F_SCHED3
 OPERATIONS = frozenset(
@@ -145,37 +149,25 @@ def split(line: str) -> list[str]:
     return [word for word in words if word]
 
 
-def parse(lines: Iterable[str]) -> Iterator[Rule]:
+def parse(lines: Iterable[str], grammar: Grammar) -> Iterator[Rule]:
     """The rules of lines, streaming; :class:`RuleError` for the first line that is none.
 
-    Blank lines, lines that begin with ``#``, and the word ``ipvsadm`` are passed over.
+    Blank lines, lines that begin with ``#``, and the word ``ipvsadm`` are passed over. ``grammar`` reads the words of
+    the lines that are not plain, and raises ValueError with its reason; ``ipvsnl.cli.grammar.read_rules`` brings it.
     """
     read = PlainReader()
     for number, line in enumerate(lines, start=1):
         plain = read(line)
-        if plain is not None:
-            yield Rule(number, *plain)
-            continue
-        words = [word for word in split(line) if word != "ipvsadm"]
-        if words and not words[0].startswith("#"):
-            yield _general(number, line, words)
+        if plain is None:
+            words = [word for word in split(line) if word != "ipvsadm"]
+            if not words or words[0].startswith("#"):
+                continue
+            try:
+                plain = grammar(words)
+            except ValueError as error:
+                raise RuleError(number, line.rstrip("\r\n"), str(error)) from None
+        yield Rule(number, *plain)
 
-
-def _general(number: int, line: str, words: list[str]) -> Rule:
-    # Here, because only unusual lines need it, and the grammar of the command line is not loaded for usual ones.
-    from ipvsnl.cli.errors import UsageError
-    from ipvsnl.cli.grammar import parse as parse_arguments
-
-    try:
-        request = parse_arguments(words, "ipvsadm", nested=True)
-    except UsageError as error:
-        raise RuleError(number, line.rstrip("\r\n"), error.message.rstrip("\n")) from None
-    if request.command not in OPERATIONS or request.service is None:
-        raise RuleError(number, line.rstrip("\r\n"), f"'{request.command}' is no rule")
-    return Rule(number, request.command, request.service, request.destination)
-
-
-Plain = tuple[str, Service, Destination | None]
 
 _PROTOCOL = {option: protocol for protocol, option in _OPTION.items()}
 _METHOD = {option: method for method, option in _FORWARDING.items()}

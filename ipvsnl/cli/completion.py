@@ -14,12 +14,12 @@ TYPE_CHECKING = False
 if TYPE_CHECKING:
     from argparse import ArgumentParser
     from collections.abc import Callable, Sequence
-    from typing import TextIO
+    from typing import Any, TextIO
 
     from ipvsnl.client import IPVS
 
 SHELLS = ("bash", "zsh", "fish")
-SCHEDULERS = "rr wrr lc wlc lblc lblcr dh sh sed nq fo ovf mh twos".split()
+SCHEDULERS = ("rr", "wrr", "lc", "wlc", "lblc", "lblcr", "dh", "sh", "sed", "nq", "fo", "ovf", "mh", "twos")
 _CHOICES: dict[str, Sequence[str]] = {
     "scheduler": SCHEDULERS,
     "pe": ["sip"],
@@ -52,7 +52,8 @@ def script(shell: str) -> str:
     """The completion script of a shell; ImportError where shtab is not installed."""
     import shtab
 
-    text: str = shtab.complete(_parser(), shell=shell, preamble={name: _preamble(name) for name in SHELLS})
+    preamble: Any = {shell: _preamble(shell)}
+    text: str = shtab.complete(_parser(), shell=shell, preamble=preamble)
     return text
 
 

@@ -6,6 +6,7 @@ over, then the scheduler's flags, then which option goes with which command, the
 
 from __future__ import annotations
 
+from ipvsnl import rules
 from ipvsnl._value import Value, value
 from ipvsnl.cli.draft import HANDLERS, Draft
 from ipvsnl.cli.errors import UsageError, try_help
@@ -16,9 +17,10 @@ from ipvsnl.model import Timeouts
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
-    from collections.abc import Sequence
+    from collections.abc import Iterable, Iterator, Sequence
 
     from ipvsnl.model import Daemon, Destination, Service
+    from ipvsnl.rules import Plain, Rule
 
 _TUNNEL_OPTIONS = frozenset((*TUNNEL_NAMES, "tun-type"))
 _BARE_LISTS = frozenset(("timeout", "daemon"))
@@ -59,6 +61,21 @@ def parse(argv: Sequence[str], prog: str, *, nested: bool = False) -> Request:
     if nested and command == "restore":
         raise try_help(prog)
     return _request(command, role, draft, timeouts)
+
+
+def read_rules(lines: Iterable[str]) -> Iterator[Rule]:
+    """The rules of lines, in any form that ``-R`` takes; :class:`~ipvsnl.rules.RuleError` names the line that is none."""
+    return rules.parse(lines, _rule)
+
+
+def _rule(words: list[str]) -> Plain:
+    try:
+        request = parse(words, "ipvsadm", nested=True)
+    except UsageError as error:
+        raise ValueError(error.message.rstrip("\n")) from None
+    if request.command not in rules.OPERATIONS or request.service is None:
+        raise ValueError(f"'{request.command}' is no rule")
+    return request.command, request.service, request.destination
 
 
 def _command(popt: Popt, prog: str) -> tuple[str, str]:
@@ -163,5 +180,5 @@ def _check_server(draft: Draft) -> None:
 
 def _check_list(given: set[str]) -> None:
     bare = given & _BARE_LISTS
-    if (bare or "connection" in given) and given & _FORMATS or bare and "persistent-conn" in given:
+    if ((bare or "connection" in given) and given & _FORMATS) or (bare and "persistent-conn" in given):
         raise UsageError("options conflicts in the list command")

@@ -78,7 +78,7 @@ def _agrees(keyed: list[tuple[Key, T]]) -> bool:
     """Whether plain numeric order is the same: each column stays within 2^31, so that no difference wraps."""
     if len({len(key) for key, _ in keyed}) > 1 or len({key[0] for key, _ in keyed}) > 1:
         return False
-    return all([max(column) - min(column) < _HALF for column in zip(*[key for key, _ in keyed], strict=True)])
+    return all(max(column) - min(column) < _HALF for column in zip(*[key for key, _ in keyed], strict=True))
 
 
 def _merge_sort(items: list[tuple[Key, T]], not_after: Callable[[Key, Key], bool]) -> list[tuple[Key, T]]:

@@ -16,6 +16,7 @@ from ipvsnl.rules import PlainReader, split
 TYPE_CHECKING = False
 if TYPE_CHECKING:
     from collections.abc import Iterable
+    from typing import Any
 
     from ipvsnl.cli.commands import Streams
     from ipvsnl.cli.compat import Compat
@@ -44,7 +45,7 @@ def restore(client: IPVS, streams: Streams, prog: str, compat: Compat, progress:
         return INTERRUPTED
 
 
-class Stop(Exception):
+class RunEnds(Exception):  # noqa: N818 (no error: a line may ask for the end)
     """The run ends here, with this exit status."""
 
     def __init__(self, status: int) -> None:
@@ -64,7 +65,6 @@ class Loader:
         self._refused = 0
         self._command = Command(client, streams, compat)
         self._batch = client.batch()
-        self._dropped = ("ipvsadm",) if compat == type(compat)(*[False] * 7) else ("ipvsadm", "ipvsnl")
 
     def load(self, lines: Iterable[str]) -> int:
         """Carry the lines out."""
@@ -87,7 +87,7 @@ class Loader:
                 if batch.refused:
                     self._report()
             self._settle()
-        except Stop as stop:
+        except RunEnds as stop:
             return stop.status
         return self._status
 
@@ -96,7 +96,7 @@ class Loader:
         return self._batch.sent - self._refused - len(self._batch.refused)
 
     def _line(self, line: str) -> None:
-        argv = [word for word in split(line) if word not in self._dropped]
+        argv = [word for word in split(line) if word != "ipvsadm"]
         if not argv or (self.compat.comments and argv[0].startswith("#")):
             return
         try:
@@ -106,7 +106,7 @@ class Loader:
             self._tell(error.message, self.number, line)
             self._status = error.status
             if error.final:
-                raise Stop(error.status) from None
+                raise RunEnds(error.status) from None
             return
         self._execute(request, line)
 
@@ -117,12 +117,12 @@ class Loader:
             return
         self._settle()
         if command in ("help", "version"):
-            raise Stop(describe(command, self.streams, self.prog))
+            raise RunEnds(describe(command, self.streams, self.prog))
         self._status = self._command.execute(request)
         if self._status:
             self._locate(f"{request.command} failed", self.number, line)
         if self._status == LIST_FAILED:
-            raise Stop(LIST_FAILED)
+            raise RunEnds(LIST_FAILED)
 
     def _add(self, request: Request, line: str) -> None:
         of = [value for value in (request.service, request.destination) if value is not None]
@@ -143,16 +143,16 @@ class Loader:
         except IPVSError as error:
             self._report()
             self._tell(words(error), self.number, "")
-            raise Stop(REFUSED) from None
+            raise RunEnds(REFUSED) from None
         self._report()
 
     def _report(self) -> None:
         refused, self._batch.refused = self._batch.refused, []
         self._refused += len(refused)
         for error in refused:
-            number, line = error.tag  # type: ignore[misc]
-            self._tell(error.message, number, line)
-            if number == self.number:
+            tag: Any = error.tag
+            self._tell(error.message, *tag)
+            if tag[0] == self.number:
                 self._status = REFUSED
 
     def _tell(self, message: str, number: int, line: str) -> None:

@@ -4,12 +4,11 @@ from __future__ import annotations
 
 from _socket import inet_aton, inet_ntoa, inet_ntop, inet_pton
 
-from ipvsnl.consts import (
-    AF_INET,
-    AF_INET6,
-    GENERIC_SCHEDULER_FLAGS,
-    SCHEDULER_FLAGS,
-)
+from ipvsnl.consts import AF_INET, AF_INET6, GENERIC_SCHEDULER_FLAGS, SCHEDULER_FLAGS
+
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from typing import Any
 
 _SPACES = " \t\n\v\f\r"
 _DIGITS = frozenset("0123456789")
@@ -56,8 +55,10 @@ def _resolve(name: str) -> str:
     if not name or name.startswith("<"):
         raise ValueError(name)
     try:
-        return str(gethostbyname_ex(name.encode("utf-8", "surrogateescape"))[2][0])
-    except (OSError, IndexError):
+        # As bytes, which it takes too: text would go through the codec for international names, and cost its import.
+        raw: Any = name.encode("utf-8", "surrogateescape")
+        return str(gethostbyname_ex(raw)[2][0])
+    except (OSError, IndexError, ValueError, TypeError):
         raise ValueError(name) from None
 
 
@@ -82,7 +83,7 @@ def service_address(text: str, protocol: str) -> tuple[str, int | None]:
     Digits alone are refused. Brackets need a colon after them, and around an IPv4 address they hide the port: what
     follows them is not looked at again.
     """
-    if all([digit in _DIGITS for digit in text]):
+    if all(digit in _DIGITS for digit in text):
         raise ValueError(text)
     host, port = text, None
     if text[0] == "[":
@@ -147,7 +148,7 @@ def scheduler_flags(text: str, scheduler: str) -> int:
             bits |= GENERIC_SCHEDULER_FLAGS[name]
         elif name in own:
             bits |= own[name]
-        elif any([name in flags for flags in SCHEDULER_FLAGS.values()]):
+        elif any(name in flags for flags in SCHEDULER_FLAGS.values()):
             raise FlagError(f"incompatible scheduler flag `{name}'")
         else:
             raise FlagError(f"invalid scheduler flag `{name}'")

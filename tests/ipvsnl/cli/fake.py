@@ -5,7 +5,6 @@ from __future__ import annotations
 import errno
 from typing import Any
 
-from ipvsnl.consts import GENERIC_SCHEDULER_FLAGS
 from ipvsnl.errors import KernelError
 from ipvsnl.family import Command
 from ipvsnl.model import (
@@ -20,7 +19,7 @@ from ipvsnl.model import (
     Timeouts,
 )
 
-SCHEDULERS = frozenset("rr wrr lc wlc lblc lblcr dh sh sed nq fo ovf mh".split())
+SCHEDULERS = frozenset(("rr", "wrr", "lc", "wlc", "lblc", "lblcr", "dh", "sh", "sed", "nq", "fo", "ovf", "mh"))
 DEVICES = {"d0": 1500}
 FORBIDDEN = ("0.0.0.0", "255.255.255.255", "224.")
 
@@ -172,5 +171,3 @@ class FakeBatch:
 
         return change
 
-
-ANY_FLAGS = sum(GENERIC_SCHEDULER_FLAGS.values())
