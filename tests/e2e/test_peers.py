@@ -171,11 +171,18 @@ def test_what_gnlpy_gets_right_is_understood(gnlpy_client: Any, ipvs: IPVS) -> N
     }
     assert [status.destination for status in ipvs.servers(WEB)] == [Destination("10.0.0.1", 80, "masq", 9)]
     assert [status.destination for status in ipvs.servers(six)] == [Destination("fd00::1", 443, "tunnel")]
-    with pytest.raises(KeyError):
-        gnlpy_client.get_pools()  # gnlpy falls over the tunnel attributes that every kernel since 5.3 sends
     gnlpy_client.del_dest("192.0.2.1", 80, "10.0.0.1")
+    assert ipvs.servers(WEB) == []
     gnlpy_client.flush()
     assert ipvs.services() == []
+
+
+def test_gnlpy_cannot_read_what_kernels_since_5_3_send(gnlpy_client: Any) -> None:
+    """gnlpy falls over the tunnel attributes of a real server; our client's dump is not what it stumbles on."""
+    gnlpy_client.add_service("192.0.2.1", 80)
+    gnlpy_client.add_dest("192.0.2.1", 80, "10.0.0.1")
+    with pytest.raises(KeyError, match="13"):
+        gnlpy_client.get_pools()
 
 
 def test_gnlpys_update_without_a_weight_is_refused_as_the_kernel_refuses_it(gnlpy_client: Any, ipvs: IPVS) -> None:
