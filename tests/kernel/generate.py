@@ -1,0 +1,36 @@
+#!/usr/bin/env python3
+"""Random traces: `python tests/kernel/generate.py --kind KIND --seed N -o FILE`. Same kind and seed, same bytes."""
+
+from __future__ import annotations
+
+import argparse
+import sys
+from collections.abc import Sequence
+from pathlib import Path
+
+from traces import administration, lifetimes, paths, scheduling
+
+KINDS = administration.KINDS | scheduling.KINDS | lifetimes.KINDS | paths.KINDS
+
+
+def generate(kind: str, seed: int) -> str:
+    """The text of a trace."""
+    return KINDS[kind](seed).text()
+
+
+def main(arguments: Sequence[str]) -> int:
+    parser = argparse.ArgumentParser(prog="generate.py", description=__doc__)
+    parser.add_argument("--kind", required=True, choices=sorted(KINDS))
+    parser.add_argument("--seed", type=int, required=True)
+    parser.add_argument("-o", "--output", type=Path, help="the file to write (standard output)")
+    chosen = parser.parse_args(arguments)
+    text = generate(chosen.kind, chosen.seed)
+    if chosen.output:
+        chosen.output.write_text(text)
+    else:
+        sys.stdout.write(text)
+    return 0
+
+
+if __name__ == "__main__":
+    sys.exit(main(sys.argv[1:]))
