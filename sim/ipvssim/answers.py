@@ -1,0 +1,101 @@
+"""What comes from servers: replies, translated back where their connection translates (ip_vs_out_hook, handle_response,
+net/netfilter/ipvs/ip_vs_core.c, Linux 6.1)."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+from ipvsnl.consts import AF_INET
+from ipvssim.connections import MASQUERADE, Connection
+from ipvssim.forwarding import nat
+from ipvssim.packets import AH, ESP, ICMP, ICMPV6, RST, TCP, UDP, WITH_PORTS, Packet
+from ipvssim.protocols import ISAKMP, OUTPUT, sctp
+from ipvssim.result import HELD, Result
+
+if TYPE_CHECKING:
+    from ipvssim.director import Director
+
+
+class Answers:
+    """The hook through which replies pass."""
+
+    def __init__(self, director: Director) -> None:
+        self._director = director
+        self._replies = director.entries.replies
+
+    def find(self, packet: Packet) -> Connection | None:
+        """The connection that a packet answers."""
+        protocol = packet.protocol
+        if protocol in WITH_PORTS:
+            return self._replies[protocol].get(packet.key)
+        if protocol in (AH, ESP):
+            return self._replies[UDP].get(packet.source + packet.destination + ISAKMP)
+        return None
+
+    def pass_through(self, packet: Packet, result: Result) -> Packet | None:
+        """The packet as it goes on: as it is, or translated. None: it is dropped, or waits for its other fragments."""
+        director = self._director
+        if packet.protocol == (ICMP if packet.family == AF_INET else ICMPV6):
+            return self._icmp(packet, result)
+        if packet.protocol not in director.machines or not director.is_hooked(packet.family):
+            return packet
+        if packet.fragment and packet.family == AF_INET and packet.protocol in WITH_PORTS:
+            whole = director.reassembler.add(packet, "replies")
+            if isinstance(whole, str):
+                result.verdict, result.reason = HELD, whole
+                return None
+            packet = whole
+        connection = self.find(packet)
+        if connection is not None:
+            return self.translate(packet, connection, result)
+        if director.sysctls.nat_icmp_send and self._is_stray(packet):
+            result.drop("a server's packet of no connection")
+            director.host.port_unreachable(packet, result)
+            return None
+        return packet
+
+    def translate(self, packet: Packet, connection: Connection, result: Result) -> Packet | None:
+        """A reply of a known connection: translated where it is to be, counted, and followed."""
+        director = self._director
+        result.connection, result.server = connection, connection.server
+        if connection.flags & 7 == MASQUERADE:
+            data = nat.reply(packet, connection)
+            if data is None:
+                result.drop("shorter than its transport header")
+                return None
+            translated = packet.replaced(data)
+        else:
+            translated = packet
+        director.count_out(connection, len(packet.data))
+        director.follow(packet, connection, OUTPUT)
+        director.entries.used(connection)
+        result.reason = "reply"
+        return translated
+
+    def _icmp(self, packet: Packet, result: Result) -> Packet | None:
+        director = self._director
+        if packet.fragment and packet.family == AF_INET and director.is_hooked(packet.family):
+            whole = director.reassembler.add(packet, "replies")
+            if isinstance(whole, str):
+                result.verdict, result.reason = HELD, whole
+                return None
+            packet = whole
+        if not director.errors.is_handled(packet) or not director.is_hooked(packet.family):
+            return packet
+        if len(packet.data) < packet.offset + 8:
+            result.drop("shorter than an ICMP header")
+            return None
+        return director.errors.reply(packet, result)
+
+    def _is_stray(self, packet: Packet) -> bool:
+        """Whether it comes from a server's port, belongs to no connection, and is not itself an end of one."""
+        data, start, protocol = packet.data, packet.offset, packet.protocol
+        if protocol not in WITH_PORTS or not packet.key:
+            return False
+        if not self._director.serves(protocol, packet.source, packet.client_port):
+            return False
+        if protocol == TCP:
+            return len(data) >= start + 20 and not data[start + 13] & RST
+        if protocol == sctp.NUMBER:
+            return sctp.chunk_type(data, start) not in (-1, sctp.CID_ABORT)
+        return True

@@ -1,0 +1,205 @@
+"""The director as an ordinary IP host: what leaves it, the errors it sends, and the forwarding of what is not balanced.
+
+After net/ipv4/{route,ip_forward,ip_output,icmp}.c and net/ipv6/{ip6_output,icmp}.c, Linux 6.1, with rp_filter, redirects and
+ICMP rate limits off.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+
+from ipvsnl.consts import AF_INET
+from ipvssim import icmp
+from ipvssim.clock import Clock
+from ipvssim.fragments import split4, split6
+from ipvssim.network import BLACKHOLE, BROADCAST, ETHERNET, LOCAL, MULTICAST, NONE, PROHIBIT, UNICAST, Network, Path
+from ipvssim.options import BadOption, received
+from ipvssim.packets import Packet, sign4, with_hops
+from ipvssim.result import FORWARD, Result
+
+_TYPE4, _TYPE6 = b"\x08\x00", b"\x86\xdd"
+_ANY4 = bytes(4)
+_UNREACHABLE4 = {NONE: 0, PROHIBIT: 13}
+_UNREACHABLE6 = {NONE: icmp.NO_ROUTE6, PROHIBIT: 1}
+
+
+class Host:
+    """Sends packets, and forwards those that IPVS leaves alone."""
+
+    def __init__(self, network: Network, clock: Clock) -> None:
+        self.network = network
+        self.clock = clock
+        self.sent: Callable[[Packet | bytes], None] = _unheard
+        """Told of every packet of the host's own before it leaves (the hooks at LOCAL_OUT)."""
+
+    # --- what leaves ---
+
+    def send(self, data: bytes, path: Path, result: Result, packet: Packet | None = None) -> None:
+        """Let a packet leave along ``path``, in fragments where it is too long or where ``packet`` came in fragments."""
+        device = path.device
+        if device is None:
+            result.drop("no device on the way")
+            return
+        if device.kind == ETHERNET:
+            mac = self.network.neighbours.get((device.name, path.next_hop))
+            if mac is None:
+                result.drop("the neighbour does not resolve")
+                return
+            header = mac + device.mac + (_TYPE4 if data[0] < 0x60 else _TYPE6)
+        else:
+            header = b""
+        result.verdict = FORWARD
+        largest = packet.largest if packet is not None else 0
+        if len(data) > path.mtu or largest:
+            for piece in self._pieces(data, path.mtu, packet, largest):
+                result.out.append((device.name, header + piece))
+        else:
+            result.out.append((device.name, header + data))
+
+    def _pieces(self, data: bytes, mtu: int, packet: Packet | None, largest: int) -> list[bytes]:
+        limit = min(mtu, largest) if largest else mtu
+        cuts = packet.cuts if packet is not None else ()
+        if data[0] < 0x60:
+            return split4(data, limit, keep_df=packet is not None and packet.kept_df, cuts=cuts)
+        if len(data) <= limit:
+            return [data]
+        return split6(data, max(limit, 1280), self.clock.random.getrandbits(32), cuts=cuts)
+
+    # --- errors ---
+
+    def error(self, packet: Packet, result: Result, kind: int, code: int, info: int = 0) -> None:
+        """Send an ICMP error about ``packet``: from the address it was sent to where that is the host's own, else from the
+        address towards its sender. Nothing is sent where none may be (:func:`icmp.answers`)."""
+        if not icmp.answers(packet):
+            return
+        network = self.network
+        back = network.path(packet.source)
+        if back.kind != UNICAST:
+            return
+        there = network.path(packet.destination)
+        if there.kind in (BROADCAST, MULTICAST):
+            return
+        source = packet.destination if self._answers_from(packet.destination, there) else back.source
+        if not source:
+            return
+        if packet.family == AF_INET:
+            ident = self.clock.random.getrandbits(16)
+            data = icmp.error4(packet, source, kind, code, info, ident, back.mtu)
+        else:
+            data = icmp.error6(packet, source, kind, code, info, self.clock.random.getrandbits(20))
+        verdict, reason = result.verdict, result.reason
+        self.sent(data)
+        self.send(data, back, result)
+        result.verdict, result.reason = verdict, reason
+
+    def _answers_from(self, address: bytes, path: Path) -> bool:
+        """Whether errors about packets to ``address`` come from it: IPv4 asks for a local route (icmp_send), IPv6 for an
+        address that some device has (icmp6_send), which one out of a local prefix is not."""
+        if path.kind != LOCAL or len(address) == 4:
+            return path.kind == LOCAL
+        return any(own == address for device in self.network.devices.values() for own, _ in device.addresses)
+
+    def time_exceeded(self, packet: Packet, result: Result) -> None:
+        """Answer that the lifetime ended."""
+        self.error(packet, result, icmp.TIME_EXCEEDED if packet.family == AF_INET else icmp.TIME_EXCEEDED6, 0)
+
+    def too_big(self, packet: Packet, result: Result, mtu: int) -> None:
+        """Answer that the packet does not fit."""
+        if packet.family == AF_INET:
+            self.error(packet, result, icmp.UNREACHABLE, icmp.FRAGMENTATION_NEEDED, mtu & 0xFFFF)
+        else:
+            self.error(packet, result, icmp.TOO_BIG6, 0, mtu)
+
+    def port_unreachable(self, packet: Packet, result: Result) -> None:
+        """Answer that nobody serves the port."""
+        if packet.family == AF_INET:
+            self.error(packet, result, icmp.UNREACHABLE, icmp.PORT_UNREACHABLE)
+        else:
+            self.error(packet, result, icmp.UNREACHABLE6, icmp.PORT6)
+
+    def host_unreachable(self, packet: Packet, result: Result) -> None:
+        """Answer that there is no way to the server."""
+        if packet.family == AF_INET:
+            self.error(packet, result, icmp.UNREACHABLE, icmp.HOST_UNREACHABLE)
+        else:
+            self.error(packet, result, icmp.UNREACHABLE6, icmp.ADDRESS6)
+
+    # --- what arrives ---
+
+    def martian(self, packet: Packet) -> str | None:
+        """Why routing refuses the packet's addresses, or None."""
+        source, destination = packet.source, packet.destination
+        if packet.family != AF_INET:
+            if source[0] == 0xFF:
+                return "multicast source"
+            loop = bytes(15) + b"\x01"
+            return "loopback address from outside" if loop in (source, destination) else None
+        if source[0] == 127 or destination[0] == 127:
+            return "loopback address from outside"
+        if _ANY4 in (source, destination):
+            return "address 0.0.0.0"
+        if self.network.path(source).kind in (LOCAL, BROADCAST, MULTICAST):
+            return "martian source"
+        return None
+
+    def take_options(self, packet: Packet, result: Result) -> Packet | None:
+        """IPv4 options as they are after their receipt; None where they are refused (an answer may have been sent)."""
+        data = packet.data
+        at = self.network.path(packet.destination)
+        own = packet.destination if at.kind == LOCAL else self.network.path(packet.source).source or bytes(4)
+        milliseconds = self.clock.now // 1000
+        try:
+            options = received(data[20 : packet.offset], own, self._is_remote, milliseconds)
+        except BadOption as bad:
+            result.drop("refused IPv4 options")
+            if bad.pointer >= 0:
+                self.error(packet, result, icmp.PARAMETER_PROBLEM, 0, bad.pointer << 24)
+            return None
+        if options == data[20 : packet.offset]:
+            return packet
+        return packet.replaced(sign4(data[:20] + options) + data[packet.offset :])
+
+    def _is_remote(self, address: bytes) -> bool:
+        return self.network.address_type(address) == UNICAST
+
+    # --- forwarding ---
+
+    def forwardable(self, packet: Packet, path: Path, result: Result) -> Packet | None:
+        """The packet with its lifetime reduced, or None with the reason (and the error sent) in ``result``."""
+        if not self.network.forwarding:
+            result.drop("forwarding is off")
+            if packet.family == AF_INET:
+                self.host_unreachable(packet, result)
+            return None
+        if not packet.unicast:
+            result.drop("a broadcast frame is not forwarded")
+            return None
+        if path.kind != UNICAST:
+            result.drop(f"no route: {path.kind}")
+            if path.kind not in (BLACKHOLE, BROADCAST, MULTICAST):
+                four = packet.family == AF_INET
+                code = (_UNREACHABLE4 if four else _UNREACHABLE6).get(path.kind, 1 if four else icmp.NO_ROUTE6)
+                self.error(packet, result, icmp.UNREACHABLE if four else icmp.UNREACHABLE6, code)
+            return None
+        if packet.hops <= 1:
+            result.drop("lifetime ended")
+            self.time_exceeded(packet, result)
+            return None
+        if len(packet.data) > path.mtu and (packet.family != AF_INET or packet.dont_fragment):
+            result.drop("longer than the MTU")
+            self.too_big(packet, result, path.mtu)
+            return None
+        return packet.replaced(with_hops(packet, packet.hops - 1))
+
+    def forward(self, packet: Packet, path: Path, result: Result) -> None:
+        """Let a forwarded packet leave."""
+        if packet.largest and packet.dont_fragment:
+            result.drop("reassembled, and not to be fragmented")
+            self.too_big(packet, result, path.mtu)
+            return
+        result.reason = result.reason or "forwarded"
+        self.send(packet.data, path, result, packet)
+
+
+def _unheard(data: Packet | bytes) -> None:
+    del data

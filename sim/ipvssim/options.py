@@ -1,0 +1,132 @@
+"""IPv4 options that change on the way: Record Route and Timestamp (net/ipv4/ip_options.c, Linux 6.1)."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator
+
+END, NOOP, RECORD_ROUTE, TIMESTAMP = 0, 1, 7, 68
+LOOSE_ROUTE, STRICT_ROUTE, ROUTER_ALERT, CIPSO = 131, 137, 148, 134
+COPIED = 0x80
+TS_ONLY, TS_AND_ADDRESS, TS_PRESPECIFIED = 0, 1, 3
+
+
+class BadOption(Exception):
+    """Options that are refused: ``pointer`` is the offending byte's place in the header; -1: dropped without an answer."""
+
+    def __init__(self, pointer: int) -> None:
+        super().__init__(f"bad IPv4 option at byte {pointer}")
+        self.pointer = pointer
+
+
+def received(options: bytes, own: bytes, is_remote: Callable[[bytes], bool], milliseconds: int) -> bytes:
+    """The options as a host with the address ``own`` on this packet's way leaves them (``ip_options_compile``).
+
+    ``is_remote`` tells whether an address is some other host's. Raises :class:`BadOption`.
+    """
+    changed = bytearray(options)
+    seen: set[int] = set()
+    for kind, start, size in _each(changed):
+        if kind in (LOOSE_ROUTE, STRICT_ROUTE):
+            raise BadOption(-1)
+        if kind in (RECORD_ROUTE, TIMESTAMP):
+            if kind in seen:
+                raise BadOption(start + 20)
+            seen.add(kind)
+            if kind == RECORD_ROUTE:
+                _record(changed, start, size, own)
+            else:
+                _stamp(changed, start, size, own, is_remote, milliseconds)
+    return bytes(changed)
+
+
+def _each(options: bytearray) -> Iterator[tuple[int, int, int]]:
+    at = 0
+    while at < len(options):
+        kind = options[at]
+        if kind == END:
+            options[at:] = bytes(len(options) - at)
+            return
+        if kind == NOOP:
+            at += 1
+            continue
+        if at + 1 >= len(options):
+            raise BadOption(at + 20)
+        size = options[at + 1]
+        if size < 2 or at + size > len(options):
+            raise BadOption(at + 20)
+        yield kind, at, size
+        at += size
+
+
+def _record(options: bytearray, start: int, size: int, own: bytes) -> None:
+    if size < 3:
+        raise BadOption(start + 21)
+    pointer = options[start + 2]
+    if pointer < 4:
+        raise BadOption(start + 22)
+    if pointer <= size:
+        if pointer + 3 > size:
+            raise BadOption(start + 22)
+        options[start + pointer - 1 : start + pointer + 3] = own
+        options[start + 2] = pointer + 4
+
+
+def _stamp(
+    options: bytearray, start: int, size: int, own: bytes, is_remote: Callable[[bytes], bool], milliseconds: int
+) -> None:
+    if size < 4:
+        raise BadOption(start + 21)
+    pointer, form = options[start + 2], options[start + 3] & 15
+    if pointer < 5:
+        raise BadOption(start + 22)
+    if pointer > size:
+        if form != TS_PRESPECIFIED:
+            _overflow(options, start)
+        return
+    if pointer + 3 > size or (form in (TS_AND_ADDRESS, TS_PRESPECIFIED) and pointer + 7 > size):
+        raise BadOption(start + 22)
+    at = start + pointer - 1
+    now = (milliseconds & 0xFFFFFFFF).to_bytes(4, "big")
+    if form == TS_ONLY:
+        options[at : at + 4] = now
+        options[start + 2] = pointer + 4
+    elif form == TS_AND_ADDRESS:
+        options[at : at + 8] = own + now
+        options[start + 2] = pointer + 8
+    elif form == TS_PRESPECIFIED and not is_remote(bytes(options[at : at + 4])):
+        options[at + 4 : at + 8] = now
+        options[start + 2] = pointer + 8
+
+
+def _overflow(options: bytearray, start: int) -> None:
+    """Count a host that found no room."""
+    count = options[start + 3] >> 4
+    if count == 15:
+        raise BadOption(start + 23)
+    options[start + 3] = options[start + 3] & 15 | count + 1 << 4
+
+
+def echo(options: bytes, own: bytes) -> bytes:
+    """The recording options of a received packet, as an ICMP error about it carries them, padded to a multiple of four."""
+    answer = bytearray()
+    for kind, start, size in _each(bytearray(options)):
+        if kind == RECORD_ROUTE:
+            piece = bytearray(options[start : start + size])
+            pointer = piece[2]
+            if pointer + 3 <= size:
+                piece[pointer - 1 : pointer + 3] = own
+                piece[2] = pointer + 4
+            answer += piece
+    return bytes(answer + bytes(-len(answer) % 4))
+
+
+def of_later_fragments(options: bytes) -> bytes:
+    """The options as later fragments carry them: those without the copied bit become no-operations (``ip_options_fragment``)."""
+    kept = bytearray(options)
+    try:
+        for kind, start, size in _each(kept):
+            if not kind & COPIED:
+                kept[start : start + size] = bytes((NOOP,)) * size
+    except BadOption:
+        return options
+    return bytes(kept)

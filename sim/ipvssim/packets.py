@@ -1,0 +1,220 @@
+"""Views on packet bytes: what the packet path reads of an IP header, in one slotted object a packet.
+
+``parse4`` and ``parse6`` refuse what the kernel's input functions refuse (ip_rcv_core, net/ipv4/ip_input.c; ip6_rcv_core,
+net/ipv6/ip6_input.c; Linux 6.1) and cut link-layer padding off.
+"""
+
+from __future__ import annotations
+
+from struct import Struct
+
+from ipvsnl.consts import AF_INET, AF_INET6
+
+ICMP, IPIP, TCP, UDP, IPV6, GRE, ESP, AH, ICMPV6, SCTP = 1, 4, 6, 17, 41, 47, 50, 51, 58, 132
+HOP_BY_HOP, ROUTING, FRAGMENT, NO_NEXT, DESTINATION = 0, 43, 44, 59, 60
+WITH_PORTS = frozenset((TCP, UDP, SCTP))
+SYN, FIN, RST, ACK = 0x02, 0x01, 0x04, 0x10
+DF, MF, OFFSET = 0x4000, 0x2000, 0x1FFF
+
+_HEADER4 = Struct("!BxHxxHBB2x4s4s").unpack_from
+_HEADER6 = Struct("!IHBB").unpack_from
+_EXTENSIONS = frozenset((HOP_BY_HOP, ROUTING, FRAGMENT, AH, NO_NEXT, DESTINATION))
+_from_bytes = int.from_bytes
+
+
+class Packet:
+    """An IP packet: ``data`` from its IP header on, and what was read of it.
+
+    ``offset`` is where the transport header begins, ``key`` source, destination and both ports as they stand in the packet
+    (empty where it is too short to have ports). ``fragment`` is IPv4's offset field (MF and offset) or, for IPv6, the
+    offset field of its fragment header. ``largest`` is the size of the largest fragment that it was put together from (0:
+    it came whole), ``cuts`` where they began (in bytes before the end), ``kept_df`` whether the largest carried DF. ``quoted`` says that it is what
+    an ICMP error quotes: then ``key``, ``source`` and ``destination`` are those of the connection's direction.
+    """
+
+    __slots__ = (
+        "cuts", "data", "destination", "device", "family", "fragment", "hops", "kept_df", "key", "largest", "mark", "offset",
+        "protocol", "quoted", "source", "unicast",
+    )  # fmt: skip
+
+    def __init__(
+        self, data: bytes, family: int, protocol: int, offset: int, hops: int, source: bytes, destination: bytes,
+        key: bytes, fragment: int,
+    ) -> None:  # fmt: skip
+        self.data = data
+        self.family = family
+        self.protocol = protocol
+        self.offset = offset
+        self.hops = hops
+        """TTL or hop limit."""
+        self.source = source
+        self.destination = destination
+        self.key = key
+        self.fragment = fragment
+        self.mark = 0
+        self.device = ""
+        """Where it came in; empty for the host's own packets."""
+        self.unicast = True
+        """Whether its frame was addressed to this host alone."""
+        self.quoted = False
+        self.largest = 0
+        self.kept_df = False
+        self.cuts: tuple[int, ...] = ()
+
+    def replaced(self, data: bytes) -> Packet:
+        """The packet with other bytes of the same shape: addresses, ports and lifetime are read again."""
+        if self.family == AF_INET:
+            source, destination, hops = data[12:16], data[16:20], data[8]
+        else:
+            source, destination, hops = data[8:24], data[24:40], data[7]
+        twin = Packet(data, self.family, self.protocol, self.offset, hops, source, destination, b"", self.fragment)
+        twin.key = source + destination + data[self.offset : self.offset + 4] if self.key else b""
+        twin.mark, twin.device, twin.unicast = self.mark, self.device, self.unicast
+        twin.largest, twin.kept_df, twin.cuts = self.largest, self.kept_df, self.cuts
+        return twin
+
+    @property
+    def client_port(self) -> int:
+        """The source port; 0 where there is none."""
+        return _from_bytes(self.key[-4:-2], "big")
+
+    @property
+    def port(self) -> int:
+        """The destination port; 0 where there is none."""
+        return _from_bytes(self.key[-2:], "big")
+
+    @property
+    def tos(self) -> int:
+        """IPv4's type of service, IPv6's traffic class."""
+        return self.data[1] if self.family == AF_INET else (self.data[0] << 4 | self.data[1] >> 4) & 0xFF
+
+    @property
+    def dont_fragment(self) -> bool:
+        """IPv4's DF."""
+        return self.family == AF_INET and bool(self.data[6] & 0x40)
+
+
+def parse4(data: bytes) -> Packet | str:
+    """An IPv4 packet with its header verified, or why it is dropped. Padding behind it is cut off."""
+    if len(data) < 20:
+        return "shorter than an IPv4 header"
+    first, length, fragment, hops, protocol, source, destination = _HEADER4(data)
+    offset = (first & 15) * 4
+    if first >> 4 != 4 or offset < 20:
+        return "no IPv4 header"
+    if len(data) < offset:
+        return "shorter than its IPv4 header says"
+    if _from_bytes(data[:offset], "big") % 0xFFFF:
+        return "wrong IPv4 header checksum"
+    if length != len(data):
+        if length > len(data) or length < offset:
+            return "IPv4 length does not fit"
+        data = data[:length]
+    if offset == 20:
+        key = data[12:24]
+        if length < 24:
+            key = b""
+    else:
+        key = data[12:20] + data[offset : offset + 4] if length >= offset + 4 else b""
+    return Packet(data, AF_INET, protocol, offset, hops, source, destination, key, fragment & (MF | OFFSET))
+
+
+def parse6(data: bytes) -> Packet | str:
+    """An IPv6 packet, its extension headers walked through, or why it is dropped. Padding behind it is cut off."""
+    if len(data) < 40:
+        return "shorter than an IPv6 header"
+    first, length, protocol, hops = _HEADER6(data)
+    if first >> 28 != 6:
+        return "no IPv6 header"
+    if length or protocol != HOP_BY_HOP:
+        if length + 40 > len(data):
+            return "IPv6 length does not fit"
+        if length + 40 < len(data):
+            data = data[: length + 40]
+    fragment, offset = 0, 40
+    if protocol in _EXTENSIONS:
+        walked = walk6(data, 40, protocol)
+        if walked is None:
+            return "broken IPv6 extension headers"
+        protocol, offset, fragment = walked
+        key = data[8:40] + data[offset : offset + 4] if len(data) >= offset + 4 else b""
+    else:
+        key = data[8:44] if len(data) >= 44 else b""
+    return Packet(data, AF_INET6, protocol, offset, hops, data[8:24], data[24:40], key, fragment)
+
+
+def walk6(data: bytes, offset: int, following: int) -> tuple[int, int, int] | None:
+    """Through extension headers to (protocol, its offset, fragment field), as ipv6_find_hdr does for any target (6.1).
+
+    Behind the fragment header of a later fragment there is nothing to read: its next header is returned as it is.
+    """
+    fragment = 0
+    while following in _EXTENSIONS and following != NO_NEXT:
+        if len(data) < offset + 8:
+            return None
+        after, size = data[offset], data[offset + 1]
+        if following == FRAGMENT:
+            fragment = _from_bytes(data[offset + 2 : offset + 4], "big")
+            if fragment & 0xFFF8:
+                return after, offset + 8, fragment
+            offset += 8
+        elif following == AH:
+            offset += (size + 2) * 4
+        else:
+            offset += (size + 1) * 8
+        following = after
+    return following, offset, fragment
+
+
+def quote(data: bytes, family: int, *, reverse: bool) -> Packet | None:
+    """The packet that an ICMP error quotes, as far as it was quoted; ``reverse`` turns its direction round.
+
+    None where there is no header to read. Its checksum and length are not looked at.
+    """
+    if family == AF_INET:
+        if len(data) < 20 or data[0] >> 4 != 4 or data[0] & 15 < 5:
+            return None
+        protocol, offset, fragment = data[9], (data[0] & 15) * 4, _from_bytes(data[6:8], "big") & (MF | OFFSET)
+        source, destination, hops = data[12:16], data[16:20], data[8]
+    else:
+        if len(data) < 40 or data[0] >> 4 != 6:
+            return None
+        walked = walk6(data, 40, data[6])
+        if walked is None:
+            return None
+        protocol, offset, fragment = walked
+        source, destination, hops = data[8:24], data[24:40], data[7]
+    ports = data[offset : offset + 4]
+    if reverse:
+        source, destination, ports = destination, source, ports[2:] + ports[:2]
+    key = source + destination + ports if len(ports) == 4 else b""
+    packet = Packet(data, family, protocol, offset, hops, source, destination, key, fragment)
+    packet.quoted = True
+    return packet
+
+
+def with_hops4(data: bytes, hops: int) -> bytes:
+    """An IPv4 packet with another TTL, its header checksum updated as ip_decrease_ttl (include/net/ip.h, 6.1) would."""
+    change = (data[8] - hops) << 8
+    check = _from_bytes(data[10:12], "big") + change
+    check = (check & 0xFFFF) + (check >> 16)
+    if check == 0xFFFF:
+        check = 0
+    return b"".join((data[:8], bytes((hops, data[9])), check.to_bytes(2, "big"), data[12:]))
+
+
+def with_hops6(data: bytes, hops: int) -> bytes:
+    """An IPv6 packet with another hop limit."""
+    return data[:7] + bytes((hops,)) + data[8:]
+
+
+def with_hops(packet: Packet, hops: int) -> bytes:
+    """The packet's bytes with another lifetime."""
+    return with_hops4(packet.data, hops) if packet.family == AF_INET else with_hops6(packet.data, hops)
+
+
+def sign4(header: bytes) -> bytes:
+    """An IPv4 header (options included) with its checksum computed anew."""
+    bare = header[:10] + header[12:]
+    rest = _from_bytes(bare, "big") % 0xFFFF
+    return header[:10] + (0xFFFF - rest if rest else 0).to_bytes(2, "big") + header[12:]
