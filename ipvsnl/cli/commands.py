@@ -71,7 +71,7 @@ def run(
     try:
         client = client_factory()
     except (LinkError, KernelError) as error:
-        return _unreachable(error, streams)
+        return unreachable(error, streams, compat)
     with client:
         if request.command == "restore":
             from ipvsnl.cli.restore import restore
@@ -88,20 +88,23 @@ def describe(command: str, streams: Streams, prog: str) -> int:
     return 0
 
 
-def _unreachable(error: LinkError | KernelError, streams: Streams) -> int:
-    """What ipvsadm says without its kernel, then why, and what can be had instead."""
-    message = error.message if isinstance(error, KernelError) else error.strerror or str(error)
-    words = _INIT_WORDS.get(error.errno or 0, message)
-    streams.say(f"Can't initialize ipvs: {words}")
+def unreachable(error: LinkError | KernelError, streams: Streams, compat: Compat) -> int:
+    """What ipvsadm says without its kernel, then why, and what can be had instead; the exit status."""
+    message = words(error)
+    said = _INIT_WORDS.get(error.errno or 0)
+    streams.say(f"Can't initialize ipvs: {said or message}")
+    if said is None:
+        return NO_KERNEL
     streams.say("Are you sure that IP Virtual Server is built in the kernel or as module?")
-    if words != message:
-        streams.say(message)
-    streams.say("Without a kernel: --target sim (or IPVSNL_TARGET=sim) works on a simulated one.")
+    if compat.explain:
+        if message != said:
+            streams.say(message)
+        streams.say("Without a kernel: --target sim (or IPVSNL_TARGET=sim) works on a simulated one.")
     return NO_KERNEL
 
 
-_INIT_WORDS = {1: "Permission denied (you must be root)", 92: "Protocol not available"}
-"""By errno: EPERM, ENOPROTOOPT."""
+EPERM, ENOPROTOOPT = 1, 92
+_INIT_WORDS = {EPERM: "Permission denied (you must be root)", ENOPROTOOPT: "Protocol not available"}
 
 
 class Command:
@@ -123,6 +126,8 @@ class Command:
             else:
                 self._change(request)
         except IPVSError as error:
+            if isinstance(error, KernelError) and error.errno == EPERM:  # ipvsadm is refused before it begins
+                return unreachable(error, self.streams, self.compat)
             self.streams.say(words(error))
             return LIST_FAILED if command in ("list", "save") else REFUSED
         return 0
@@ -173,4 +178,6 @@ class Command:
 
 def words(error: IPVSError) -> str:
     """What is said of a refusal: ipvsadm's words for the kernel's, our own for the rest."""
-    return error.message if isinstance(error, KernelError) else str(error)
+    if isinstance(error, KernelError):
+        return error.message
+    return (error.strerror if isinstance(error, LinkError) else "") or str(error)

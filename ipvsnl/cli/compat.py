@@ -23,6 +23,8 @@ class Compat(Value):
     """``-R`` skips lines that begin with ``#`` (ipvsadm stops at them)."""
     locate: bool = True
     """A refused line of ``-R`` is named on standard error: file, line number, rule."""
+    explain: bool = True
+    """Why there is no kernel, and what can be had instead, follows ipvsadm's two lines."""
 
 
 OURS = Compat()

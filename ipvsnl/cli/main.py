@@ -10,7 +10,7 @@ from os import environ
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
-    from collections.abc import Callable, Sequence
+    from collections.abc import Sequence
     from typing import TextIO
 
     from ipvsnl.client import IPVS
@@ -48,10 +48,11 @@ class Own:
         """The client of the target."""
         from ipvsnl.client import open as open_client
 
-        if self.netns is None:
-            return open_client(self.target)
-        opener: Callable[..., IPVS] = open_client
-        return opener(self.target, netns=self.netns)
+        if self.netns is not None:
+            from ipvsnl.cli.netns import enter
+
+            enter(self.netns, self.target)
+        return open_client(self.target)
 
 
 def main(argv: Sequence[str] | None = None) -> int:
@@ -69,7 +70,7 @@ def main(argv: Sequence[str] | None = None) -> int:
         return INTERRUPTED
     except OSError as error:
         _discard(stdout)
-        stderr.write(f"{PROG}: {error.strerror or error}\n")
+        stderr.write(f"{PROG}: writing the output failed: {error.strerror or error}\n")
         return FAILED
     return status
 

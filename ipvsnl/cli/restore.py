@@ -7,7 +7,7 @@ are all answered before anything else is said or done, so that nothing is out of
 
 from __future__ import annotations
 
-from ipvsnl.cli.commands import LIST_FAILED, REFUSED, Command, describe, words
+from ipvsnl.cli.commands import EPERM, LIST_FAILED, NO_KERNEL, REFUSED, Command, describe, unreachable, words
 from ipvsnl.cli.errors import UsageError
 from ipvsnl.cli.grammar import parse
 from ipvsnl.errors import IPVSError
@@ -119,10 +119,10 @@ class Loader:
         if command in ("help", "version"):
             raise RunEnds(describe(command, self.streams, self.prog))
         self._status = self._command.execute(request)
-        if self._status:
+        if self._status and self._status != NO_KERNEL:
             self._locate(f"{request.command} failed", self.number, line)
-        if self._status == LIST_FAILED:
-            raise RunEnds(LIST_FAILED)
+        if self._status in (LIST_FAILED, NO_KERNEL):
+            raise RunEnds(self._status)
 
     def _add(self, request: Request, line: str) -> None:
         of = [value for value in (request.service, request.destination) if value is not None]
@@ -150,6 +150,8 @@ class Loader:
         refused, self._batch.refused = self._batch.refused, []
         self._refused += len(refused)
         for error in refused:
+            if error.errno == EPERM:
+                raise RunEnds(unreachable(error, self.streams, self.compat))
             tag: Any = error.tag
             self._tell(error.message, *tag)
             if tag[0] == self.number:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import errno
 import io
 import subprocess
 import sys
@@ -12,8 +13,8 @@ import pytest
 from ipvsnl.cli import main as program
 from ipvsnl.cli.commands import run
 from ipvsnl.cli.compat import OURS, STRICT
-from ipvsnl.errors import LinkError
-from ipvsnl.model import Destination, Service, Statistics
+from ipvsnl.errors import KernelError, LinkError
+from ipvsnl.model import Destination, Info, Service, Statistics
 
 from .conftest import Names
 from .fake import FakeIPVS
@@ -159,7 +160,7 @@ def test_an_interrupted_restore_says_how_far_it_got() -> None:
     assert (status, stderr.getvalue()) == (130, "interrupted after line 2: 2 changes made\n")
 
 
-def test_progress_is_shown_when_asked_for(capsys: pytest.CaptureFixture[str]) -> None:
+def test_progress_is_shown_when_asked_for() -> None:
     """--progress draws on standard error and loads everything."""
     ipvs = FakeIPVS()
     stdin = io.StringIO("".join(f"-A -t 10.0.{n >> 8}.{n & 255}:80\n" for n in range(1000)))
@@ -243,3 +244,34 @@ def test_completion_asks_the_table() -> None:
         stdout = io.StringIO()
         assert complete(["services", kind], lambda: ipvs, stdout, io.StringIO()) == 0  # type: ignore[arg-type, return-value]
         assert stdout.getvalue() == text
+
+
+class Unprivileged(FakeIPVS):
+    """A kernel that lets nobody in."""
+
+    def info(self) -> Info:
+        raise KernelError(errno.EPERM, 15)
+
+    def add_service(self, service: Service, *, tag: object = None) -> None:
+        raise KernelError(errno.EPERM, 1, tag=tag)
+
+
+@pytest.mark.parametrize("args", [["-Ln"], ["-A", "-f", "1"], ["-R"]])
+def test_without_privilege_the_message_is_the_one_of_the_start(args: list[str]) -> None:
+    """ipvsadm is refused before it begins: status 2 and two lines, whatever was asked."""
+    got = command(Unprivileged(), *args, stdin="-A -f 1\n-A -f 2\n")
+    lines = "Can't initialize ipvs: Permission denied (you must be root)\n"
+    lines += "Are you sure that IP Virtual Server is built in the kernel or as module?\n"
+    assert got == (2, "", lines)
+
+
+def test_a_namespace_that_does_not_exist_is_an_error() -> None:
+    """--netns says which file it looked for, and nothing is read from another table."""
+    done = process("--netns", "no-such-namespace", "-Ln")
+    assert (done.returncode, done.stdout) == (2, "")
+    assert "/run/netns/no-such-namespace: No such file or directory" in done.stderr
+
+
+def test_only_the_kernel_has_namespaces() -> None:
+    """--netns with the simulator is a mistake, not ignored."""
+    assert "only the kernel has network namespaces" in process("--target", "sim", "--netns", "x", "-Ln").stderr
