@@ -14,6 +14,7 @@ from typing import TYPE_CHECKING
 
 from ipvsnl.consts import AF_INET, AF_INET6
 from ipvssim.answers import Answers
+from ipvssim.checksums import is_valid, pseudo
 from ipvssim.clock import SECOND
 from ipvssim.connections import MASQUERADE, NO_PORTS, TUNNEL, Connection, Connections
 from ipvssim.daemons import BACKUP
@@ -22,8 +23,8 @@ from ipvssim.fragments import Reassembler
 from ipvssim.host import Host
 from ipvssim.listing import Row, rows
 from ipvssim.network import BROADCAST, ETHERNET, LOCAL, MULTICAST, Path
-from ipvssim.packets import AH, ESP, ICMP, ICMPV6, SCTP, SYN, TCP, UDP, WITH_PORTS, Packet, parse4, parse6, quote
-from ipvssim.protocols import INPUT, ISAKMP, AhEsp, Machine, Sctp, Tcp, Udp, sctp, tcp
+from ipvssim.packets import AH, ESP, ICMP, ICMPV6, RST, SCTP, SYN, TCP, UDP, WITH_PORTS, Packet, parse4, parse6, quote
+from ipvssim.protocols import INPUT, ISAKMP, OUTPUT, AhEsp, Machine, Sctp, Tcp, Udp, sctp, tcp
 from ipvssim.protocols.machine import F_NO_OUTPUT, F_ONE_PACKET
 from ipvssim.result import DROP, HELD, LOCAL as HOST, Result
 from ipvssim.schedule import Selection
@@ -37,7 +38,8 @@ _RIGHT_OFFSET6 = 178
 """From this 6.1 release on TCP and SCTP states look behind IPv6 extension headers; before, always at byte 40."""
 _ALWAYS = 3
 _TYPES = {b"\x08\x00": 4, b"\x86\xdd": 6}
-_BROADCAST = b"\xff" * 6
+_RESET = bytes(13) + b"\x14" + bytes(6)
+"""A TCP header with RST, as far as states look at it."""
 
 
 class Director:
@@ -70,6 +72,7 @@ class Director:
         self.errors = Errors(self)
         self.answers = Answers(self)
         self._expiring: list[Connection] = []
+        self._sweeper = self.clock.timer(lambda _: self.entries.sweep())
         self._timeouts = (0, 0, 0)
         self._fixed_offset6 = namespace.sublevel < _RIGHT_OFFSET6
         self._defrag6 = False
@@ -190,6 +193,23 @@ class Director:
                 return
             packet = passed
         self._request(packet, result)
+        if result.verdict is HOST and packet.protocol == TCP and result.connection is None:
+            self._refuse(packet)
+
+    def _refuse(self, packet: Packet) -> None:
+        """The host, on which nobody listens, refuses a segment with a RST. At LOCAL_OUT that may look like a reply: of a
+        connection whose client port is 0, say, which requests do not find."""
+        data, start, key = packet.data, packet.offset, packet.key
+        if len(data) < start + 20 or data[start + 13] & RST:
+            return
+        found = self.entries.replies[TCP].get(packet.destination + packet.source + key[-2:] + key[-4:-2])
+        if found is None or not self.is_hooked(packet.family):
+            return
+        segment = data[start:]
+        if is_valid(segment, pseudo(packet.source, packet.destination, TCP, len(segment))):
+            self.count_out(found, 40 if packet.family == AF_INET else 60)
+            self._tcp.transition(found, _RESET, 0, OUTPUT)
+            self.entries.used(found)
 
     def _forward(self, packet: Packet, path: Path, result: Result) -> None:
         """FORWARD: errors about requests, then replies, then what is none of IPVS's business."""
@@ -365,8 +385,9 @@ class Director:
             self.entries.expire(connection)
 
     def _servers_deleted(self) -> None:
+        """Connections of servers that are gone are swept away at the next tick."""
         if self.sysctls.expire_nodest_conn:
-            self.entries.sweep()
+            self._sweeper.start(1)
 
     def _count_own(self, data: Packet | bytes) -> None:
         """The host's own ICMP error, seen at LOCAL_OUT: it counts as a reply where the virtual address answers itself."""
