@@ -9,6 +9,7 @@ from __future__ import annotations
 from collections.abc import Callable, Iterator
 from itertools import chain
 
+from ipvsnl.consts import AF_INET, AF_INET6
 from ipvssim.clock import JIFFY, SECOND, Clock, Timer
 from ipvssim.entries import F_HASHED, F_ONEPACKET, F_PERSISTENT, Buckets, RealServer, VirtualService
 from ipvssim.schedulers import Scheduler, Settings
@@ -40,6 +41,7 @@ class Table:
         """How many services have port 21, port 0 (fwmarks have 0): what the packet path's wildcard lookups ask first."""
         self.ever_used = False
         """Whether a service was ever added in this namespace."""
+        self._of_family = {AF_INET: 0, AF_INET6: 0}
         self._address_buckets = Buckets()
         self._mark_buckets = Buckets()
         self._trash: dict[tuple[object, ...], list[RealServer]] = {}
@@ -62,9 +64,7 @@ class Table:
 
     def service_count(self, family: int) -> int:
         """Services of one family (the packet path's hooks exist while there is one)."""
-        marks = sum(1 for mark_family, _ in self.by_mark if mark_family == family)
-        size = 4 if family == 2 else 16
-        return marks + sum(1 for _, address, _ in self.by_address if len(address) == size)
+        return self._of_family[family]
 
     def add_service(self, service: VirtualService, scheduler: type[Scheduler] | None) -> None:
         """Hash a new service and start its scheduler."""
@@ -76,7 +76,7 @@ class Table:
         else:
             self.by_address[service.protocol, service.address, service.port] = service
             self._address_buckets.add(self._bucket(service), service)
-        self._count_port(service, 1)
+        self._count(service, 1)
         self.estimator.start(service.counters)
 
     def edit_service(self, service: VirtualService, scheduler: type[Scheduler] | None) -> None:
@@ -93,7 +93,7 @@ class Table:
         else:
             del self.by_address[service.protocol, service.address, service.port]
             self._address_buckets.remove(self._bucket(service), service)
-        self._count_port(service, -1)
+        self._count(service, -1)
         self.estimator.stop(service.counters)
         if service.scheduler is not None:
             service.scheduler.close()
@@ -215,7 +215,8 @@ class Table:
         port = service.port
         return (service.protocol ^ fold(service.address) ^ self.hash_key ^ port >> 8 ^ port) & 0xFF
 
-    def _count_port(self, service: VirtualService, step: int) -> None:
+    def _count(self, service: VirtualService, step: int) -> None:
+        self._of_family[service.family] += step
         if service.fwmark or service.port == 0:
             self.port_zero_services += step
         elif service.port == 21:
