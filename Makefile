@@ -10,8 +10,8 @@ lint: $(VENV)/.ready ; $(VENV)/bin/ruff check . && $(VENV)/bin/ruff format --che
 bench: $(VENV)/.ready ; $(PY) -m pytest bench --benchmark-only
 clean: ; rm -rf $(VENV) build *.egg-info ipvsnl/_native/_core* ipvsnl/_native/generated*
 
-$(VENV)/.ready: setup.py pyproject.toml $(wildcard ipvsnl/_native/*.[ch]) ipvsnl/_native/build.py ipvsnl/family.py
+$(VENV)/.ready: setup.py pyproject.toml ipvsnl/family.py ipvsnl/consts.py $(filter-out %/_core.c %/generated%,$(wildcard ipvsnl/_native/*.[ch] ipvsnl/_native/build.py))
 	python3 -m venv $(VENV)
 	$(PY) -m pip install --quiet --upgrade pip
-	$(PY) -m pip install --quiet --editable '.[dev]'
+	IPVSNL_STRICT=1 $(PY) -m pip install --quiet --editable '.[dev]'
 	touch $@
