@@ -152,6 +152,7 @@ class Connections:
         self._requests = Shadowed()
         self._replies = Shadowed()
         self._templates = Shadowed()
+        self._expire = self.expire  # one bound method for a million timers
         self.requests = self._requests.by_protocol
         """Protocol and request key to connection."""
         self.replies = self._replies.by_protocol
@@ -173,7 +174,7 @@ class Connections:
     ) -> Connection:
         """A new connection (or template, by its flag), bound to its server and hashed; its timer is not started yet."""
         connection = Connection(protocol, key, address, port, flags, server, mark)
-        connection.timer = Timer(self.clock, self.expire, connection)
+        connection.timer = Timer(self.clock, self._expire, connection)
         if server is not None:
             self._bind(connection, server)
         if flags & F_TEMPLATE:
@@ -334,9 +335,10 @@ class Connections:
 def reply_key(connection: Connection) -> bytes:
     """What a reply carries: a translated one comes from the server, any other from the virtual address."""
     key = connection.key
+    half = len(key) - 4 >> 1
     if connection.flags & METHOD == MASQUERADE:
-        return b"".join((connection.address, connection.client, connection.port, key[-4:-2]))
-    return b"".join((connection.virtual, connection.client, key[-2:], key[-4:-2]))
+        return b"".join((connection.address, key[:half], connection.port, key[-4:-2]))
+    return b"".join((key[half:-4], key[:half], key[-2:], key[-4:-2]))
 
 
 def _worth_keeping(control: Connection) -> bool:

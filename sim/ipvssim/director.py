@@ -73,7 +73,7 @@ class Director:
         self.answers = Answers(self)
         self._expiring: list[Connection] = []
         self._sweeper = self.clock.timer(lambda _: self.entries.sweep())
-        self._timeouts = (0, 0, 0)
+        self._tcp_timeout = self._fin_timeout = self._udp_timeout = -1
         self._fixed_offset6 = namespace.sublevel < _RIGHT_OFFSET6
         self._defrag6 = False
         self.sysctls.on_write("secure_tcp", self._choose_tcp_table)
@@ -113,14 +113,18 @@ class Director:
             data = data[14:]
         else:
             version = data[0] >> 4 if data else 0
-        packet = parse4(data) if version == 4 else parse6(data) if version == 6 else "no IP packet"
-        if type(packet) is str:
+        if version == 4:
+            packet = parse4(data, on, mark, unicast)
+        elif version == 6:
+            packet = parse6(data, on, mark, unicast)
+        else:
+            return result.drop("no IP packet")
+        if isinstance(packet, str):
             return result.drop(packet)
-        packet.device = on
-        packet.mark = mark
-        packet.unicast = unicast
         result.packet = packet
-        self._take_timeouts()
+        timeouts = self.namespace.timeouts
+        if timeouts.tcp != self._tcp_timeout or timeouts.tcp_fin != self._fin_timeout or timeouts.udp != self._udp_timeout:
+            self._take_timeouts()
         self._input(packet, result)
         if self._expiring:
             self._expire()
@@ -129,10 +133,9 @@ class Director:
     def send(self, data: bytes, mark: int = 0) -> Result:
         """A packet of the director's own host: a client on it, or a server on it that answers (the hooks at LOCAL_OUT)."""
         result = Result()
-        packet = parse4(data) if data[:1] < b"\x60" else parse6(data)
+        packet = parse4(data, mark=mark) if data[:1] < b"\x60" else parse6(data, mark=mark)
         if isinstance(packet, str):
             return result.drop(packet)
-        packet.mark = mark
         result.packet = packet
         self._take_timeouts()
         passed = self.answers.pass_through(packet, result)
@@ -150,6 +153,12 @@ class Director:
     # --- the way in ---
 
     def _input(self, packet: Packet, result: Result) -> None:
+        path = self.network.path(packet.destination)
+        if path.kind == LOCAL:
+            connection = self._known(packet)
+            if connection is not None:
+                self._serve(packet, connection, result)
+                return
         refused = self.host.martian(packet)
         if refused is not None:
             result.drop(refused)
@@ -174,6 +183,24 @@ class Director:
             result.drop("multicast")
         else:
             self._forward(packet, path, result)
+
+    def _known(self, packet: Packet) -> Connection | None:
+        """The connection of a plain request that nothing stands in the way of: most packets, which is why they take this
+        short way. Its addresses passed the routing's checks when it was opened, and nothing else of the order of work
+        applies to it. None: the long way decides."""
+        requests = self.entries.requests.get(packet.protocol)
+        if requests is None:
+            return None
+        key = packet.key
+        connection = requests.get(key)
+        if connection is None or packet.fragment or not packet.unicast or key[-4:-2] == NO_PORTS:
+            return None
+        server, start = connection.server, packet.offset
+        if server is None or not server.available or start != (20 if packet.family == AF_INET else 40):
+            return None
+        if packet.protocol != UDP and self._is_new(packet):
+            return None
+        return None if self.sysctls.backup_only or key in self.entries.replies[packet.protocol] else connection
 
     def _to_host(self, packet: Packet, result: Result) -> None:
         """LOCAL_IN: replies to clients on the director, then requests."""
@@ -230,8 +257,7 @@ class Director:
     def _request(self, packet: Packet, result: Result) -> None:
         """The hook for requests: look up, schedule, count, follow, transmit."""
         protocol = packet.protocol
-        machine = self.machines.get(protocol)
-        if machine is None or not packet.unicast or not self._watches():
+        if protocol not in self.machines or not packet.unicast or not self._watches():
             self._not_balanced(packet, result)
             return
         connection = self._find(packet)
@@ -245,17 +271,25 @@ class Director:
                 connection = result.connection  # a bypass
                 if connection is None:
                     return
+        self._serve(packet, connection, result)
+
+    def _serve(self, packet: Packet, connection: Connection, result: Result) -> None:
+        """A request of a connection: counted, followed, transmitted; in this order, whatever becomes of it."""
         result.connection = connection
         result.server = connection.server
         self.count_in(connection, len(packet.data))
-        machine.transition(connection, packet.data, self._state_offset(packet), INPUT)
+        offset = 40 if self._fixed_offset6 and packet.family == AF_INET6 else packet.offset
+        self.machines[packet.protocol].transition(connection, packet.data, offset, INPUT)
         self.transmitter.transmit(packet, connection, result)
         if not result.reason:
             result.reason = "opened a connection" if result.opened else "known connection"
         connection.in_packets += 1
         if self.synced is not None:
             self.synced(connection, connection.in_packets)
-        self.entries.used(connection)
+        if connection.flags & F_ONE_PACKET:
+            self.entries.expire(connection)
+        else:
+            connection.timer.start(connection.timeout)
 
     def _not_balanced(self, packet: Packet, result: Result) -> None:
         four = packet.family == AF_INET
@@ -337,9 +371,15 @@ class Director:
         if server is not None and server.available:
             service = server.service
             assert service is not None
-            for counters in (server.counters, service.counters, self.table.total):
-                counters.inpkts += 1
-                counters.inbytes += size
+            counters = server.counters
+            counters.inpkts += 1
+            counters.inbytes += size
+            counters = service.counters
+            counters.inpkts += 1
+            counters.inbytes += size
+            counters = self.table.total
+            counters.inpkts += 1
+            counters.inbytes += size
 
     def count_out(self, connection: Connection, size: int) -> None:
         """A reply of ``size`` bytes."""
@@ -347,9 +387,15 @@ class Director:
         if server is not None and server.available:
             service = server.service
             assert service is not None
-            for counters in (server.counters, service.counters, self.table.total):
-                counters.outpkts += 1
-                counters.outbytes += size
+            counters = server.counters
+            counters.outpkts += 1
+            counters.outbytes += size
+            counters = service.counters
+            counters.outpkts += 1
+            counters.outbytes += size
+            counters = self.table.total
+            counters.outpkts += 1
+            counters.outbytes += size
 
     def serves(self, protocol: int, address: bytes, port: int) -> bool:
         """Whether that is a real server behind address translation (``ip_vs_has_real_service``)."""
@@ -407,12 +453,7 @@ class Director:
     def _take_timeouts(self) -> None:
         """``ipvsadm --set`` counts from the next packet on."""
         timeouts = self.namespace.timeouts
-        now = (timeouts.tcp, timeouts.tcp_fin, timeouts.udp)
-        if now != self._timeouts:
-            self._timeouts = now
-            self._tcp.timeouts[tcp.ESTABLISHED] = timeouts.tcp * SECOND
-            self._tcp.timeouts[tcp.FIN_WAIT] = timeouts.tcp_fin * SECOND
-            self._udp.timeouts[0] = timeouts.udp * SECOND
-
-
-__all__ = ["F_ONE_PACKET", "Director"]
+        self._tcp_timeout, self._fin_timeout, self._udp_timeout = timeouts.astuple()
+        self._tcp.timeouts[tcp.ESTABLISHED] = timeouts.tcp * SECOND
+        self._tcp.timeouts[tcp.FIN_WAIT] = timeouts.tcp_fin * SECOND
+        self._udp.timeouts[0] = timeouts.udp * SECOND

@@ -7,7 +7,7 @@ from itertools import pairwise
 from ipvsnl.consts import AF_INET
 from ipvssim.clock import SECOND, Clock
 from ipvssim.options import of_later_fragments
-from ipvssim.packets import DF, FRAGMENT, MF, OFFSET, Packet, parse4, parse6, sign4, walk6
+from ipvssim.packets import DF, FRAGMENT, MF, OFFSET, Assembled, Packet, parse4, parse6, sign4
 
 TIMEOUT4, TIMEOUT6 = 30 * SECOND, 60 * SECOND
 _LARGEST = 65535
@@ -137,7 +137,8 @@ def _assembled(queue: Queue, payload: bytes, last: Packet) -> Packet | str:
         tos = data[1] | (3 if queue.ecn & _CE else 0)
         field = DF if kept_df else 0
         header = bytes((data[0], tos)) + size.to_bytes(2, "big") + data[4:6] + field.to_bytes(2, "big")
-        whole = parse4(sign4(header + data[8 : first.offset]) + payload)
+        data = sign4(header + data[8 : first.offset]) + payload
+        whole = parse4(data, last.device, last.mark, last.unicast, Assembled)
     else:
         kept_df = False
         header_end, before = _fragment_header(data)
@@ -147,11 +148,9 @@ def _assembled(queue: Queue, payload: bytes, last: Packet) -> Packet | str:
         if size > _LARGEST:
             return "reassembled packet too long"
         head[4:6] = size.to_bytes(2, "big")
-        whole = parse6(bytes(head) + payload)
-    if isinstance(whole, str):
-        return whole
-    whole.mark, whole.device, whole.unicast = last.mark, last.device, last.unicast
-    whole.largest, whole.kept_df, whole.cuts = queue.largest, kept_df, queue.cuts()
+        whole = parse6(bytes(head) + payload, last.device, last.mark, last.unicast, Assembled)
+    if isinstance(whole, Assembled):
+        whole.largest, whole.kept_df, whole.cuts = queue.largest, kept_df, queue.cuts()
     return whole
 
 
@@ -228,6 +227,3 @@ def _unfragmentable(data: bytes) -> tuple[int, int]:
 def _routing_follows(data: bytes, at: int) -> bool:
     """Destination options in front of a routing header belong to every fragment."""
     return data[at] == 43
-
-
-__all__ = ["Reassembler", "split4", "split6", "walk6"]

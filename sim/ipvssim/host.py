@@ -138,9 +138,7 @@ class Host:
             return "loopback address from outside"
         if _ANY4 in (source, destination):
             return "address 0.0.0.0"
-        if self.network.path(source).kind in (LOCAL, BROADCAST, MULTICAST):
-            return "martian source"
-        return None
+        return None if self.network.address_type(source) == UNICAST else "martian source"
 
     def take_options(self, packet: Packet, result: Result) -> Packet | None:
         """IPv4 options as they are after their receipt; None where they are refused (an answer may have been sent)."""

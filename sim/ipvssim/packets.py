@@ -27,39 +27,39 @@ class Packet:
 
     ``offset`` is where the transport header begins, ``key`` source, destination and both ports as they stand in the packet
     (empty where it is too short to have ports). ``fragment`` is IPv4's offset field (MF and offset) or, for IPv6, the
-    offset field of its fragment header. ``largest`` is the size of the largest fragment that it was put together from (0:
-    it came whole), ``cuts`` where they began (in bytes before the end), ``kept_df`` whether the largest carried DF. ``quoted`` says that it is what
-    an ICMP error quotes: then ``key``, ``source`` and ``destination`` are those of the connection's direction.
+    offset field of its fragment header. ``hops`` is the TTL or hop limit. ``device`` is where it came in (empty for the
+    host's own), ``unicast`` whether its frame was addressed to this host alone.
     """
 
     __slots__ = (
-        "cuts", "data", "destination", "device", "family", "fragment", "hops", "kept_df", "key", "largest", "mark", "offset",
-        "protocol", "quoted", "source", "unicast",
+        "data", "destination", "device", "family", "fragment", "hops", "key", "mark", "offset", "protocol", "source", "unicast",
     )  # fmt: skip
+
+    quoted = False
+    """Whether it is only what an ICMP error quotes; then ``key``, ``source`` and ``destination`` may be turned round."""
+    largest = 0
+    """The size of the largest fragment that it was put together from; 0: it came whole."""
+    kept_df = False
+    """Whether that fragment carried DF."""
+    cuts: tuple[int, ...] = ()
+    """Where the fragments began, in bytes before the end."""
 
     def __init__(
         self, data: bytes, family: int, protocol: int, offset: int, hops: int, source: bytes, destination: bytes,
-        key: bytes, fragment: int,
+        key: bytes, fragment: int, device: str = "", mark: int = 0, unicast: bool = True,
     ) -> None:  # fmt: skip
         self.data = data
         self.family = family
         self.protocol = protocol
         self.offset = offset
         self.hops = hops
-        """TTL or hop limit."""
         self.source = source
         self.destination = destination
         self.key = key
         self.fragment = fragment
-        self.mark = 0
-        self.device = ""
-        """Where it came in; empty for the host's own packets."""
-        self.unicast = True
-        """Whether its frame was addressed to this host alone."""
-        self.quoted = False
-        self.largest = 0
-        self.kept_df = False
-        self.cuts: tuple[int, ...] = ()
+        self.device = device
+        self.mark = mark
+        self.unicast = unicast
 
     def replaced(self, data: bytes) -> Packet:
         """The packet with other bytes of the same shape: addresses, ports and lifetime are read again."""
@@ -67,11 +67,15 @@ class Packet:
             source, destination, hops = data[12:16], data[16:20], data[8]
         else:
             source, destination, hops = data[8:24], data[24:40], data[7]
-        twin = Packet(data, self.family, self.protocol, self.offset, hops, source, destination, b"", self.fragment)
-        twin.key = source + destination + data[self.offset : self.offset + 4] if self.key else b""
-        twin.mark, twin.device, twin.unicast = self.mark, self.device, self.unicast
-        twin.largest, twin.kept_df, twin.cuts = self.largest, self.kept_df, self.cuts
-        return twin
+        key = source + destination + data[self.offset : self.offset + 4] if self.key else b""
+        twin = Assembled if self.largest else Packet
+        packet = twin(
+            data, self.family, self.protocol, self.offset, hops, source, destination, key, self.fragment,
+            self.device, self.mark, self.unicast,
+        )  # fmt: skip
+        if isinstance(packet, Assembled):
+            packet.largest, packet.kept_df, packet.cuts = self.largest, self.kept_df, self.cuts
+        return packet
 
     @property
     def client_port(self) -> int:
@@ -94,7 +98,22 @@ class Packet:
         return self.family == AF_INET and bool(self.data[6] & 0x40)
 
 
-def parse4(data: bytes) -> Packet | str:
+class Assembled(Packet):
+    """A packet put together from fragments."""
+
+    __slots__ = ("cuts", "kept_df", "largest")
+
+
+class Quoted(Packet):
+    """A packet as far as an ICMP error quotes it."""
+
+    __slots__ = ()
+    quoted = True
+
+
+def parse4(
+    data: bytes, device: str = "", mark: int = 0, unicast: bool = True, kind: type[Packet] = Packet
+) -> Packet | str:
     """An IPv4 packet with its header verified, or why it is dropped. Padding behind it is cut off."""
     if len(data) < 20:
         return "shorter than an IPv4 header"
@@ -116,10 +135,14 @@ def parse4(data: bytes) -> Packet | str:
             key = b""
     else:
         key = data[12:20] + data[offset : offset + 4] if length >= offset + 4 else b""
-    return Packet(data, AF_INET, protocol, offset, hops, source, destination, key, fragment & (MF | OFFSET))
+    return kind(
+        data, AF_INET, protocol, offset, hops, source, destination, key, fragment & 0x3FFF, device, mark, unicast
+    )
 
 
-def parse6(data: bytes) -> Packet | str:
+def parse6(
+    data: bytes, device: str = "", mark: int = 0, unicast: bool = True, kind: type[Packet] = Packet
+) -> Packet | str:
     """An IPv6 packet, its extension headers walked through, or why it is dropped. Padding behind it is cut off."""
     if len(data) < 40:
         return "shorter than an IPv6 header"
@@ -140,7 +163,9 @@ def parse6(data: bytes) -> Packet | str:
         key = data[8:40] + data[offset : offset + 4] if len(data) >= offset + 4 else b""
     else:
         key = data[8:44] if len(data) >= 44 else b""
-    return Packet(data, AF_INET6, protocol, offset, hops, data[8:24], data[24:40], key, fragment)
+    return kind(
+        data, AF_INET6, protocol, offset, hops, data[8:24], data[24:40], key, fragment, device, mark, unicast
+    )
 
 
 def walk6(data: bytes, offset: int, following: int) -> tuple[int, int, int] | None:
@@ -188,9 +213,7 @@ def quote(data: bytes, family: int, *, reverse: bool) -> Packet | None:
     if reverse:
         source, destination, ports = destination, source, ports[2:] + ports[:2]
     key = source + destination + ports if len(ports) == 4 else b""
-    packet = Packet(data, family, protocol, offset, hops, source, destination, key, fragment)
-    packet.quoted = True
-    return packet
+    return Quoted(data, family, protocol, offset, hops, source, destination, key, fragment)
 
 
 def with_hops4(data: bytes, hops: int) -> bytes:

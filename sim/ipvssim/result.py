@@ -33,18 +33,17 @@ class Result:
     connection. ``choice`` is what the scheduler looked at, where the director was told to explain.
     """
 
-    __slots__ = ("choice", "connection", "opened", "out", "packet", "reason", "server", "service", "verdict")
+    verdict = DROP
+    reason = ""
+    packet: Packet | None = None
+    service: VirtualService | None = None
+    server: RealServer | None = None
+    connection: Connection | None = None
+    opened = False
+    choice: dict[str, Any] | None = None
 
     def __init__(self) -> None:
         self.out: _Frames = []
-        self.verdict = DROP
-        self.reason = ""
-        self.packet: Packet | None = None
-        self.service: VirtualService | None = None
-        self.server: RealServer | None = None
-        self.connection: Connection | None = None
-        self.opened = False
-        self.choice: dict[str, Any] | None = None
 
     @property
     def local(self) -> bool:

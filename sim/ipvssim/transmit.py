@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING
 
 from ipvsnl.consts import AF_INET
 from ipvssim.checksums import total
-from ipvssim.connections import BYPASS, DIRECT, LOCAL_NODE, MASQUERADE, Connection
+from ipvssim.connections import BYPASS, DIRECT, LOCAL_NODE, MASQUERADE, TUNNEL, Connection
 from ipvssim.forwarding import nat, route, tunnel
 from ipvssim.host import Host
 from ipvssim.network import LOCAL, UNICAST, Path
@@ -38,15 +38,18 @@ class Transmitter:
         if method == LOCAL_NODE:
             result.accept("the connection is served by the director itself")
             return
-        path = self._way(packet, connection, method, result)
-        if path is None:
+        path = self.network.path(packet.destination if method == BYPASS else connection.address)
+        if path.kind != UNICAST:
+            if path.kind == LOCAL:
+                self._to_myself(packet, connection, method, result)
+            else:
+                self._no_way(packet, result)
             return
-        if path.kind == LOCAL:
-            self._to_myself(packet, connection, method, result)
-            return
-        mtu = self._room(packet, connection, method, path, result)
-        if mtu is None or not self._fits(packet, method, mtu, result):
-            return
+        plain = method != TUNNEL and packet.hops > 1 and len(packet.data) <= path.mtu and not packet.largest
+        if not plain:
+            mtu = self._room(packet, connection, method, path, result)
+            if mtu is None or not self._fits(packet, method, mtu, result):
+                return
         if method == MASQUERADE:
             data = nat.request(packet, connection, packet.hops - 1)
             if data is None:
@@ -112,9 +115,12 @@ class Transmitter:
         path = self.network.path(packet.destination if method == BYPASS else connection.address)
         if path.kind in (UNICAST, LOCAL):
             return path
+        self._no_way(packet, result)
+        return None
+
+    def _no_way(self, packet: Packet, result: Result) -> None:
         result.drop("no route to the server")
         self.host.host_unreachable(packet, result)
-        return None
 
     def _to_myself(self, packet: Packet, connection: Connection, method: int, result: Result) -> None:
         """The route says that the server is the director: no lifetime and no MTU is looked at."""

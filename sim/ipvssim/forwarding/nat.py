@@ -26,8 +26,9 @@ _from_bytes = int.from_bytes
 
 def shifts(connection: Connection) -> tuple[int, int]:
     """What a request's translation adds to the sum of its IPv4 header and to that of its transport segment."""
-    header = total(connection.address) - total(connection.virtual)
-    ports = _from_bytes(connection.port, "big") - _from_bytes(connection.virtual_port, "big")
+    key = connection.key
+    header = _from_bytes(connection.address, "big") % 0xFFFF - _from_bytes(key[len(key) - 4 >> 1 : -4], "big") % 0xFFFF
+    ports = _from_bytes(connection.port, "big") - _from_bytes(key[-2:], "big")
     connection.shift = found = header, header + ports
     return found
 
@@ -37,8 +38,9 @@ def request(packet: Packet, connection: Connection, hops: int) -> bytes | None:
     data, start = packet.data, packet.offset
     header, segment = connection.shift or shifts(connection)
     if packet.family == AF_INET:
-        check = finish(0xFFFF - _from_bytes(data[10:12], "big") + header - (data[8] - hops << 8))
-        head = b"".join((data[:8], _middle(hops, data[9], check), data[12:16], connection.address, data[20:start]))
+        rest = (0xFFFF - _from_bytes(data[10:12], "big") + header - (data[8] - hops << 8)) % 0xFFFF
+        middle = _middle(hops, data[9], 0xFFFF - rest if rest else 0)
+        head = b"".join((data[:8], middle, data[12:16], connection.address, data[20:start]))
     else:
         head = b"".join((data[:7], hops.to_bytes(1, "big"), data[8:24], connection.address, data[40:start]))
     if packet.protocol not in WITH_PORTS:

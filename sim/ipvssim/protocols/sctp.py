@@ -17,7 +17,8 @@ STATES = (
 )  # fmt: skip
 INIT1, INIT, ESTABLISHED, SHUTDOWN_SENT, SHUTDOWN_ACK_SENT, CLOSED = 1, 2, 8, 9, 11, 13
 TIMEOUTS = (2, 4, 61, 61, 61, 61, 61, 61, 900, 61, 61, 61, 4, 61)
-SHORT = dict(zip("NO I1 IN CS CR CW CO CE ES SS SR SA RJ CL".split(), range(14), strict=True))
+_SHORT = ("NO", "I1", "IN", "CS", "CR", "CW", "CO", "CE", "ES", "SS", "SR", "SA", "RJ", "CL")
+SHORT = {name: state for state, name in enumerate(_SHORT)}
 
 EVENTS = ("data", "init", "iack", "cecho", "cack", "shut", "shack", "shcomp", "err", "abort")
 DATA, INITIATE, ABORT = 0, 1, 9

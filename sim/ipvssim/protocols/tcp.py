@@ -20,7 +20,7 @@ TIMEOUTS = (2, 900, 120, 60, 120, 120, 10, 60, 30, 120, 120)
 """Seconds a state lasts without packets; ESTABLISHED and FIN_WAIT follow ``ipvsadm --set``."""
 ACTIVE = frozenset((ESTABLISHED, SYN_SENT, SYN_RECV, SYNACK))
 EVENTS = ("SYN", "FIN", "ACK", "RST", "none of them")
-SHORT = dict(zip("NO ES SS SR FW TW CL CW LA LI SA".split(), range(11), strict=True))
+SHORT = {name: state for state, name in enumerate(("NO", "ES", "SS", "SR", "FW", "TW", "CL", "CW", "LA", "LI", "SA"))}
 
 NORMAL = {
     "input": """
