@@ -75,4 +75,4 @@ class LocalityBasedReplicated(Locality[Replicas]):
     def _best(self, replicas: Replicas) -> RealServer | None:
         if self._changed:
             self.refresh()
-        return replicas.least(self.cost, self.rank, self._changes)
+        return replicas.least(self.cost, self._least, self._changes)

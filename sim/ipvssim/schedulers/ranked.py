@@ -46,6 +46,11 @@ class Least:
             self._heap[:] = self._entries.values()
             heapify(self._heap)
 
+    def rank(self, server: RealServer) -> int | None:
+        """Its rank; None if it is not there."""
+        entry = self._entries.get(server)
+        return entry[0] if entry is not None else None
+
     def drop(self, server: RealServer) -> None:
         """Take it out; no change if it is not there."""
         self._entries.pop(server, None)

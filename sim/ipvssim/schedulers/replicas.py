@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable
+from collections.abc import Iterable
 from typing import TYPE_CHECKING
 
 from ipvssim.schedulers.locality import Entry
@@ -85,10 +85,13 @@ class Replicas(Entry):
             most.holders -= 1
             self.last_change = now
 
-    def least(self, cost: int, rank: Callable[[RealServer], int | None], changes: Changes) -> RealServer | None:
-        """The least overhead by weight among those that are not deleted, the newest member of equals."""
+    def least(self, cost: int, all_: Least, changes: Changes) -> RealServer | None:
+        """The least overhead by weight among those that are not deleted, the newest member of equals.
+
+        ``all_`` ranks the service's servers; ``changes`` tells whose ranks are not what they were.
+        """
         if len(self.members) > FEW:
-            server = self._up_to_date(rank, changes).first()
+            server = self._up_to_date(all_, changes).first()
             if server is None or server.weight:
                 return server
         return least_overhead((server for server in reversed(self.members) if server.available), cost)
@@ -97,7 +100,7 @@ class Replicas(Entry):
         for server in self.members:
             server.holders -= 1
 
-    def _up_to_date(self, rank: Callable[[RealServer], int | None], changes: Changes) -> Least:
+    def _up_to_date(self, all_: Least, changes: Changes) -> Least:
         recent: Iterable[RealServer] | None = None
         if self._ranked is None:
             self._ranked = Least()
@@ -106,6 +109,6 @@ class Replicas(Entry):
         for server in recent if recent is not None else self.members:
             number = self.members.get(server)
             if number is not None:
-                self._ranked.put(server, rank(server) if server.available else None, -number)
+                self._ranked.put(server, all_.rank(server), -number)
         self._seen = changes.end
         return self._ranked

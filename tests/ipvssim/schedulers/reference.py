@@ -1,4 +1,4 @@
-"""The kernel's decisions the kernel's way: plain scans over the whole list at every pick, and tables refilled at every change.
+"""The kernel's decisions the kernel's way: plain scans of the whole list at every pick, tables refilled at every change.
 
 Written from the description of the behaviour, sharing nothing with the schedulers but the servers themselves. A model is
 told of changes with the list as it is after them, newest first.
@@ -22,12 +22,11 @@ def signed(value):
 
 def least_load(servers, load):
     servers = list(servers)
-    for index, best in enumerate(servers):
-        if usable(best):
-            break
-    else:
+    first = next((index for index, server in enumerate(servers) if usable(server)), None)
+    if first is None:
         return None
-    for server in servers[index + 1 :]:
+    best = servers[first]
+    for server in servers[first + 1 :]:
         if not server.overloaded and load(best) * server.weight > load(server) * best.weight:
             best = server
     return best
@@ -117,11 +116,11 @@ class Wrr(Model):
     def pick(self, flow):
         if self.mw == 0:
             return None
-        begun = position = self.cl
+        begun = before = self.cl
         restarted = last_pass = False
         stop = None
         while True:
-            for position in range(position + 1, len(self.servers)):
+            for position in range(before + 1, len(self.servers)):
                 server = self.servers[position]
                 if not server.overloaded and server.weight >= self.cw:
                     self.cl = position
@@ -129,7 +128,7 @@ class Wrr(Model):
                 if position == stop:
                     self.cl = position
                     return None
-            position = -1
+            before = -1
             self.cw -= self.di
             if self.cw <= 0:
                 self.cw = self.mw

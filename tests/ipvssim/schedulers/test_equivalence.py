@@ -7,7 +7,6 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 from random import Random
-from typing import Any
 from unittest import mock
 
 import pytest
@@ -157,9 +156,9 @@ def test_picks_as_the_kernels_scan(name: str) -> None:
     run_state_machine_as_test(machine, settings=steps)
 
 
-@pytest.mark.parametrize("seed", range(8))
+@pytest.mark.parametrize("seed", range(4))
 @pytest.mark.parametrize("name", names())
 def test_picks_as_the_kernels_scan_over_long_walks(name: str, seed: int) -> None:
     """The same over thousands of steps, for both releases and all flags."""
-    pair = Pair(name, sublevel=[176, 192][seed % 2], flags=[0, 8, 16, 24][seed // 2])
-    walk(pair, Random(seed), 150 if name == "mh" else 3000)
+    pair = Pair(name, sublevel=[176, 192][seed % 2], flags=[0, 24, 16, 8][seed])
+    walk(pair, Random(seed), 150 if name == "mh" else 2500)

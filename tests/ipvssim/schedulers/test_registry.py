@@ -15,13 +15,13 @@ from tests.ipvssim.schedulers.harness import Lab
 
 def test_the_kernels() -> None:
     """Linux 6.1's thirteen are known by their names, each in a module of that name, and nothing else is."""
-    assert list(KERNEL) == "dh fo lblc lblcr lc mh nq ovf rr sed sh wlc wrr".split()
+    assert list(KERNEL) == ["dh", "fo", "lblc", "lblcr", "lc", "mh", "nq", "ovf", "rr", "sed", "sh", "wlc", "wrr"]
     for name in KERNEL:
         scheduler = find(name)
         assert scheduler is not None
         assert (scheduler.NAME, scheduler.__module__) == (name, f"ipvssim.schedulers.{name}")
         assert scheduler.RULE
-        assert scheduler.LOADS == (name in ("lblc", "lblcr", "lc", "nq", "ovf", "sed", "wlc"))
+        assert scheduler.LOADS is (name in ("lblc", "lblcr", "lc", "nq", "ovf", "sed", "wlc"))
     assert find("twos") is None
 
 
