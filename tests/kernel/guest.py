@@ -16,7 +16,7 @@ import subprocess
 import sys
 import termios
 import tty
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from typing import Any
 
 from uml import MODULES, Unframer, frame, write_all
@@ -82,8 +82,8 @@ class Child:
     def __init__(self, config: dict[str, Any]) -> None:
         self.streams: dict[int, bytes] = {}
         terminals = config["terminals"]
-        passed = {kind: self.stream(kind, kind in terminals, config["size"]) for kind in "OE"}
         typed = "I" in terminals
+        passed = {kind: self.stream(kind, kind in terminals, typed, config["size"]) for kind in "OE"}
         inside, self.input = (passed["O"], os.dup(next(iter(self.streams)))) if typed else os.pipe()
         environment = {"TMPDIR": "/dev/shm", **config["env"]}
         self.process = subprocess.Popen(config["command"], cwd=config["cwd"], env=environment, stdin=inside,
@@ -93,10 +93,13 @@ class Child:
             os.close(fd)
         os.set_blocking(self.input, False)
 
-    def stream(self, kind: str, terminal: bool, size: str) -> int:
+    def stream(self, kind: str, terminal: bool, raw: bool, size: str) -> int:
         ours, theirs = pty.openpty() if terminal else os.pipe()
         if terminal:
             fcntl.ioctl(theirs, termios.TIOCSWINSZ, bytes.fromhex(size))
+            if not raw:  # the caller's terminal turns line feeds into new lines
+                modes = termios.tcgetattr(theirs)
+                termios.tcsetattr(theirs, termios.TCSANOW, [modes[0], modes[1] & ~termios.OPOST, *modes[2:]])
         self.streams[ours] = kind.encode()
         return theirs
 
@@ -152,7 +155,11 @@ class Relay:
     def told(self, data: bytes) -> None:
         if not data:
             power_off()  # the host's side is gone
-        for _, payload in self.frames.feed(data):
+        self.accept(self.frames.feed(data))
+
+    def accept(self, frames: Iterable[tuple[bytes, bytes]]) -> None:
+        """Input for the child; an empty frame is its end."""
+        for _, payload in frames:
             self.pending += payload
             self.closing |= not payload
 
@@ -196,7 +203,9 @@ def converse(line: int) -> int:
     config = json.loads(told[0][1])
     try:
         furnish(config["modules"])
-        return Relay(line, frames, Child(config)).hold()
+        relay = Relay(line, frames, Child(config))
+        relay.accept(told[1:])
+        return relay.hold()
     except (OSError, KeyError, subprocess.CalledProcessError) as error:
         write_all(line, frame(b"E", f"uml.py: {error}\n".encode()))
         if isinstance(error, FileNotFoundError):

@@ -216,7 +216,7 @@ class Conversation:
         data = os.read(self.source, 4096) if self.source is not None else b""
         if not data:
             self.source = None
-        if self.typing and b"\x03" in data:  # the second Ctrl-C within two seconds is ours
+        for _ in range(data.count(b"\x03") if self.typing else 0):  # the second Ctrl-C within two seconds is ours
             if time.monotonic() - self.interrupted < 2:
                 raise KeyboardInterrupt
             self.interrupted = time.monotonic()
@@ -294,7 +294,6 @@ def main(arguments: Sequence[str]) -> int:
     try:
         if before:
             tty.setraw(0, termios.TCSADRAIN)
-            termios.tcsetattr(0, termios.TCSADRAIN, [before[0] & ~termios.ICRNL, before[1], *termios.tcgetattr(0)[2:]])
         return boot(chosen.command, lambda kind, data: write_all(1 if kind == b"O" else 2, data), env=None, cwd=None,
                     source=0 if foreground or not os.isatty(0) else None, timeout=chosen.timeout,
                     modules=chosen.module, memory=chosen.memory, terminals=terminals)

@@ -52,9 +52,12 @@ def server_error(script: Script, flow: Flow, server: str) -> None:
     script.reply(flow, server, protocol, inner)
 
 
-def big(script: Script, flow: Flow) -> None:
-    """A packet of some size, TTL and type of service, with or without leave to cut it up."""
-    payload = b"d" * script.random.choice(SIZES)
+def big(script: Script, flow: Flow, most: int = 1500) -> None:
+    """A packet of some size, TTL and type of service, with or without leave to cut it up.
+
+    `most` payload bytes keep it in one piece where the pieces would carry random numbers (tunnels over IPv6).
+    """
+    payload = b"d" * min(script.random.choice(SIZES), most)
     odd = {"ttl": script.pick(64, 64, 255, 2, 1), "tos": script.pick(0, 0x10, 0xB8, 2, 3), "whole": script.chance(50)}
     if flow.service.protocol == p.TCP:
         payload = payload[: 1440 if len(flow.client) == 16 else 1460]
@@ -114,7 +117,7 @@ def mixed(seed: int) -> Script:
         if script.chance(45) or not flows:
             flows.append(script.open(script.flow(service), tos=script.pick(0, 3, 0x10), whole=script.chance(50)))
         else:
-            big(script, script.random.choice(flows))
+            big(script, script.random.choice(flows), 1500 if six else 1300)
     script.look(stats=script.chance(30))
     return script
 

@@ -1,0 +1,240 @@
+#!/usr/bin/env python3
+"""The campaign: fresh random traces, recorded on a real kernel, replayed on the simulator, compared step by step.
+
+    python tests/kernel/compare.py --seeds N [--first SEED] [--minutes M] [--kinds KIND ...] [--keep DIR] [--shrink]
+
+Writes the table docs/fidelity.md. Exit status: 0 no difference, 1 differences (the traces are kept), 2 nothing could
+be compared, 69 and 70 as uml.py's.
+"""
+
+from __future__ import annotations
+
+import argparse
+import json
+import re
+import secrets
+import subprocess
+import sys
+import tempfile
+import time
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass, field
+from pathlib import Path
+
+import uml
+from generate import KINDS, generate
+
+HERE = Path(__file__).resolve().parent
+ROOT = HERE.parents[1]
+ROUND = 2  # seeds of each kind that are recorded together
+LIMIT = 1200  # seconds that one boot may take
+
+
+@dataclass
+class Row:
+    """A kind's line in the table."""
+
+    traces: int = 0
+    steps: int = 0
+    differing: int = 0
+    unrecorded: int = 0
+    unreplayed: int = 0
+
+
+@dataclass
+class Campaign:
+    """What has been found so far."""
+
+    release: str
+    first: int
+    command: str
+    comparable: bool
+    rows: dict[str, Row] = field(default_factory=dict)
+    different: list[Path] = field(default_factory=list)
+
+    @property
+    def total(self) -> Row:
+        return Row(*(sum(getattr(row, name) for row in self.rows.values()) for name in Row.__dataclass_fields__))
+
+    def table(self) -> str:
+        lines = ["# Fidelity", "", "Random traces, replayed on a real kernel and on the simulator, and compared step by step.",
+                 "This page is generated; do not edit it.", "", f"- kernel: Linux {self.release} (user-mode-linux),"
+                 f" compared with the simulator's `--kernel {behaviour(self.release)}`",
+                 f"- first seed: {self.first}", f"- command: `{self.command}`", "",
+                 "| kind | traces | steps | differing steps |", "| --- | ---: | ---: | ---: |"]
+        for name, row in [*sorted(self.rows.items()), ("**all**", self.total)]:
+            found = str(row.differing) if self.comparable else "recorded, not yet comparable"
+            found += f" ({row.unreplayed} traces not replayable)" if row.unreplayed else ""
+            found += f" ({row.unrecorded} traces not recorded)" if row.unrecorded else ""
+            lines.append(f"| {name} | {row.traces} | {row.steps} | {found} |")
+        return "\n".join(lines) + "\n"
+
+
+def behaviour(release: str) -> str:
+    """The simulator's switch for a kernel release: from 6.1.192 on it behaves as that one."""
+    numbers = tuple(int(number) for number in re.findall(r"\d+", release)[:3])
+    return "6.1.192" if numbers >= (6, 1, 192) else "6.1.176"
+
+
+def python() -> str:
+    inside = ROOT / ".venv" / "bin" / "python"
+    return str(inside) if inside.exists() else sys.executable
+
+
+def replay(*arguments: str) -> subprocess.CompletedProcess[str]:
+    return subprocess.run([python(), "-m", "ipvssim.replay", *arguments], cwd=ROOT, capture_output=True, text=True)
+
+
+def replayable() -> bool:
+    probe = "import importlib.util as u, sys; sys.exit(not (u.find_spec('ipvssim') and u.find_spec('ipvssim.replay')))"
+    return subprocess.run([python(), "-c", probe], cwd=ROOT).returncode == 0
+
+
+def record(traces: Sequence[Path], boots: int, jobs: int) -> None:
+    """Records traces beside themselves, in several kernels at once, showing progress."""
+    runs = []
+    for number in range(min(boots, len(traces))):
+        command = [sys.executable, str(HERE / "uml.py"), "--timeout", str(LIMIT), "--", sys.executable,
+                   str(HERE / "recorder.py"), "--jobs", str(jobs), *map(str, traces[number::boots])]
+        runs.append(subprocess.Popen(command, stdin=subprocess.DEVNULL, stdout=subprocess.DEVNULL))
+    try:
+        while any(run.poll() is None for run in runs):
+            time.sleep(0.5)
+            show(f"recording: {sum(path.with_suffix('.kernel').exists() for path in traces)} of {len(traces)} traces")
+    finally:
+        for run in runs:
+            run.terminate()
+            run.wait()
+    show("")
+    for run in runs:
+        if run.returncode in (uml.EXIT_MISSING, uml.EXIT_BOOT):
+            raise SystemExit(run.returncode)
+
+
+def show(text: str) -> None:
+    if sys.stderr.isatty():
+        print(f"\r\033[K{text}", end="", file=sys.stderr, flush=True)
+
+
+def differing(trace: Path, release: str) -> tuple[int, str]:
+    """How many steps of a recorded trace differ (-1: it can't be replayed), and what the comparison said."""
+    done = replay("--kernel", behaviour(release), "--check", str(trace.with_suffix(".kernel")), str(trace))
+    if done.returncode == 0:
+        return 0, ""
+    if done.returncode != 1 or "Traceback" in done.stderr:
+        return -1, done.stderr
+    steps = set(re.findall(r"\bstep\W{0,4}(\d+)", done.stdout)) or set(re.findall(r"(?m)^(\d+)\b", done.stdout))
+    return max(len(steps), 1), done.stdout
+
+
+def check(campaign: Campaign, traces: Iterable[Path], keep: Path) -> None:
+    """Compares recorded traces and counts; differing ones are kept, with what was said about them."""
+    for trace in traces:
+        row = campaign.rows.setdefault(trace.stem.rpartition("-")[0], Row())
+        recording = trace.with_suffix(".kernel")
+        if not recording.exists():
+            row.unrecorded += 1
+            continue
+        row.traces += 1
+        row.steps += len(recording.read_text().splitlines())
+        count, words = differing(trace, campaign.release) if campaign.comparable else (0, "")
+        row.differing += max(count, 0)
+        row.unreplayed += count < 0
+        if count:
+            campaign.different.append(store(trace, keep, words))
+            print(f"{trace.stem}: {words.splitlines()[-1] if count < 0 else f'{count} differing steps'}", flush=True)
+
+
+def store(trace: Path, keep: Path, words: str) -> Path:
+    keep.mkdir(parents=True, exist_ok=True)
+    for path in (trace, trace.with_suffix(".kernel")):
+        (keep / path.name).write_bytes(path.read_bytes())
+    (keep / trace.name).with_suffix(".difference").write_text(words)
+    return keep / trace.name
+
+
+def shrink(trace: Path, release: str, boots: int, jobs: int, rounds: int = 12) -> Path:
+    """A shorter trace that differs too: pieces of several sizes are left out, all variants are recorded at once."""
+    header, *steps = trace.read_text().splitlines()
+    small = trace.with_name(trace.stem + "-short.trace")
+    for _ in range(rounds):
+        sizes = sorted({max(len(steps) // part, 1) for part in (2, 3, 5, 10)} | ({1} if len(steps) <= 60 else set()))
+        variants = [steps[:at] + steps[at + size :] for size in sizes for at in range(0, len(steps), size)]
+        with tempfile.TemporaryDirectory() as place:
+            paths = [Path(place) / f"variant-{number}.trace" for number in range(len(variants))]
+            for path, variant in zip(paths, variants, strict=True):
+                path.write_text("\n".join([header, *variant]) + "\n")
+            record(paths, boots, jobs)
+            found = [(len(variant), path) for path, variant in zip(paths, variants, strict=True)
+                     if path.with_suffix(".kernel").exists() and differing(path, release)[0]]
+            if not found:
+                break
+            best = min(found)[1]
+            steps = best.read_text().splitlines()[1:]
+            small.write_bytes(best.read_bytes())
+            small.with_suffix(".kernel").write_bytes(best.with_suffix(".kernel").read_bytes())
+        print(f"{trace.stem}: {len(steps)} steps", flush=True)
+    return small if small.exists() else trace
+
+
+def campaign_of(chosen: argparse.Namespace) -> Campaign:
+    """Rounds of generating, recording and checking, until the seeds or the minutes are used up."""
+    first = secrets.randbelow(10**9) if chosen.first is None else chosen.first
+    command = f"python tests/kernel/compare.py --seeds {chosen.seeds} --first {first}"
+    command += f" --kinds {' '.join(chosen.kinds)}" if chosen.kinds else ""
+    campaign = Campaign(uml.kernel_release(), first, command, replayable())
+    print(f"kernel {campaign.release}, first seed {first}; again: {command}", flush=True)
+    end = time.monotonic() + chosen.minutes * 60 if chosen.minutes else None
+    for start in range(first, first + chosen.seeds, ROUND):
+        began = time.monotonic()
+        with tempfile.TemporaryDirectory() as place:
+            traces = []
+            for seed in range(start, min(start + ROUND, first + chosen.seeds)):
+                for kind in chosen.kinds or KINDS:
+                    traces.append(Path(place) / f"{kind}-{seed}.trace")
+                    traces[-1].write_text(generate(kind, seed))
+            record(traces, chosen.boots, chosen.jobs)
+            check(campaign, traces, chosen.keep)
+        total = campaign.total
+        print(f"{total.traces} traces, {total.steps} steps, {total.differing} differing", flush=True)
+        if end and time.monotonic() + (time.monotonic() - began) > end:
+            break
+    return campaign
+
+
+def options(arguments: Sequence[str]) -> argparse.Namespace:
+    parser = argparse.ArgumentParser(prog="compare.py", description="Random traces: a real kernel against the simulator.")
+    parser.add_argument("--seeds", type=int, default=2, help="traces of each kind (2)")
+    parser.add_argument("--first", type=int, help="the first seed (a random one, printed)")
+    parser.add_argument("--minutes", type=float, help="begin no round that would end later")
+    parser.add_argument("--kinds", nargs="+", choices=sorted(KINDS), metavar="KIND", help="only these kinds")
+    parser.add_argument("--keep", type=Path, default=Path("differing"), help="where differing traces go (differing/)")
+    parser.add_argument("--shrink", action="store_true", help="make the first differing trace of each kind short")
+    parser.add_argument("--report", type=Path, default=ROOT / "docs" / "fidelity.md", help="the table (docs/fidelity.md)")
+    parser.add_argument("--boots", type=int, default=2, help="kernels at a time (2)")
+    parser.add_argument("--jobs", type=int, default=4, help="traces at a time in each kernel (4)")
+    return parser.parse_args(arguments)
+
+
+def main(arguments: Sequence[str]) -> int:
+    chosen = options(arguments)
+    try:
+        campaign = campaign_of(chosen)
+    except uml.Missing as error:
+        print(f"compare.py: {error}", file=sys.stderr)
+        return uml.EXIT_MISSING
+    chosen.report.write_text(campaign.table())
+    print(campaign.table())
+    if chosen.shrink:
+        firsts = {path.stem.rpartition("-")[0]: path for path in reversed(campaign.different)}
+        for path in firsts.values():
+            short = shrink(path, campaign.release, chosen.boots, chosen.jobs)
+            steps = [json.loads(line) for line in short.read_text().splitlines()[1:]]
+            print(f"{short}: {len(steps)} steps")
+    if campaign.different or campaign.total.unrecorded:
+        return 1
+    return 0 if campaign.comparable else 2
+
+
+if __name__ == "__main__":
+    sys.exit(main(sys.argv[1:]))
