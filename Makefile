@@ -1,6 +1,9 @@
 VENV ?= .venv
 PY := $(VENV)/bin/python
-SEEDS ?= 200
+# Random traces of each kind that `make kernel-test` records and compares, and the minutes it may take for that.
+SEEDS ?= 18
+MINUTES ?= 10
+LAB = $(PY) tests/kernel/uml.py --
 # 1 where the C core can be built: then its failure is an error, and so is every warning.
 STRICT = $(shell command -v cc >/dev/null && python3 -c 'import os, sysconfig; print(int(os.path.exists(sysconfig.get_path("include") + "/Python.h")))')
 
@@ -9,6 +12,12 @@ STRICT = $(shell command -v cc >/dev/null && python3 -c 'import os, sysconfig; p
 demo: $(VENV)/.ready ; $(PY) bench/demo.py
 test: $(VENV)/.ready lint ; $(PY) -m pytest
 lint: $(VENV)/.ready ; $(VENV)/bin/ruff check . && $(VENV)/bin/ruff format --check . && $(VENV)/bin/mypy
+kernel-test: $(VENV)/.ready
+	$(PY) -m pytest -m kernel tests/kernel/test_uml.py
+	$(LAB) $(PY) -m pytest -m kernel -p no:cacheprovider tests/kernel --ignore=tests/kernel/test_uml.py
+	$(LAB) env IPVSNL_TEST_TARGET=kernel IPVSNL_BACKEND=native $(PY) -m pytest -p no:cacheprovider tests/ipvsnl/test_client.py
+	$(LAB) env IPVSNL_TEST_TARGET=kernel IPVSNL_BACKEND=ctypes $(PY) -m pytest -p no:cacheprovider tests/ipvsnl/test_client.py
+	$(PY) tests/kernel/compare.py --seeds $(SEEDS) --minutes $(MINUTES)
 bench: $(VENV)/.ready ; $(PY) -m pytest bench --benchmark-only
 clean: ; rm -rf $(VENV) build *.egg-info ipvsnl/_native/_core* ipvsnl/_native/generated*
 
