@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from importlib import import_module
+from os import environ
 
 from ipvssim.schedulers.base import Flow, Scheduler, Settings
 
@@ -23,6 +24,9 @@ KERNEL = {
 }
 """The kernel's: the class in the module of that name."""
 
+VARIABLE = "IPVSSIM_SCHEDULERS"
+"""The environment's list of users' schedulers: modules, or files that end in .py, with commas between."""
+
 REGISTRY: dict[str, type[Scheduler]] = {}
 """Those that were registered, and those of the kernel's that were asked for."""
 
@@ -39,11 +43,14 @@ def register(scheduler: type[Scheduler]) -> type[Scheduler]:
 
 
 def find(name: str) -> type[Scheduler] | None:
-    """The scheduler of that name, or None."""
+    """The scheduler of that name, or None. Only for a name that is not known are the environment's files run."""
     found = REGISTRY.get(name)
     if found is None and name in KERNEL:
         found = getattr(import_module(f"{__name__}.{name}"), KERNEL[name])
         REGISTRY[name] = found
+    if found is None and VARIABLE in environ:
+        _load(environ[VARIABLE])
+        found = REGISTRY.get(name)
     return found
 
 
@@ -51,5 +58,21 @@ def names() -> list[str]:
     """All names that :func:`find` knows, sorted."""
     return sorted({*KERNEL, *REGISTRY})
 
+
+def _load(wanted: str) -> None:
+    """Run what the environment names, each once."""
+    for place in filter(None, wanted.split(",")):
+        if place in _loaded:
+            continue
+        _loaded.add(place)
+        if place.endswith(".py"):
+            from runpy import run_path
+
+            run_path(place)
+        else:
+            import_module(place)
+
+
+_loaded: set[str] = set()
 
 __all__ = ["KERNEL", "REGISTRY", "Flow", "Scheduler", "Settings", "find", "names", "register"]

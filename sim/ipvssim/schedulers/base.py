@@ -14,7 +14,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Any, Protocol
 
 if TYPE_CHECKING:
-    from ipvssim.table import RealServer, VirtualService
+    from ipvssim.entries import RealServer, VirtualService
 
 
 class Flow:

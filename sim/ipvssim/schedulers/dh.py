@@ -14,7 +14,7 @@ from ipvssim.schedulers.base import Flow, Scheduler, Settings, label
 from ipvssim.schedulers.hashing import fold, hash_32
 
 if TYPE_CHECKING:
-    from ipvssim.table import RealServer, VirtualService
+    from ipvssim.entries import RealServer, VirtualService
 
 
 class DestinationHashing(Scheduler):

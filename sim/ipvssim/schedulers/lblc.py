@@ -14,7 +14,7 @@ from ipvssim.schedulers.base import Flow, label
 from ipvssim.schedulers.locality import HZ, Entry, Locality
 
 if TYPE_CHECKING:
-    from ipvssim.table import RealServer
+    from ipvssim.entries import RealServer
 
 
 class LocalityBased(Locality["Home"]):

@@ -15,7 +15,7 @@ from ipvssim.schedulers.locality import HZ, Locality
 from ipvssim.schedulers.replicas import Changes, Replicas
 
 if TYPE_CHECKING:
-    from ipvssim.table import RealServer, VirtualService
+    from ipvssim.entries import RealServer, VirtualService
 
 
 class LocalityBasedReplicated(Locality[Replicas]):

@@ -11,8 +11,8 @@ from typing import TYPE_CHECKING
 from ipvssim.schedulers.ranked import Ranked, overhead_of_active
 
 if TYPE_CHECKING:
+    from ipvssim.entries import RealServer, VirtualService
     from ipvssim.schedulers.base import Settings
-    from ipvssim.table import RealServer, VirtualService
 
 
 class LeastConnection(Ranked):

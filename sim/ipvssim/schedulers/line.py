@@ -7,7 +7,7 @@ from collections.abc import Iterable
 from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
-    from ipvssim.table import RealServer
+    from ipvssim.entries import RealServer
 
 
 class Line:

@@ -9,7 +9,7 @@ from ipvssim.schedulers.hashing import fold, hash_32
 from ipvssim.schedulers.ranked import LeastOverhead
 
 if TYPE_CHECKING:
-    from ipvssim.table import RealServer, VirtualService
+    from ipvssim.entries import RealServer, VirtualService
 
 HZ = 100
 BITS = 10

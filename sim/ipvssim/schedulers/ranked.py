@@ -16,7 +16,7 @@ from typing import TYPE_CHECKING
 from ipvssim.schedulers.base import Flow, Scheduler, Settings
 
 if TYPE_CHECKING:
-    from ipvssim.table import RealServer, VirtualService
+    from ipvssim.entries import RealServer, VirtualService
 
 SCALE = 62
 _SLACK = 64

@@ -9,7 +9,7 @@ from ipvssim.schedulers.locality import Entry
 from ipvssim.schedulers.ranked import Least, least_overhead, overhead
 
 if TYPE_CHECKING:
-    from ipvssim.table import RealServer
+    from ipvssim.entries import RealServer
 
 FEW = 16
 KEPT = 4096

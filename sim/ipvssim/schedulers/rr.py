@@ -12,7 +12,7 @@ from ipvssim.schedulers.base import Flow, Scheduler, Settings, label
 from ipvssim.schedulers.line import Line
 
 if TYPE_CHECKING:
-    from ipvssim.table import RealServer, VirtualService
+    from ipvssim.entries import RealServer, VirtualService
 
 
 class RoundRobin(Scheduler):

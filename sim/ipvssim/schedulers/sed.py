@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING
 from ipvssim.schedulers.ranked import SCALE, Ranked
 
 if TYPE_CHECKING:
-    from ipvssim.table import RealServer
+    from ipvssim.entries import RealServer
 
 
 class ShortestExpectedDelay(Ranked):

@@ -14,7 +14,7 @@ from ipvssim.schedulers.base import Flow, Scheduler, Settings, label
 from ipvssim.schedulers.hashing import PROTOCOLS_WITH_PORTS, fold, hash_32
 
 if TYPE_CHECKING:
-    from ipvssim.table import RealServer, VirtualService
+    from ipvssim.entries import RealServer, VirtualService
 
 F_FALLBACK, F_PORT = 0x8, 0x10
 

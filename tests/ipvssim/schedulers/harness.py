@@ -5,8 +5,9 @@ from __future__ import annotations
 from typing import Any
 
 from ipvssim.clock import SECOND, Clock
+from ipvssim.entries import RealServer, VirtualService
 from ipvssim.schedulers import Flow, Scheduler, Settings, find
-from ipvssim.table import RealServer, Table, VirtualService
+from ipvssim.table import Table
 
 VIP = bytes([10, 0, 0, 1])
 CLIENT = bytes([192, 0, 2, 1])

@@ -15,8 +15,8 @@ from hypothesis import strategies as st
 from hypothesis.stateful import RuleBasedStateMachine, initialize, rule, run_state_machine_as_test
 
 from ipvssim.clock import SECOND
+from ipvssim.entries import RealServer
 from ipvssim.schedulers import Flow, locality, names, replicas
-from ipvssim.table import RealServer
 from tests.ipvssim.schedulers.harness import Lab
 from tests.ipvssim.schedulers.reference import MODELS
 
@@ -25,7 +25,7 @@ DESTINATIONS = [bytes([203, 0, 113, host]) for host in range(8)]
 WEIGHTS = {"wrr": [0, 1, 2, 3, 4, 6, 12, 30, 256], "mh": [0, 1, 2, 3, 7, 100, 65535]}
 ANY_WEIGHT = [0, 0, 1, 1, 2, 2, 3, 4, 7, 100, 65535, 0x7FFFFFFF]
 COUNTS = [0, 0, 0, 1, 1, 2, 3, 4, 5, 8, 128, 256, 257]
-WRAPPING = [1 << 22, 1 << 23, 3 << 22, (1 << 24) - 1]
+WRAPPING = [1 << 22, 1 << 23, 3 << 22, (1 << 24) - 1, 1 << 24]
 PROTOCOLS = [6, 17, 132, 51]
 
 

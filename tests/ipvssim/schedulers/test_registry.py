@@ -5,11 +5,13 @@ from __future__ import annotations
 import json
 import subprocess
 import sys
+from pathlib import Path
 
 import pytest
 
+from ipvssim import schedulers
+from ipvssim.entries import RealServer
 from ipvssim.schedulers import KERNEL, REGISTRY, Flow, Scheduler, find, names, register
-from ipvssim.table import RealServer
 from tests.ipvssim.schedulers.harness import Lab
 
 
@@ -55,6 +57,40 @@ def test_a_users_scheduler(monkeypatch: pytest.MonkeyPatch) -> None:
     assert lab.pick() == 2
     assert lab.scheduler.explain(lab.flow())["picked"] == "10.0.0.2:80"
     del REGISTRY["newest"]
+
+
+USERS = '''
+from ipvssim.schedulers import Scheduler, register
+
+@register
+class Oldest(Scheduler):
+    """The server that was added first."""
+
+    NAME = "oldest"
+
+    def pick(self, flow):
+        return next(iter(self.service.destinations.values()), None)
+'''
+
+
+@pytest.mark.parametrize("by", ["file", "module"])
+def test_schedulers_of_the_environment(by: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """IPVSSIM_SCHEDULERS names files and modules, which are run, once, when a name is asked for that is not known."""
+    file = tmp_path / f"users_{by}.py"
+    file.write_text(USERS)
+    monkeypatch.syspath_prepend(tmp_path)
+    monkeypatch.setenv("IPVSSIM_SCHEDULERS", f"json,{file if by == 'file' else file.stem}")
+    monkeypatch.setattr(schedulers, "REGISTRY", {})
+    assert find("rr") is not None
+    assert "oldest" not in names()
+    oldest = find("oldest")
+    assert oldest is not None
+    assert find("nosuch") is None
+    assert find("oldest") is oldest
+    lab = Lab("oldest")
+    lab.add(2)
+    lab.add(3)
+    assert lab.pick() == 2
 
 
 def test_a_name_may_be_taken_over(monkeypatch: pytest.MonkeyPatch) -> None:
