@@ -5,6 +5,7 @@ from __future__ import annotations
 from ipvsnl.consts import GENL_HEADER, NLM_F_MULTI, NLMSG_HEADER
 from ipvssim import replies
 from ipvssim.controller import Controller
+from ipvssim.daemons import Daemon
 from ipvssim.genl import Family
 from ipvssim.policy import Extack
 
@@ -26,10 +27,11 @@ def reply_cost(length: int) -> int:
 
 
 class Dump:
-    """One dump that is under way: it remembers how many entries have been sent, and nothing else."""
+    """One dump that is under way: it remembers how many entries have been sent (of daemons, which), and nothing else."""
 
     __slots__ = (
-        "_changes", "_command", "_entries", "_kind", "_position", "_request", "_source", "_type", "extack", "sequence",
+        "_changes", "_command", "_entries", "_kind", "_position", "_request", "_roles", "_source", "_type", "extack",
+        "sequence",
     )  # fmt: skip
 
     def __init__(
@@ -43,6 +45,7 @@ class Dump:
         self.extack = Extack()
         """What reading the request gave rise to: DONE carries it."""
         self._position = 0
+        self._roles: set[int] = set()
         self._changes = -1
         self._entries: list[object] = []
         self._kind = 0
@@ -54,15 +57,23 @@ class Dump:
             self.extack = Extack()
             self._kind, self._entries = source.entries(self._command, self._request, self.extack)
             self._changes = changes
+            if self._roles:
+                self._entries = [
+                    one for one in self._entries if isinstance(one, Daemon) and one.role not in self._roles
+                ]
+                self._position = 0
         parts: list[bytes] = []
         used = 0
         for index in range(self._position, len(self._entries)):
-            body = source.body(self._entries[index], self._kind, phase + used)
+            entry = self._entries[index]
+            body = source.body(entry, self._kind, phase + used)
             if used + len(body) + NLMSG_HEADER + GENL_HEADER > room:
                 break
             parts.append(
                 replies.message(self._kind, self.sequence, port, NLM_F_MULTI, self._type, body, source.VERSION)
             )
             used += len(parts[-1])
+            if isinstance(entry, Daemon):
+                self._roles.add(entry.role)
         self._position += len(parts)
         return b"".join(parts)

@@ -1,0 +1,171 @@
+"""The simulated kernel behind a Unix socket, and the command that serves it."""
+
+from __future__ import annotations
+
+import os
+import signal
+import socket
+import subprocess
+import sys
+import threading
+import time
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+
+import pytest
+
+from ipvssim.cli import main
+from ipvssim.namespace import Namespace
+from ipvssim.netlink import NetlinkSocket
+from ipvssim.server import Server
+from ipvssim.target import TableFile
+from tests.ipvssim.requests import DUMP, REQUEST, ask, attribute, mark_key, message, new_service, outcome
+
+
+@contextmanager
+def serving(path: Path) -> Iterator[Server]:
+    server = Server(Namespace(), path, now=time.monotonic)
+    stop = threading.Event()
+
+    def run() -> None:
+        while not stop.is_set():
+            server.turn(0.02)
+
+    thread = threading.Thread(target=run)
+    thread.start()
+    try:
+        yield server
+    finally:
+        stop.set()
+        thread.join()
+        server.close()
+
+
+def connected(path: Path) -> socket.socket:
+    client = socket.socket(socket.AF_UNIX, socket.SOCK_SEQPACKET)
+    client.settimeout(5)
+    client.connect(str(path))
+    return client
+
+
+def received(client: socket.socket, count: int) -> list[bytes]:
+    return [client.recv(65536) for _ in range(count)]
+
+
+def test_the_bytes_are_those_of_a_netlink_socket(tmp_path: Path) -> None:
+    """A conversation over the socket equals the same one in the process, datagram by datagram."""
+    conversation = [new_service(mark_key(mark)) for mark in range(1, 150)]
+    conversation += [
+        message(4, b"", REQUEST | DUMP),
+        message(99),
+        message(3, attribute(2, b"IPVS\0"), REQUEST, kind=16),
+    ]
+    twin = NetlinkSocket(Namespace(), cap_ack=True, ext_ack=True)
+    with serving(tmp_path / "s"), connected(tmp_path / "s") as client:
+        for data in conversation:
+            twin.send(data)
+            expected = []
+            while True:
+                try:
+                    expected.append(twin.recv(32768))
+                except BlockingIOError:
+                    break
+            client.send(data)
+            assert received(client, len(expected)) == expected
+
+
+def test_clients_share_the_table_and_not_the_socket(tmp_path: Path) -> None:
+    """What one makes the other sees; ports differ; one that goes away disturbs nobody."""
+    with serving(tmp_path / "s") as server, connected(tmp_path / "s") as one:
+        with connected(tmp_path / "s") as other:
+            other.send(new_service(mark_key(1)))
+            first = other.recv(65536)
+        one.send(new_service(mark_key(1)))
+        second = one.recv(65536)
+        assert first[12:16] != second[12:16] and second[16:20] != bytes(4)
+        assert len(server.namespace.table.by_mark) == 1
+
+
+def test_an_overrun_is_told(tmp_path: Path) -> None:
+    """Where netlink's recv fails with ENOBUFS, an NLMSG_OVERRUN message comes before what was kept."""
+    with serving(tmp_path / "s"), connected(tmp_path / "s") as client:
+        client.send(b"".join(new_service(mark_key(mark)) for mark in range(1, 401)))
+        first, second = received(client, 2)
+        assert first[4] == 4 and len(first) == 16 and second[4] == 2
+
+
+def test_a_slow_reader_gets_all_of_a_dump(tmp_path: Path) -> None:
+    """A dump larger than the socket's queue goes on as it is read, and others are served meanwhile."""
+    with serving(tmp_path / "s") as server, connected(tmp_path / "s") as slow:
+        local = NetlinkSocket(server.namespace, sndbuf=1 << 24)
+        for mark in range(1, 3001):
+            local.send(new_service(mark_key(mark), flags=REQUEST))
+        slow.send(message(4, b"", REQUEST | DUMP))
+        with connected(tmp_path / "s") as quick:
+            quick.send(message(16))
+            assert quick.recv(65536)[4] == 2
+        total = 0
+        while (data := slow.recv(65536))[4] != 3:
+            total += len(data)
+        assert total == 3000 * 292
+
+
+def test_a_dead_servers_file_is_replaced_and_a_live_ones_is_not(tmp_path: Path) -> None:
+    """Only a socket that nobody listens on makes place."""
+    path = tmp_path / "s"
+    with socket.socket(socket.AF_UNIX, socket.SOCK_SEQPACKET) as dead:
+        dead.bind(str(path))
+    with serving(path), pytest.raises(OSError, match="in use"):
+        Server(Namespace(), path, now=time.monotonic)
+    assert not path.exists()
+    path.write_text("a file")
+    with pytest.raises(OSError, match="in use"):
+        Server(Namespace(), path, now=time.monotonic)
+    assert path.read_text() == "a file"
+
+
+def test_the_clock_follows(tmp_path: Path) -> None:
+    """The simulated clock stands where the given one does."""
+    moment = [100.0]
+    server = Server(Namespace(), tmp_path / "s", now=lambda: moment[0])
+    try:
+        moment[0] += 7.5
+        server.turn(0)
+        assert server.namespace.clock.now == 7_500_000
+    finally:
+        server.close()
+
+
+def test_serve_keeps_its_table_and_ends_cleanly(tmp_path: Path) -> None:
+    """SIGTERM ends it with status 0, the table written and the socket's file gone."""
+    path, table = tmp_path / "s", tmp_path / "table"
+    command = [sys.executable, "-m", "ipvssim.cli", "serve", str(path), "--table", str(table)]
+    process = subprocess.Popen(command, env={**os.environ, "PYTHONPATH": os.pathsep.join(sys.path)})
+    try:
+        for _ in range(200):
+            if path.exists():
+                break
+            time.sleep(0.05)
+        with connected(path) as client:
+            client.send(new_service(mark_key(3)))
+            assert client.recv(65536)[16:20] == bytes(4)
+        process.send_signal(signal.SIGTERM)
+        assert process.wait(10) == 0
+    finally:
+        process.kill()
+    assert not path.exists() and list(TableFile(table).load().table.by_mark) == [(2, 3)]
+
+
+def test_the_commands_usage(capsys: pytest.CaptureFixture[str]) -> None:
+    """Without a command 2, with -h 0, and a table that cannot be read 1."""
+    assert main([]) == 2 and main(["-h"]) == 0 and main(["nope"]) == 2
+    assert "serve" in capsys.readouterr().out
+    assert main(["serve", "/nowhere/at/all/s"]) == 1
+
+
+def test_peers_without_the_right_are_refused(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """A peer that is neither root nor the server's user gets EPERM, as an unprivileged netlink socket does."""
+    twin = NetlinkSocket(Namespace(), privilege="none")
+    assert outcome(twin, message(15)) == "EPERM"
+    assert ask(twin, message(3, attribute(2, b"IPVS\0"), REQUEST, kind=16))
