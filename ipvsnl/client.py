@@ -119,7 +119,11 @@ class IPVS(Verbs):
 
     def start_daemon(self, daemon: Daemon) -> None:
         """Start a synchronisation daemon (``ipvsadm --start-daemon``)."""
-        self._run(Command.NEW_DAEMON, ACKNOWLEDGED, None, None, daemon=wire.daemon_record(daemon))
+        try:
+            self._run(Command.NEW_DAEMON, ACKNOWLEDGED, None, None, daemon=wire.daemon_record(daemon))
+        except KernelError as refusal:
+            refusal.daemon = daemon
+            raise
 
     def stop_daemon(self, role: str | int) -> None:
         """Stop the daemon of a role (``ipvsadm --stop-daemon``).
@@ -213,6 +217,10 @@ class IPVS(Verbs):
         return exchange
 
 
-def open(target: str = "kernel", *, timeout: float = 5.0) -> IPVS:
-    """The IPVS that ``target`` names: ``"kernel"``, ``"sim"`` or ``"sim:FILE"``; LinkError says why where it cannot."""
-    return IPVS(open_link(target), timeout=timeout)
+def open(target: str = "kernel", *, netns: str | None = None, timeout: float = 5.0) -> IPVS:
+    """The IPVS that ``target`` names; LinkError says why where it cannot be reached.
+
+    ``"kernel"``, ``"sim"`` or ``"sim:FILE"`` for the simulated one, ``"unix:PATH"`` for one that is served. ``netns``
+    (a name or a path) is the network namespace of the kernel's table; the calling thread stays in its own.
+    """
+    return IPVS(open_link(target, netns), timeout=timeout)

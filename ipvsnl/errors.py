@@ -7,7 +7,7 @@ import os
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
-    from ipvsnl.model import Destination, Service
+    from ipvsnl.model import Daemon, Destination, Service
 
 
 class IPVSError(Exception):
@@ -39,7 +39,8 @@ class KernelError(IPVSError, OSError):
     ``errno`` is the kernel's, ``command`` the family's command number (:class:`ipvsnl.family.Command`), ``message`` what
     ipvsadm says of that pair, ``service`` and ``destination`` the rule that was refused, ``extack`` the kernel's own words
     where it sent any (for this family: only about malformed top-level or daemon attributes), ``tag`` what the caller of a
-    batch gave the change to know it by (a line number, say).
+    batch gave the change to know it by (a line number, say). ``cause`` is the likely reason in words and ``field`` the
+    field of the rule that it lies in: the kernel tells neither, both are concluded from the rule.
     """
 
     def __init__(
@@ -57,8 +58,24 @@ class KernelError(IPVSError, OSError):
         self.command = command
         self.service = service
         self.destination = destination
+        self.daemon: Daemon | None = None
         self.extack = extack
         self.tag = tag
+
+    @property
+    def cause(self) -> str:
+        """The likely cause in words; empty where there is nothing to say beyond ``message``."""
+        return self._diagnosis()[1]
+
+    @property
+    def field(self) -> str:
+        """The field that the cause lies in (``"scheduler"``, ``"address"``, ``"key"`` ...); empty where it is in none."""
+        return self._diagnosis()[0]
+
+    def _diagnosis(self) -> tuple[str, str]:
+        from ipvsnl.causes import diagnose
+
+        return diagnose(self.errno or 0, self.command, self.service, self.destination, self.daemon) or ("", "")
 
     def __str__(self) -> str:
         rule = " ".join(str(part) for part in (self.service, self.destination) if part is not None)

@@ -15,9 +15,10 @@ TYPE_CHECKING = False
 if TYPE_CHECKING:
     from collections.abc import Iterable
     from contextlib import AbstractContextManager
-    from typing import Protocol
+    from typing import Protocol, TextIO
 
     from ipvsnl.exchange import Exchange
+    from ipvsnl.netns import Namespace
 
     class Link(Protocol):
         """What a client needs of a link."""
@@ -59,13 +60,19 @@ _NETLINK_GENERIC = 16
 
 
 class KernelLink:
-    """A generic-netlink socket of the running kernel."""
+    """A generic-netlink socket of the running kernel: of the calling thread's network namespace, or of another."""
 
-    def __init__(self) -> None:
+    def __init__(self, namespace: Namespace | None = None) -> None:
         import socket
 
+        def opened() -> socket.socket:
+            return socket.socket(socket.AF_NETLINK, socket.SOCK_RAW | socket.SOCK_CLOEXEC, _NETLINK_GENERIC)
+
+        self._namespace = namespace
         try:
-            self._socket = socket.socket(socket.AF_NETLINK, socket.SOCK_RAW | socket.SOCK_CLOEXEC, _NETLINK_GENERIC)
+            self._socket = namespace.call(opened) if namespace is not None else opened()
+        except LinkError:
+            raise
         except OSError as wrong:
             raise LinkError(wrong.errno or 0, f"cannot open a generic-netlink socket: {wrong.strerror}") from wrong
         for option in (_NETLINK_CAP_ACK, _NETLINK_EXT_ACK):
@@ -97,16 +104,24 @@ class KernelLink:
         return data
 
     def proc(self, name: str) -> Iterable[str]:
-        """See :class:`Link`."""
+        """See :class:`Link`: the file belongs to the namespace of the thread that opens it."""
+
+        def opened() -> TextIO:
+            return open(f"/proc/thread-self/net/{name}", encoding="ascii", errors="replace")  # noqa: PTH123
+
         try:
-            with open(f"/proc/net/{name}", encoding="ascii", errors="replace") as lines:  # noqa: PTH123
+            with self._namespace.call(opened) if self._namespace is not None else opened() as lines:
                 yield from lines
+        except LinkError:
+            raise
         except OSError as wrong:
             raise LinkError(wrong.errno or 0, f"/proc/net/{name}: {wrong.strerror}") from wrong
 
     def close(self) -> None:
         """See :class:`Link`."""
         self._socket.close()
+        if self._namespace is not None:
+            self._namespace.close()
 
 
 class SimulatedLink:
@@ -140,6 +155,53 @@ class SimulatedLink:
         self._opened.__exit__(None, None, None)
 
 
+class UnixLink:
+    """A simulated kernel behind a Unix socket (``ipvssim serve``): one connection is one netlink socket."""
+
+    max_send = 1 << 17
+
+    def __init__(self, path: str) -> None:
+        import socket
+
+        self._path = path
+        self._socket = socket.socket(socket.AF_UNIX, socket.SOCK_SEQPACKET | socket.SOCK_CLOEXEC)
+        try:
+            self._socket.setsockopt(socket.SOL_SOCKET, socket.SO_SNDBUF, 2 * self.max_send)
+            self._socket.connect(path)
+        except OSError as wrong:
+            self._socket.close()
+            raise LinkError(wrong.errno or 0, f"{path}: {wrong.strerror or wrong}") from wrong
+
+    def send(self, data: bytes) -> None:
+        """See :class:`Link`; here the requests are executed some time before the answer to the last of them."""
+        self._socket.settimeout(None)
+        try:
+            self._socket.send(data)
+        except OSError as wrong:
+            raise LinkError(wrong.errno or 0, f"{self._path}: {wrong.strerror}") from wrong
+
+    def receive(self, timeout: float) -> bytes:
+        """See :class:`Link`."""
+        self._socket.settimeout(timeout)
+        try:
+            data = self._socket.recv(RECEIVE_BUFFER)
+        except TimeoutError:
+            raise LinkError(_errno.ETIMEDOUT, f"{self._path} did not answer in {timeout:g} s") from None
+        except OSError as wrong:
+            raise LinkError(wrong.errno or 0, f"{self._path}: {wrong.strerror}") from wrong
+        if not data:
+            raise LinkError(_errno.ECONNRESET, f"{self._path}: the simulated kernel has gone")
+        return data
+
+    def proc(self, name: str) -> Iterable[str]:
+        """See :class:`Link`: there is none."""
+        raise LinkError(_errno.ENOENT, f"{self._path}: a socket has no /proc/net/{name}")
+
+    def close(self) -> None:
+        """See :class:`Link`."""
+        self._socket.close()
+
+
 def await_answers(link: Link, exchange: Exchange, timeout: float) -> None:
     """Receive until the exchange is finished; LinkError when none of its answers came for ``timeout`` seconds."""
     deadline = time.monotonic() + timeout
@@ -151,13 +213,35 @@ def await_answers(link: Link, exchange: Exchange, timeout: float) -> None:
             deadline = time.monotonic() + timeout
 
 
-def open_link(target: str) -> Link:
-    """The link that a target names: ``kernel``, or ``sim`` and ``sim:FILE`` for the simulated one (the only way there)."""
+def open_link(target: str, netns: str | None = None) -> Link:
+    """The link that a target names; ``netns`` is the network namespace of a kernel's (a name or a path).
+
+    ``kernel``, or for the simulated one ``sim``, ``sim:FILE`` (the only way there) and ``unix:PATH`` (one that serves).
+    """
+    if netns is not None and target != "kernel":
+        raise LinkError(
+            _errno.EINVAL, f"--netns {netns}: only the kernel has network namespaces, not {target!r}"
+        )  # fmt: skip
     if target == "kernel":
-        return KernelLink()
+        return _kernel(netns)
     kind, _, where = target.partition(":")
     if kind == "sim":
         from ipvssim.target import opened
 
         return SimulatedLink(opened(where or None))
-    raise LinkError(_errno.EINVAL, f"unknown target {target!r}: one of kernel, sim, sim:FILE")
+    if kind == "unix" and where:
+        return UnixLink(where)
+    raise LinkError(_errno.EINVAL, f"unknown target {target!r}: one of kernel, sim, sim:FILE, unix:PATH")
+
+
+def _kernel(netns: str | None) -> KernelLink:
+    if netns is None:
+        return KernelLink()
+    from ipvsnl.netns import Namespace
+
+    namespace = Namespace(netns)
+    try:
+        return KernelLink(namespace)
+    except BaseException:
+        namespace.close()
+        raise

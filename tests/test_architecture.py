@@ -13,12 +13,14 @@ PACKAGES = {"ipvsnl": ROOT / "ipvsnl", "ipvssim": ROOT / "sim" / "ipvssim"}
 
 LAYERS = [
     "ipvsnl.consts ipvsnl.family ipvsnl._value",
+    "ipvsnl.causes",
     "ipvsnl.errors",
     "ipvsnl.address",
     "ipvsnl.model",
     "ipvsnl._native",
     "ipvsnl.backends",
     "ipvsnl.wire ipvsnl.exchange",
+    "ipvsnl.netns",
     "ipvsnl.link",
     "ipvsnl.verbs ipvsnl.connections",
     "ipvsnl.batch",

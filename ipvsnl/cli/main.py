@@ -48,11 +48,7 @@ class Own:
         """The client of the target."""
         from ipvsnl.client import open as open_client
 
-        if self.netns is not None:
-            from ipvsnl.cli.netns import enter
-
-            enter(self.netns, self.target)
-        return open_client(self.target)
+        return open_client(self.target, netns=self.netns)
 
 
 def main(argv: Sequence[str] | None = None) -> int:
