@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING
 from ipvsnl.consts import AF_INET
 from ipvssim.connections import MASQUERADE, Connection
 from ipvssim.forwarding import nat
+from ipvssim.fragments import REPLIES
 from ipvssim.packets import AH, ESP, ICMP, ICMPV6, RST, TCP, UDP, WITH_PORTS, Packet
 from ipvssim.protocols import ISAKMP, OUTPUT, sctp
 from ipvssim.result import HELD, Result
@@ -40,7 +41,7 @@ class Answers:
         if packet.protocol not in director.machines or not director.is_hooked(packet.family):
             return packet
         if packet.fragment and packet.family == AF_INET and packet.protocol in WITH_PORTS:
-            whole = director.reassembler.add(packet, "replies")
+            whole = director.reassembler.add(packet, REPLIES)
             if isinstance(whole, str):
                 result.verdict, result.reason = HELD, whole
                 return None
@@ -75,7 +76,7 @@ class Answers:
     def _icmp(self, packet: Packet, result: Result) -> Packet | None:
         director = self._director
         if packet.fragment and packet.family == AF_INET and director.is_hooked(packet.family):
-            whole = director.reassembler.add(packet, "replies")
+            whole = director.reassembler.add(packet, REPLIES)
             if isinstance(whole, str):
                 result.verdict, result.reason = HELD, whole
                 return None

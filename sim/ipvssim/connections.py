@@ -17,6 +17,8 @@ if TYPE_CHECKING:
 
 MASQUERADE, LOCAL_NODE, TUNNEL, DIRECT, BYPASS = range(5)
 METHOD = 0x7
+F_ALIVE = 0x40
+"""The kernel's HASHED: not gone yet."""
 FIRST_TIMEOUT = 3 * SECOND
 """Until the first packet's transition sets another; what a connection keeps that only an ICMP error opened."""
 LATE = 60 * SECOND
@@ -173,7 +175,7 @@ class Connections:
         self, protocol: int, key: bytes, address: bytes, port: bytes, flags: int, server: RealServer | None, mark: int
     ) -> Connection:
         """A new connection (or template, by its flag), bound to its server and hashed; its timer is not started yet."""
-        connection = Connection(protocol, key, address, port, flags, server, mark)
+        connection = Connection(protocol, key, address, port, flags | F_ALIVE, server, mark)
         connection.timer = Timer(self.clock, self._expire, connection)
         if server is not None:
             self._bind(connection, server)
@@ -198,6 +200,9 @@ class Connections:
             connection.timeout = LATE
             connection.timer.start(LATE)
             return
+        if not connection.flags & F_ALIVE:  # its last controlled connection took it along
+            return
+        connection.flags ^= F_ALIVE
         connection.timer.cancel()
         self._unhash(connection)
         control = connection.control

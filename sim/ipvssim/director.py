@@ -13,13 +13,14 @@ from collections.abc import Callable, Iterator
 from typing import TYPE_CHECKING
 
 from ipvsnl.consts import AF_INET, AF_INET6
+from ipvssim import fragments
 from ipvssim.answers import Answers
 from ipvssim.checksums import is_valid, pseudo
 from ipvssim.clock import SECOND
 from ipvssim.connections import MASQUERADE, NO_PORTS, TUNNEL, Connection, Connections
 from ipvssim.daemons import BACKUP
 from ipvssim.errors import Errors
-from ipvssim.fragments import Reassembler
+from ipvssim.fragments import LOCAL_DELIVERY, Reassembler
 from ipvssim.host import Host
 from ipvssim.listing import Row, rows
 from ipvssim.network import BROADCAST, ETHERNET, LOCAL, MULTICAST, Path
@@ -61,6 +62,7 @@ class Director:
         """The connection table."""
         self.host = Host(self.network, self.clock)
         self.host.sent = self._count_own
+        self.host.looped = self._loop
         self.reassembler = Reassembler(self.clock)
         self.transmitter = Transmitter(self.host, self.sysctls)
         self.selection = Selection(namespace, self.entries, self.host)
@@ -163,13 +165,14 @@ class Director:
         if refused is not None:
             result.drop(refused)
             return
+        arrived = packet
         if packet.offset > 20 and packet.family == AF_INET:
             taken = self.host.take_options(packet, result)
             if taken is None:
                 return
             result.packet = packet = taken
         elif packet.fragment and packet.family == AF_INET6 and self._defragments6():
-            whole = self.reassembler.add(packet, "input")
+            whole = self.reassembler.add(packet, fragments.INPUT)
             if isinstance(whole, str):
                 result.verdict, result.reason = HELD, whole
                 return
@@ -182,7 +185,7 @@ class Director:
         elif path.kind == MULTICAST:
             result.drop("multicast")
         else:
-            self._forward(packet, path, result)
+            self._forward(packet, path, result, arrived)
 
     def _known(self, packet: Packet) -> Connection | None:
         """The connection of a plain request that nothing stands in the way of: most packets, which is why they take this
@@ -205,7 +208,7 @@ class Director:
     def _to_host(self, packet: Packet, result: Result) -> None:
         """LOCAL_IN: replies to clients on the director, then requests."""
         if packet.fragment and packet.family == AF_INET:
-            whole = self.reassembler.add(packet, "local")
+            whole = self.reassembler.add(packet, LOCAL_DELIVERY)
             if isinstance(whole, str):
                 result.verdict, result.reason = HELD, whole
                 return
@@ -238,8 +241,9 @@ class Director:
             self._tcp.transition(found, _RESET, 0, OUTPUT)
             self.entries.used(found)
 
-    def _forward(self, packet: Packet, path: Path, result: Result) -> None:
-        """FORWARD: errors about requests, then replies, then what is none of IPVS's business."""
+    def _forward(self, packet: Packet, path: Path, result: Result, arrived: Packet) -> None:
+        """FORWARD: errors about requests, then replies, then what is none of IPVS's business. ``arrived`` is the packet
+        with its IPv4 options as they were."""
         shorter = self.host.forwardable(packet, path, result)
         if shorter is None:
             return
@@ -250,6 +254,9 @@ class Director:
                 result.connection = result.server = None
         passed = self.answers.pass_through(shorter, result)
         if passed is not None:
+            if packet is not arrived:
+                rerouted = result.connection is not None and bool(self.sysctls.snat_reroute)
+                passed = self.host.restamped(passed, arrived, path, rerouted=rerouted)
             self.host.forward(passed, path, result)
 
     # --- requests ---
@@ -435,9 +442,8 @@ class Director:
         if self.sysctls.expire_nodest_conn:
             self._sweeper.start(1)
 
-    def _count_own(self, data: Packet | bytes) -> None:
+    def _count_own(self, raw: bytes) -> None:
         """The host's own ICMP error, seen at LOCAL_OUT: it counts as a reply where the virtual address answers itself."""
-        raw = data if isinstance(data, bytes) else data.data
         four = raw[0] < 0x60
         body = raw[(raw[0] & 15) * 4 + 8 :] if four else raw[48:]
         quoted = quote(body, AF_INET if four else AF_INET6, reverse=True)
@@ -446,6 +452,12 @@ class Director:
         connection = self.answers.find(quoted)
         if connection is not None and connection.flags & 7 != MASQUERADE:
             self.count_out(connection, len(raw))
+
+    def _loop(self, data: bytes, result: Result) -> None:
+        """The host's own ICMP error to one of its own addresses comes in again: it may be about a reply that was translated."""
+        packet = parse4(data, "lo") if data[0] < 0x60 else parse6(data, "lo")
+        if isinstance(packet, Packet):
+            self._request(packet, result)
 
     def _choose_tcp_table(self) -> None:
         self._tcp.tables = Tcp.SECURE if self.sysctls.secure_tcp == _ALWAYS else Tcp.NORMAL

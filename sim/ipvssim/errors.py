@@ -23,6 +23,8 @@ _KINDS = {IPIP: tunnel.KIND_IPIP, UDP: tunnel.KIND_GUE, GRE: tunnel.KIND_GRE}
 _STRICT_CHECKSUM4, _STRICT_FRAGMENT4, _CHECKSUM6, _TUNNEL_MTU = 183, 183, 183, 178
 """From which 6.1 release: a bad checksum passes where nothing is translated; a quoted later fragment is let be; ICMPv6
 checksums are verified rightly; a relayed MTU leaves room for the tunnel's header."""
+_LEAST_LEARNED = 552
+"""net.ipv4.route.min_pmtu."""
 
 
 class Errors:
@@ -177,21 +179,34 @@ class Errors:
         kind, code, info = data[start], data[start + 1], int.from_bytes(data[start + 4 : start + 8], "big")
         result.drop("an error about our tunnel, answered to the client")
         if kind == icmp.UNREACHABLE and code == icmp.FRAGMENTATION_NEEDED:
-            mtu = info & 0xFFFF
-            server = connection.server
-            path = self._director.transmitter.paths.get(server) if server is not None else None
-            self._director.namespace.network.learn_mtu(body[16:20], mtu)
+            mtu = self._learn(body[16:20], info & 0xFFFF, connection)
             if not quoted.dont_fragment:
                 result.drop("an error about our tunnel; the client does not ask for it")
                 return
-            if path is not None:
-                mtu = path.mtu
-            taken = 20
+            taken, server = 20, connection.server
             if self._sublevel >= _TUNNEL_MTU and server is not None:
                 taken += tunnel.overhead(server.tunnel_type, server.tunnel_flags)
             info = mtu - taken if mtu > 68 + taken else mtu
         self._director.host.error(quoted, result, kind, code, info)
         self._director.count_out(connection, len(quoted.data))  # on top of what LOCAL_OUT counted for the answer
+
+    def _learn(self, outer: bytes, mtu: int, connection: Connection) -> int:
+        """Remember the MTU of the way to a tunnel's end; what the director then believes it to be, for the client.
+
+        The destination keeps the route that it used last. One without a learned MTU stays as it is until the next packet,
+        so the first error passes on the old MTU; one that has one is changed in place (update_or_create_fnhe).
+        """
+        director = self._director
+        known = director.network.path(outer).mtu
+        believed = min(known, _LEAST_LEARNED) if mtu < _LEAST_LEARNED else mtu
+        if believed < known:
+            director.network.learn_mtu(outer, believed)
+        used = director.transmitter.paths.get(connection.server) if connection.server is not None else None
+        if used is None:
+            return mtu
+        if used.device is not None and used.mtu < used.device.mtu:
+            return min(believed, used.mtu)
+        return used.mtu
 
     # --- from the servers' side ---
 

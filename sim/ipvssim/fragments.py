@@ -9,8 +9,11 @@ from ipvssim.clock import SECOND, Clock
 from ipvssim.options import of_later_fragments
 from ipvssim.packets import DF, FRAGMENT, MF, OFFSET, Assembled, Packet, parse4, parse6, sign4
 
+LOCAL_DELIVERY, REPLIES, INPUT = "local", "replies", "input"
+"""The places on the way where fragments are gathered."""
 TIMEOUT4, TIMEOUT6 = 30 * SECOND, 60 * SECOND
 _LARGEST = 65535
+_BOOKKEEPING = 320
 _NOT_ECT, _CE = 1, 8
 _ORDER6 = (0, 43, 60)
 
@@ -115,7 +118,7 @@ class Reassembler:
         if whole is None:
             return "fragment kept"
         del self._queues[key]
-        return _assembled(queue, whole, packet)
+        return _assembled(queue, whole, packet, merging=key[0] == LOCAL_DELIVERY)
 
     def _give_up(self, waiting: tuple[tuple[object, ...], Queue]) -> None:
         key, queue = waiting
@@ -123,7 +126,7 @@ class Reassembler:
             del self._queues[key]
 
 
-def _assembled(queue: Queue, payload: bytes, last: Packet) -> Packet | str:
+def _assembled(queue: Queue, payload: bytes, last: Packet, *, merging: bool) -> Packet | str:
     first = queue.first
     assert first is not None
     if queue.ecn & _NOT_ECT and queue.ecn != _NOT_ECT:
@@ -150,7 +153,8 @@ def _assembled(queue: Queue, payload: bytes, last: Packet) -> Packet | str:
         head[4:6] = size.to_bytes(2, "big")
         whole = parse6(bytes(head) + payload, last.device, last.mark, last.unicast, Assembled)
     if isinstance(whole, Assembled):
-        whole.largest, whole.kept_df, whole.cuts = queue.largest, kept_df, queue.cuts()
+        whole.largest, whole.kept_df = queue.largest, kept_df
+        whole.cuts = _merged(queue, len(first.data)) if merging else queue.cuts()
     return whole
 
 
@@ -164,14 +168,19 @@ def _fragment_header(data: bytes) -> tuple[int, int]:
 
 
 def split4(data: bytes, limit: int, *, keep_df: bool = False, cuts: tuple[int, ...] = ()) -> list[bytes]:
-    """An IPv4 packet in pieces of at most ``limit`` bytes; at ``cuts`` where those pieces fit (``ip_do_fragment``)."""
+    """An IPv4 packet in pieces of at most ``limit`` bytes; at ``cuts`` where those pieces fit (``ip_do_fragment``).
+
+    DF is lost, unless the packet's own fragments had it (``keep_df``) and it is cut anew.
+    """
     start = (data[0] & 15) * 4
     payload = data[start:]
     old = int.from_bytes(data[6:8], "big")
     base, more_behind = old & OFFSET, old & MF
-    df = DF if keep_df else old & DF
+    room = limit - start
+    spans = _along(len(payload), room, cuts)
+    df = DF if keep_df and not spans else 0
     pieces = []
-    for at, end in _ranges(len(payload), (limit - start) & ~7, limit - start, cuts):
+    for at, end in spans or _ranges(len(payload), room):
         options = data[20:start] if at == 0 else of_later_fragments(data[20:start])
         field = df | base + at // 8 | (MF if end < len(payload) or more_behind else 0)
         size = start + end - at
@@ -189,7 +198,7 @@ def split6(data: bytes, limit: int, ident: int, *, cuts: tuple[int, ...] = ()) -
     name[before] = FRAGMENT
     pieces = []
     room = limit - head - 8
-    for at, end in _ranges(len(payload), room & ~7, room, cuts):
+    for at, end in _along(len(payload), room, cuts) or _ranges(len(payload), room):
         field = at | (1 if end < len(payload) else 0)
         name[4:6] = (head - 40 + 8 + end - at).to_bytes(2, "big")
         fragment = bytes((following, 0)) + field.to_bytes(2, "big") + ident.to_bytes(4, "big")
@@ -197,13 +206,18 @@ def split6(data: bytes, limit: int, ident: int, *, cuts: tuple[int, ...] = ()) -
     return pieces
 
 
-def _ranges(size: int, step: int, room: int, cuts: tuple[int, ...]) -> list[tuple[int, int]]:
-    """The pieces of a payload: along ``cuts`` where all of them fit, else as large as may be."""
+def _along(size: int, room: int, cuts: tuple[int, ...]) -> list[tuple[int, int]]:
+    """The pieces of a payload along ``cuts``, if all of them fit; else none."""
     bounds = [0, *(size - cut for cut in cuts), size]
     spans = list(pairwise(bounds))
     if cuts and all(0 < end - at <= room for at, end in spans) and not any((end - at) % 8 for at, end in spans[:-1]):
         return spans
-    step = max(step, 8)
+    return []
+
+
+def _ranges(size: int, room: int) -> list[tuple[int, int]]:
+    """The pieces of a payload, as large as may be."""
+    step = max(room & ~7, 8)
     spans = []
     at = 0
     while at < size:
@@ -211,6 +225,21 @@ def _ranges(size: int, step: int, room: int, cuts: tuple[int, ...]) -> list[tupl
         spans.append((at, end))
         at = end
     return spans
+
+
+def _merged(queue: Queue, first: int) -> tuple[int, ...]:
+    """The cuts that are left where the kernel moves small pieces into the first one's buffer while they fit (``skb_try_coalesce``).
+
+    That buffer is what kmalloc gives for a packet of ``first`` bytes with 64 in front and 320 of bookkeeping behind.
+    """
+    wanted = (first + 64 + 63 & ~63) + _BOOKKEEPING
+    bucket = max(1 << (wanted - 1).bit_length(), 512)
+    spare = bucket - _BOOKKEEPING - 64 - first
+    size = queue.size or 0
+    kept = sorted(queue.pieces)[1:]
+    while kept and len(queue.pieces[kept[0]]) <= spare:
+        spare -= len(queue.pieces[kept.pop(0)])
+    return tuple(size - at for at in kept)
 
 
 def _unfragmentable(data: bytes) -> tuple[int, int]:

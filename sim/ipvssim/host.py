@@ -13,7 +13,7 @@ from ipvssim import icmp
 from ipvssim.clock import Clock
 from ipvssim.fragments import split4, split6
 from ipvssim.network import BLACKHOLE, BROADCAST, ETHERNET, LOCAL, MULTICAST, NONE, PROHIBIT, UNICAST, Network, Path
-from ipvssim.options import BadOption, received
+from ipvssim.options import BadOption, echo, received
 from ipvssim.packets import Packet, sign4, with_hops
 from ipvssim.result import FORWARD, Result
 
@@ -29,8 +29,10 @@ class Host:
     def __init__(self, network: Network, clock: Clock) -> None:
         self.network = network
         self.clock = clock
-        self.sent: Callable[[Packet | bytes], None] = _unheard
+        self.sent: Callable[[bytes], None] = _unheard
         """Told of every packet of the host's own before it leaves (the hooks at LOCAL_OUT)."""
+        self.looped: Callable[[bytes, Result], None] = _unlooped
+        """Given those that the host sends to itself."""
 
     # --- what leaves ---
 
@@ -74,7 +76,7 @@ class Host:
             return
         network = self.network
         back = network.path(packet.source)
-        if back.kind != UNICAST:
+        if back.kind not in (UNICAST, LOCAL):
             return
         there = network.path(packet.destination)
         if there.kind in (BROADCAST, MULTICAST):
@@ -84,12 +86,17 @@ class Host:
             return
         if packet.family == AF_INET:
             ident = self.clock.random.getrandbits(16)
-            data = icmp.error4(packet, source, kind, code, info, ident, back.mtu)
+            # what is refused for its options is answered without them
+            options = b"" if kind == icmp.PARAMETER_PROBLEM else echo(packet.data[20 : packet.offset], source, self._now())
+            data = icmp.error4(packet, source, kind, code, info, ident, options, back.mtu)
         else:
             data = icmp.error6(packet, source, kind, code, info, self.clock.random.getrandbits(20))
         verdict, reason = result.verdict, result.reason
         self.sent(data)
-        self.send(data, back, result)
+        if back.kind == LOCAL:
+            self.looped(data, result)
+        else:
+            self.send(data, back, result)
         result.verdict, result.reason = verdict, reason
 
     def _answers_from(self, address: bytes, path: Path) -> bool:
@@ -141,13 +148,15 @@ class Host:
         return None if self.network.address_type(source) == UNICAST else "martian source"
 
     def take_options(self, packet: Packet, result: Result) -> Packet | None:
-        """IPv4 options as they are after their receipt; None where they are refused (an answer may have been sent)."""
+        """IPv4 options as they are after their receipt; None where they are refused (an answer may have been sent).
+
+        The header's checksum stays what it was until the packet leaves: an error that quotes the packet shows that.
+        """
         data = packet.data
         at = self.network.path(packet.destination)
         own = packet.destination if at.kind == LOCAL else self.network.path(packet.source).source or bytes(4)
-        milliseconds = self.clock.now // 1000
         try:
-            options = received(data[20 : packet.offset], own, self._is_remote, milliseconds)
+            options = received(data[20 : packet.offset], own, self._is_remote, self._now())
         except BadOption as bad:
             result.drop("refused IPv4 options")
             if bad.pointer >= 0:
@@ -155,7 +164,19 @@ class Host:
             return None
         if options == data[20 : packet.offset]:
             return packet
+        return packet.replaced(data[:20] + options + data[packet.offset :])  # its checksum is left as it was
+
+    def restamped(self, packet: Packet, arrived: Packet, path: Path, *, rerouted: bool) -> Packet:
+        """A packet that is forwarded, with the address by which it leaves in the options that record it
+        (``ip_forward_options``): a translated reply that was routed anew leaves by its own source."""
+        own = packet.source if rerouted else path.source
+        options = received(arrived.data[20 : arrived.offset], own, self._is_remote, self._now())
+        data = packet.data
         return packet.replaced(sign4(data[:20] + options) + data[packet.offset :])
+
+    def _now(self) -> int:
+        """Milliseconds, as time stamps have them."""
+        return self.clock.now // 1000
 
     def _is_remote(self, address: bytes) -> bool:
         return self.network.address_type(address) == UNICAST
@@ -183,7 +204,8 @@ class Host:
             result.drop("lifetime ended")
             self.time_exceeded(packet, result)
             return None
-        if len(packet.data) > path.mtu and (packet.family != AF_INET or packet.dont_fragment):
+        size = packet.largest or len(packet.data) if packet.family != AF_INET else len(packet.data)
+        if size > path.mtu and (packet.family != AF_INET or packet.dont_fragment):
             result.drop("longer than the MTU")
             self.too_big(packet, result, path.mtu)
             return None
@@ -199,5 +221,9 @@ class Host:
         self.send(packet.data, path, result, packet)
 
 
-def _unheard(data: Packet | bytes) -> None:
+def _unheard(data: bytes) -> None:
     del data
+
+
+def _unlooped(data: bytes, result: Result) -> None:
+    del data, result

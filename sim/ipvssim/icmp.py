@@ -6,7 +6,6 @@ from struct import Struct
 
 from ipvsnl.consts import AF_INET
 from ipvssim.checksums import checksum, transport
-from ipvssim.options import echo
 from ipvssim.packets import ICMP, ICMPV6, MF, OFFSET, Packet, sign4
 
 UNREACHABLE, SOURCE_QUENCH, TIME_EXCEEDED, PARAMETER_PROBLEM = 3, 4, 11, 12
@@ -45,13 +44,14 @@ def answers(packet: Packet) -> bool:
     return True
 
 
-def error4(packet: Packet, source: bytes, kind: int, code: int, info: int, ident: int, room: int = LARGEST4) -> bytes:
+def error4(
+    packet: Packet, source: bytes, kind: int, code: int, info: int, ident: int, options: bytes = b"", room: int = LARGEST4
+) -> bytes:
     """An ICMP error from ``source`` to the sender of ``packet``, quoting what fits ``room`` (at most 576) bytes.
 
-    IP options that record the way are echoed (__ip_options_echo), so that the error's way is recorded too.
+    ``options`` are those of the packet that an answer carries too (:func:`ipvssim.options.echo`).
     """
     data = packet.data
-    options = echo(data[20 : packet.offset], source) if packet.offset > 20 else b""
     room = min(room, LARGEST4) - 28 - len(options)
     body = data[: max(room, 0)]
     header = _icmp(kind, code, 0, info)

@@ -106,16 +106,19 @@ def _overflow(options: bytearray, start: int) -> None:
     options[start + 3] = options[start + 3] & 15 | count + 1 << 4
 
 
-def echo(options: bytes, own: bytes) -> bytes:
-    """The recording options of a received packet, as an ICMP error about it carries them, padded to a multiple of four."""
+def echo(options: bytes, own: bytes, milliseconds: int) -> bytes:
+    """The recording options of a received packet as an ICMP error about it carries them on, padded to a multiple of four
+    (``__ip_options_echo``): a way that was recorded is recorded further, by the address ``own``."""
+    if not options:
+        return b""
     answer = bytearray()
     for kind, start, size in _each(bytearray(options)):
-        if kind == RECORD_ROUTE:
+        if kind in (RECORD_ROUTE, TIMESTAMP):
             piece = bytearray(options[start : start + size])
-            pointer = piece[2]
-            if pointer + 3 <= size:
-                piece[pointer - 1 : pointer + 3] = own
-                piece[2] = pointer + 4
+            if kind == RECORD_ROUTE and piece[2] + 3 <= size:
+                _record(piece, 0, size, own)
+            elif kind == TIMESTAMP and piece[2] + (3, 7)[piece[3] & 15 != TS_ONLY] <= size:
+                _stamp(piece, 0, size, own, lambda _: False, milliseconds)
             answer += piece
     return bytes(answer + bytes(-len(answer) % 4))
 

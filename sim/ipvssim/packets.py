@@ -15,6 +15,8 @@ HOP_BY_HOP, ROUTING, FRAGMENT, NO_NEXT, DESTINATION = 0, 43, 44, 59, 60
 WITH_PORTS = frozenset((TCP, UDP, SCTP))
 SYN, FIN, RST, ACK = 0x02, 0x01, 0x04, 0x10
 DF, MF, OFFSET = 0x4000, 0x2000, 0x1FFF
+FRAGMENTED = 0x10000
+"""Set in :attr:`Packet.fragment` for IPv6: there is a fragment header, even if it cuts nothing off."""
 
 _HEADER4 = Struct("!BxHxxHBB2x4s4s").unpack_from
 _HEADER6 = Struct("!IHBB").unpack_from
@@ -27,7 +29,7 @@ class Packet:
 
     ``offset`` is where the transport header begins, ``key`` source, destination and both ports as they stand in the packet
     (empty where it is too short to have ports). ``fragment`` is IPv4's offset field (MF and offset) or, for IPv6, the
-    offset field of its fragment header. ``hops`` is the TTL or hop limit. ``device`` is where it came in (empty for the
+    offset field of its fragment header with FRAGMENTED. ``hops`` is the TTL or hop limit. ``device`` is where it came in (empty for the
     host's own), ``unicast`` whether its frame was addressed to this host alone.
     """
 
@@ -179,7 +181,7 @@ def walk6(data: bytes, offset: int, following: int) -> tuple[int, int, int] | No
             return None
         after, size = data[offset], data[offset + 1]
         if following == FRAGMENT:
-            fragment = _from_bytes(data[offset + 2 : offset + 4], "big")
+            fragment = _from_bytes(data[offset + 2 : offset + 4], "big") | FRAGMENTED
             if fragment & 0xFFF8:
                 return after, offset + 8, fragment
             offset += 8

@@ -41,6 +41,8 @@ def request(packet: Packet, connection: Connection, hops: int) -> bytes | None:
         rest = (0xFFFF - _from_bytes(data[10:12], "big") + header - (data[8] - hops << 8)) % 0xFFFF
         middle = _middle(hops, data[9], 0xFFFF - rest if rest else 0)
         head = b"".join((data[:8], middle, data[12:16], connection.address, data[20:start]))
+        if start > 20:
+            head = sign4(head)  # options may have changed since the checksum was verified
     else:
         head = b"".join((data[:7], hops.to_bytes(1, "big"), data[8:24], connection.address, data[40:start]))
     if packet.protocol not in WITH_PORTS:
@@ -55,6 +57,8 @@ def reply(packet: Packet, connection: Connection) -> bytes | None:
     if packet.family == AF_INET:
         check = finish(0xFFFF - _from_bytes(data[10:12], "big") - header)
         head = b"".join((data[:10], _short(check), connection.virtual, data[16:start]))
+        if start > 20:
+            head = sign4(head)
     else:
         head = b"".join((data[:8], connection.virtual, data[24:start]))
     if packet.protocol not in WITH_PORTS:
