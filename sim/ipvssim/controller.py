@@ -13,13 +13,15 @@ from ipvsnl.consts import CTRL_CMD_GETFAMILY, CTRL_CMD_NEWFAMILY, GENL_HEADER, G
 from ipvsnl.family import TOP_LEVEL, VERSION, Attribute, Kind, Table
 from ipvssim.genl import Family
 from ipvssim.namespace import Namespace
-from ipvssim.policy import NESTED_BIT, Extack, attribute, describe, parse, rules
+from ipvssim.policy import NESTED_BIT, Extack, Rule, attribute, describe, parse, rules
 
 GETPOLICY = 10
 _REQUEST = Table("controller", Attribute(1, "family_id", Kind.U16), Attribute(2, "family_name", Kind.STRING, 15))
-_RULES = rules(_REQUEST)
+_POLICY_REQUEST = Table("controller's policies", *_REQUEST.attributes, Attribute(10, "op", Kind.U32))
+_RULES, _POLICY_RULES = rules(_REQUEST), rules(_POLICY_REQUEST)
 _ID, _NAME, _VERSION, _HEADER_SIZE, _MAX_ATTRIBUTE, _OPS, _GROUPS, _POLICY, _OP_POLICY = 1, 2, 3, 4, 5, 6, 7, 8, 9
-_OP_ID, _OP_FLAGS, _POLICY_DO = 1, 2, 1
+_OP = 10
+_OP_ID, _OP_FLAGS, _POLICY_DO, _POLICY_DUMP = 1, 2, 1, 2
 _GROUP_NAME, _GROUP_ID = 1, 2
 _CONTROLLER_OPS = ((CTRL_CMD_GETFAMILY, 0x0E), (GETPOLICY, 0x0C))
 _U16, _U32 = Struct("=H"), Struct("=I")
@@ -43,52 +45,61 @@ class Controller:
         self.namespace = namespace
         self._ids = {b"nlctrl": GENL_ID_CTRL, Family.NAME.encode(): family_id}
 
-    def execute(self, _: int, data: bytes, at: int, length: int, extack: Extack) -> tuple[int, bytes, int]:
+    def execute(self, command: int, data: bytes, at: int, length: int, extack: Extack) -> tuple[int, bytes, int]:
         """GETFAMILY by number or by name: the errno, and the reply's body and command."""
-        error, family = self._asked(data, at, length, extack)
+        error, family, _ = self._asked(command, data, at, length, extack)
         if error:
             return error, b"", 0
         return 0, self._describe(family), CTRL_CMD_NEWFAMILY
 
     def check_dump(self, command: int, data: bytes, at: int, length: int, extack: Extack) -> int:
         """Whether a dump may start; GETPOLICY must name a family that exists."""
-        return self._asked(data, at, length, extack)[0] if command == GETPOLICY else 0
+        return self._asked(command, data, at, length, extack)[0] if command == GETPOLICY else 0
 
     def entries(self, command: int, request: bytes, extack: Extack) -> tuple[int, list[Any]]:
         """What a dump goes through, with the command of its replies."""
         if command == CTRL_CMD_GETFAMILY:
             return CTRL_CMD_NEWFAMILY, list(self._ids.values())
-        family = self._asked(request, 0, len(request), extack)[1]
-        ours = family != GENL_ID_CTRL
-        operations = [("operation", family, one) for one in Family.OPERATIONS if ours and one not in Family.ONLY_DUMPS]
-        return GETPOLICY, operations + [("rule", family, one) for one in _TOP if ours]
+        _, family, only = self._asked(command, request, 0, len(request), extack)
+        policies, operations = _POLICIES[family == GENL_ID_CTRL]
+        listed: list[Any] = [("operation", family, one) for one in operations if only in (None, one[0])]
+        used = {index for _, _, (_, _, index) in listed}
+        for index, policy in enumerate(policies):
+            listed += [("rule", family, (index, number, rule)) for number, rule in policy.items() if index in used]
+        return GETPOLICY, listed
 
     def body(self, entry: Any, kind: int, phase: int) -> bytes:
         """One entry of a dump whose message stands at ``phase`` of its datagram."""
         if kind == CTRL_CMD_NEWFAMILY:
             return self._describe(entry)
-        what, family, number = entry
+        what, family, (first, second, third) = entry
         start = attribute(_ID, _U16.pack(family))
         if what == "operation":
-            inner = attribute(number | NESTED_BIT, _u32(_POLICY_DO, 0))
-            return start + attribute(_OP_POLICY | NESTED_BIT, inner)
+            return start + attribute(_OP_POLICY | NESTED_BIT, attribute(first | NESTED_BIT, _u32(second, third)))
         headers = NLMSG_HEADER + GENL_HEADER + len(start) + 12
-        inner = attribute(number | NESTED_BIT, describe(_TOP[number], phase + headers, self.namespace.padding))
-        return start + attribute(_POLICY | NESTED_BIT, attribute(0 | NESTED_BIT, inner))
+        inner = attribute(second | NESTED_BIT, describe(third, phase + headers, self.namespace.padding))
+        return start + attribute(_POLICY | NESTED_BIT, attribute(first | NESTED_BIT, inner))
 
-    def _asked(self, data: bytes, at: int, length: int, extack: Extack) -> tuple[int, int]:
-        error, found = parse(data, at + NLMSG_HEADER + GENL_HEADER, at + length, _RULES, extack, at)
+    def _asked(self, command: int, data: bytes, at: int, length: int, extack: Extack) -> tuple[int, int, int | None]:
+        """The errno, the family that a request names, and the operation, where it names one."""
+        strict = command == GETPOLICY
+        policy = _POLICY_RULES if strict else _RULES
+        start = at + NLMSG_HEADER + GENL_HEADER
+        error, found = parse(data, start, at + length, policy, extack, at, strict=strict)
         if error:
-            return error, 0
-        number, name = found.payload(_ID), found.payload(_NAME)
+            return error, 0, None
+        number, name, operation = found.payload(_ID), found.payload(_NAME), found.payload(_OP)
         if name is not None:
             family = self._ids.get(name.split(b"\0")[0], 0)
         elif number is not None:
             wanted = _U16.unpack_from(number)[0]
             family = wanted if wanted in self._ids.values() else 0
         else:
-            return EINVAL, 0
-        return (0, family) if family else (ENOENT, 0)
+            return EINVAL, 0, None
+        only = None if operation is None else _U32.unpack_from(operation)[0]
+        if family and only is not None and all(one != only for one, _, _ in _POLICIES[family == GENL_ID_CTRL][1]):
+            family = 0
+        return (0, family, only) if family else (ENOENT, 0, None)
 
     def _describe(self, family: int) -> bytes:
         ours = family != GENL_ID_CTRL
@@ -107,4 +118,11 @@ class Controller:
         return body
 
 
-_TOP = rules(TOP_LEVEL)
+_POLICIES: dict[bool, tuple[tuple[dict[int, Rule], ...], list[tuple[int, int, int]]]] = {
+    False: (
+        (rules(TOP_LEVEL),),
+        [(one, _POLICY_DO, 0) for one in Family.OPERATIONS if one not in Family.ONLY_DUMPS],
+    ),
+    True: ((_RULES, _POLICY_RULES), [(CTRL_CMD_GETFAMILY, _POLICY_DO, 0), (GETPOLICY, _POLICY_DUMP, 1)]),
+}
+"""By whether it is the controller itself: the policies, and (operation, its do or dump, which policy)."""

@@ -17,6 +17,8 @@ from ipvsnl.family import Attribute, Kind, Table
 _HEADER = Struct("=HH")
 NESTED_BIT = 0x8000
 FAILED = b"Attribute failed policy validation"
+UNKNOWN = b"Unknown attribute type"
+WRONG_LENGTH = b"invalid attribute length"
 LEFTOVER = b"bytes leftover after parsing attributes"
 
 _TYPE_U8, _TYPE_U16, _TYPE_U32, _TYPE_NUL_STRING, _TYPE_NESTED = 2, 3, 4, 12, 13
@@ -90,9 +92,9 @@ class Extack:
         self.offset = 0
         self.rule: Rule | None = None
 
-    def fail(self, offset: int, rule: Rule) -> None:
-        """An attribute broke its policy."""
-        self.message, self.offset, self.rule = FAILED, offset, rule
+    def fail(self, offset: int, rule: Rule | None, words: bytes = FAILED) -> None:
+        """An attribute broke its policy, or has none."""
+        self.message, self.offset, self.rule = words, offset, rule
 
     def encode(self, error: bool, start: int, padding: bool) -> bytes:
         """The attributes of an acknowledgement, which begin ``start`` bytes into their datagram."""
@@ -145,11 +147,19 @@ class Found:
 
 
 def parse(
-    data: bytes, start: int, end: int, policy: dict[int, Rule], extack: Extack | None, base: int = 0
+    data: bytes,
+    start: int,
+    end: int,
+    policy: dict[int, Rule],
+    extack: Extack | None,
+    base: int = 0,
+    *,
+    strict: bool = False,
 ) -> tuple[int, Found]:
-    """Read the attributes in ``data[start:end]`` as liberally as the kernel; the errno is 0 or that of the first violation.
+    """Read the attributes in ``data[start:end]``; the errno is 0 or that of the first violation.
 
-    ``base`` is where in ``data`` the request's nlmsghdr stands: extack counts offsets from there.
+    ``base`` is where in ``data`` the request's nlmsghdr stands: extack counts offsets from there. ``strict`` is how the
+    kernel treats newer commands: unknown attributes, integers of another length and stray bytes are EINVAL.
     """
     found = Found()
     at = start
@@ -160,16 +170,24 @@ def parse(
         number = raw & NLA_TYPE_MASK
         found.layout.append((number, at, length))
         rule = policy.get(number)
+        payload = data[at + NLA_HEADER : at + length]
+        violation, words = _violation(rule, payload, strict=strict)
+        if violation:
+            if extack is not None:
+                extack.fail(at - base, rule, words)
+            return violation, found
         if rule is not None:
-            payload = data[at + NLA_HEADER : at + length]
-            violation = rule.violation(payload)
-            if violation:
-                if extack is not None:
-                    extack.fail(at - base, rule)
-                return violation, found
             found.by_number[number] = (at, payload)
         at += (length + 3) & ~3
     found.tail = end - at
     if found.tail > 0 and extack is not None:
         extack.message = LEFTOVER
-    return 0, found
+    return (EINVAL if strict and found.tail > 0 else 0), found
+
+
+def _violation(rule: Rule | None, payload: bytes, *, strict: bool) -> tuple[int, bytes]:
+    if rule is None:
+        return (EINVAL, UNKNOWN) if strict else (0, b"")
+    if strict and rule.shape == "least" and rule.described and len(payload) != rule.size:
+        return EINVAL, WRONG_LENGTH
+    return rule.violation(payload), FAILED

@@ -7,13 +7,13 @@ it is read and written as text, as ``/proc/sys`` has it (``vs_vars`` in net/netf
 from __future__ import annotations
 
 from collections.abc import Callable
-from errno import EINVAL, ENOENT
+from errno import EACCES, EINVAL, ENOENT
 from os import strerror
 from typing import Any
 
 PREFIX = "net.ipv4.vs."
 HZ = 100
-_INT_MAX = 0x7FFFFFFF
+_INT_MAX, _ULONG_MAX = 0x7FFFFFFF, (1 << 64) - 1
 
 
 class Sysctls:
@@ -53,8 +53,11 @@ class Sysctls:
         return "\t".join(map(str, value)) if isinstance(value, tuple) else str(value)
 
     def write(self, name: str, value: int | str) -> None:
-        """Write as ``sysctl -w`` would. OSError: ENOENT where there is no such variable, EINVAL where it is refused."""
+        """Write as ``sysctl -w`` would. OSError: ENOENT where there is no such variable, EINVAL where it is refused, EACCES
+        for what only the initial namespace may write."""
         short = _short(name)
+        if short == "debug_level":
+            raise OSError(EACCES, strerror(EACCES), name)
         parsed = _PARSERS.get(short, _integer)(str(value), getattr(self, short))
         setattr(self, short, parsed)
         for hook in self._hooks.get(short, ()):
@@ -85,6 +88,8 @@ def _numbers(text: str, limit: int) -> list[int]:
         found.append(_c_integer(word))
         if not -_INT_MAX - 1 <= found[-1] <= _INT_MAX:
             raise _refuse()
+    if text and not found:
+        raise _refuse()
     return found
 
 
@@ -114,16 +119,22 @@ def _within(low: int, high: int) -> Callable[[str, int], int]:
     return parse
 
 
+def _mode(text: str, old: int) -> int:
+    """0 off, 1 on when memory is short, 3 always on; 2 is 1 while it is short, and the simulator's never is."""
+    value = _within(0, 3)(text, old)
+    return 1 if value == 2 else value
+
+
 def _seconds(text: str, old: int) -> int:
     value = _integer(text, old)
-    if value > _INT_MAX // HZ:
+    if abs(value) > _INT_MAX // HZ:
         raise _refuse()
     return value
 
 
 def _ports(text: str, old: int) -> int:
     value = _integer(text, old)
-    if value < 1 or value > 64 or value & (value - 1):
+    if value < 1 or value & (value - 1):
         raise _refuse()
     return value
 
@@ -138,17 +149,16 @@ def _threshold(text: str, old: tuple[int, int]) -> tuple[int, int]:
 
 def _unsigned_long(text: str, old: int) -> int:
     words = text.split()
-    if not words:
-        return old
-    value = _c_integer(words[0])
-    return old if value < 0 else value
+    value = _c_integer(words[0]) if words else -1 if text else old
+    if not 0 <= value <= _ULONG_MAX:
+        raise _refuse()
+    return value
 
 
-_MODE = _within(0, 3)
 _PARSERS: dict[str, Callable[[str, Any], Any]] = {
-    "drop_entry": _MODE,
-    "drop_packet": _MODE,
-    "secure_tcp": _MODE,
+    "drop_entry": _mode,
+    "drop_packet": _mode,
+    "secure_tcp": _mode,
     "sync_version": _within(0, 1),
     "sync_retries": _within(0, 3),
     "sync_ports": _ports,

@@ -161,3 +161,29 @@ def test_a_dump_of_daemons_remembers_which_it_sent() -> None:
     socket.send(message(11, b"", REQUEST | DUMP) + start(1))
     roles = [one[28] for one in messages(drain(socket)[0])]
     assert roles == [2, 1]
+
+
+POLICY = {"flags": REQUEST | DUMP, "kind": 16}
+
+
+@pytest.mark.parametrize(
+    ("body", "expected"),
+    [
+        (attribute(2, b"IPVS\0") + b"ab", "EINVAL"),
+        (attribute(2, b"IPVS\0") + attribute(99, b"ab"), "EINVAL"),
+        (attribute(1, bytes(4)), "EINVAL"),
+        (attribute(2, b"nope\0"), "ENOENT"),
+        (attribute(2, b"IPVS\0") + attribute(10, (99).to_bytes(4, "little")), "ENOENT"),
+        (b"", "EINVAL"),
+    ],
+)
+def test_the_policy_dump_is_strict(body: bytes, expected: str) -> None:
+    """GETPOLICY refuses what the older commands pass over."""
+    assert outcome(connected(), message(10, body, **POLICY)) == expected
+
+
+def test_policies_of_one_operation_and_of_the_controller() -> None:
+    """One operation brings its own line and the policy that it uses; the controller has two policies of its own."""
+    one = attribute(2, b"IPVS\0") + attribute(10, (5).to_bytes(4, "little"))
+    assert len(messages(ask(connected(), message(10, one, **POLICY)))) == 1 + 6
+    assert len(messages(ask(connected(), message(10, attribute(2, b"nlctrl\0"), **POLICY)))) == 2 + 2 + 3

@@ -30,8 +30,9 @@ def test_defaults() -> None:
     [
         ("sloppy_tcp", 1, 1), ("sloppy_tcp", "-5", -5), ("sloppy_tcp", "0x10", 16), ("sloppy_tcp", "010", 8),
         ("sloppy_tcp", " 7 trailing", 7), ("sloppy_tcp", "", 0), ("drop_entry", 3, 3), ("sync_threshold", "0 0", (0, 0)),
-        ("sync_threshold", "5", (5, 50)), ("sync_ports", 64, 64), ("sync_retries", 3, 3), ("amemthresh", "2147483647", 2147483647),
-        ("lblc_expiration", 60, 60),
+        ("sync_threshold", "5", (5, 50)), ("sync_ports", 64, 64), ("sync_retries", 3, 3),
+        ("amemthresh", "2147483647", 2147483647), ("lblc_expiration", 60, 60), ("sync_ports", 128, 128), ("drop_entry", 2, 1),
+        ("lblc_expiration", -21474836, -21474836), ("sync_qlen_max", "18446744073709551615", (1 << 64) - 1),
     ],
 )  # fmt: skip
 def test_accepted_writes(name: str, value: int | str, after: object) -> None:
@@ -45,8 +46,10 @@ def test_accepted_writes(name: str, value: int | str, after: object) -> None:
     ("name", "value"),
     [
         ("sloppy_tcp", "x"), ("sloppy_tcp", "2147483648"), ("drop_entry", 4), ("drop_packet", -1), ("secure_tcp", 4),
-        ("sync_version", 2), ("sync_ports", 3), ("sync_ports", 128), ("sync_ports", 0), ("sync_threshold", "5 5"),
+        ("sync_version", 2), ("sync_ports", 3), ("sync_ports", 0), ("sync_ports", -4), ("sync_threshold", "5 5"),
         ("sync_threshold", "-1 5"), ("sync_retries", 4), ("lblc_expiration", 21474837),
+        ("lblc_expiration", -21474837), ("sync_qlen_max", -1), ("sync_qlen_max", 1 << 64), ("sync_qlen_max", "\n"),
+        ("sloppy_tcp", "\n"),
     ],
 )  # fmt: skip
 def test_refused_writes(name: str, value: int | str) -> None:
@@ -66,6 +69,13 @@ def test_unknown_variables(name: str) -> None:
         Sysctls().write(name, 1)
     with pytest.raises(FileNotFoundError):
         Sysctls().read(name)
+
+
+def test_what_only_the_initial_namespace_may_write() -> None:
+    """debug_level is read-only in any other: EACCES."""
+    with pytest.raises(PermissionError) as refused:
+        Sysctls().write(PREFIX + "debug_level", 1)
+    assert refused.value.errno == errno.EACCES
 
 
 def test_hooks_run_after_the_write() -> None:

@@ -70,8 +70,9 @@ def test_connections_come_from_the_packet_path() -> None:
     """Whoever hangs a connection table in has it shown; without one there is the title alone."""
     namespace = Namespace()
     assert len(list(lines(namespace, "ip_vs_conn"))) == 1
-    one = dict(zip(("proto", "client", "cport", "virtual", "vport", "dest", "dport", "state"),
-                   ("TCP", "01020304", "1F90", "CB007101", "0050", "0A00000A", "0050", "SYN_RECV"), strict=True))  # fmt: skip
+    names = ("proto", "client", "cport", "virtual", "vport", "dest", "dport", "state")
+    values = ("TCP", "01020304", "1F90", "CB007101", "0050", "0A00000A", "0050", "SYN_RECV")
+    one = dict(zip(names, values, strict=True))
     namespace.connections = lambda: [{**one, "expires": 59}]
     assert list(lines(namespace, "ip_vs_conn"))[1] == (
         "TCP 01020304 1F90 CB007101 0050 0A00000A 0050 SYN_RECV         59\n"

@@ -80,7 +80,7 @@ def observed(namespace: Namespace) -> list[object]:
 
 
 def test_everything_that_can_be_asked_comes_back() -> None:
-    """Services and destinations in order, flags, statistics, timeouts, daemons, tunables, hash key; and again the same text."""
+    """Services, destinations in order, statistics, timeouts, daemons, tunables, hash key; saved again, the same text."""
     before = rich()
     text = dumped(before)
     after = restored(text)

@@ -20,9 +20,7 @@ PORT, FAMILY_ID = 0xBEEF, 0xFFFF
 
 
 def replay(vector: dict[str, Any], release: str = "6.1.176") -> tuple[list[str], list[str]]:
-    namespace = Namespace(
-        network=vectors_network(), padding=True, hash_key=vector["hash_key"] or 0, release=release
-    )
+    namespace = Namespace(network=vectors_network(), padding=True, hash_key=vector["hash_key"] or 0, release=release)
     options = {"port": PORT, "cap_ack": vector["cap_ack"], "ext_ack": vector["ext_ack"], "family_id": FAMILY_ID}
     socket = NetlinkSocket(namespace, **options)
     for request in vector["setup"]:

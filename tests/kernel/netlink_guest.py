@@ -82,7 +82,9 @@ def hash_key(link: socket.socket, family: int) -> int:
         exchange(link, message(1, attribute(1, service)), family, 65536)
     replies, _ = exchange(link, message(4, b"", 0x301), family, 65536)
     data = b"".join(map(bytes.fromhex, replies))
-    places = {mark: data.index(attribute(5, mark.to_bytes(4, "little"))) for mark in [256] + [1 << bit for bit in range(8)]}
+    places = {
+        mark: data.index(attribute(5, mark.to_bytes(4, "little"))) for mark in [256] + [1 << bit for bit in range(8)]
+    }
     exchange(link, message(17, b""), family, 65536)
     return sum(1 << bit for bit in range(8) if places[1 << bit] < places[256])
 

@@ -17,7 +17,22 @@ ADDRESSES4 = ["0a000002", "0a000003", "0a010101", "ac10ffff", "0affffff", "7f000
 ADDRESSES6 = ["20010db8000000000000000000000001", "20010db8000000000000000000000005", "00" * 16, "fe80" + "00" * 13 + "01",
               "fe80" + "00" * 13 + "02", "ff02" + "00" * 13 + "01", "00" * 15 + "01", "00" * 10 + "ffff01020304",
               "fc00" + "00" * 13 + "01", "00" * 12 + "01020304"]  # fmt: skip
-SCHEDULERS = [b"rr", b"wrr", b"lc", b"wlc", b"lblc", b"lblcr", b"dh", b"sh", b"sed", b"nq", b"fo", b"ovf", b"mh", b"none"]
+SCHEDULERS = [
+    b"rr",
+    b"wrr",
+    b"lc",
+    b"wlc",
+    b"lblc",
+    b"lblcr",
+    b"dh",
+    b"sh",
+    b"sed",
+    b"nq",
+    b"fo",
+    b"ovf",
+    b"mh",
+    b"none",
+]
 U32 = [0, 1, 2, 3, 5, 10, 100, 0x7FFFFFFF, 0x80000000, 0xFFFFFFFF]
 DEVICES = [b"lo", b"d0", b"d1", b"d2", b"d3", b""]
 
@@ -36,8 +51,6 @@ class Author:
     def __init__(self, seed: int) -> None:
         self.random = Random(seed)
         self.sequence = 0
-        self.mixed = 0.0
-        self.malformed = 0.0
         self.rough = False
 
     def script(self, sends: int) -> dict[str, Any]:
@@ -59,8 +72,10 @@ class Author:
         """One datagram of one to six messages, rarely cut or followed by stray bytes."""
         count = 1 if self.random.random() < 0.7 else self.random.randint(2, 6)
         data = b""
+        daemons = 0
         for _ in range(count):
-            one = self.request()
+            one = self.request(with_daemons=not daemons)
+            daemons += one[16] in (9, 10)  # a daemon stopped before its thread has run gets no answer, or does
             data += one + bytes(-len(one) % 4)
         if self.chance(1.5):
             data += self.random.randbytes(self.random.randint(1, 24))
@@ -68,10 +83,11 @@ class Author:
             data = data[: self.random.randint(1, len(data) - 1)]
         return data
 
-    def request(self) -> bytes:
+    def request(self, *, with_daemons: bool) -> bytes:
         random = self.random
         self.sequence += 1
-        command = random.choices(range(1, 18), [14, 6, 3, 6, 22, 8, 5, 8, 3, 2, 3, 3, 2, 0.3, 2, 2, 0.4])[0]
+        weights = [20, 6, 2, 6, 26, 9, 5, 9, 3 * with_daemons, 2 * with_daemons, 3, 3, 2, 0.3, 2, 2, 0.2]
+        command = random.choices(range(1, 18), weights)[0]
         flags = random.choice([5, 5, 5, 1])
         if command in (8, 11) or (command == 4 and random.random() < 0.6):
             flags |= 0x300
@@ -104,7 +120,9 @@ class Author:
         if self.chance(3):
             parts = [part for part in parts if self.random.random() < 0.5]
         if self.chance(3):
-            parts.append(self.nested(self.random.randint(0, 8), self.random.randbytes(self.random.choice([0, 2, 4, 8]))))
+            parts.append(
+                self.nested(self.random.randint(0, 8), self.random.randbytes(self.random.choice([0, 2, 4, 8])))
+            )
         return b"".join(parts)
 
     def nested(self, number: int, payload: bytes) -> bytes:
@@ -139,10 +157,10 @@ class Author:
         if random.random() < 0.25:
             self.put(parts, 5, struct.pack("=I", random.choice([0, 1, 1, 2, 257, 0xFFFFFFFF])))
         if random.random() < 0.8 or not parts:
-            self.put(parts, 2, struct.pack("=H", random.choice([6, 6, 17, 132, 0])))
+            self.put(parts, 2, struct.pack("=H", random.choice([6, 6, 6, 6, 17, 132, 0])))
             address = bytes.fromhex(random.choice(ADDRESSES6[:2] if six else ADDRESSES4[:2]))
             self.put(parts, 3, address if random.random() < 0.2 else address.ljust(16, b"\0"))
-            self.put(parts, 4, struct.pack(">H", random.choice([80, 80, 81, 0, 21])))
+            self.put(parts, 4, struct.pack(">H", random.choice([80, 80, 80, 80, 81, 0, 21])))
         if full or self.chance(5):
             self.scheduling(parts, six)
         return b"".join(parts)
@@ -153,12 +171,20 @@ class Author:
         if self.chance(2):
             name = random.choice([b"\0", b"rr", b"rr\0rr\0", b"a" * 16, b"a" * 15 + b"\0", b"wlc\0\0\0", b"nosuch\0"])
         self.put(parts, 6, name)
-        self.put(parts, 7, struct.pack("=II", random.choice([0, 1, 4, 5, 0x18, 0xFFFFFFFF]), random.choice([0xFFFFFFFF, 5, 0])))
+        self.put(
+            parts,
+            7,
+            struct.pack("=II", random.choice([0, 1, 4, 5, 0x18, 0xFFFFFFFF]), random.choice([0xFFFFFFFF, 5, 0])),
+        )
         self.put(parts, 8, struct.pack("=I", random.choice([0, 60, 300, 42949672, 42949673, 0xFFFFFFFF])))
         good = [1, 64, 128] if six else [0xFFFFFFFF, 0xFFFFFF, 0]
         self.put(parts, 9, struct.pack("=I", random.choice([0, 129, 24]) if self.chance(5) else random.choice(good)))
         if random.random() < 0.15:
-            self.put(parts, 11, random.choice([b"sip\0", b"\0", b"sip\0x\0"] + ([b"nope\0", b"p" * 17] if self.rough else [])))
+            self.put(
+                parts,
+                11,
+                random.choice([b"sip\0", b"\0", b"sip\0x\0"] + ([b"nope\0", b"p" * 17] if self.rough else [])),
+            )
 
     def dest(self, *, full: bool) -> bytes:
         random = self.random
@@ -197,7 +223,12 @@ class Author:
         for number, payload in (
             (4, struct.pack("=H", random.choice([0, 1, 1023, 1472, 65535]))),
             (5, bytes.fromhex(random.choice(["e0000052", "e0000052", "0a000001"]))),
-            (6, bytes.fromhex(random.choice(["ff02" + "00" * 13 + "51", "ff05" + "00" * 13 + "51", "fe80" + "00" * 14]))),
+            (
+                6,
+                bytes.fromhex(
+                    random.choice(["ff02" + "00" * 13 + "51", "ff05" + "00" * 13 + "51", "fe80" + "00" * 14])
+                ),
+            ),
             (7, struct.pack("=H", random.choice([0, 8849]))),
             (8, struct.pack("=B", random.choice([0, 9]))),
         ):
