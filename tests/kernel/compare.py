@@ -17,7 +17,7 @@ import subprocess
 import sys
 import tempfile
 import time
-from collections.abc import Iterable, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 
@@ -57,11 +57,20 @@ class Campaign:
         return Row(*(sum(getattr(row, name) for row in self.rows.values()) for name in Row.__dataclass_fields__))
 
     def table(self) -> str:
-        lines = ["# Fidelity", "", "Random traces, replayed on a real kernel and on the simulator, and compared step by step.",
-                 "This page is generated; do not edit it.", "", f"- kernel: Linux {self.release} (user-mode-linux),"
-                 f" compared with the simulator's `--kernel {behaviour(self.release)}`",
-                 f"- first seed: {self.first}", f"- command: `{self.command}`", "",
-                 "| kind | traces | steps | differing steps |", "| --- | ---: | ---: | ---: |"]
+        lines = [
+            "# Fidelity",
+            "",
+            "Random traces, replayed on a real kernel and on the simulator, and compared step by step.",
+            "This page is generated; do not edit it.",
+            "",
+            f"- kernel: Linux {self.release} (user-mode-linux),"
+            f" compared with the simulator's `--kernel {behaviour(self.release)}`",
+            f"- first seed: {self.first}",
+            f"- command: `{self.command}`",
+            "",
+            "| kind | traces | steps | differing steps |",
+            "| --- | ---: | ---: | ---: |",
+        ]
         for name, row in [*sorted(self.rows.items()), ("**all**", self.total)]:
             found = str(row.differing) if self.comparable else "recorded, not yet comparable"
             found += f" ({row.unreplayed} traces not replayable)" if row.unreplayed else ""
@@ -94,8 +103,18 @@ def record(traces: Sequence[Path], boots: int, jobs: int) -> None:
     """Records traces beside themselves, in several kernels at once, showing progress."""
     runs = []
     for number in range(min(boots, len(traces))):
-        command = [sys.executable, str(HERE / "uml.py"), "--timeout", str(LIMIT), "--", sys.executable,
-                   str(HERE / "recorder.py"), "--jobs", str(jobs), *map(str, traces[number::boots])]
+        command = [
+            sys.executable,
+            str(HERE / "uml.py"),
+            "--timeout",
+            str(LIMIT),
+            "--",
+            sys.executable,
+            str(HERE / "recorder.py"),
+            "--jobs",
+            str(jobs),
+            *map(str, traces[number::boots]),
+        ]
         runs.append(subprocess.Popen(command, stdin=subprocess.DEVNULL, stdout=subprocess.DEVNULL))
     try:
         while any(run.poll() is None for run in runs):
@@ -118,31 +137,30 @@ def show(text: str) -> None:
 
 def differing(trace: Path, release: str) -> tuple[int, str]:
     """How many steps of a recorded trace differ (-1: it can't be replayed), and what the comparison said."""
-    done = replay("--kernel", behaviour(release), "--check", str(trace.with_suffix(".kernel")), str(trace))
-    if done.returncode == 0:
-        return 0, ""
-    if done.returncode != 1 or "Traceback" in done.stderr:
-        return -1, done.stderr
-    steps = set(re.findall(r"\bstep\W{0,4}(\d+)", done.stdout)) or set(re.findall(r"(?m)^(\d+)\b", done.stdout))
-    return max(len(steps), 1), done.stdout
+    done = replay("--kernel", behaviour(release), "--check", str(trace))
+    if done.returncode not in (0, 1) or "Traceback" in done.stderr:
+        return -1, done.stderr.strip() or f"exit status {done.returncode}"
+    return len({json.loads(line)["step"] for line in done.stdout.splitlines()}), done.stdout
 
 
-def check(campaign: Campaign, traces: Iterable[Path], keep: Path) -> None:
+def check(campaign: Campaign, traces: Sequence[Path], keep: Path) -> None:
     """Compares recorded traces and counts; differing ones are kept, with what was said about them."""
+    recorded = [trace for trace in traces if trace.with_suffix(".kernel").exists()]
+    names = [str(trace) for trace in recorded]
+    equal = not campaign.comparable or not replay("--kernel", behaviour(campaign.release), "--check", *names).returncode
     for trace in traces:
         row = campaign.rows.setdefault(trace.stem.rpartition("-")[0], Row())
-        recording = trace.with_suffix(".kernel")
-        if not recording.exists():
+        if trace not in recorded:
             row.unrecorded += 1
             continue
         row.traces += 1
-        row.steps += len(recording.read_text().splitlines())
-        count, words = differing(trace, campaign.release) if campaign.comparable else (0, "")
+        row.steps += len(trace.with_suffix(".kernel").read_text().splitlines())
+        count, words = (0, "") if equal else differing(trace, campaign.release)
         row.differing += max(count, 0)
         row.unreplayed += count < 0
         if count:
             campaign.different.append(store(trace, keep, words))
-            print(f"{trace.stem}: {words.splitlines()[-1] if count < 0 else f'{count} differing steps'}", flush=True)
+            print(f"{trace.stem}: {f'{count} differing steps' if count > 0 else words.splitlines()[-1]}", flush=True)
 
 
 def store(trace: Path, keep: Path, words: str) -> Path:
@@ -165,8 +183,11 @@ def shrink(trace: Path, release: str, boots: int, jobs: int, rounds: int = 12) -
             for path, variant in zip(paths, variants, strict=True):
                 path.write_text("\n".join([header, *variant]) + "\n")
             record(paths, boots, jobs)
-            found = [(len(variant), path) for path, variant in zip(paths, variants, strict=True)
-                     if path.with_suffix(".kernel").exists() and differing(path, release)[0]]
+            found = [
+                (len(variant), path)
+                for path, variant in zip(paths, variants, strict=True)
+                if path.with_suffix(".kernel").exists() and differing(path, release)[0]
+            ]
             if not found:
                 break
             best = min(found)[1]
@@ -203,14 +224,18 @@ def campaign_of(chosen: argparse.Namespace) -> Campaign:
 
 
 def options(arguments: Sequence[str]) -> argparse.Namespace:
-    parser = argparse.ArgumentParser(prog="compare.py", description="Random traces: a real kernel against the simulator.")
+    parser = argparse.ArgumentParser(
+        prog="compare.py", description="Random traces: a real kernel against the simulator."
+    )
     parser.add_argument("--seeds", type=int, default=2, help="traces of each kind (2)")
     parser.add_argument("--first", type=int, help="the first seed (a random one, printed)")
     parser.add_argument("--minutes", type=float, help="begin no round that would end later")
     parser.add_argument("--kinds", nargs="+", choices=sorted(KINDS), metavar="KIND", help="only these kinds")
     parser.add_argument("--keep", type=Path, default=Path("differing"), help="where differing traces go (differing/)")
     parser.add_argument("--shrink", action="store_true", help="make the first differing trace of each kind short")
-    parser.add_argument("--report", type=Path, default=ROOT / "docs" / "fidelity.md", help="the table (docs/fidelity.md)")
+    parser.add_argument(
+        "--report", type=Path, default=ROOT / "docs" / "fidelity.md", help="the table (docs/fidelity.md)"
+    )
     parser.add_argument("--boots", type=int, default=2, help="kernels at a time (2)")
     parser.add_argument("--jobs", type=int, default=4, help="traces at a time in each kernel (4)")
     return parser.parse_args(arguments)
@@ -220,7 +245,7 @@ def main(arguments: Sequence[str]) -> int:
     chosen = options(arguments)
     try:
         campaign = campaign_of(chosen)
-    except uml.Missing as error:
+    except uml.MissingError as error:
         print(f"compare.py: {error}", file=sys.stderr)
         return uml.EXIT_MISSING
     chosen.report.write_text(campaign.table())

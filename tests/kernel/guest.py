@@ -13,13 +13,13 @@ import select
 import shutil
 import signal
 import subprocess
-import sys
 import termios
 import tty
 from collections.abc import Iterable, Sequence
 from typing import Any
 
-from uml import MODULES, Unframer, frame, write_all
+from frames import Unframer, frame, write_all
+from machine import MODULES
 
 SKIPPED = {"ip_vs_ftp"}  # loaded only if asked for: it brings address translation into every namespace
 NOT_EXECUTABLE, NOT_FOUND, NOT_READY = 126, 127, 125
@@ -59,7 +59,11 @@ def furnish(extra: Sequence[str]) -> None:
     tree = f"{MODULES}/{os.uname().release}"
     lib_modules(tree)
     ours = sorted(os.path.basename(path)[:-3] for path in glob.glob(f"{tree}/kernel/net/netfilter/ipvs/*.ko"))
-    load([name for name in ours if name not in SKIPPED] + ["tun", "dummy", "act_skbedit", "cls_matchall", "sch_ingress", *extra], tree)
+    load(
+        [name for name in ours if name not in SKIPPED]
+        + ["tun", "dummy", "act_skbedit", "cls_matchall", "sch_ingress", *extra],
+        tree,
+    )
     subprocess.run(["ip", "link", "set", "lo", "up"], env={"PATH": "/usr/sbin:/sbin:/usr/bin:/bin"}, check=True)
 
 
@@ -86,9 +90,16 @@ class Child:
         passed = {kind: self.stream(kind, kind in terminals, typed, config["size"]) for kind in "OE"}
         inside, self.input = (passed["O"], os.dup(next(iter(self.streams)))) if typed else os.pipe()
         environment = {"TMPDIR": "/dev/shm", **config["env"]}
-        self.process = subprocess.Popen(config["command"], cwd=config["cwd"], env=environment, stdin=inside,
-                                        stdout=passed["O"], stderr=passed["E"], start_new_session=True,
-                                        preexec_fn=self.control if typed else None)
+        self.process = subprocess.Popen(
+            config["command"],
+            cwd=config["cwd"],
+            env=environment,
+            stdin=inside,
+            stdout=passed["O"],
+            stderr=passed["E"],
+            start_new_session=True,
+            preexec_fn=self.control if typed else None,
+        )
         for fd in {inside, *passed.values()}:
             os.close(fd)
         os.set_blocking(self.input, False)

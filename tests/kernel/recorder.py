@@ -10,9 +10,7 @@ them run at the same time. Every line of a recording has `at`: the seconds from 
 from __future__ import annotations
 
 import argparse
-import ctypes
 import errno
-import fcntl
 import json
 import os
 import select
@@ -25,119 +23,12 @@ import time
 from collections.abc import Callable, Sequence
 from typing import Any
 
+from director import Network, sysctl
+
 REST, STATISTICS = 0.025, 2.2  # seconds: after a packet; until an estimator tick has passed
-CLONE_NEWNET, TUNSETIFF, IFF_TUN, IFF_TAP, IFF_NO_PI = 0x40000000, 0x400454CA, 1, 2, 0x1000
-ARP, IPV4, IPV6, ICMP, ICMPV6, TCP, SCTP = b"\x08\x06", 4, 6, 1, 58, 6, 132
-UNWANTED = {130, 131, 132, 133, 134, 135, 136, 137, 143}  # ICMPv6 of routers, neighbours and multicast groups
+IPV4, ICMP, ICMPV6, TCP, SCTP = 4, 1, 58, 6, 132
 PORT_ID = 0xBEEF
 COLUMNS = ("proto", "client", "cport", "virtual", "vport", "dest", "dport", "state", "expires")
-
-# In the order of writing: turning forwarding on resets others.
-SYSCTLS = """
-net.ipv4.ip_forward=1 net.ipv6.conf.all.forwarding=1 net.ipv6.conf.default.forwarding=1
-net.ipv4.conf.all.rp_filter=0 net.ipv4.conf.default.rp_filter=0
-net.ipv4.conf.all.send_redirects=0 net.ipv4.conf.default.send_redirects=0
-net.ipv4.conf.all.accept_redirects=0 net.ipv4.conf.default.accept_redirects=0
-net.ipv6.conf.all.accept_redirects=0 net.ipv6.conf.default.accept_redirects=0
-net.ipv6.conf.all.accept_dad=0 net.ipv6.conf.default.accept_dad=0 net.ipv6.conf.default.dad_transmits=0
-net.ipv6.conf.default.accept_ra=0 net.ipv6.conf.default.router_solicitations=0
-net.ipv6.conf.default.addr_gen_mode=1 net.ipv6.icmp.ratelimit=0
-net.ipv4.icmp_ratelimit=0 net.ipv4.icmp_ratemask=0
-""".split()
-LINKS = """
-link set lo up
-link set server address 02:00:00:00:00:01
-link set client mtu 1500 up
-link set server mtu 1500 up
-addr add 198.51.100.1/24 dev client
-addr add 2001:db8:1::1/64 dev client nodad
-addr add 10.0.0.1/16 dev server
-addr add fd00:10::1/64 dev server nodad
-route add default dev client
-route add ::/0 dev client
-route add local 203.0.113.0/24 dev lo
-route add local 2001:db8:80::/64 dev lo
-""".strip()
-
-libc = ctypes.CDLL(None, use_errno=True)
-
-
-def sysctl(name: str, value: object) -> None:
-    with open("/proc/sys/" + name.replace(".", "/"), "w") as file:
-        file.write(f"{value}\n")
-
-
-def device(name: str, kind: int) -> int:
-    fd = os.open("/dev/net/tun", os.O_RDWR | os.O_NONBLOCK)
-    fcntl.ioctl(fd, TUNSETIFF, struct.pack("16sH22x", name.encode(), kind | IFF_NO_PI))
-    return fd
-
-
-def neighbours(four: int, six: int) -> list[str]:
-    lines = []
-    for number in range(10, 10 + four):
-        high, low = number >> 8, number & 255
-        lines.append(f"neigh add 10.0.{high}.{low} lladdr 02:00:0a:00:{high:02x}:{low:02x} nud permanent dev server")
-    for number in range(10, 10 + six):
-        lines.append(f"neigh add fd00:10::{number:x} lladdr 02:00:fd:00:00:{number:02x} nud permanent dev server")
-    return lines
-
-
-class Network:
-    """The director of TRACE.md in a namespace of its own. A packet with mark N enters by the device `markN`."""
-
-    def __init__(self, header: dict[str, Any]) -> None:
-        if libc.unshare(CLONE_NEWNET):
-            raise OSError(ctypes.get_errno(), "unshare")
-        for setting in SYSCTLS:
-            sysctl(*setting.split("="))
-        self.fds = {"client": device("client", IFF_TUN), "server": device("server", IFF_TAP)}
-        lines = LINKS.splitlines() + neighbours(header.get("servers4", 16), header.get("servers6", 4))
-        filters = []
-        for mark in header.get("marks", []):
-            self.fds[f"mark{mark}"] = device(f"mark{mark}", IFF_TUN)
-            lines.append(f"link set mark{mark} mtu 1500 up")
-            filters += [f"qdisc add dev mark{mark} clsact",
-                        f"filter add dev mark{mark} ingress matchall action skbedit mark {mark}"]
-        subprocess.run(["ip", "-batch", "-"], input="\n".join(lines).encode(), check=True)
-        if filters:
-            subprocess.run(["tc", "-batch", "-"], input="\n".join(filters).encode(), check=True)
-        for name, value in header.get("sysctl", {}).items():
-            sysctl(name, value)
-        self.collect(0.05)
-
-    def collect(self, seconds: float) -> list[dict[str, str]]:
-        """What leaves within that time, in order, but for what the devices say on their own."""
-        found = []
-        names = {fd: name for name, fd in self.fds.items()}
-        end = time.monotonic() + seconds
-        ready = list(names)
-        while ready:  # looks once more after the end: this process may have been kept waiting itself
-            left = end - time.monotonic()
-            ready = select.select(list(names), [], [], max(left, 0))[0]
-            for fd in ready:
-                data = os.read(fd, 65536)
-                if not noise(data if names[fd] != "server" else data[14:], data[12:14] if names[fd] == "server" else b""):
-                    found.append({"on": names[fd], "hex": data.hex()})
-        return found
-
-    def send(self, name: str, data: bytes) -> None:
-        try:
-            os.write(self.fds[name], data)
-        except OSError as error:  # not IP at all
-            if error.errno not in (errno.EINVAL, errno.EIO):
-                raise
-
-
-def noise(packet: bytes, kind: bytes) -> bool:
-    if kind == ARP:
-        return True
-    if packet[0] >> 4 != IPV6:
-        return False
-    offset, following = 40, packet[6]
-    if following == 0:  # a router alert
-        following, offset = packet[40], 48
-    return following == ICMPV6 and packet[offset] in UNWANTED
 
 
 def own_answer(sent: dict[str, str]) -> bool:
@@ -155,11 +46,13 @@ def own_answer(sent: dict[str, str]) -> bool:
 
 
 def delivered() -> int:
-    """How many packets the namespace's own host has been handed."""
+    """How many packets the namespace's own host has been handed, also those whose protocol it does not know."""
     with open("/proc/net/snmp") as four, open("/proc/net/snmp6") as six:
         names, values = [line.split() for line in four if line.startswith("Ip:")]
-        count = int(values[names.index("InDelivers")])
-        return count + next(int(line.split()[1]) for line in six if line.startswith("Ip6InDelivers"))
+        count = sum(int(values[names.index(name)]) for name in ("InDelivers", "InUnknownProtos"))
+        return count + sum(
+            int(line.split()[1]) for line in six if line.startswith(("Ip6InDelivers", "Ip6InUnknownProtos"))
+        )
 
 
 class Recorder:
@@ -177,8 +70,14 @@ class Recorder:
         return {"step": number, "at": round(self.at - self.start, 3), **answer}
 
     def run(self, arguments: Sequence[str], stdin: str = "") -> subprocess.CompletedProcess[str]:
-        return subprocess.run(["ipvsadm", *arguments], executable=self.ipvsadm_path, input=stdin, text=True,
-                              capture_output=True, env={"PATH": "/usr/sbin:/usr/bin", "LC_ALL": "C"})
+        return subprocess.run(
+            ["ipvsadm", *arguments],
+            executable=self.ipvsadm_path,
+            input=stdin,
+            text=True,
+            capture_output=True,
+            env={"PATH": "/usr/sbin:/usr/bin", "LC_ALL": "C"},
+        )
 
     def do_ipvsadm(self, step: dict[str, Any]) -> dict[str, Any]:
         done = self.run(step["args"], step.get("stdin", ""))
@@ -208,8 +107,12 @@ class Recorder:
         return {}
 
     def do_conns(self, step: dict[str, Any]) -> dict[str, Any]:
-        with open("/proc/net/ip_vs_conn") as table:
-            rows = sorted(line.split()[: len(COLUMNS)] for line in table.readlines()[1:])
+        for _ in range(4):
+            with open("/proc/net/ip_vs_conn") as table:
+                rows = sorted(line.split()[: len(COLUMNS)] for line in table.readlines()[1:])
+            if len({tuple(row[:5]) for row in rows}) == len(rows):
+                break
+            time.sleep(REST)  # one that is to expire at once is still there beside its successor
         return {"conns": [dict(zip(COLUMNS, [*row[:-1], int(row[-1])], strict=True)) for row in rows]}
 
     def do_stats(self, step: dict[str, Any]) -> dict[str, Any]:
@@ -276,7 +179,8 @@ def main(arguments: Sequence[str]) -> int:
     chosen = parser.parse_args(arguments)
     for name, value in (("msgs_per_sec", 1000000), ("msgs_burst", 1000000)):
         sysctl(f"net.ipv4.icmp_{name}", value)
-    waiting, running, failed = list(reversed(chosen.traces)), {}, 0
+    waiting, failed = list(reversed(chosen.traces)), 0
+    running: dict[int, str] = {}
     while waiting or running:
         while waiting and len(running) < chosen.jobs:
             path = waiting.pop()

@@ -17,6 +17,7 @@ import pytest
 
 HERE = Path(__file__).resolve().parent
 sys.path.insert(0, str(HERE))
+import machine  # noqa: E402
 import uml  # noqa: E402
 
 pytestmark = pytest.mark.kernel
@@ -24,9 +25,17 @@ MEMORY = f"{480 + os.getpid() % 100}M"  # tells these kernels from others of thi
 COMMAND = [sys.executable, str(HERE / "uml.py"), "--memory", MEMORY, "--timeout", "60"]
 
 
-def lab(*command: str, stdin: str = "", **options: object) -> subprocess.CompletedProcess[str]:
+def lab(
+    *command: str, stdin: str = "", cwd: Path | None = None, env: dict[str, str] | None = None
+) -> subprocess.CompletedProcess[str]:
     return subprocess.run(
-        [*COMMAND, "--", *command], input=stdin, capture_output=True, text=True, timeout=90, **options  # type: ignore[call-overload, no-any-return]
+        [*COMMAND, "--", *command],
+        input=stdin,
+        capture_output=True,
+        text=True,
+        timeout=90,
+        cwd=cwd,
+        env=env,
     )
 
 
@@ -74,7 +83,13 @@ def test_failures(command: str, status: int) -> None:
 
 def test_directory_environment_files(tmp_path: Path) -> None:
     (tmp_path / "given").write_text("from outside")
-    done = lab("sh", "-c", 'pwd; echo "$LAB"; cat given; echo from inside > made', cwd=tmp_path, env={**os.environ, "LAB": "a b\n'c'"})
+    done = lab(
+        "sh",
+        "-c",
+        'pwd; echo "$LAB"; cat given; echo from inside > made',
+        cwd=tmp_path,
+        env={**os.environ, "LAB": "a b\n'c'"},
+    )
     assert done.stdout == f"{tmp_path}\na b\n'c'\nfrom outside"
     assert (tmp_path / "made").read_text() == "from inside\n"
 
@@ -97,12 +112,16 @@ def test_live() -> None:
 def test_ipvs_is_there() -> None:
     add = "ipvsadm -A -t 10.1.0.1:80 -s mh && ipvsadm -a -t 10.1.0.1:80 -r 10.0.0.1 -g && ipvsadm -Sn"
     done = lab("sh", "-c", add)
-    assert done.stdout.splitlines() == ["-A -t 10.1.0.1:80 -s mh", "-a -t 10.1.0.1:80 -r 10.0.0.1:80 -g -w 1"], done.stderr
+    assert done.stdout.splitlines() == ["-A -t 10.1.0.1:80 -s mh", "-a -t 10.1.0.1:80 -r 10.0.0.1:80 -g -w 1"], (
+        done.stderr
+    )
 
 
 def test_timeout() -> None:
     began = time.monotonic()
-    done = subprocess.run([*COMMAND[:-1], "6", "--", "sleep", "60"], stdin=subprocess.DEVNULL, capture_output=True, text=True)
+    done = subprocess.run(
+        [*COMMAND[:-1], "6", "--", "sleep", "60"], stdin=subprocess.DEVNULL, capture_output=True, text=True
+    )
     assert (done.returncode, time.monotonic() - began < 9) == (124, True)
     assert "6 seconds" in done.stderr
 
@@ -114,7 +133,10 @@ def test_interrupt(number: signal.Signals, moment: str) -> None:
     command = [*COMMAND, "--", "sh", "-c", "echo go; exec sleep 60"]
     with subprocess.Popen(command, stdout=subprocess.PIPE, stdin=subprocess.DEVNULL, text=True) as run:
         assert run.stdout is not None
-        assert time.sleep(0.7) is None if moment == "boot" else run.stdout.readline() == "go\n"
+        if moment == "boot":
+            time.sleep(0.7)
+        else:
+            assert run.stdout.readline() == "go\n"
         run.send_signal(number)
         assert run.wait(5) == (-9 if number == signal.SIGKILL else 128 + number)
     assert gone(before)
@@ -124,7 +146,10 @@ def test_on_a_terminal() -> None:
     """Terminals inside where there are terminals outside; Ctrl-C reaches the command."""
     child, fd = pty.fork()
     if not child:
-        os.execv(COMMAND[0], [*COMMAND, "--", "sh", "-c", "test -t 0 && test -t 1 && echo ready; read x; echo got $x; sleep 60"])
+        os.execv(
+            COMMAND[0],
+            [*COMMAND, "--", "sh", "-c", "test -t 0 && test -t 1 && echo ready; read x; echo got $x; sleep 60"],
+        )
     seen = b""
     while b"got hello" not in seen:
         seen += os.read(fd, 4096)
@@ -136,7 +161,13 @@ def test_on_a_terminal() -> None:
 
 
 def test_from_python() -> None:
-    done = uml.run(["sh", "-c", "cat; echo $A >&2; exit 3"], timeout=60, env={"A": "b", "PATH": "/usr/bin:/bin"}, input=b"in", memory=MEMORY)
+    done = uml.run(
+        ["sh", "-c", "cat; echo $A >&2; exit 3"],
+        timeout=60,
+        env={"A": "b", "PATH": "/usr/bin:/bin"},
+        input=b"in",
+        memory=MEMORY,
+    )
     assert (done.returncode, done.stdout, done.stderr) == (3, b"in", b"b\n")
     with pytest.raises(subprocess.TimeoutExpired):
         uml.run(["sleep", "60"], timeout=5, memory=MEMORY)
@@ -144,13 +175,13 @@ def test_from_python() -> None:
 
 def test_boot_failure_shows_the_console(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(sys, "executable", "/no/such/python")
-    with pytest.raises(uml.BootError, match="did not boot(.|\n)*(init|panic)"):
+    with pytest.raises(uml.BootError, match=r"did not boot(.|\n)*(init|panic)"):
         uml.run(["true"], timeout=30, memory=MEMORY)
 
 
 def test_missing_package(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(uml, "MODULES", "/nonexistent")
-    with pytest.raises(uml.Missing, match="apt-get install user-mode-linux"):
+    monkeypatch.setattr(machine, "MODULES", "/nonexistent")
+    with pytest.raises(uml.MissingError, match="apt-get install user-mode-linux"):
         uml.run(["true"])
 
 
@@ -159,14 +190,41 @@ def test_as_an_ordinary_user() -> None:
     """With the files that it may read: root's home is closed to others, so a system Python or a copy is needed."""
     interpreter = next((path for path in ("/usr/bin/python3", sys.executable) if readable(path)), None)
     if interpreter is None:
-        pytest.skip("no Python that user 65534 can run (this one is in a closed directory, and there is no /usr/bin/python3)")
+        pytest.skip(
+            "no Python that user 65534 can run (this one is in a closed directory, and there is no /usr/bin/python3)"
+        )
     place = Path("/tmp") / f"uml-test-{os.getpid()}"
     shutil.copytree(HERE, place, ignore=shutil.ignore_patterns("__pycache__"))
     place.chmod(0o777)
     try:
-        user = ["setpriv", "--reuid=65534", "--regid=65534", "--clear-groups", "env", "-i", f"PATH={os.environ['PATH']}", f"HOME={place}"]
-        done = subprocess.run([*user, interpreter, str(place / "uml.py"), "--memory", MEMORY, "--", "sh", "-c", "id -u; ipvsadm -Ln | head -1; echo x > made"],
-                              cwd=place, capture_output=True, text=True, timeout=60, stdin=subprocess.DEVNULL)
+        user = [
+            "setpriv",
+            "--reuid=65534",
+            "--regid=65534",
+            "--clear-groups",
+            "env",
+            "-i",
+            f"PATH={os.environ['PATH']}",
+            f"HOME={place}",
+        ]
+        done = subprocess.run(
+            [
+                *user,
+                interpreter,
+                str(place / "uml.py"),
+                "--memory",
+                MEMORY,
+                "--",
+                "sh",
+                "-c",
+                "id -u; ipvsadm -Ln | head -1; echo x > made",
+            ],
+            cwd=place,
+            capture_output=True,
+            text=True,
+            timeout=60,
+            stdin=subprocess.DEVNULL,
+        )
         assert done.stdout.splitlines()[0] == "0", done.stderr
         assert "IP Virtual Server" in done.stdout
         assert (place / "made").stat().st_uid == 65534
@@ -175,5 +233,9 @@ def test_as_an_ordinary_user() -> None:
 
 
 def readable(path: str) -> bool:
-    return Path(path).exists() and not subprocess.run(["setpriv", "--reuid=65534", "--regid=65534", "--clear-groups", path, "-c", ""],
-                                                      stderr=subprocess.DEVNULL).returncode
+    return (
+        Path(path).exists()
+        and not subprocess.run(
+            ["setpriv", "--reuid=65534", "--regid=65534", "--clear-groups", path, "-c", ""], stderr=subprocess.DEVNULL
+        ).returncode
+    )

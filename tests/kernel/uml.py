@@ -7,8 +7,8 @@ boots the kernel of Debian's package `user-mode-linux`, runs COMMAND in it as ro
 directory, environment and input, and ends with its exit status. From Python: `run(command, timeout=60)`.
 
 Host and guest talk over one serial line (ttyS0) in frames: a kind (one byte), a length (u32) and a payload.
-Host to guest: C the configuration (JSON), I input (empty: its end), W the terminal's size. Guest to host:
-R ready, O output, E errors, X the exit status. The guest's side, its process 1, is guest.py beside this file.
+Host to guest: C the configuration (JSON), I input (empty: its end). Guest to host: R ready, O output, E errors, X the
+exit status. The guest's side, its process 1, is guest.py beside this file; the two need frames.py and machine.py.
 """
 
 from __future__ import annotations
@@ -19,158 +19,32 @@ import fcntl
 import json
 import os
 import selectors
-import shutil
 import signal
-import struct
 import subprocess
 import sys
 import termios
 import time
 import tty
 from collections import deque
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 
-KERNEL = "linux.uml"
-MODULES = "/usr/lib/uml/modules"
+from frames import Unframer, frame, write_all
+from machine import Guest, MissingError, kernel_release
+
+__all__ = ["BootError", "MissingError", "kernel_release", "run"]
 EXIT_TIMEOUT, EXIT_MISSING, EXIT_BOOT = 124, 69, 70
-HEADER = struct.Struct("!cI")
-
-# The kernel keeps 2696 bytes of a process's floating-point state, and hands the host as many back. A host whose
-# processor has AMX wants all of its 11 kilobytes, so the call that hands them over is completed with zeros.
-SHIM = r"""
-#define _GNU_SOURCE
-#include <dlfcn.h>
-#include <stdarg.h>
-#include <string.h>
-#include <sys/ptrace.h>
-#include <sys/uio.h>
-static char whole[1 << 16] __attribute__((aligned(64)));
-long ptrace(enum __ptrace_request request, ...) {
-    static long (*next)(enum __ptrace_request, ...);
-    static size_t size;
-    struct iovec all = {whole, sizeof whole}, *part;
-    va_list rest;
-    va_start(rest, request);
-    int pid = va_arg(rest, int);
-    void *kind = va_arg(rest, void *);
-    part = va_arg(rest, struct iovec *);
-    va_end(rest);
-    if (!next) *(void **)&next = dlsym(RTLD_NEXT, "ptrace");
-    if (request != PTRACE_SETREGSET || kind != (void *)0x202) return next(request, pid, kind, part);
-    if (!size) {
-        if (next(PTRACE_GETREGSET, pid, kind, &all) < 0) return -1;
-        size = all.iov_len;
-        memset(whole, 0, sizeof whole);
-    }
-    memcpy(whole, part->iov_base, part->iov_len);
-    all.iov_len = size;
-    return next(request, pid, kind, &all);
-}
-"""
-
-
-class Missing(RuntimeError):
-    """Something that the laboratory needs is not installed; the message says what, and how to get it."""
 
 
 class BootError(RuntimeError):
     """The kernel did not come up, or died; the message ends with its console's last lines."""
 
 
-# ---------------------------------------------------------------------------------------------- both sides
-
-def frame(kind: bytes, payload: bytes = b"") -> bytes:
-    return HEADER.pack(kind, len(payload)) + payload
-
-
-class Unframer:
-    """Collects bytes, gives frames."""
-
-    def __init__(self) -> None:
-        self.data = bytearray()
-
-    def feed(self, data: bytes) -> Iterator[tuple[bytes, bytes]]:
-        self.data += data
-        while len(self.data) >= HEADER.size:
-            kind, length = HEADER.unpack_from(self.data)
-            if len(self.data) < HEADER.size + length:
-                return
-            payload = bytes(self.data[HEADER.size : HEADER.size + length])
-            del self.data[: HEADER.size + length]
-            yield kind, payload
-
-
-def write_all(fd: int, data: bytes) -> None:
-    view = memoryview(data)
-    while view:
-        view = view[os.write(fd, view) :]
-
-
-# ---------------------------------------------------------------------------------------------- the host's side
-
-def kernel_release() -> str:
-    """The release of the kernel that would be booted; raises Missing if there is none."""
-    releases = sorted(os.listdir(MODULES)) if os.path.isdir(MODULES) else []
-    if not shutil.which(KERNEL) or not releases:
-        what = KERNEL if not shutil.which(KERNEL) else f"{MODULES}/*"
-        raise Missing(f"user-mode-linux is not installed ({what} not found): apt-get install user-mode-linux")
-    return releases[-1]
-
-
-def shim() -> int | None:
-    """On a host with AMX: the completed `ptrace` as a library in memory, its descriptor. Else nothing."""
-    with open("/proc/cpuinfo") as info:
-        if "amx_tile" not in info.read():
-            return None
-    compiler = shutil.which("cc") or shutil.which("gcc")
-    if not compiler:
-        raise Missing("this processor has AMX, and user-mode-linux runs on it only with a small library made by"
-                      " a C compiler, which is not installed: apt-get install gcc libc6-dev")
-    fd = os.memfd_create("ptrace.so", 0)
-    command = [compiler, "-O2", "-shared", "-fPIC", "-x", "c", "-", "-o", f"/proc/self/fd/{fd}", "-ldl"]
-    done = subprocess.run(command, input=SHIM.encode(), pass_fds=[fd], capture_output=True)
-    if done.returncode:
-        raise Missing(f"{compiler} can't make the library that user-mode-linux needs on a processor with AMX"
-                      f" (apt-get install gcc libc6-dev): {done.stderr.decode(errors='replace')}")
-    return fd
-
-
-class Guest:
-    """A running kernel: `line` to write frames to, `answers` to read them from, `console` with its messages."""
-
-    def __init__(self, memory: str) -> None:
-        kernel_release()
-        library = shim()
-        below, self.line = os.pipe()
-        self.answers, above = os.pipe()
-        self.console, messages = os.pipe()
-        init = os.path.join(os.path.dirname(os.path.realpath(__file__)), "guest.py")
-        passed = [below, above, messages] + ([] if library is None else [library])
-        environment = dict(os.environ, **({} if library is None else {"LD_PRELOAD": f"/proc/self/fd/{library}"}))
-        command = [KERNEL, f"mem={memory}", "uml_dir=/dev/null/", "rootfstype=hostfs", "rootflags=/", "rw",
-                   "con=null", f"con0=null,fd:{messages}", "ssl=null", f"ssl0=fd:{below},fd:{above}", "quiet",
-                   f'init="{sys.executable}"', "--", f'"{init}"']
-        try:
-            self.process = subprocess.Popen(command, stdin=subprocess.DEVNULL, stdout=messages, stderr=messages,
-                                            pass_fds=passed, env=environment, start_new_session=True)
-        finally:
-            for fd in passed:
-                os.close(fd)
-        os.set_blocking(self.line, False)
-
-    def kill(self) -> None:
-        with contextlib.suppress(ProcessLookupError):
-            os.killpg(self.process.pid, signal.SIGKILL)
-        self.process.wait()
-        for fd in (self.line, self.answers, self.console):
-            os.close(fd)
-
-
 class Conversation:
     """Carries input, output and the exit status between the caller and the guest."""
 
-    def __init__(self, guest: Guest, first: bytes, source: int | None, sink: Callable[[bytes, bytes], None],
-                 typing: bool) -> None:
+    def __init__(
+        self, guest: Guest, first: bytes, source: int | None, sink: Callable[[bytes, bytes], None], typing: bool
+    ) -> None:
         self.guest, self.sink, self.source, self.typing = guest, sink, source, typing
         self.first, self.pending = first, bytearray()
         self.ready, self.status, self.ended = False, -1, False
@@ -210,7 +84,9 @@ class Conversation:
             lines = b"".join(self.messages).decode(errors="replace").splitlines()
             keep = next((i for i, line in enumerate(lines) if "Kernel panic" in line), len(lines))
             state = "died" if self.ready else "did not boot"
-            raise BootError(f"the kernel {state}; its console's last lines:\n" + "\n".join(lines[max(keep - 15, 0) : keep + 2]))
+            raise BootError(
+                f"the kernel {state}; its console's last lines:\n" + "\n".join(lines[max(keep - 15, 0) : keep + 2])
+            )
 
     def typed(self) -> None:
         data = os.read(self.source, 4096) if self.source is not None else b""
@@ -233,13 +109,28 @@ class Conversation:
                 self.sink(kind, payload)
 
 
-def boot(command: Sequence[str], sink: Callable[[bytes, bytes], None], *, source: int | None, timeout: float | None,
-         env: Mapping[str, str] | None, cwd: str | None, modules: Sequence[str], memory: str,
-         terminals: str = "") -> int:
+def boot(
+    command: Sequence[str],
+    sink: Callable[[bytes, bytes], None],
+    *,
+    source: int | None,
+    timeout: float | None,
+    env: Mapping[str, str] | None,
+    cwd: str | None,
+    modules: Sequence[str],
+    memory: str,
+    terminals: str = "",
+) -> int:
     """Boots, runs, ends; the exit status. `terminals`: which of O and E are terminals, and I for input as typed."""
     deadline = None if timeout is None else time.monotonic() + timeout
-    config = {"command": list(command), "env": dict(os.environ if env is None else env), "terminals": terminals,
-              "cwd": os.path.abspath(cwd or os.getcwd()), "modules": list(modules), "size": window_size(terminals)}
+    config = {
+        "command": list(command),
+        "env": dict(os.environ if env is None else env),
+        "terminals": terminals,
+        "cwd": os.path.abspath(cwd or os.getcwd()),
+        "modules": list(modules),
+        "size": window_size(terminals),
+    }
     guest = Guest(memory)
     try:
         first = frame(b"C", json.dumps(config).encode())
@@ -248,20 +139,35 @@ def boot(command: Sequence[str], sink: Callable[[bytes, bytes], None], *, source
         guest.kill()
 
 
-def run(command: Sequence[str], *, timeout: float | None = None, env: Mapping[str, str] | None = None,
-        cwd: str | None = None, input: bytes = b"", modules: Sequence[str] = (), memory: str = "512M",
-        ) -> subprocess.CompletedProcess[bytes]:
+def run(
+    command: Sequence[str],
+    *,
+    timeout: float | None = None,
+    env: Mapping[str, str] | None = None,
+    cwd: str | None = None,
+    input: bytes = b"",
+    modules: Sequence[str] = (),
+    memory: str = "512M",
+) -> subprocess.CompletedProcess[bytes]:
     """Runs `command` in a kernel of its own and returns status, stdout and stderr, as subprocess.run does.
 
-    Raises Missing, BootError, and subprocess.TimeoutExpired (`timeout` is in seconds and includes the boot).
+    Raises MissingError, BootError, and subprocess.TimeoutExpired (`timeout` is in seconds and includes the boot).
     """
     caught = {b"O": bytearray(), b"E": bytearray()}
     source = os.memfd_create("input")
     write_all(source, input)
     os.lseek(source, 0, os.SEEK_SET)
     try:
-        status = boot(command, lambda kind, data: caught[kind].extend(data), source=source, timeout=timeout, env=env,
-                      cwd=cwd, modules=modules, memory=memory)
+        status = boot(
+            command,
+            lambda kind, data: caught[kind].extend(data),
+            source=source,
+            timeout=timeout,
+            env=env,
+            cwd=cwd,
+            modules=modules,
+            memory=memory,
+        )
     except TimeoutError:
         raise subprocess.TimeoutExpired(list(command), timeout or 0, bytes(caught[b"O"]), bytes(caught[b"E"])) from None
     finally:
@@ -280,7 +186,9 @@ def stop(number: int, _: object) -> None:
 
 def main(arguments: Sequence[str]) -> int:
     parser = argparse.ArgumentParser(prog="uml.py", description="Runs COMMAND as root in a Linux kernel of its own.")
-    parser.add_argument("--timeout", type=float, metavar="SECONDS", help="end it all after so long, with exit status 124")
+    parser.add_argument(
+        "--timeout", type=float, metavar="SECONDS", help="end it all after so long, with exit status 124"
+    )
     parser.add_argument("--memory", default="512M", help="the kernel's memory (512M)")
     parser.add_argument("--module", action="append", default=[], help="load this kernel module too (again for more)")
     parser.add_argument("command", nargs="+", metavar="COMMAND")
@@ -294,12 +202,20 @@ def main(arguments: Sequence[str]) -> int:
     try:
         if before:
             tty.setraw(0, termios.TCSADRAIN)
-        return boot(chosen.command, lambda kind, data: write_all(1 if kind == b"O" else 2, data), env=None, cwd=None,
-                    source=0 if foreground or not os.isatty(0) else None, timeout=chosen.timeout,
-                    modules=chosen.module, memory=chosen.memory, terminals=terminals)
-    except (Missing, BootError) as error:
+        return boot(
+            chosen.command,
+            lambda kind, data: write_all(1 if kind == b"O" else 2, data),
+            env=None,
+            cwd=None,
+            source=0 if foreground or not os.isatty(0) else None,
+            timeout=chosen.timeout,
+            modules=chosen.module,
+            memory=chosen.memory,
+            terminals=terminals,
+        )
+    except (MissingError, BootError) as error:
         print(f"uml.py: {error}", file=sys.stderr)
-        return EXIT_MISSING if isinstance(error, Missing) else EXIT_BOOT
+        return EXIT_MISSING if isinstance(error, MissingError) else EXIT_BOOT
     except TimeoutError:
         print(f"uml.py: not done after {chosen.timeout:g} seconds", file=sys.stderr)
         return EXIT_TIMEOUT

@@ -8,24 +8,119 @@ from collections.abc import Callable
 from . import packets as p
 from .script import SCHEDULERS, Script
 
-SERVICES = (("-t", "203.0.113.1:80"), ("-t", "203.0.113.2:443"), ("-t", "203.0.113.3:0"), ("-u", "203.0.113.1:53"),
-            ("--sctp-service", "203.0.113.1:5060"), ("-t", "[2001:db8:80::1]:80"), ("-f", "5"), ("-f", "9", "-6"))
-ODD_SERVICES = (("-t", "203.0.113.1"), ("-t", "80"), ("-t", "[2001:db8:80::1]"), ("-f", "0"), ("-f", "x"), ("-t", "203.0.113.1:99999"),
-                ("-u", "203.0.113.1: 53"), ("-t", "10.1:80"), (), ("-t", "203.0.113.1:80", "-u", "203.0.113.1:53"), ("-6", "-f", "3"))
+SERVICES = (
+    ("-t", "203.0.113.1:80"),
+    ("-t", "203.0.113.2:443"),
+    ("-t", "203.0.113.3:0"),
+    ("-u", "203.0.113.1:53"),
+    ("--sctp-service", "203.0.113.1:5060"),
+    ("-t", "[2001:db8:80::1]:80"),
+    ("-f", "5"),
+    ("-f", "9", "-6"),
+)
+ODD_SERVICES = (
+    ("-t", "203.0.113.1"),
+    ("-t", "80"),
+    ("-t", "[2001:db8:80::1]"),
+    ("-f", "0"),
+    ("-f", "x"),
+    ("-t", "203.0.113.1:99999"),
+    ("-u", "203.0.113.1: 53"),
+    ("-t", "10.1:80"),
+    (),
+    ("-t", "203.0.113.1:80", "-u", "203.0.113.1:53"),
+    ("-6", "-f", "3"),
+)
 SERVERS = ("10.0.0.10:80", "10.0.0.11", "10.0.0.12:8080", "10.0.0.13:443", "[fd00:10::a]:80", "203.0.113.77:80")
-ODD_SERVERS = ("0.0.0.0:80", "224.0.0.1:80", "255.255.255.255:80", "10.0.255.255:80", "[fe80::5]:80", "[ff02::1]:80", "127.0.0.1:80",
-               "x:80", "10.0.0.10:x", "10.0.0.10:70000", "[::]:80", "[::1]:80")
-SERVER_OPTIONS = ((), ("-w", "0"), ("-w", "5"), ("-w", "100000"), ("-w", "-1"), ("-w", "x"), ("-x", "10", "-y", "5"), ("-x", "5", "-y", "10"),
-                  ("-y", "3"), ("-x", "2147483648"), ("--tun-type", "gue", "--tun-port", "6080"), ("--tun-type", "gue"),
-                  ("--tun-type", "gre", "--tun-csum"), ("--tun-type", "gre", "--tun-port", "5"), ("--tun-type", "x"), ("--tun-type", "ipip"))
-SERVICE_OPTIONS = ((), ("-p",), ("-p", "30"), ("-p", "0"), ("-p", "2678401"), ("-o",), ("-p", "60", "-M", "255.255.255.0"), ("-M", "24"),
-                   ("--pe", "sip"), ("-p", "30", "--pe", "sip"), ("--pe", "nosuch"), ("-b", "sh-port"), ("-b", "mh-fallback"), ("-b", "flag-1,flag-2"),
-                   ("-b", "nosuch"), ("-p", "9", "-M", "64"))
-LISTINGS = ((), ("--thresholds",), ("--persistent-conn",), ("--tun-info",), ("--stats",), ("--stats", "--exact"), ("--timeout",), ("--daemon",),
-            ("--stats", "--timeout"), ("-c",), ("--sort",), ("--bogus",), ("-q",), ("stray",))
-TIMEOUTS = (("1", "2"), ("900", "120", "300"), ("0", "0", "0"), ("60", "0", "5"), ("-1", "2", "3"), ("a", "b", "c"), ("2678401", "1", "1"))
-RULES = ("-A -t 203.0.113.50:80 -s rr", "-a -t 203.0.113.50:80 -r 10.0.0.10:80 -g -w 1", "-x bogus", "", "# comment", "ipvsadm -A -u 203.0.113.51:53 -s sh",
-         "-A -t 203.0.113.52:80", "-A -t 203.0.113.50:80 -s rr", "-e -t 203.0.113.50:80 -r 10.0.0.10:80 -m -w 4", "-D -t 203.0.113.52:80", "-A -f 3 -q", "  -A\t-f 8 -s wrr -p 20  ")
+ODD_SERVERS = (
+    "0.0.0.0:80",
+    "224.0.0.1:80",
+    "255.255.255.255:80",
+    "10.0.255.255:80",
+    "[fe80::5]:80",
+    "[ff02::1]:80",
+    "127.0.0.1:80",
+    "x:80",
+    "10.0.0.10:x",
+    "10.0.0.10:70000",
+    "[::]:80",
+    "[::1]:80",
+)
+SERVER_OPTIONS = (
+    (),
+    ("-w", "0"),
+    ("-w", "5"),
+    ("-w", "100000"),
+    ("-w", "-1"),
+    ("-w", "x"),
+    ("-x", "10", "-y", "5"),
+    ("-x", "5", "-y", "10"),
+    ("-y", "3"),
+    ("-x", "2147483648"),
+    ("--tun-type", "gue", "--tun-port", "6080"),
+    ("--tun-type", "gue"),
+    ("--tun-type", "gre", "--tun-csum"),
+    ("--tun-type", "gre", "--tun-port", "5"),
+    ("--tun-type", "x"),
+    ("--tun-type", "ipip"),
+)
+SERVICE_OPTIONS = (
+    (),
+    ("-p",),
+    ("-p", "30"),
+    ("-p", "0"),
+    ("-p", "2678401"),
+    ("-o",),
+    ("-p", "60", "-M", "255.255.255.0"),
+    ("-M", "24"),
+    ("--pe", "sip"),
+    ("-p", "30", "--pe", "sip"),
+    ("--pe", "nosuch"),
+    ("-b", "sh-port"),
+    ("-b", "mh-fallback"),
+    ("-b", "flag-1,flag-2"),
+    ("-b", "nosuch"),
+    ("-p", "9", "-M", "64"),
+)
+LISTINGS = (
+    (),
+    ("--thresholds",),
+    ("--persistent-conn",),
+    ("--tun-info",),
+    ("--stats",),
+    ("--stats", "--exact"),
+    ("--timeout",),
+    ("--daemon",),
+    ("--stats", "--timeout"),
+    ("-c",),
+    ("--sort",),
+    ("--bogus",),
+    ("-q",),
+    ("stray",),
+)
+TIMEOUTS = (
+    ("1", "2"),
+    ("900", "120", "300"),
+    ("0", "0", "0"),
+    ("60", "0", "5"),
+    ("-1", "2", "3"),
+    ("a", "b", "c"),
+    ("2678401", "1", "1"),
+)
+RULES = (
+    "-A -t 203.0.113.50:80 -s rr",
+    "-a -t 203.0.113.50:80 -r 10.0.0.10:80 -g -w 1",
+    "-x bogus",
+    "",
+    "# comment",
+    "ipvsadm -A -u 203.0.113.51:53 -s sh",
+    "-A -t 203.0.113.52:80",
+    "-A -t 203.0.113.50:80 -s rr",
+    "-e -t 203.0.113.50:80 -r 10.0.0.10:80 -m -w 4",
+    "-D -t 203.0.113.52:80",
+    "-A -f 3 -q",
+    "  -A\t-f 8 -s wrr -p 20  ",
+)
 
 
 def where(script: Script) -> tuple[str, ...]:
@@ -38,7 +133,13 @@ def command(script: Script) -> None:
     choice = script.random.choice
     if what < 30:
         scheduler = choice(SCHEDULERS) if script.chance(93) else choice(("none", "nosuch", "", "x" * 16))
-        script.ipvsadm(choice(("-A", "-A", "-E")), *where(script), "-s", scheduler, *choice(SERVICE_OPTIONS if script.chance(60) else ((),)))
+        script.ipvsadm(
+            choice(("-A", "-A", "-E")),
+            *where(script),
+            "-s",
+            scheduler,
+            *choice(SERVICE_OPTIONS if script.chance(60) else ((),)),
+        )
     elif what < 66:
         real = choice(ODD_SERVERS if script.chance(12) else SERVERS)
         method = choice((("-m",), ("-g",), ("-i",), (), ("-g", "-m"))) if script.chance(95) else ("-i", "--tun-nocsum")
@@ -48,7 +149,11 @@ def command(script: Script) -> None:
     elif what < 80:
         script.ipvsadm("-D", *where(script))
     elif what < 83:
-        script.ipvsadm(*choice((("-C",), ("-Z",), ("-Z", *where(script)), ("-S", "-n"), ("-C", "-n"), ("-Z", "-Z"), ("-Ln", "-Ln"))))
+        script.ipvsadm(
+            *choice(
+                (("-C",), ("-Z",), ("-Z", *where(script)), ("-S", "-n"), ("-C", "-n"), ("-Z", "-Z"), ("-Ln", "-Ln"))
+            )
+        )
     elif what < 87:
         script.ipvsadm("--set", *choice(TIMEOUTS))
         script.ipvsadm("-L", "--timeout")
@@ -73,6 +178,7 @@ def admin(seed: int) -> Script:
 
 # netlink requests
 
+
 def attribute(kind: int, payload: bytes) -> bytes:
     data = struct.pack("=HH", 4 + len(payload), kind) + payload
     return data + bytes(-len(data) % 4)
@@ -89,12 +195,19 @@ def service_attributes(script: Script, six: bool, full: bool) -> list[bytes]:
     if script.chance(30):
         key.append(attribute(5, struct.pack("=I", script.pick(0, 5, 77))))
     else:
-        key += [attribute(2, struct.pack("=H", script.pick(p.TCP, p.TCP, p.UDP))), attribute(3, p.address(text).ljust(16, b"\0")),
-                attribute(4, struct.pack("!H", script.pick(80, 80, 443)))]
+        key += [
+            attribute(2, struct.pack("=H", script.pick(p.TCP, p.TCP, p.UDP))),
+            attribute(3, p.address(text).ljust(16, b"\0")),
+            attribute(4, struct.pack("!H", script.pick(80, 80, 443))),
+        ]
     if full:
         name = script.random.choice((*SCHEDULERS, "nosuch")).encode()
-        key += [attribute(6, name + b"\0"), attribute(7, struct.pack("=II", script.pick(0, 1, 4, 9), 0xFFFFFFFF)),
-                attribute(8, struct.pack("=I", script.pick(0, 60))), attribute(9, struct.pack("=I", script.pick(128, 64) if six else 0xFFFFFFFF))]
+        key += [
+            attribute(6, name + b"\0"),
+            attribute(7, struct.pack("=II", script.pick(0, 1, 4, 9), 0xFFFFFFFF)),
+            attribute(8, struct.pack("=I", script.pick(0, 60))),
+            attribute(9, struct.pack("=I", script.pick(128, 64) if six else 0xFFFFFFFF)),
+        ]
     return key
 
 
@@ -103,11 +216,18 @@ def server_attributes(script: Script, six: bool, full: bool) -> list[bytes]:
     text = f"fd00:10::{number:x}" if six else f"10.0.0.{number}"
     made = [attribute(1, p.address(text).ljust(16, b"\0")), attribute(2, struct.pack("!H", script.pick(80, 8080)))]
     if full:
-        made += [attribute(3, struct.pack("=I", script.pick(0, 2, 3, 1, 7))), attribute(4, struct.pack("=i", script.pick(0, 1, 5, 1000, -1))),
-                 attribute(5, struct.pack("=I", script.pick(0, 10))), attribute(6, struct.pack("=I", script.pick(0, 0, 5, 20)))]
+        made += [
+            attribute(3, struct.pack("=I", script.pick(0, 2, 3, 1, 7))),
+            attribute(4, struct.pack("=i", script.pick(0, 1, 5, 1000, -1))),
+            attribute(5, struct.pack("=I", script.pick(0, 10))),
+            attribute(6, struct.pack("=I", script.pick(0, 0, 5, 20))),
+        ]
         if script.chance(30):
-            made += [attribute(13, bytes([script.pick(0, 1, 2)])), attribute(14, struct.pack("!H", script.pick(0, 6080))),
-                     attribute(15, struct.pack("=H", script.pick(0, 1, 2)))]
+            made += [
+                attribute(13, bytes([script.pick(0, 1, 2)])),
+                attribute(14, struct.pack("!H", script.pick(0, 6080))),
+                attribute(15, struct.pack("=H", script.pick(0, 1, 2))),
+            ]
     return made
 
 
@@ -139,7 +259,9 @@ def netlink(seed: int) -> Script:
         if number in (5, 6, 7):
             attributes.append(attribute(2, b"".join(spoil(script, server_attributes(script, six, number != 7)))))
         if number == 12:
-            attributes += [attribute(kind, struct.pack("=i", script.pick(0, 60, -1))) for kind in (4, 5, 6) if script.chance(60)]
+            attributes += [
+                attribute(kind, struct.pack("=i", script.pick(0, 60, -1))) for kind in (4, 5, 6) if script.chance(60)
+            ]
         flags = script.pick(4, 4, 4, 0) | (0x300 if number == 8 else 0)
         script.netlink(request(number, sequence, flags, *(spoil(script, attributes) if attributes else ())))
         if script.chance(6):

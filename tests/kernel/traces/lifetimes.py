@@ -7,7 +7,20 @@ from collections.abc import Callable
 from . import packets as p
 from .script import SCHEDULERS, Flow, Script, Service
 
-WORDS = (p.SYN, p.ACK, p.FIN | p.ACK, p.RST, p.PSH | p.ACK, p.SYN | p.ACK, p.FIN, p.RST | p.ACK, p.PSH, p.SYN | p.FIN, 0, p.URG)
+WORDS = (
+    p.SYN,
+    p.ACK,
+    p.FIN | p.ACK,
+    p.RST,
+    p.PSH | p.ACK,
+    p.SYN | p.ACK,
+    p.FIN,
+    p.RST | p.ACK,
+    p.PSH,
+    p.SYN | p.FIN,
+    0,
+    p.URG,
+)
 CHUNKS = (1, 2, 3, 4, 5, 6, 7, 8, 9, 10, 11, 14, 0, 12)
 
 
@@ -46,10 +59,17 @@ def turn(script: Script, flow: Flow, server: str) -> None:
 def states(seed: int) -> Script:
     """A few connections of one server, each pushed about by packets from both sides."""
     script = Script("states", seed)
-    for name, values in (("sloppy_tcp", (0, 1)), ("sloppy_sctp", (0, 1)), ("secure_tcp", (0, 3)), ("conn_reuse_mode", (0, 1, 2, 3))):
+    for name, values in (
+        ("sloppy_tcp", (0, 1)),
+        ("sloppy_sctp", (0, 1)),
+        ("secure_tcp", (0, 3)),
+        ("conn_reuse_mode", (0, 1, 2, 3)),
+    ):
         if script.chance(25):
             script.sysctl(name, script.random.choice(values))
-    service = script.service("rr", script.pick(p.TCP, p.TCP, p.TCP, p.SCTP, p.SCTP, p.UDP), method=script.pick("-m", "-m", "-g", "-i"))
+    service = script.service(
+        "rr", script.pick(p.TCP, p.TCP, p.TCP, p.SCTP, p.SCTP, p.UDP), method=script.pick("-m", "-m", "-g", "-i")
+    )
     server = script.server(service, 10, 1)
     for _ in range(script.random.randrange(3, 6)):
         flow = script.flow(service)
@@ -113,8 +133,14 @@ def persist(seed: int) -> Script:
     elif kind == "six" and script.chance(60):
         flags += ("-M", script.pick("64", "126", "128"))
     protocol = p.TCP if kind in ("ftp", "zero") else script.pick(p.TCP, p.UDP)
-    service = script.service(script.pick("rr", "wrr", "wlc", "lc", "sh"), protocol, six=kind == "six", mark=7 if kind == "mark" else None,
-                             port={"zero": 0, "ftp": 21}.get(kind), flags=flags)
+    service = script.service(
+        script.pick("rr", "wrr", "wlc", "lc", "sh"),
+        protocol,
+        six=kind == "six",
+        mark=7 if kind == "mark" else None,
+        port={"zero": 0, "ftp": 21}.get(kind),
+        flags=flags,
+    )
     for number in script.random.sample(range(10, 14), script.random.randrange(2, 5)):
         script.server(service, number, None, *script.thresholds())
     visits(script, [service], script.random.randrange(10, 16))
@@ -177,16 +203,37 @@ def trash(seed: int) -> Script:
 
 
 SWITCHES: dict[str, tuple[int, ...]] = {
-    "sloppy_tcp": (0, 1), "sloppy_sctp": (0, 1), "conn_reuse_mode": (0, 1, 2, 3), "expire_nodest_conn": (0, 1), "expire_quiescent_template": (0, 1),
-    "nat_icmp_send": (0, 1), "cache_bypass": (0, 1), "schedule_icmp": (0, 1), "pmtu_disc": (0, 1), "secure_tcp": (0, 3), "drop_packet": (0, 3),
-    "am_droprate": (1, 2, 3), "snat_reroute": (0, 1), "ignore_tunneled": (0, 1), "conntrack": (0,), "backup_only": (0, 1), "sync_version": (2, 1),
-    "sync_ports": (1,), "run_estimation": (1,), "nosuch": (1,), "lblcr_expiration": (60,)}
+    "sloppy_tcp": (0, 1),
+    "sloppy_sctp": (0, 1),
+    "conn_reuse_mode": (0, 1, 2, 3),
+    "expire_nodest_conn": (0, 1),
+    "expire_quiescent_template": (0, 1),
+    "nat_icmp_send": (0, 1),
+    "cache_bypass": (0, 1),
+    "schedule_icmp": (0, 1),
+    "pmtu_disc": (0, 1),
+    "secure_tcp": (0, 3),
+    "drop_packet": (0, 3),
+    "am_droprate": (1, 2, 3),
+    "snat_reroute": (0, 1),
+    "ignore_tunneled": (0, 1),
+    "conntrack": (0,),
+    "backup_only": (0, 1),
+    "sync_version": (2, 1),
+    "sync_ports": (1,),
+    "run_estimation": (1,),
+    "nosuch": (1,),
+    "lblcr_expiration": (60,),
+}
 
 
 def sysctls(seed: int) -> Script:
     """Every switch of net.ipv4.vs that decides something, thrown in the middle of traffic."""
     script = Script("sysctls", seed)
-    services = [script.service(script.pick("rr", "lc", "wrr"), protocol, method=script.pick("-m", "-m", "-g", "-i")) for protocol in (p.TCP, p.UDP)]
+    services = [
+        script.service(script.pick("rr", "lc", "wrr"), protocol, method=script.pick("-m", "-m", "-g", "-i"))
+        for protocol in (p.TCP, p.UDP)
+    ]
     servers = [script.server(service, number, 1) for service in services for number in (10, 11)]
     flows: list[Flow] = []
     for _ in range(script.random.randrange(30, 45)):
@@ -210,4 +257,10 @@ def sysctls(seed: int) -> Script:
     return script
 
 
-KINDS: dict[str, Callable[[int], Script]] = {"states": states, "timers": timers, "persist": persist, "trash": trash, "sysctls": sysctls}
+KINDS: dict[str, Callable[[int], Script]] = {
+    "states": states,
+    "timers": timers,
+    "persist": persist,
+    "trash": trash,
+    "sysctls": sysctls,
+}

@@ -16,7 +16,8 @@ def address(text: str) -> bytes:
 
 
 def checksum(data: bytes) -> int:
-    total = sum(struct.unpack(f"!{len(data) // 2}H", data[: len(data) & ~1])) + (data[-1] << 8 if len(data) & 1 else 0)
+    total: int = sum(struct.unpack(f"!{len(data) // 2}H", data[: len(data) & ~1]))
+    total += data[-1] << 8 if len(data) & 1 else 0
     while total >> 16:
         total = (total & 0xFFFF) + (total >> 16)
     return total ^ 0xFFFF
@@ -41,17 +42,36 @@ def pseudo(source: bytes, target: bytes, protocol: int, length: int) -> bytes:
     return source + target + struct.pack("!II", length, protocol)
 
 
-def tcp(source: bytes, target: bytes, ports: tuple[int, int], flags: int, payload: bytes = b"", *, sequence: int = 0,
-        acknowledged: int = 0, options: bytes = b"", damage: int = 0) -> bytes:
+def tcp(
+    source: bytes,
+    target: bytes,
+    ports: tuple[int, int],
+    flags: int,
+    payload: bytes = b"",
+    *,
+    sequence: int = 0,
+    acknowledged: int = 0,
+    options: bytes = b"",
+    damage: int = 0,
+) -> bytes:
     """A segment; `damage` is added to its checksum."""
     offset = (20 + len(options)) // 4
-    segment = struct.pack("!HHIIBBHHH", *ports, sequence, acknowledged, offset << 4, flags, 8192, 0, 0) + options + payload
+    segment = (
+        struct.pack("!HHIIBBHHH", *ports, sequence, acknowledged, offset << 4, flags, 8192, 0, 0) + options + payload
+    )
     total = checksum(pseudo(source, target, TCP, len(segment)) + segment)
     return put(segment, 16, (total + damage) & 0xFFFF)
 
 
-def udp(source: bytes, target: bytes, ports: tuple[int, int], payload: bytes = b"", *, unsummed: bool = False,
-        damage: int = 0) -> bytes:
+def udp(
+    source: bytes,
+    target: bytes,
+    ports: tuple[int, int],
+    payload: bytes = b"",
+    *,
+    unsummed: bool = False,
+    damage: int = 0,
+) -> bytes:
     datagram = struct.pack("!HHHH", *ports, 8 + len(payload), 0) + payload
     if unsummed:
         return datagram
@@ -79,23 +99,63 @@ def icmp6(source: bytes, target: bytes, kind: int, code: int, rest: int, quoted:
     return put(message, 2, checksum(pseudo(source, target, ICMPV6, len(message)) + message) ^ damage)
 
 
-def ip4(source: bytes, target: bytes, protocol: int, payload: bytes, *, ttl: int = 64, tos: int = 0, ident: int = 1,
-        whole: bool = False, more: bool = False, offset: int = 0, options: bytes = b"", damage: int = 0) -> bytes:
+def ip4(
+    source: bytes,
+    target: bytes,
+    protocol: int,
+    payload: bytes,
+    *,
+    ttl: int = 64,
+    tos: int = 0,
+    ident: int = 1,
+    whole: bool = False,
+    more: bool = False,
+    offset: int = 0,
+    options: bytes = b"",
+    damage: int = 0,
+) -> bytes:
     """A packet; `whole` is the don't-fragment flag, `offset` counts bytes."""
     fragment = (0x4000 if whole else 0) | (0x2000 if more else 0) | offset // 8
     words = 5 + len(options) // 4
-    header = struct.pack("!BBHHHBBH4s4s", 0x40 | words, tos, words * 4 + len(payload), ident, fragment, ttl, protocol, 0,
-                         source, target) + options
+    header = (
+        struct.pack(
+            "!BBHHHBBH4s4s",
+            0x40 | words,
+            tos,
+            words * 4 + len(payload),
+            ident,
+            fragment,
+            ttl,
+            protocol,
+            0,
+            source,
+            target,
+        )
+        + options
+    )
     return put(header, 10, checksum(header) ^ damage) + payload
 
 
-def ip6(source: bytes, target: bytes, protocol: int, payload: bytes, *, hops: int = 64, traffic: int = 0,
-        label: int = 0) -> bytes:
-    return struct.pack("!IHBB16s16s", 6 << 28 | traffic << 20 | label, len(payload), protocol, hops, source, target) + payload
+def ip6(
+    source: bytes, target: bytes, protocol: int, payload: bytes, *, hops: int = 64, traffic: int = 0, label: int = 0
+) -> bytes:
+    return (
+        struct.pack("!IHBB16s16s", 6 << 28 | traffic << 20 | label, len(payload), protocol, hops, source, target)
+        + payload
+    )
 
 
-def ip(source: bytes, target: bytes, protocol: int, payload: bytes, *, ttl: int = 64, tos: int = 0, ident: int = 1,
-       whole: bool = False) -> bytes:
+def ip(
+    source: bytes,
+    target: bytes,
+    protocol: int,
+    payload: bytes,
+    *,
+    ttl: int = 64,
+    tos: int = 0,
+    ident: int = 1,
+    whole: bool = False,
+) -> bytes:
     """The family of the addresses decides; what IPv6 has no place for is left out."""
     if len(source) == 16:
         return ip6(source, target, protocol, payload, hops=ttl, traffic=tos)
@@ -108,8 +168,19 @@ def fragments(packet: bytes, size: int) -> list[bytes]:
     payload, pieces = packet[20:], []
     for offset in range(0, len(payload), size):
         piece = payload[offset : offset + size]
-        pieces.append(ip4(source, target, protocol, piece, ttl=packet[8], tos=packet[1], offset=offset,
-                          ident=int.from_bytes(packet[4:6], "big"), more=offset + size < len(payload)))
+        pieces.append(
+            ip4(
+                source,
+                target,
+                protocol,
+                piece,
+                ttl=packet[8],
+                tos=packet[1],
+                offset=offset,
+                ident=int.from_bytes(packet[4:6], "big"),
+                more=offset + size < len(payload),
+            )
+        )
     return pieces
 
 

@@ -6,7 +6,7 @@ from collections.abc import Callable
 
 from . import packets as p
 from .lifetimes import turn
-from .script import VS, Flow, Script, Service
+from .script import Flow, Script, Service
 
 SIZES = (0, 1, 100, 1400, 1452, 1460, 1472)
 
@@ -32,7 +32,10 @@ def client_error(script: Script, flow: Flow) -> None:
     if len(flow.client) == 4:
         kind, code = script.pick((3, 1), (3, 3), (3, 4), (11, 0), (4, 0), (5, 1), (12, 0))
         message = p.icmp(kind, code, 1300 if (kind, code) == (3, 4) else 0, quoted, damage=damage)
-        script.packet(p.ip4(router, flow.service.address, p.ICMP, message, ident=script.ident(), ttl=script.pick(64, 64, 1)), flow.mark)
+        script.packet(
+            p.ip4(router, flow.service.address, p.ICMP, message, ident=script.ident(), ttl=script.pick(64, 64, 1)),
+            flow.mark,
+        )
     else:
         kind, code = script.pick((1, 4), (3, 0), (4, 0), (2, 0))
         message = p.icmp6(router, flow.service.address, kind, code, 1300 if kind == 2 else 0, quoted, damage=damage)
@@ -71,8 +74,14 @@ def travel(script: Script, services: list[Service], servers: list[str], length: 
     for _ in range(length):
         what = script.random.randrange(100)
         if what < 35 or not flows:
-            flows.append(script.open(script.flow(script.random.choice(services)), ttl=script.pick(64, 64, 64, 255, 2, 1),
-                                     tos=script.pick(0, 0x10, 0xB8, 3), whole=script.chance(40)))
+            flows.append(
+                script.open(
+                    script.flow(script.random.choice(services)),
+                    ttl=script.pick(64, 64, 64, 255, 2, 1),
+                    tos=script.pick(0, 0x10, 0xB8, 3),
+                    whole=script.chance(40),
+                )
+            )
         elif what < 60:
             big(script, script.random.choice(flows))
         elif what < 75:
@@ -127,7 +136,12 @@ def ops(seed: int) -> Script:
     script = Script("ops", seed, marks=[7])
     mark = 7 if script.chance(25) else None
     protocol = p.UDP if script.chance(75) else p.SCTP
-    service = script.service(script.pick("rr", "wrr", "sh", "lc", "wlc", "nq", "fo"), protocol, mark=mark, flags=("-o",) if protocol == p.UDP else ())
+    service = script.service(
+        script.pick("rr", "wrr", "sh", "lc", "wlc", "nq", "fo"),
+        protocol,
+        mark=mark,
+        flags=("-o",) if protocol == p.UDP else (),
+    )
     servers = [script.server(service, number, None, *script.thresholds()) for number in (10, 11, 12)]
     flows: list[Flow] = []
     for _ in range(script.random.randrange(25, 38)):
@@ -148,8 +162,19 @@ def marks(seed: int) -> Script:
     servers = [script.server(service, number, 1) for service in services for number in (10, 11)]
     for _ in range(script.random.randrange(24, 36)):
         service = script.random.choice(services)
-        target = p.address(script.pick("203.0.113.1", "203.0.113.2", "203.0.113.200")) if script.chance(50) else service.address
-        place = Service(service.words, script.pick(p.TCP, p.TCP, p.UDP), target, script.pick(80, 443, service.port), script.pick(7, 7, 9, None), service.method)
+        target = (
+            p.address(script.pick("203.0.113.1", "203.0.113.2", "203.0.113.200"))
+            if script.chance(50)
+            else service.address
+        )
+        place = Service(
+            service.words,
+            script.pick(p.TCP, p.TCP, p.UDP),
+            target,
+            script.pick(80, 443, service.port),
+            script.pick(7, 7, 9, None),
+            service.method,
+        )
         flow = script.open(script.flow(place))
         if script.chance(30):
             turn(script, flow, script.random.choice(servers))
@@ -193,14 +218,29 @@ def strange(script: Script, flow: Flow) -> bytes:
         lambda: p.ip4(client, target, p.TCP, whole, ident=ident, options=script.pick(b"\1\1\1\0", b"\7\7\4\0\0\0\0\0")),
         lambda: p.ip4(client, target, p.UDP, p.udp(client, target, ports, b"none", unsummed=True), ident=ident),
         lambda: p.ip4(client, target, p.UDP, p.udp(client, target, ports, b"bad", damage=9), ident=ident),
-        lambda: p.ip4(client, target, p.UDP, p.udp(client, target, ports, b"short")[: script.pick(4, 7, 8)], ident=ident),
-        lambda: p.ip4(client, target, p.UDP, p.udp(client, target, (script.pick(0, 20), ports[1]), b"port"), ident=ident),
+        lambda: p.ip4(
+            client, target, p.UDP, p.udp(client, target, ports, b"short")[: script.pick(4, 7, 8)], ident=ident
+        ),
+        lambda: p.ip4(
+            client, target, p.UDP, p.udp(client, target, (script.pick(0, 20), ports[1]), b"port"), ident=ident
+        ),
         lambda: p.ip4(client, target, p.ICMP, p.icmp(script.pick(8, 13, 0), 0, 7, b"ping"), ident=ident),
         lambda: p.ip4(client, target, script.pick(47, 4, 99), b"payload.", ident=ident),
-        lambda: p.ip4(client, target, script.pick(p.ESP, p.AH), bytes.fromhex("0000000100000001") + bytes(16), ident=ident),
-        lambda: p.ip4(p.address(script.pick("127.0.0.1", "203.0.113.5", "224.0.0.5", "255.255.255.255")), target, p.TCP, whole, ident=ident),
+        lambda: p.ip4(
+            client, target, script.pick(p.ESP, p.AH), bytes.fromhex("0000000100000001") + bytes(16), ident=ident
+        ),
+        lambda: p.ip4(
+            p.address(script.pick("127.0.0.1", "203.0.113.5", "224.0.0.5", "255.255.255.255")),
+            target,
+            p.TCP,
+            whole,
+            ident=ident,
+        ),
         lambda: p.ip4(client, target, p.SCTP, p.sctp(ports, 1, b"")[: script.pick(8, 12)], ident=ident),
-        lambda: p.ip4(client, target, p.TCP, p.tcp(client, target, ports, p.SYN | p.ECE | p.CWR, b"x" * 20), ident=ident)]
+        lambda: p.ip4(
+            client, target, p.TCP, p.tcp(client, target, ports, p.SYN | p.ECE | p.CWR, b"x" * 20), ident=ident
+        ),
+    ]
     return script.random.choice(choices)()
 
 
@@ -212,8 +252,6 @@ def odd(seed: int) -> Script:
         script.ipvsadm("-A", "-u", f"203.0.113.{services[1].address[3]}:500", "-s", "rr")
         script.ipvsadm("-a", "-u", f"203.0.113.{services[1].address[3]}:500", "-r", "10.0.0.12:500", "-m")
     servers = [script.server(service, number, 1) for service in services for number in (10, 11)]
-    if script.chance(20):
-        script.sysctl("ip_unprivileged_port_start", 1024, VS.replace("vs.", ""))
     for _ in range(script.random.randrange(28, 40)):
         what = script.random.randrange(100)
         flow = script.flow(script.random.choice(services))
@@ -234,5 +272,12 @@ def odd(seed: int) -> Script:
     return script
 
 
-KINDS: dict[str, Callable[[int], Script]] = {"forward": way("forward", False), "six": way("six", True), "mixed": mixed, "ops": ops, "marks": marks,
-                                              "ftp": ftp, "odd": odd}
+KINDS: dict[str, Callable[[int], Script]] = {
+    "forward": way("forward", False),
+    "six": way("six", True),
+    "mixed": mixed,
+    "ops": ops,
+    "marks": marks,
+    "ftp": ftp,
+    "odd": odd,
+}

@@ -7,7 +7,10 @@ from collections.abc import Callable
 from . import packets as p
 from .script import SCHEDULERS, Flow, Script, Service
 
-FLAGS = {"sh": ("sh-port", "sh-fallback", "sh-port,sh-fallback"), "mh": ("mh-port", "mh-fallback", "mh-port,mh-fallback")}
+FLAGS = {
+    "sh": ("sh-port", "sh-fallback", "sh-port,sh-fallback"),
+    "mh": ("mh-port", "mh-fallback", "mh-port,mh-fallback"),
+}
 
 
 def flags(script: Script, scheduler: str) -> tuple[object, ...]:
@@ -48,6 +51,8 @@ def scheduled(script: Script, scheduler: str, service: Service, length: int) -> 
     for _ in range(script.random.randrange(2, min(6, len(spare)))):
         script.server(service, spare.pop(), None, *script.thresholds(15))
     flows: list[Flow] = []
+    if service.protocol == p.SCTP:
+        length = min(length, 20)  # an INIT is forgotten after 4 seconds: all is to be over long before
     for _ in range(length):
         what = script.random.randrange(100)
         if what < 72 or not flows:

@@ -113,8 +113,17 @@ class Script:
 
     # services
 
-    def service(self, scheduler: str, protocol: int = p.TCP, *, six: bool = False, port: int | None = None,
-                mark: int | None = None, flags: Sequence[object] = (), method: str | None = None) -> Service:
+    def service(
+        self,
+        scheduler: str,
+        protocol: int = p.TCP,
+        *,
+        six: bool = False,
+        port: int | None = None,
+        mark: int | None = None,
+        flags: Sequence[object] = (),
+        method: str | None = None,
+    ) -> Service:
         """Adds a virtual service; its servers come with `server`."""
         number = self.random.randrange(1, 12)
         port = self.random.choice((80, 53, 443, 5060)) if port is None else port
@@ -161,8 +170,13 @@ class Script:
         if service.method != "-i" or self.chance(40):
             return ()
         if self.chance(50):
-            return ("--tun-type", "gue", "--tun-port", self.pick(6080, 5555),
-                    self.pick("--tun-nocsum", "--tun-csum", "--tun-remcsum"))
+            return (
+                "--tun-type",
+                "gue",
+                "--tun-port",
+                self.pick(6080, 5555),
+                self.pick("--tun-nocsum", "--tun-csum", "--tun-remcsum"),
+            )
         return ("--tun-type", self.pick("gre", "gre", "ipip"), *self.pick((), ("--tun-nocsum",)))
 
     # packets of flows
@@ -190,8 +204,9 @@ class Script:
         self.packet(self.opening(flow, **odd), flow.mark)
         return flow
 
-    def reply(self, flow: Flow, server: str, protocol: int, inner: bytes, source: bytes | None = None,
-              **odd: Any) -> None:
+    def reply(
+        self, flow: Flow, server: str, protocol: int, inner: bytes, source: bytes | None = None, **odd: Any
+    ) -> None:
         """A packet from a server to the client; `inner` was made for these addresses."""
         origin = p.address(server)
         packet = p.ip(source or origin, flow.client, protocol, inner, ident=self.ident(), **odd)

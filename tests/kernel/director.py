@@ -1,0 +1,139 @@
+"""The network of every trace: a namespace with a device for the clients and one for the servers (ipvssim.replay)."""
+
+from __future__ import annotations
+
+import ctypes
+import errno
+import fcntl
+import os
+import select
+import struct
+import subprocess
+import time
+from typing import Any
+
+CLONE_NEWNET, TUNSETIFF, IFF_TUN, IFF_TAP, IFF_NO_PI = 0x40000000, 0x400454CA, 1, 2, 0x1000
+ARP, IPV6, ICMPV6 = b"\x08\x06", 6, 58
+UNWANTED = {130, 131, 132, 133, 134, 135, 136, 137, 143}  # ICMPv6 of routers, neighbours and multicast groups
+
+# In the order of writing: turning forwarding on resets others.
+SYSCTLS = [
+    "net.ipv4.ip_forward=1",
+    "net.ipv6.conf.all.forwarding=1",
+    "net.ipv6.conf.default.forwarding=1",
+    "net.ipv4.conf.all.rp_filter=0",
+    "net.ipv4.conf.default.rp_filter=0",
+    "net.ipv4.conf.all.send_redirects=0",
+    "net.ipv4.conf.default.send_redirects=0",
+    "net.ipv4.conf.all.accept_redirects=0",
+    "net.ipv4.conf.default.accept_redirects=0",
+    "net.ipv6.conf.all.accept_redirects=0",
+    "net.ipv6.conf.default.accept_redirects=0",
+    "net.ipv6.conf.all.accept_dad=0",
+    "net.ipv6.conf.default.accept_dad=0",
+    "net.ipv6.conf.default.dad_transmits=0",
+    "net.ipv6.conf.default.accept_ra=0",
+    "net.ipv6.conf.default.router_solicitations=0",
+    "net.ipv6.conf.default.addr_gen_mode=1",
+    "net.ipv6.icmp.ratelimit=0",
+    "net.ipv4.icmp_ratelimit=0",
+    "net.ipv4.icmp_ratemask=0",
+]
+LINKS = """
+link set lo up
+link set server address 02:00:00:00:00:01
+link set client mtu 1500 up
+link set server mtu 1500 up
+addr add 198.51.100.1/24 dev client
+addr add 2001:db8:1::1/64 dev client nodad
+addr add 10.0.0.1/16 dev server
+addr add fd00:10::1/64 dev server nodad
+route add default dev client
+route add ::/0 dev client
+route add local 203.0.113.0/24 dev lo
+route add local 2001:db8:80::/64 dev lo
+""".strip()
+
+libc = ctypes.CDLL(None, use_errno=True)
+
+
+def sysctl(name: str, value: object) -> None:
+    with open("/proc/sys/" + name.replace(".", "/"), "w") as file:
+        file.write(f"{value}\n")
+
+
+def device(name: str, kind: int) -> int:
+    fd = os.open("/dev/net/tun", os.O_RDWR | os.O_NONBLOCK)
+    fcntl.ioctl(fd, TUNSETIFF, struct.pack("16sH22x", name.encode(), kind | IFF_NO_PI))
+    return fd
+
+
+def neighbours(four: int, six: int) -> list[str]:
+    lines = []
+    for number in range(10, 10 + four):
+        high, low = number >> 8, number & 255
+        lines.append(f"neigh add 10.0.{high}.{low} lladdr 02:00:0a:00:{high:02x}:{low:02x} nud permanent dev server")
+    for number in range(10, 10 + six):
+        lines.append(f"neigh add fd00:10::{number:x} lladdr 02:00:fd:00:00:{number:02x} nud permanent dev server")
+    return lines
+
+
+class Network:
+    """The director of TRACE.md in a namespace of its own. A packet with mark N enters by the device `markN`."""
+
+    def __init__(self, header: dict[str, Any]) -> None:
+        if libc.unshare(CLONE_NEWNET):
+            raise OSError(ctypes.get_errno(), "unshare")
+        for setting in SYSCTLS:
+            sysctl(*setting.split("="))
+        self.fds = {"client": device("client", IFF_TUN), "server": device("server", IFF_TAP)}
+        lines = LINKS.splitlines() + neighbours(header.get("servers4", 16), header.get("servers6", 4))
+        filters = []
+        for mark in header.get("marks", []):
+            self.fds[f"mark{mark}"] = device(f"mark{mark}", IFF_TUN)
+            lines.append(f"link set mark{mark} mtu 1500 up")
+            filters += [
+                f"qdisc add dev mark{mark} clsact",
+                f"filter add dev mark{mark} ingress matchall action skbedit mark {mark}",
+            ]
+        subprocess.run(["ip", "-batch", "-"], input="\n".join(lines).encode(), check=True)
+        if filters:
+            subprocess.run(["tc", "-batch", "-"], input="\n".join(filters).encode(), check=True)
+        for name, value in header.get("sysctl", {}).items():
+            sysctl(name, value)
+        self.collect(0.05)
+
+    def collect(self, seconds: float) -> list[dict[str, str]]:
+        """What leaves within that time, in order, but for what the devices say on their own."""
+        found = []
+        names = {fd: name for name, fd in self.fds.items()}
+        end = time.monotonic() + seconds
+        ready = list(names)
+        while ready:  # looks once more after the end: this process may have been kept waiting itself
+            left = end - time.monotonic()
+            ready = select.select(list(names), [], [], max(left, 0))[0]
+            for fd in ready:
+                data = os.read(fd, 65536)
+                if not noise(
+                    data if names[fd] != "server" else data[14:], data[12:14] if names[fd] == "server" else b""
+                ):
+                    found.append({"on": names[fd], "hex": data.hex()})
+        return found
+
+    def send(self, name: str, data: bytes) -> None:
+        try:
+            os.write(self.fds[name], data)
+        except OSError as error:  # not IP at all
+            if error.errno not in (errno.EINVAL, errno.EIO):
+                raise
+
+
+def noise(packet: bytes, kind: bytes) -> bool:
+    if kind == ARP:
+        return True
+    if packet[0] >> 4 != IPV6:
+        return False
+    offset, following = 40, packet[6]
+    if following == 0:  # a router alert
+        following, offset = packet[40], 48
+    return following == ICMPV6 and packet[offset] in UNWANTED
