@@ -49,6 +49,13 @@ enum ipvsnl_code {
     IPVSNL_ERRNO,
     IPVSNL_ECHO,
     IPVSNL_NO_FAMILY_ID,
+    /* Columns, the caller's again. */
+    IPVSNL_COLUMN,
+    /* The way to the kernel: see ipvsnl_converse. */
+    IPVSNL_LOST,
+    IPVSNL_SILENT,
+    IPVSNL_INTERRUPTED,
+    IPVSNL_SYSTEM,
 };
 
 /* A table of attributes that has a record. The names are those of ipvsnl/family.py. */
@@ -123,6 +130,163 @@ int64_t ipvsnl_decode_done(uint16_t flags, const void *datagram, size_t length, 
 /* Read the family's number from the payload of the controller's CTRL_CMD_NEWFAMILY. Answers the number. */
 int64_t ipvsnl_decode_family_id(const void *datagram, size_t length, size_t start, size_t end,
                                 struct ipvsnl_fault *fault);
+
+/* --- rule text: rules.c --- */
+
+/* Why ipvsnl_rules came back. */
+enum ipvsnl_stop {
+    IPVSNL_STOP_END,  /* nothing is left but a line whose end is not there yet */
+    IPVSNL_STOP_FULL, /* there is no room for another request */
+    IPVSNL_STOP_LINE, /* the line at `at` is the caller's: it is not plain, or its scheduler is one to stop at */
+};
+
+/* How far one is in a rule text, and what its requests need. Going on is calling again. */
+struct ipvsnl_text {
+    uint64_t at;       /* where in the text the next line begins */
+    uint64_t line;     /* its number */
+    uint64_t length;   /* written only: bytes of requests */
+    uint64_t last;     /* written only, if there is a request: where the last one begins */
+    uint32_t sequence; /* of the next request; 1 follows 2^32-1 */
+    uint16_t family_id;
+    uint8_t final; /* the text is complete: its last line needs no line feed */
+    uint8_t stop;  /* written only: enum ipvsnl_stop */
+};
+
+/* The line that a request came from. */
+struct ipvsnl_origin {
+    uint64_t at; /* where in the text it begins */
+    uint64_t line;
+};
+
+/* Write the requests of the plain lines from `at` on, one after the other, as ipvsnl_encode writes them, and where each
+ * came from. `stops` are names of schedulers, each with its NUL, whose services are left to the caller; `most` counts
+ * origins. Empty lines are passed over. Answers how many requests there are. */
+int64_t ipvsnl_rules(const void *text, size_t length, const void *stops, size_t stops_length,
+                     struct ipvsnl_text *state, void *out, size_t capacity, struct ipvsnl_origin *origins, size_t most,
+                     struct ipvsnl_fault *fault);
+
+/* --- columns: columns.c and dump.c --- */
+
+/* How an item of a column stands in a request. */
+enum ipvsnl_form {
+    IPVSNL_FORM_PLAIN,   /* as it is */
+    IPVSNL_FORM_SWAPPED, /* two bytes of the host's order, there in network order */
+};
+
+/* What differs between requests of one pattern: item `n` is `width` bytes at `n * stride`, and goes to `target`. */
+struct ipvsnl_column {
+    const void *data;
+    size_t length; /* of the data, in bytes */
+    size_t stride;
+    uint32_t width;
+    uint32_t target; /* where in the request */
+    uint32_t form;   /* enum ipvsnl_form */
+};
+
+/* Write the requests of the `rows` rows from `first` on: the pattern, each with its sequence number and its items.
+ * Answers the bytes written. A column that does not reach is a fault, and its number the offset. */
+int64_t ipvsnl_stamp(const void *request, size_t length, uint32_t sequence, const struct ipvsnl_column *columns,
+                     size_t count, size_t first, size_t rows, void *out, size_t capacity, struct ipvsnl_fault *fault);
+
+#define IPVSNL_PLAN_STEPS 64
+
+/* One attribute that a reply had: the bytes of its header, where it stood, and what became of it. */
+struct ipvsnl_step {
+    uint32_t header;
+    uint16_t at;
+    uint16_t field;
+    uint16_t operation;
+    uint16_t size;
+};
+
+/* The way through a reply (plan.c). It is the core's own: begin with zeroes and leave it alone. */
+struct ipvsnl_plan {
+    uint64_t length;
+    uint32_t group;
+    uint32_t outer;
+    uint32_t present;
+    uint32_t count;
+    struct ipvsnl_step steps[IPVSNL_PLAN_STEPS];
+};
+
+/* How far a dump has come. */
+struct ipvsnl_dump {
+    uint64_t at;       /* where in the datagram to go on: begin with 0 */
+    uint32_t sequence; /* of its request */
+    int32_t error;     /* written only: the errno that it ended with */
+    uint8_t finished;  /* written only: nothing more will come */
+    struct ipvsnl_plan plan;
+};
+
+/* Read the dump's replies of a datagram into records of `group`, one after the other; foreign sequence numbers are
+ * passed over. Answers how many. Where `at` is not the datagram's length then, the records were full: go on there. */
+int64_t ipvsnl_take_records(enum ipvsnl_group group, const void *datagram, size_t length, struct ipvsnl_dump *dump,
+                            void *records, size_t capacity, struct ipvsnl_fault *fault);
+
+/* The bytes of a group's record; 0 for a number that is no group. */
+size_t ipvsnl_record_size(enum ipvsnl_group group);
+
+/* --- sockets: socket.c, answers.c and tour.c (Linux) ---
+ *
+ * These functions wait, at most `timeout` milliseconds for each answer. Besides the faults of bytes there are
+ * IPVSNL_INTERRUPTED: a signal came, call again to go on; IPVSNL_SILENT: no answer came in time; IPVSNL_LOST: the queue
+ * overran (ENOBUFS); IPVSNL_SYSTEM: any other errno, which is the fault's offset. */
+
+#define IPVSNL_SLOTS 64          /* datagrams that one system call receives, at most */
+#define IPVSNL_ANSWER_SLOT 2048  /* room for an answer: a refusal echoes its request, where it may not be capped */
+#define IPVSNL_DUMP_SLOT 32768   /* room for a datagram of a dump: the kernel makes none longer than 32448 */
+#define IPVSNL_WORDS_MAX 87
+
+/* A request that was refused, and the kernel's own words, if it sent any (cut to fit, with NUL). */
+struct ipvsnl_refusal {
+    uint32_t sequence;
+    int32_t error;
+    char words[IPVSNL_WORDS_MAX + 1];
+};
+
+/* What is known of the requests `first` to `closing`, the one that asks for an acknowledgement. Begin with zeroes. */
+struct ipvsnl_answers {
+    uint32_t first;
+    uint32_t closing;
+    uint64_t refused;
+    uint8_t sent;
+    uint8_t finished;
+    uint8_t lost; /* answers: some refusals may be missing */
+};
+
+/* Take in one datagram: refusals are added to those already there; foreign sequence numbers are passed over. Answers
+ * how many answers were ours. */
+int64_t ipvsnl_take_answers(const void *datagram, size_t length, struct ipvsnl_answers *answers,
+                            struct ipvsnl_refusal *refusals, size_t capacity, struct ipvsnl_fault *fault);
+
+/* Send requests and take in their answers. Answers how many were refused. */
+int64_t ipvsnl_converse(int socket, const void *requests, size_t length, struct ipvsnl_answers *answers,
+                        struct ipvsnl_refusal *refusals, size_t capacity, void *buffer, size_t size, int timeout,
+                        struct ipvsnl_fault *fault);
+
+/* A dump under way. Begin with zeroes and `dump.sequence`. */
+struct ipvsnl_talk {
+    uint64_t used;    /* bytes of records so far */
+    uint64_t count;   /* records so far; of a table's servers, those of the service under way */
+    uint64_t subject; /* the service under way, of a table's servers */
+    uint32_t slots;   /* datagrams received, and which of them is read */
+    uint32_t slot;
+    uint32_t lengths[IPVSNL_SLOTS];
+    uint8_t sent;
+    struct ipvsnl_dump dump;
+};
+
+/* Ask for a dump and read it into records. Answers 0 when it is over (dump.error says how it went), 1 when the records
+ * are full: call again with more room, what is in them first and the buffer as it is. */
+int64_t ipvsnl_dump(int socket, const void *request, size_t length, enum ipvsnl_group group, struct ipvsnl_talk *talk,
+                    void *records, size_t size, void *buffer, size_t buffer_size, int timeout,
+                    struct ipvsnl_fault *fault);
+
+/* Read the servers of all services, of which there are the records, one after the other, and how many each has. Answers
+ * as ipvsnl_dump does. */
+int64_t ipvsnl_dump_servers(int socket, uint16_t family_id, const void *services, size_t services_size,
+                            struct ipvsnl_talk *talk, void *records, size_t size, uint32_t *counts, size_t capacity,
+                            void *buffer, size_t buffer_size, int timeout, struct ipvsnl_fault *fault);
 
 /* END CDEF */
 

@@ -37,6 +37,12 @@ class Fault:
     ECHO = "the echoed request leaves the message"
     NO_FAMILY_ID = "the reply lacks the family's number"
 
+    COLUMN = "the column is too short, or has no place in the request"
+    LOST = "replies were lost: the receive queue overran"
+    SILENT = "the kernel did not answer in time"
+    INTERRUPTED = "a signal came"
+    SYSTEM = "the system call failed"
+
     RANGE = "the family's number, command, flags or sequence is out of range"
     """Of Python's unbounded integers alone: C's types are those of the wire."""
 

@@ -1,0 +1,201 @@
+/* Rule text to requests: the lines that saved tables are made of, in one pass. */
+#include "lines.h"
+
+#define SHAPE_MAX 256
+
+/* A request of one shape, encoded once, and where its fields lie. */
+struct shape {
+    uint8_t bytes[SHAPE_MAX];
+    size_t length, af, protocol, address, port, mark;
+    size_t server, server_port, method, weight, upper, lower, server_family, tunnel, tunnel_port, tunnel_flags;
+};
+
+/* Where in an encoded request the payload of an attribute of a group lies; 0: nowhere. */
+static size_t place(const struct shape *shape, unsigned container, unsigned number)
+{
+    size_t here = IPVSNL_NLMSG_HEADER + IPVSNL_GENL_HEADER, end;
+
+    while (here < shape->length && (load16(shape->bytes + here + 2) & IPVSNL_NLA_TYPE_MASK) != container)
+        here += aligned(load16(shape->bytes + here));
+    if (here >= shape->length)
+        return 0;
+    end = here + load16(shape->bytes + here);
+    for (here += IPVSNL_NLA_HEADER; here < end; here += aligned(load16(shape->bytes + here)))
+        if ((load16(shape->bytes + here + 2) & IPVSNL_NLA_TYPE_MASK) == number)
+            return here + IPVSNL_NLA_HEADER;
+    return 0;
+}
+
+/* The shape of a request that adds a real server to a service with that key. */
+static int make_shape(struct shape *shape, uint32_t key, uint16_t family_id, struct ipvsnl_fault *fault)
+{
+    struct ipvsnl_service service;
+    struct ipvsnl_dest dest;
+    int64_t length;
+
+    memset(&service, 0, sizeof service);
+    memset(&dest, 0, sizeof dest);
+    service.present = key;
+    dest.present = DEST_FULL;
+    length = ipvsnl_encode(shape->bytes, sizeof shape->bytes, family_id, 0, IPVSNL_NLM_F_REQUEST, 0, &service,
+                           sizeof service, &dest, sizeof dest, NULL, 0, NULL, 0, fault);
+    if (length < 0)
+        return -1;
+    shape->length = (size_t)length;
+    shape->af = place(shape, 1, 1);
+    shape->protocol = place(shape, 1, 2);
+    shape->address = place(shape, 1, 3);
+    shape->port = place(shape, 1, 4);
+    shape->mark = place(shape, 1, 5);
+    shape->server = place(shape, 2, 1);
+    shape->server_port = place(shape, 2, 2);
+    shape->method = place(shape, 2, 3);
+    shape->weight = place(shape, 2, 4);
+    shape->upper = place(shape, 2, 5);
+    shape->lower = place(shape, 2, 6);
+    shape->server_family = place(shape, 2, 11);
+    shape->tunnel = place(shape, 2, 13);
+    shape->tunnel_port = place(shape, 2, 14);
+    shape->tunnel_flags = place(shape, 2, 15);
+    return 0;
+}
+
+static void store_be16(uint8_t *at, uint16_t value)
+{
+    at[0] = (uint8_t)(value >> 8);
+    at[1] = (uint8_t)value;
+}
+
+/* A real server's request from its shape: what ipvsnl_encode would write. */
+static inline void put_server(uint8_t *out, const struct shape *shape, const struct rule *rule, uint32_t sequence)
+{
+    const struct ipvsnl_service *service = &rule->service;
+    const struct ipvsnl_dest *dest = &rule->dest;
+
+    memcpy(out, shape->bytes, shape->length);
+    store32(out + 8, sequence);
+    out[IPVSNL_NLMSG_HEADER] = rule->command;
+    store16(out + shape->af, service->af);
+    if (service->present == MARK_KEY) {
+        store32(out + shape->mark, service->fwmark);
+    } else {
+        store16(out + shape->protocol, service->protocol);
+        memcpy(out + shape->address, service->addr, 16);
+        store_be16(out + shape->port, service->port);
+    }
+    memcpy(out + shape->server, dest->addr, 16);
+    store_be16(out + shape->server_port, dest->port);
+    store32(out + shape->method, dest->fwd_method);
+    store32(out + shape->weight, (uint32_t)dest->weight);
+    store32(out + shape->upper, dest->u_thresh);
+    store32(out + shape->lower, dest->l_thresh);
+    store16(out + shape->server_family, dest->addr_family);
+    out[shape->tunnel] = dest->tun_type;
+    store_be16(out + shape->tunnel_port, dest->tun_port);
+    store16(out + shape->tunnel_flags, dest->tun_flags);
+}
+
+/* What one call works with. */
+struct work {
+    struct shape by_address, by_mark;
+    struct rule rule;
+    const uint8_t *stops;
+    size_t stops_length;
+};
+
+/* Whether the caller wants to see to the services of this scheduler itself. */
+static int stops_at(const struct work *work, const char *scheduler)
+{
+    size_t here = 0, length = strlen(scheduler) + 1;
+
+    while (here + length <= work->stops_length) {
+        const uint8_t *nul = memchr(work->stops + here, 0, work->stops_length - here);
+        if (memcmp(work->stops + here, scheduler, length) == 0)
+            return 1;
+        if (nul == NULL)
+            return 0;
+        here = (size_t)(nul - work->stops) + 1;
+    }
+    return 0;
+}
+
+/* The rule's request. Answers its length, 0: there is no room for it, -1: a fault. */
+static int64_t put_rule(const struct work *work, const struct ipvsnl_text *text, uint8_t *out, size_t capacity,
+                        struct ipvsnl_fault *fault)
+{
+    const struct rule *rule = &work->rule;
+    const struct shape *shape = rule->service.present & BIT(5) ? &work->by_mark : &work->by_address;
+    int64_t length;
+
+    if (rule->command == NEW_DEST || rule->command == SET_DEST) {
+        if (shape->length > capacity)
+            return 0;
+        put_server(out, shape, rule, text->sequence);
+        return (int64_t)shape->length;
+    }
+    length = ipvsnl_encode(out, capacity, text->family_id, rule->command, IPVSNL_NLM_F_REQUEST, text->sequence,
+                           &rule->service, sizeof rule->service, rule->command == DEL_DEST ? &rule->dest : NULL,
+                           sizeof rule->dest, NULL, 0, NULL, 0, fault);
+    return length < 0 && fault->code == IPVSNL_NO_ROOM ? 0 : length;
+}
+
+/* The end of the line that begins at `at`: its line feed, or the end of a text that is complete; NULL: not yet there. */
+static const uint8_t *line_end(const uint8_t *begin, const uint8_t *limit, int final)
+{
+    const uint8_t *end = memchr(begin, '\n', (size_t)(limit - begin));
+
+    return end == NULL && final ? limit : end;
+}
+
+static void start(struct work *work, const void *stops, size_t stops_length)
+{
+    memset(&work->rule, 0, sizeof work->rule);
+    work->stops = stops;
+    work->stops_length = stops_length;
+}
+
+int64_t ipvsnl_rules(const void *text, size_t length, const void *stops, size_t stops_length,
+                     struct ipvsnl_text *state, void *out, size_t capacity, struct ipvsnl_origin *origins, size_t most,
+                     struct ipvsnl_fault *fault)
+{
+    struct work work;
+    const uint8_t *here, *end, *limit = (const uint8_t *)text + length;
+    size_t count = 0;
+
+    if (state->at > length)
+        return fail(fault, IPVSNL_BOUNDS, (size_t)state->at, -1);
+    if (make_shape(&work.by_address, ADDRESS_KEY, state->family_id, fault) < 0 ||
+        make_shape(&work.by_mark, MARK_KEY, state->family_id, fault) < 0)
+        return -1;
+    start(&work, stops, stops_length);
+    state->length = 0;
+    state->stop = IPVSNL_STOP_END;
+    for (here = (const uint8_t *)text + state->at; here < limit; here = end < limit ? end + 1 : limit) {
+        int64_t written = 0;
+        if ((end = line_end(here, limit, state->final)) == NULL)
+            break;
+        if (end > here) {
+            state->stop = IPVSNL_STOP_LINE;
+            if (!ipvsnl_read_line(here, end, &work.rule) ||
+                (work.rule.command == NEW_SERVICE && stops_at(&work, work.rule.service.sched_name)))
+                break;
+            state->stop = IPVSNL_STOP_FULL;
+            if (count == most)
+                break;
+            written = put_rule(&work, state, (uint8_t *)out + state->length, capacity - state->length, fault);
+            if (written < 0)
+                return -1;
+            if (written == 0)
+                break;
+            origins[count].at = (uint64_t)(here - (const uint8_t *)text);
+            origins[count++].line = state->line;
+            state->last = state->length;
+            state->length += (uint64_t)written;
+            state->sequence = state->sequence == UINT32_MAX ? 1 : state->sequence + 1;
+            state->stop = IPVSNL_STOP_END;
+        }
+        state->line++;
+    }
+    state->at = (uint64_t)(here - (const uint8_t *)text);
+    return (int64_t)count;
+}

@@ -1,0 +1,77 @@
+/* The conversation over a socket: send, and receive until everything is answered. The caller's thread sleeps in here, so
+ * a signal brings every function back (IPVSNL_INTERRUPTED), and calling it again goes on where it was.
+ *
+ * The kernel executes the requests of a send before it returns, so the answers are there when they are looked for, and
+ * waiting is the exception. */
+#define _GNU_SOURCE /* recvmmsg */
+#include <errno.h>
+#include <poll.h>
+#include <sys/socket.h>
+#include <time.h>
+
+#include "socket.h"
+
+int64_t ipvsnl_now(void)
+{
+    struct timespec now;
+
+    clock_gettime(CLOCK_MONOTONIC, &now);
+    return (int64_t)now.tv_sec * 1000 + now.tv_nsec / 1000000;
+}
+
+static int64_t fail_system(struct ipvsnl_fault *fault, int error)
+{
+    if (error == EINTR)
+        return fail(fault, IPVSNL_INTERRUPTED, 0, -1);
+    return fail(fault, error == ENOBUFS ? IPVSNL_LOST : IPVSNL_SYSTEM, (size_t)error, -1);
+}
+
+int ipvsnl_send_once(int socket, const void *requests, size_t length, uint8_t *sent, struct ipvsnl_fault *fault)
+{
+    if (*sent)
+        return 0;
+    if (send(socket, requests, length, 0) < 0)
+        return (int)fail_system(fault, errno);
+    *sent = 1;
+    return 0;
+}
+
+int64_t ipvsnl_wait(int socket, int64_t deadline, struct ipvsnl_fault *fault)
+{
+    struct pollfd waiting = {socket, POLLIN, 0};
+    int64_t left = deadline - ipvsnl_now();
+    int ready;
+
+    if (left <= 0)
+        return fail(fault, IPVSNL_SILENT, 0, -1);
+    ready = poll(&waiting, 1, left > INT32_MAX ? INT32_MAX : (int)left);
+    if (ready < 0)
+        return fail_system(fault, errno);
+    return ready ? 0 : fail(fault, IPVSNL_SILENT, 0, -1);
+}
+
+int64_t ipvsnl_receive(int socket, uint8_t *buffer, size_t size, size_t slot, uint32_t *lengths,
+                       struct ipvsnl_fault *fault)
+{
+    struct mmsghdr messages[IPVSNL_SLOTS];
+    struct iovec parts[IPVSNL_SLOTS];
+    size_t slots = size / slot < IPVSNL_SLOTS ? size / slot : IPVSNL_SLOTS;
+    int count;
+
+    memset(messages, 0, sizeof messages);
+    for (size_t i = 0; i < slots; i++) {
+        parts[i].iov_base = buffer + i * slot;
+        parts[i].iov_len = slot;
+        messages[i].msg_hdr.msg_iov = &parts[i];
+        messages[i].msg_hdr.msg_iovlen = 1;
+    }
+    count = recvmmsg(socket, messages, (unsigned)slots, MSG_DONTWAIT, NULL);
+    if (count < 0)
+        return errno == EAGAIN || errno == EWOULDBLOCK ? 0 : fail_system(fault, errno);
+    for (int i = 0; i < count; i++) {
+        if (messages[i].msg_hdr.msg_flags & MSG_TRUNC)
+            return fail(fault, IPVSNL_SYSTEM, EMSGSIZE, -1);
+        lengths[i] = messages[i].msg_len;
+    }
+    return count;
+}
