@@ -7,6 +7,7 @@ import signal
 import sys
 import time
 from collections.abc import Callable, Sequence
+from functools import partial
 from importlib import import_module
 
 from ipvsnl.errors import LinkError
@@ -57,12 +58,12 @@ def serve(arguments: Sequence[str]) -> int:
     signal.signal(signal.SIGTERM, lambda *_: sys.exit(0))
     file = TableFile(chosen.table) if chosen.table else None
     try:
+        make = partial(Namespace, release=chosen.kernel, padding=chosen.padding)
         if file is None:
-            namespace = Namespace(release=chosen.kernel, padding=chosen.padding)
+            namespace = make()
         else:
             file.lock()
-            namespace = file.load()
-            namespace.padding = chosen.padding
+            namespace = file.load(make)
         server = Server(namespace, chosen.path, now=time.monotonic)
         try:
             server.serve()

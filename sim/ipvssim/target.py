@@ -11,7 +11,7 @@ import errno
 import os
 import stat
 import tempfile
-from collections.abc import Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from contextlib import contextmanager, suppress
 from pathlib import Path
 from struct import Struct
@@ -49,19 +49,22 @@ class TableFile:
         self._lock: BaseFileLock | None = None
         self._read: tuple[int, ...] | None = None
 
-    def load(self) -> Namespace:
-        """What it holds; an empty table where there is no file. LinkError where it can't be read or is no table."""
+    def load(self, make: Callable[..., Namespace] = Namespace) -> Namespace:
+        """What it holds; an empty table where there is no file. LinkError where it can't be read or is no table.
+
+        ``make`` makes the namespace that is filled.
+        """
         try:
             with self.path.open("rb") as file:
                 self._read = _identity(os.fstat(file.fileno()))
                 text = file.read()
         except FileNotFoundError:
             self._read = None
-            return Namespace()
+            return make()
         except OSError as wrong:
             raise _trouble(self.path, wrong) from wrong
         try:
-            return restored(text)
+            return restored(text, make)
         except StateError as wrong:
             raise LinkError(errno.EBADMSG, f"{self.path}: {wrong}; it is left as it is") from wrong
 

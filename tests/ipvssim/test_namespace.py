@@ -31,7 +31,8 @@ def test_defaults() -> None:
         ("sloppy_tcp", 1, 1), ("sloppy_tcp", "-5", -5), ("sloppy_tcp", "0x10", 16), ("sloppy_tcp", "010", 8),
         ("sloppy_tcp", " 7 trailing", 7), ("sloppy_tcp", "", 0), ("drop_entry", 3, 3), ("sync_threshold", "0 0", (0, 0)),
         ("sync_threshold", "5", (5, 50)), ("sync_ports", 64, 64), ("sync_retries", 3, 3),
-        ("amemthresh", "2147483647", 2147483647), ("lblc_expiration", 60, 60), ("sync_ports", 128, 128), ("drop_entry", 2, 1),
+        ("amemthresh", "2147483647", 2147483647), ("lblc_expiration", 60, 60), ("sync_ports", 128, 128),
+        ("drop_entry", 2, 1),
         ("lblc_expiration", -21474836, -21474836), ("sync_qlen_max", "18446744073709551615", (1 << 64) - 1),
     ],
 )  # fmt: skip

@@ -1,0 +1,67 @@
+"""Random conversations with the netlink family of the running kernel, and the same with the simulated one."""
+
+from __future__ import annotations
+
+import errno
+import json
+import os
+import secrets
+import subprocess
+import sys
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from ipvssim.namespace import Namespace
+from ipvssim.netlink import NetlinkSocket
+from ipvssim.networks import vectors_network
+
+HERE = Path(__file__).parent
+sys.path.insert(0, str(HERE))
+
+from netlink_scripts import FAMILY, scripts  # noqa: E402
+
+SEED = int(os.environ.get("IPVSNL_SEED") or secrets.randbelow(1 << 32))
+SCRIPTS, SENDS = int(os.environ.get("IPVSNL_SCRIPTS") or 20), 60
+PORT = 0xBEEF
+
+
+def simulated(script: dict[str, Any], hash_key: int) -> list[list[list[str]]]:
+    """What the simulated kernel answers, in the form of netlink_guest.py."""
+    namespace = Namespace(network=vectors_network(), padding=True, hash_key=hash_key)
+    options = {"port": PORT, "cap_ack": script["cap_ack"], "ext_ack": script["ext_ack"], "family_id": FAMILY}
+    socket = NetlinkSocket(namespace, **options)
+    answers = []
+    for data in script["sends"]:
+        socket.send(bytes.fromhex(data))
+        replies: list[str] = []
+        errors: list[str] = []
+        while True:
+            try:
+                replies.append(socket.recv(script["receive"]).hex())
+            except BlockingIOError:
+                break
+            except OSError as wrong:
+                errors.append(errno.errorcode[wrong.errno or 0])
+        answers.append([replies, errors])
+    return answers
+
+
+@pytest.mark.kernel
+def test_random_conversations_end_alike() -> None:
+    """Every datagram and every receive error of thousands of sends, well-formed and not, is the kernel's."""
+    chosen = scripts(SEED, SCRIPTS, SENDS)
+    played = subprocess.run(
+        [sys.executable, str(HERE / "netlink_guest.py")],
+        input="".join(json.dumps(one) + "\n" for one in chosen),
+        stdout=subprocess.PIPE,
+        text=True,
+        check=True,
+    )
+    recorded = [json.loads(line) for line in played.stdout.splitlines()]
+    assert len(recorded) == SCRIPTS
+    for number, (script, answer) in enumerate(zip(chosen, recorded, strict=True)):
+        ours = simulated(script, answer["hash_key"])
+        for send, (theirs, mine) in enumerate(zip(answer["answers"], ours, strict=True)):
+            assert mine == theirs, f"IPVSNL_SEED={SEED} script {number} send {send}: {script['sends'][send]}"
