@@ -165,9 +165,11 @@ class Table:
 
     def in_trash(self, service: VirtualService, family: int, address: bytes, port: int) -> bool:
         """Whether :meth:`add_server` would revive: its address is then not checked again."""
-        return (family, address, port, service.identity) in self._trash
+        return bool(self._trash) and (family, address, port, service.identity) in self._trash
 
     def _revive(self, service: VirtualService, family: int, address: bytes, port: int) -> RealServer | None:
+        if not self._trash:
+            return None
         key = (family, address, port, service.identity)
         waiting = self._trash.get(key)
         if not waiting:
