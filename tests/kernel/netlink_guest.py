@@ -104,7 +104,7 @@ def play(script: dict[str, Any]) -> dict[str, Any]:
     with opened(script) as link:  # afresh: dumps depend on what a socket has offered to receive
         answers = [exchange(link, bytes.fromhex(data), family, script["receive"]) for data in script["sends"]]
         exchange(link, message(17, b""), family, 65536)
-    return {"hash_key": key, "answers": answers}
+    return {"hash_key": key, "family": family, "answers": answers}
 
 
 def main() -> None:

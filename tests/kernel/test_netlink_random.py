@@ -20,26 +20,29 @@ from ipvssim.networks import vectors_network
 HERE = Path(__file__).parent
 sys.path.insert(0, str(HERE))
 
+from netlink_guest import renumber_requests  # noqa: E402
 from netlink_scripts import FAMILY, scripts  # noqa: E402
+from recorder import renumber  # noqa: E402
 
 SEED = int(os.environ.get("IPVSNL_SEED") or secrets.randbelow(1 << 32))
 SCRIPTS, SENDS = int(os.environ.get("IPVSNL_SCRIPTS") or 20), 60
 PORT = 0xBEEF
 
 
-def simulated(script: dict[str, Any], hash_key: int) -> list[list[list[str]]]:
-    """What the simulated kernel answers, in the form of netlink_guest.py."""
+def simulated(script: dict[str, Any], hash_key: int, family: int) -> list[list[list[str]]]:
+    """What the simulated kernel answers, in the form of netlink_guest.py; its family has the real one's number, which may
+    stand anywhere in a spoilt request."""
     namespace = Namespace(network=vectors_network(), padding=True, hash_key=hash_key)
-    options = {"port": PORT, "cap_ack": script["cap_ack"], "ext_ack": script["ext_ack"], "family_id": FAMILY}
+    options = {"port": PORT, "cap_ack": script["cap_ack"], "ext_ack": script["ext_ack"], "family_id": family}
     socket = NetlinkSocket(namespace, **options)
     answers = []
     for data in script["sends"]:
-        socket.send(bytes.fromhex(data))
+        socket.send(renumber_requests(bytes.fromhex(data), family))
         replies: list[str] = []
         errors: list[str] = []
         while True:
             try:
-                replies.append(socket.recv(script["receive"]).hex())
+                replies.append(renumber(socket.recv(script["receive"]), family, FAMILY, PORT).hex())
             except BlockingIOError:
                 break
             except OSError as wrong:
@@ -62,6 +65,6 @@ def test_random_conversations_end_alike() -> None:
     recorded = [json.loads(line) for line in played.stdout.splitlines()]
     assert len(recorded) == SCRIPTS
     for number, (script, answer) in enumerate(zip(chosen, recorded, strict=True)):
-        ours = simulated(script, answer["hash_key"])
+        ours = simulated(script, answer["hash_key"], answer["family"])
         for send, (theirs, mine) in enumerate(zip(answer["answers"], ours, strict=True)):
             assert mine == theirs, f"IPVSNL_SEED={SEED} script {number} send {send}: {script['sends'][send]}"
