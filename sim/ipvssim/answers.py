@@ -38,7 +38,7 @@ class Answers:
         director = self._director
         if packet.protocol == (ICMP if packet.family == AF_INET else ICMPV6):
             return self._icmp(packet, result)
-        if packet.protocol not in director.machines or not director.is_hooked(packet.family):
+        if packet.protocol not in director.accounts.machines or not director.accounts.is_hooked(packet.family):
             return packet
         if packet.fragment and packet.family == AF_INET and packet.protocol in WITH_PORTS:
             whole = director.reassembler.add(packet, REPLIES)
@@ -67,21 +67,21 @@ class Answers:
             translated = packet.replaced(data)
         else:
             translated = packet
-        director.count_out(connection, len(packet.data))
-        director.follow(packet, connection, OUTPUT)
+        director.accounts.count_out(connection, len(packet.data))
+        director.accounts.follow(packet, connection, OUTPUT)
         director.entries.used(connection)
         result.reason = "reply"
         return translated
 
     def _icmp(self, packet: Packet, result: Result) -> Packet | None:
         director = self._director
-        if packet.fragment and packet.family == AF_INET and director.is_hooked(packet.family):
+        if packet.fragment and packet.family == AF_INET and director.accounts.is_hooked(packet.family):
             whole = director.reassembler.add(packet, REPLIES)
             if isinstance(whole, str):
                 result.verdict, result.reason = HELD, whole
                 return None
             packet = whole
-        if not director.errors.is_handled(packet) or not director.is_hooked(packet.family):
+        if not director.errors.is_handled(packet) or not director.accounts.is_hooked(packet.family):
             return packet
         if len(packet.data) < packet.offset + 8:
             result.drop("shorter than an ICMP header")
@@ -93,7 +93,7 @@ class Answers:
         data, start, protocol = packet.data, packet.offset, packet.protocol
         if protocol not in WITH_PORTS or not packet.key:
             return False
-        if not self._director.serves(protocol, packet.source, packet.client_port):
+        if not self._director.accounts.serves(protocol, packet.source, packet.client_port):
             return False
         if protocol == TCP:
             return len(data) >= start + 20 and not data[start + 13] & RST

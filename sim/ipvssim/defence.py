@@ -11,7 +11,8 @@ from ipvssim.clock import SECOND
 from ipvssim.protocols import sctp, tcp
 
 if TYPE_CHECKING:
-    from ipvssim.connections import Connection, Connections
+    from ipvssim.connection_table import Connections
+    from ipvssim.connections import Connection
     from ipvssim.namespace import Namespace
 
 ALWAYS = 3

@@ -79,9 +79,9 @@ class Errors:
         if self._is_corrupt(packet, connection, reply=False):
             result.drop("wrong ICMP checksum")
         elif wrapped is not None:
-            self._relay(packet, quoted, body, at, connection, result)
+            self._relay(packet, quoted, body, connection, result)
         else:
-            self._director.count_in(connection, len(data))
+            self._director.accounts.count_in(connection, len(data))
             result.reason = "ICMP error for the server"
             self._director.transmitter.transmit_icmp(packet, connection, result, forwarded=forwarded)
         if opened:
@@ -142,7 +142,7 @@ class Errors:
             at = self._behind_gue(body, outer)
         elif kind == tunnel.KIND_GRE:
             at = self._behind_gre(body, outer)
-        elif self._director.tunnel_server(outer.destination, 0, kind) is None:
+        elif self._director.accounts.tunnel_server(outer.destination, 0, kind) is None:
             return False
         if not at:
             return None
@@ -154,7 +154,7 @@ class Errors:
         if len(body) < start + 12:
             return 0
         port = int.from_bytes(body[start + 2 : start + 4], "big")
-        if self._director.tunnel_server(outer.destination, port, tunnel.KIND_GUE) is None:
+        if self._director.accounts.tunnel_server(outer.destination, port, tunnel.KIND_GUE) is None:
             return 0
         first, protocol = body[start + 8], body[start + 9]
         if first & 0xC0 or first & 0x20 or protocol != IPIP:
@@ -167,13 +167,11 @@ class Errors:
         header = body[start : start + 4]
         if header not in (b"\0\0\x08\0", b"\x80\0\x08\0"):
             return 0
-        if self._director.tunnel_server(outer.destination, 0, tunnel.KIND_GRE) is None:
+        if self._director.accounts.tunnel_server(outer.destination, 0, tunnel.KIND_GRE) is None:
             return 0
         return start + (8 if header[0] else 4)
 
-    def _relay(
-        self, packet: Packet, quoted: Packet, body: bytes, at: int, connection: Connection, result: Result
-    ) -> None:
+    def _relay(self, packet: Packet, quoted: Packet, body: bytes, connection: Connection, result: Result) -> None:
         """Tell the client what befell its wrapped request, as an error about the request itself."""
         data, start = packet.data, packet.offset
         kind, code, info = data[start], data[start + 1], int.from_bytes(data[start + 4 : start + 8], "big")
@@ -188,7 +186,9 @@ class Errors:
                 taken += tunnel.overhead(server.tunnel_type, server.tunnel_flags)
             info = mtu - taken if mtu > 68 + taken else mtu
         self._director.host.error(quoted, result, kind, code, info)
-        self._director.count_out(connection, len(quoted.data))  # on top of what LOCAL_OUT counted for the answer
+        self._director.accounts.count_out(
+            connection, len(quoted.data)
+        )  # on top of what LOCAL_OUT counted for the answer
 
     def _learn(self, outer: bytes, mtu: int, connection: Connection) -> int:
         """Remember the MTU of the way to a tunnel's end; what the director then believes it to be, for the client.
@@ -231,7 +231,6 @@ class Errors:
                 result.drop("wrong ICMP checksum")
                 return None
             packet = packet.replaced(nat.icmp(packet, connection, towards_client=True, hops=packet.hops))
-        self._director.count_out(connection, len(packet.data))
+        self._director.accounts.count_out(connection, len(packet.data))
         result.reason = "ICMP error for the client"
         return packet
-

@@ -34,7 +34,9 @@ class Queue:
         """Take a piece in; "overlap" or "length" spoils the whole packet, "duplicate" only this piece."""
         end = offset + len(payload)
         if not more:
-            if self.size is not None and self.size != end or any(end < at + len(old) for at, old in self.pieces.items()):
+            if (self.size is not None and self.size != end) or any(
+                end < at + len(old) for at, old in self.pieces.items()
+            ):
                 return "length"
         elif self.size is not None and end > self.size:
             return "length"
@@ -228,7 +230,7 @@ def _ranges(size: int, room: int) -> list[tuple[int, int]]:
 
 
 def _merged(queue: Queue, first: int) -> tuple[int, ...]:
-    """The cuts that are left where the kernel moves small pieces into the first one's buffer while they fit (``skb_try_coalesce``).
+    """The cuts that are left, as the kernel moves pieces into the first one's buffer while they fit (skb_try_coalesce).
 
     That buffer is what kmalloc gives for a packet of ``first`` bytes with 64 in front and 320 of bookkeeping behind.
     """

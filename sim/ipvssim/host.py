@@ -13,7 +13,7 @@ from ipvssim import icmp
 from ipvssim.clock import Clock
 from ipvssim.fragments import split4, split6
 from ipvssim.network import BLACKHOLE, BROADCAST, ETHERNET, LOCAL, MULTICAST, NONE, PROHIBIT, UNICAST, Network, Path
-from ipvssim.options import BadOption, echo, received
+from ipvssim.options import BadOptionError, echo, received
 from ipvssim.packets import Packet, sign4, with_hops
 from ipvssim.result import FORWARD, Result
 
@@ -51,20 +51,26 @@ class Host:
         else:
             header = b""
         result.verdict = FORWARD
-        largest = packet.largest if packet is not None else 0
-        if len(data) > path.mtu or largest:
-            for piece in self._pieces(data, path.mtu, packet, largest):
+        if len(data) > path.mtu or (packet is not None and packet.largest):
+            for piece in self._pieces(data, path.mtu, packet):
                 result.out.append((device.name, header + piece))
         else:
             result.out.append((device.name, header + data))
 
-    def _pieces(self, data: bytes, mtu: int, packet: Packet | None, largest: int) -> list[bytes]:
-        limit = min(mtu, largest) if largest else mtu
-        cuts = packet.cuts if packet is not None else ()
-        if data[0] < 0x60:
-            return split4(data, limit, keep_df=packet is not None and packet.kept_df, cuts=cuts)
-        if len(data) <= limit:
+    def _pieces(self, data: bytes, mtu: int, packet: Packet | None) -> list[bytes]:
+        """Fragments no larger than those received; in a tunnel over the other family that is forgotten (the two families
+        keep it in different places of the packet's control block), and only the MTU counts."""
+        four = data[0] < 0x60
+        limit, keep_df = mtu, False
+        cuts: tuple[int, ...] = ()
+        if packet is not None:
+            cuts = packet.cuts
+            if packet.largest and four == (packet.family == AF_INET):
+                limit, keep_df = min(mtu, packet.largest), packet.kept_df
+        if len(data) <= limit and not (four and limit != mtu):
             return [data]
+        if four:
+            return split4(data, limit, keep_df=keep_df, cuts=cuts)
         return split6(data, max(limit, 1280), self.clock.random.getrandbits(32), cuts=cuts)
 
     # --- errors ---
@@ -87,7 +93,9 @@ class Host:
         if packet.family == AF_INET:
             ident = self.clock.random.getrandbits(16)
             # what is refused for its options is answered without them
-            options = b"" if kind == icmp.PARAMETER_PROBLEM else echo(packet.data[20 : packet.offset], source, self._now())
+            options = (
+                b"" if kind == icmp.PARAMETER_PROBLEM else echo(packet.data[20 : packet.offset], source, self._now())
+            )
             data = icmp.error4(packet, source, kind, code, info, ident, options, back.mtu)
         else:
             data = icmp.error6(packet, source, kind, code, info, self.clock.random.getrandbits(20))
@@ -157,7 +165,7 @@ class Host:
         own = packet.destination if at.kind == LOCAL else self.network.path(packet.source).source or bytes(4)
         try:
             options = received(data[20 : packet.offset], own, self._is_remote, self._now())
-        except BadOption as bad:
+        except BadOptionError as bad:
             result.drop("refused IPv4 options")
             if bad.pointer >= 0:
                 self.error(packet, result, icmp.PARAMETER_PROBLEM, 0, bad.pointer << 24)

@@ -27,7 +27,7 @@ _icmp = Struct("!BBHI").pack
 
 
 def answers(packet: Packet) -> bool:
-    """Whether an error may answer ``packet``: never a later fragment, an ICMP error, or what was not sent to this host alone."""
+    """Whether an error may answer ``packet``: not a later fragment, an ICMP error, or what was sent to several hosts."""
     if not packet.unicast:
         return False
     data = packet.data
@@ -45,7 +45,14 @@ def answers(packet: Packet) -> bool:
 
 
 def error4(
-    packet: Packet, source: bytes, kind: int, code: int, info: int, ident: int, options: bytes = b"", room: int = LARGEST4
+    packet: Packet,
+    source: bytes,
+    kind: int,
+    code: int,
+    info: int,
+    ident: int,
+    options: bytes = b"",
+    room: int = LARGEST4,
 ) -> bytes:
     """An ICMP error from ``source`` to the sender of ``packet``, quoting what fits ``room`` (at most 576) bytes.
 

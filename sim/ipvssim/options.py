@@ -10,7 +10,7 @@ COPIED = 0x80
 TS_ONLY, TS_AND_ADDRESS, TS_PRESPECIFIED = 0, 1, 3
 
 
-class BadOption(Exception):
+class BadOptionError(Exception):
     """Options that are refused: ``pointer`` is the offending byte's place in the header; -1: dropped without an answer."""
 
     def __init__(self, pointer: int) -> None:
@@ -21,16 +21,16 @@ class BadOption(Exception):
 def received(options: bytes, own: bytes, is_remote: Callable[[bytes], bool], milliseconds: int) -> bytes:
     """The options as a host with the address ``own`` on this packet's way leaves them (``ip_options_compile``).
 
-    ``is_remote`` tells whether an address is some other host's. Raises :class:`BadOption`.
+    ``is_remote`` tells whether an address is some other host's. Raises :class:`BadOptionError`.
     """
     changed = bytearray(options)
     seen: set[int] = set()
     for kind, start, size in _each(changed):
         if kind in (LOOSE_ROUTE, STRICT_ROUTE):
-            raise BadOption(-1)
+            raise BadOptionError(-1)
         if kind in (RECORD_ROUTE, TIMESTAMP):
             if kind in seen:
-                raise BadOption(start + 20)
+                raise BadOptionError(start + 20)
             seen.add(kind)
             if kind == RECORD_ROUTE:
                 _record(changed, start, size, own)
@@ -50,23 +50,23 @@ def _each(options: bytearray) -> Iterator[tuple[int, int, int]]:
             at += 1
             continue
         if at + 1 >= len(options):
-            raise BadOption(at + 20)
+            raise BadOptionError(at + 20)
         size = options[at + 1]
         if size < 2 or at + size > len(options):
-            raise BadOption(at + 20)
+            raise BadOptionError(at + 20)
         yield kind, at, size
         at += size
 
 
 def _record(options: bytearray, start: int, size: int, own: bytes) -> None:
     if size < 3:
-        raise BadOption(start + 21)
+        raise BadOptionError(start + 21)
     pointer = options[start + 2]
     if pointer < 4:
-        raise BadOption(start + 22)
+        raise BadOptionError(start + 22)
     if pointer <= size:
         if pointer + 3 > size:
-            raise BadOption(start + 22)
+            raise BadOptionError(start + 22)
         options[start + pointer - 1 : start + pointer + 3] = own
         options[start + 2] = pointer + 4
 
@@ -75,16 +75,16 @@ def _stamp(
     options: bytearray, start: int, size: int, own: bytes, is_remote: Callable[[bytes], bool], milliseconds: int
 ) -> None:
     if size < 4:
-        raise BadOption(start + 21)
+        raise BadOptionError(start + 21)
     pointer, form = options[start + 2], options[start + 3] & 15
     if pointer < 5:
-        raise BadOption(start + 22)
+        raise BadOptionError(start + 22)
     if pointer > size:
         if form != TS_PRESPECIFIED:
             _overflow(options, start)
         return
     if pointer + 3 > size or (form in (TS_AND_ADDRESS, TS_PRESPECIFIED) and pointer + 7 > size):
-        raise BadOption(start + 22)
+        raise BadOptionError(start + 22)
     at = start + pointer - 1
     now = (milliseconds & 0xFFFFFFFF).to_bytes(4, "big")
     if form == TS_ONLY:
@@ -102,7 +102,7 @@ def _overflow(options: bytearray, start: int) -> None:
     """Count a host that found no room."""
     count = options[start + 3] >> 4
     if count == 15:
-        raise BadOption(start + 23)
+        raise BadOptionError(start + 23)
     options[start + 3] = options[start + 3] & 15 | count + 1 << 4
 
 
@@ -124,12 +124,12 @@ def echo(options: bytes, own: bytes, milliseconds: int) -> bytes:
 
 
 def of_later_fragments(options: bytes) -> bytes:
-    """The options as later fragments carry them: those without the copied bit become no-operations (``ip_options_fragment``)."""
+    """The options of later fragments: those without the copied bit become no-operations (``ip_options_fragment``)."""
     kept = bytearray(options)
     try:
         for kind, start, size in _each(kept):
             if not kind & COPIED:
                 kept[start : start + size] = bytes((NOOP,)) * size
-    except BadOption:
+    except BadOptionError:
         return options
     return bytes(kept)

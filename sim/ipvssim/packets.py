@@ -29,12 +29,13 @@ class Packet:
 
     ``offset`` is where the transport header begins, ``key`` source, destination and both ports as they stand in the packet
     (empty where it is too short to have ports). ``fragment`` is IPv4's offset field (MF and offset) or, for IPv6, the
-    offset field of its fragment header with FRAGMENTED. ``hops`` is the TTL or hop limit. ``device`` is where it came in (empty for the
-    host's own), ``unicast`` whether its frame was addressed to this host alone.
+    offset field of its fragment header with FRAGMENTED. ``hops`` is the TTL or hop limit. ``device`` is where it came in
+    (empty for the host's own), ``unicast`` whether its frame was addressed to this host alone.
     """
 
     __slots__ = (
-        "data", "destination", "device", "family", "fragment", "hops", "key", "mark", "offset", "protocol", "source", "unicast",
+        "data", "destination", "device", "family", "fragment", "hops", "key", "mark", "offset", "protocol", "source",
+        "unicast",
     )  # fmt: skip
 
     quoted = False
@@ -165,9 +166,7 @@ def parse6(
         key = data[8:40] + data[offset : offset + 4] if len(data) >= offset + 4 else b""
     else:
         key = data[8:44] if len(data) >= 44 else b""
-    return kind(
-        data, AF_INET6, protocol, offset, hops, data[8:24], data[24:40], key, fragment, device, mark, unicast
-    )
+    return kind(data, AF_INET6, protocol, offset, hops, data[8:24], data[24:40], key, fragment, device, mark, unicast)
 
 
 def walk6(data: bytes, offset: int, following: int) -> tuple[int, int, int] | None:

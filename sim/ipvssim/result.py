@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
     from ipvssim.connections import Connection
+    from ipvssim.network import Network
     from ipvssim.packets import Packet
     from ipvssim.table import RealServer, VirtualService
 
@@ -42,6 +43,9 @@ class Result:
     opened = False
     choice: dict[str, Any] | None = None
 
+    network: Network | None = None
+    """Where its devices are described."""
+
     def __init__(self) -> None:
         self.out: _Frames = []
 
@@ -49,6 +53,13 @@ class Result:
     def local(self) -> bool:
         """Whether the packet was handed to the director's own host."""
         return self.verdict is LOCAL
+
+    @property
+    def packets(self) -> list[Any]:
+        """What left, as scapy packets (:func:`ipvssim.scapy_io.packets`)."""
+        from ipvssim.scapy_io import packets
+
+        return packets(self)
 
     def drop(self, reason: str) -> Result:
         """Say that it is dropped, and why."""

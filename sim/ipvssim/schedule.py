@@ -8,7 +8,8 @@ from __future__ import annotations
 
 from ipvsnl.consts import AF_INET, AF_INET6
 from ipvssim.clock import JIFFY
-from ipvssim.connections import BYPASS, MASQUERADE, NO_PORTS, Connection, Connections
+from ipvssim.connection_table import Connections
+from ipvssim.connections import BYPASS, MASQUERADE, NO_PORTS, Connection
 from ipvssim.defence import Defence
 from ipvssim.host import Host
 from ipvssim.namespace import Namespace
@@ -174,9 +175,7 @@ class Selection:
             flags = server.forwarding | F_INACTIVE | F_TEMPLATE
             if server.forwarding != MASQUERADE:
                 flags |= F_NO_OUTPUT
-            template = self.connections.open(
-                protocol, key, server.address, template_port, flags, server, packet.mark
-            )
+            template = self.connections.open(protocol, key, server.address, template_port, flags, server, packet.mark)
             template.timeout = service.timeout * JIFFY
         else:
             assert template.server is not None

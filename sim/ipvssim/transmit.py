@@ -1,4 +1,4 @@
-"""Sending a request to its server: route, lifetime, MTU, then the forwarding method (net/netfilter/ipvs/ip_vs_xmit.c, 6.1)."""
+"""Sending a request to its server: route, lifetime, MTU, then the forwarding method (ip_vs_xmit.c, Linux 6.1)."""
 
 from __future__ import annotations
 
@@ -62,7 +62,7 @@ class Transmitter:
         self.host.send(data, path, result, packet)
 
     def transmit_icmp(self, packet: Packet, connection: Connection, result: Result, *, forwarded: bool) -> None:
-        """Send an ICMP error of the client's side after its connection; ``forwarded`` where it was not for the host itself."""
+        """Send an ICMP error of the client's side to its server; ``forwarded`` where it was not for the host itself."""
         method = connection.flags & 7
         if method != MASQUERADE:
             self._icmp_as_it_is(packet, connection, method, result)
@@ -184,7 +184,7 @@ class Transmitter:
 
 
 def _gue_port(packet: Packet) -> int:
-    """GUE's source port: one for each flow, in the range the kernel takes them from. Its hash is random from boot to boot."""
+    """GUE's source port: one for each flow, from the kernel's range; its hash is random from boot to boot."""
     least, most = _GUE_PORTS
     number = total(packet.key or packet.source) * 0x9E3779B1 + packet.protocol
     return least + (number >> 7) % (most - least + 1)

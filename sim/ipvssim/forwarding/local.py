@@ -1,4 +1,4 @@
-"""The director as its own real server: the packet goes on to the local stack as it is (ip_vs_null_xmit, ip_vs_xmit.c, 6.1)."""
+"""The director as its own real server: the packet goes on as it is (ip_vs_null_xmit, ip_vs_xmit.c, 6.1)."""
 
 from __future__ import annotations
 

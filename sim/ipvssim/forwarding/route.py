@@ -1,4 +1,4 @@
-"""Direct routing and bypass: the packet as it is, but for its lifetime (ip_vs_dr_xmit, ip_vs_bypass_xmit, ip_vs_xmit.c, 6.1)."""
+"""Direct routing and bypass: the packet as it is, but for its lifetime (ip_vs_dr_xmit, ip_vs_bypass_xmit; 6.1)."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Tunnels: a packet wrapped for its server, in IPIP, GUE or GRE over IPv4 or IPv6 (ip_vs_tunnel_xmit*, ip_vs_xmit.c, 6.1)."""
+"""Tunnels: a packet wrapped for its server, in IPIP, GUE or GRE over IPv4 or IPv6 (ip_vs_tunnel_xmit*; 6.1)."""
 
 from __future__ import annotations
 
