@@ -16,7 +16,9 @@ def attribute(number: int, payload: bytes) -> bytes:
     return struct.pack("=HH", 4 + len(payload), number) + payload + bytes(-len(payload) % 4)
 
 
-def message(command: int, body: bytes = b"", flags: int = REQUEST | ACK, sequence: int = 1, kind: int = FAMILY_ID) -> bytes:
+def message(
+    command: int, body: bytes = b"", flags: int = REQUEST | ACK, sequence: int = 1, kind: int = FAMILY_ID
+) -> bytes:
     return struct.pack("=IHHIIBBH", 20 + len(body), kind, flags, sequence, 0, command, 1, 0) + body
 
 
