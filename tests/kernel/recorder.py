@@ -25,7 +25,7 @@ from typing import Any
 
 from director import Network, sysctl
 
-REST, STATISTICS = 0.025, 2.2  # seconds: after a packet; until an estimator tick has passed
+REST, STATISTICS = 0.025, 2.2  # seconds: after what may put something off to the next tick; until an estimator tick
 IPV4, ICMP, ICMPV6, TCP, SCTP = 4, 1, 58, 6, 132
 PORT_ID = 0xBEEF
 COLUMNS = ("proto", "client", "cport", "virtual", "vport", "dest", "dport", "state", "expires")
@@ -67,6 +67,8 @@ class Recorder:
         self.at = time.monotonic()
         method: Callable[[dict[str, Any]], dict[str, Any]] = getattr(self, "do_" + step["do"])
         answer = method(step)
+        if step["do"] in ("ipvsadm", "sysctl", "netlink"):
+            time.sleep(REST)
         return {"step": number, "at": round(self.at - self.start, 3), **answer}
 
     def run(self, arguments: Sequence[str], stdin: str = "") -> subprocess.CompletedProcess[str]:
