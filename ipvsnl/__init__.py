@@ -14,10 +14,13 @@ from __future__ import annotations
 TYPE_CHECKING = False
 if TYPE_CHECKING:
     from ipvsnl.batch import Batch as Batch
+    from ipvsnl.cli.wanted import read_table as read_table
     from ipvsnl.client import IPVS as IPVS
     from ipvsnl.client import open as open
     from ipvsnl.connections import Connection as Connection
+    from ipvsnl.errors import ApplyError as ApplyError
     from ipvsnl.errors import BatchError as BatchError
+    from ipvsnl.errors import ConflictError as ConflictError
     from ipvsnl.errors import DecodeError as DecodeError
     from ipvsnl.errors import EncodeError as EncodeError
     from ipvsnl.errors import IPVSError as IPVSError
@@ -32,6 +35,10 @@ if TYPE_CHECKING:
     from ipvsnl.model import ServiceStatus as ServiceStatus
     from ipvsnl.model import Statistics as Statistics
     from ipvsnl.model import Timeouts as Timeouts
+    from ipvsnl.plan import Operation as Operation
+    from ipvsnl.plan import Plan as Plan
+    from ipvsnl.table import Table as Table
+    from ipvsnl.table import TableError as TableError
 
     backend: str
 
@@ -39,13 +46,18 @@ __version__ = "0.1.0"
 
 _HOMES = {
     "batch": ("Batch",),
+    "cli.wanted": ("read_table",),
     "client": ("IPVS", "open"),
     "connections": ("Connection",),
-    "errors": ("BatchError", "DecodeError", "EncodeError", "IPVSError", "KernelError", "LinkError"),
+    "errors": (
+        "ApplyError", "BatchError", "ConflictError", "DecodeError", "EncodeError", "IPVSError", "KernelError", "LinkError",
+    ),
     "model": (
         "Daemon", "Destination", "DestinationStatus", "Entry", "Info", "Service", "ServiceStatus", "Statistics",
         "Timeouts",
     ),
+    "plan": ("Operation", "Plan"),
+    "table": ("Table", "TableError"),
 }  # fmt: skip
 _HOME_OF = {name: home for home, names in _HOMES.items() for name in names}
 __all__ = sorted(_HOME_OF) + ["backend"]

@@ -23,6 +23,8 @@ if TYPE_CHECKING:
 
     from ipvsnl.link import Link
     from ipvsnl.model import Daemon, Destination, DestinationStatus, Info, Service, ServiceStatus
+    from ipvsnl.plan import Plan
+    from ipvsnl.table import Table, Values
 
 _DAEMON_STOP_TIMEOUT = 0.5
 """Seconds to wait for an answer that the kernel may never send (DEL_DAEMON right after NEW_DAEMON)."""
@@ -98,6 +100,39 @@ class IPVS(Verbs):
     def batch(self) -> Batch:
         """Many changes in few system calls: see :class:`~ipvsnl.batch.Batch`."""
         return Batch(self._link, self._backend, self._family, self._sequence, self._timeout)
+
+    # --- from what is to what should be ---
+
+    def plan(self, wanted: Table | Values, *, prune: bool = False, drain: float | None = None) -> Plan:
+        """What to do so that the table becomes ``wanted``; empty (and false) where nothing differs.
+
+        ``wanted`` is a table that ``ipvsnl.read_table`` read from text or JSON, a snapshot, a mapping from services to
+        their servers, or pairs of those. What is not in it stays, unless ``prune`` is given. ``drain`` gives servers that
+        go weight 0 and so many seconds to become idle.
+        """
+        from ipvsnl.plan import difference
+        from ipvsnl.table import Table, live, of_values
+
+        if not isinstance(wanted, Table):
+            wanted = of_values(wanted)
+        timeouts = self.timeouts() if wanted.timeouts is not None else None
+        return difference(live(self.snapshot()), wanted, prune=prune, drain=drain, live_timeouts=timeouts)
+
+    def apply(self, plan: Plan) -> None:
+        """Carry a plan out: all of it, or none.
+
+        :class:`~ipvsnl.errors.ApplyError` where an operation was refused, and everything is as it was;
+        :class:`~ipvsnl.errors.ConflictError` where someone else changed what the plan is about, before or meanwhile;
+        :class:`~ipvsnl.errors.EncodeError` before anything is sent.
+        """
+        from ipvsnl.apply import apply
+
+        apply(self, plan)
+
+    @property
+    def place(self) -> str:
+        """What tells this table from others on this machine, for locks and journals; empty for one that has no name."""
+        return str(getattr(self._link, "place", ""))
 
     # --- timeouts, info, daemons, connections ---
 

@@ -57,6 +57,10 @@ _SOL_NETLINK = 270
 _NETLINK_CAP_ACK = 10
 _NETLINK_EXT_ACK = 11
 _NETLINK_GENERIC = 16
+_SO_SNDBUFFORCE, _SO_RCVBUFFORCE = 32, 33
+_WIDE_QUEUE = 4 << 20
+_REFUSAL_COST = 832
+"""Bytes of the receive queue that a refusal takes, at most: 768 on x86-64 (truesize of a capped error), and some more."""
 
 
 class KernelLink:
@@ -80,6 +84,27 @@ class KernelLink:
         self._socket.bind((0, 0))
         self.max_send = self._socket.getsockopt(socket.SOL_SOCKET, socket.SO_SNDBUF) - 32
         self._truncated = socket.MSG_TRUNC
+        self._level, self._receive_size = socket.SOL_SOCKET, socket.SO_RCVBUF
+        self.descriptor: int | None = self._socket.fileno()
+        """Of the socket, for conversations in C."""
+
+    def widen(self) -> int:
+        """Ask for large queues, which root may have, and say how many refusals of one send the receive queue holds."""
+        for option in (_SO_RCVBUFFORCE, _SO_SNDBUFFORCE):
+            try:
+                self._socket.setsockopt(self._level, option, _WIDE_QUEUE)
+            except OSError:
+                break  # not root: what there is must do
+        return int(self._socket.getsockopt(self._level, self._receive_size)) // _REFUSAL_COST
+
+    @property
+    def place(self) -> str:
+        """What tells the namespace's table from others of this machine: the namespace's inode."""
+        try:
+            found = os.stat("/proc/thread-self/ns/net") if self._namespace is None else self._namespace.status()  # noqa: PTH116
+        except OSError:
+            return ""
+        return f"kernel-{found.st_dev}-{found.st_ino}"
 
     def send(self, data: bytes) -> None:
         """See :class:`Link`."""
@@ -125,11 +150,12 @@ class KernelLink:
 
 
 class SimulatedLink:
-    """A simulated kernel in this process; ``opened`` is what its resources (a locked file) hang on."""
+    """A simulated kernel in this process; ``opened`` is what its resources (a locked file) hang on, ``place`` its file."""
 
     max_send = 1 << 20
 
-    def __init__(self, opened: AbstractContextManager[Endpoint]) -> None:
+    def __init__(self, opened: AbstractContextManager[Endpoint], place: str = "") -> None:
+        self.place = place
         self._opened = opened
         self._endpoint = opened.__enter__()
 
@@ -164,6 +190,7 @@ class UnixLink:
         import socket
 
         self._path = path
+        self.place = f"unix:{os.path.realpath(path)}"
         self._socket = socket.socket(socket.AF_UNIX, socket.SOCK_SEQPACKET | socket.SOCK_CLOEXEC)
         try:
             self._socket.setsockopt(socket.SOL_SOCKET, socket.SO_SNDBUF, 2 * self.max_send)
@@ -228,7 +255,7 @@ def open_link(target: str, netns: str | None = None) -> Link:
     if kind == "sim":
         from ipvssim.target import opened
 
-        return SimulatedLink(opened(where or None))
+        return SimulatedLink(opened(where or None), f"sim:{os.path.realpath(where) if where else ''}")
     if kind == "unix" and where:
         return UnixLink(where)
     raise LinkError(_errno.EINVAL, f"unknown target {target!r}: one of kernel, sim, sim:FILE, unix:PATH")

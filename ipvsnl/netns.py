@@ -56,6 +56,10 @@ class Namespace:
             raise value
         return value  # type: ignore[no-any-return]
 
+    def status(self) -> os.stat_result:
+        """Of its file: device and inode tell one namespace from another."""
+        return os.fstat(self._handle)
+
     def close(self) -> None:
         """Let go of it."""
         if self._handle >= 0:

@@ -24,8 +24,12 @@ LAYERS = [
     "ipvsnl.link",
     "ipvsnl.verbs ipvsnl.connections",
     "ipvsnl.batch",
-    "ipvsnl.client",
     "ipvsnl.rules",
+    "ipvsnl.table",
+    "ipvsnl.plan ipvsnl.schema",
+    "ipvsnl.document ipvsnl.journal ipvsnl.undo",
+    "ipvsnl.apply",
+    "ipvsnl.client",
     "ipvsnl.cli",
 ]
 """A room imports from the layers before its own, and from its own package."""
