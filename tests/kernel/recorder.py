@@ -11,6 +11,7 @@ from __future__ import annotations
 
 import argparse
 import errno
+import fcntl
 import json
 import os
 import select
@@ -61,12 +62,18 @@ class Recorder:
     def __init__(self, header: dict[str, Any]) -> None:
         self.network = Network(header)
         self.ipvsadm_path = shutil.which("ipvsadm", path="/usr/sbin:/sbin:" + os.environ.get("PATH", "")) or "ipvsadm"
+        self.turn = os.open(__file__, os.O_RDONLY)  # a lock: dumps count the services of other namespaces, too
         self.start = self.at = time.monotonic()
 
     def answer(self, number: int, step: dict[str, Any]) -> dict[str, Any]:
         self.at = time.monotonic()
         method: Callable[[dict[str, Any]], dict[str, Any]] = getattr(self, "do_" + step["do"])
-        answer = method(step)
+        if step["do"] in ("ipvsadm", "netlink"):
+            fcntl.flock(self.turn, fcntl.LOCK_EX)
+            answer = method(step)
+            fcntl.flock(self.turn, fcntl.LOCK_UN)
+        else:
+            answer = method(step)
         if step["do"] in ("ipvsadm", "sysctl", "netlink"):
             time.sleep(REST)
         return {"step": number, "at": round(self.at - self.start, 3), **answer}
@@ -119,7 +126,10 @@ class Recorder:
 
     def do_stats(self, step: dict[str, Any]) -> dict[str, Any]:
         time.sleep(STATISTICS)
-        return {"stdout": self.run(["-Ln", "--stats", "--exact"]).stdout}
+        fcntl.flock(self.turn, fcntl.LOCK_EX)
+        listed = self.run(["-Ln", "--stats", "--exact"]).stdout
+        fcntl.flock(self.turn, fcntl.LOCK_UN)
+        return {"stdout": listed}
 
     def do_netlink(self, step: dict[str, Any]) -> dict[str, Any]:
         with socket.socket(socket.AF_NETLINK, socket.SOCK_RAW, 16) as link:  # NETLINK_GENERIC
@@ -167,6 +177,7 @@ def record(path: str, into: str | None) -> None:
         header, *steps = [json.loads(line) for line in file]
     recorder = Recorder(header)
     lines = [json.dumps(recorder.answer(number, step)) for number, step in enumerate(steps)]
+    recorder.answer(len(steps), {"do": "ipvsadm", "args": ["-C"]})  # now, and not when the namespace is taken apart
     target = os.path.join(into or os.path.dirname(path), os.path.basename(path).removesuffix(".trace") + ".kernel")
     with open(target + ".part", "w") as file:
         file.write("".join(line + "\n" for line in lines))
