@@ -105,7 +105,9 @@ def udp(
     return ip(source, target, UDP, segment[:6] + pack("!H", check) + segment[8:], **header)  # type: ignore[arg-type]
 
 
-def sctp(*chunks: bytes, port: int = 1024, to: int = 80, source: bytes = CLIENT, target: bytes = VIRTUAL, damage: int = 0) -> bytes:
+def sctp(
+    *chunks: bytes, port: int = 1024, to: int = 80, source: bytes = CLIENT, target: bytes = VIRTUAL, damage: int = 0
+) -> bytes:
     head, body = pack("!HHI", port, to, 7), b"".join(chunks)
     crc = crc32c(head, bytes(4), body) ^ damage
     return ip(source, target, SCTP, head + crc.to_bytes(4, "little") + body)
@@ -115,7 +117,9 @@ def chunk(kind: int, value: bytes = b"") -> bytes:
     return pack("!BBH", kind, 0, 4 + len(value)) + value + bytes(-len(value) % 4)
 
 
-def icmp(kind: int, code: int, info: int, quoted: bytes, *, source: bytes = CLIENT, target: bytes = VIRTUAL, **header: int) -> bytes:
+def icmp(
+    kind: int, code: int, info: int, quoted: bytes, *, source: bytes = CLIENT, target: bytes = VIRTUAL, **header: int
+) -> bytes:
     body = pack("!BBHI", kind, code, 0, info) + quoted
     if len(source) == 4:
         check = 0xFFFF - (int.from_bytes(body + bytes(len(body) & 1), "big") % 0xFFFF)
@@ -141,7 +145,7 @@ def is_sound(data: bytes) -> bool:
     start = (data[0] & 15) * 4
     if int.from_bytes(data[:start], "big") % 0xFFFF:
         return False
-    if data[9] not in (TCP, UDP) or data[9] == UDP and data[start + 6 : start + 8] == b"\0\0":
+    if data[9] not in (TCP, UDP) or (data[9] == UDP and data[start + 6 : start + 8] == b"\0\0"):
         return True
     segment = data[start:]
     pseudo = data[12:20] + pack("!HH", data[9], len(segment))
