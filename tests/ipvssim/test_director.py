@@ -106,7 +106,7 @@ def test_a_deleted_servers_connection_is_silent_and_revives() -> None:
     ("method", "state"), [(w.MASQUERADE, "CLOSE"), (w.DIRECT, "FIN_WAIT"), (w.MASQUERADE, "CLOSE_WAIT")]
 )
 def test_when_a_syn_makes_a_connection_anew(mode: int, method: int, state: str) -> None:
-    """conn_reuse_mode: a SYN to a closed connection is scheduled anew if it is not 0, to one in FIN_WAIT whose answers do not
+    """conn_reuse_mode: a SYN to a closed connection is scheduled anew if it is not 0, to one in FIN_WAIT whose answers don't
     pass if it has bit 2; other states go on."""
     world = w.World(conn_reuse_mode=mode)
     world.server(world.service(), method=method)

@@ -22,7 +22,7 @@ def sent(result: object) -> bytes:
 
 @given(st.binary(max_size=300), st.sampled_from((w.TCP, w.UDP)), st.integers(2, 255))
 def test_translation_there_and_back_keeps_checksums_right(payload: bytes, protocol: int, ttl: int) -> None:
-    """A translated packet has right checksums in both directions, and its payload, ports and lifetime are as they should be."""
+    """A translated packet has right checksums in both directions; its payload, ports and lifetime are as they should be."""
     world = w.World()
     world.server(world.service(protocol))
     request = w.tcp(payload=payload, ttl=ttl) if protocol == w.TCP else w.udp(payload=payload, ttl=ttl)

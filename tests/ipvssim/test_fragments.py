@@ -55,7 +55,7 @@ def test_ipv6_pieces_add_up(size: int) -> None:
 
 
 def test_a_request_in_fragments_is_one_packet() -> None:
-    """Nothing is sent before the last fragment; it counts with its whole length and leaves in pieces no larger than it came."""
+    """Nothing is sent before the last fragment; the packet counts whole and leaves in pieces no larger than it came in."""
     world = w.World()
     server = world.server(world.service(w.UDP))
     pieces = w.fragments(w.udp(payload=bytes(2500)), 800)

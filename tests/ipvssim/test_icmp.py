@@ -36,7 +36,7 @@ def test_own_errors_quote_what_fits() -> None:
 def test_no_error_answers_an_error_or_a_later_fragment() -> None:
     """ICMP errors, later fragments and frames for all get no error in answer."""
     world = w.World()
-    forwarded = dict(source=bytes((10, 0, 0, 11)), target=w.CLIENT)
+    forwarded = {"source": bytes((10, 0, 0, 11)), "target": w.CLIENT}
     error = w.icmp(3, 3, 0, w.tcp(), **forwarded, ttl=1)  # type: ignore[arg-type]
     assert world.from_server(error).out == []
     _, later = w.fragments(w.udp(9, 9, bytes(100), **forwarded, ttl=1), 56)  # type: ignore[arg-type]

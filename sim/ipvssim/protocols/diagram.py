@@ -24,7 +24,8 @@ def markdown() -> str:
     """The whole page."""
     parts = [_INTRODUCTION]
     parts += _machine("TCP", tcp.STATES, tcp.TIMEOUTS, tcp.EVENTS, Tcp.NORMAL)
-    parts.append("The event is the first flag that is set of RST, SYN, FIN, ACK. `ipvsadm --set` changes the timeouts of ESTABLISHED and\nFIN_WAIT.\n")
+    parts.append("The event is the first flag that is set of RST, SYN, FIN, ACK.")
+    parts.append("`ipvsadm --set` changes the timeouts of ESTABLISHED and FIN_WAIT.\n")
     parts += _tables("TCP with `secure_tcp`", tcp.STATES, tcp.EVENTS, Tcp.SECURE)
     parts += _machine("SCTP", sctp.STATES, sctp.TIMEOUTS, sctp.EVENTS, Sctp.TABLE)
     parts.append("The event is the type of the first chunk; SACK, heartbeats, ECN and unknown types count as data.\n")
@@ -37,7 +38,12 @@ def _machine(
     name: str, states: Sequence[str], seconds: Sequence[int], events: Sequence[str], tables: Tables
 ) -> list[str]:
     rows = ["| state | seconds |", "| --- | --- |", *(f"| {s} | {t} |" for s, t in zip(states, seconds, strict=True))]
-    return [f"## {name}\n", "\n".join(rows) + "\n", *_tables(name, states, events, tables), _graph(states, events, tables)]
+    return [
+        f"## {name}\n",
+        "\n".join(rows) + "\n",
+        *_tables(name, states, events, tables),
+        _graph(states, events, tables),
+    ]
 
 
 def _tables(name: str, states: Sequence[str], events: Sequence[str], tables: Tables) -> list[str]:
