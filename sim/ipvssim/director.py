@@ -78,6 +78,15 @@ class Director:
     def explaining(self, on: bool) -> None:
         self.selection.explaining = on
 
+    @property
+    def unprivileged_port_start(self) -> int:
+        """net.ipv4.ip_unprivileged_port_start: from there on a port may be that of passive FTP's data."""
+        return self.selection.unprivileged
+
+    @unprivileged_port_start.setter
+    def unprivileged_port_start(self, port: int) -> None:
+        self.selection.unprivileged = port
+
     def connections(self) -> Iterator[Row]:
         """The rows of ``/proc/net/ip_vs_conn``, in no particular order."""
         return rows(self.entries, self.accounts.machines, self.clock.now)

@@ -21,7 +21,7 @@ from ipvssim.result import Result
 from ipvssim.schedulers import Flow
 from ipvssim.table import RealServer, VirtualService
 
-FTP, FTP_DATA, UNPRIVILEGED = 21, 20, 1024
+FTP, FTP_DATA = 21, 20
 _FTP_DATA = FTP_DATA.to_bytes(2, "big")
 _DROPPED = "dropped"
 _ACCEPTED = "accepted"
@@ -39,6 +39,8 @@ class Selection:
         self.host = host
         self.defence = Defence(namespace, connections)
         self.explaining = False
+        self.unprivileged = 1024
+        """net.ipv4.ip_unprivileged_port_start: from there on a port may be FTP's data."""
 
     # --- which service ---
 
@@ -53,7 +55,7 @@ class Selection:
         found = table.by_address.get((protocol, address, port))
         if found is not None:
             return found
-        if protocol == TCP and table.ftp_services and (port == FTP_DATA or port >= UNPRIVILEGED):
+        if protocol == TCP and table.ftp_services and (port == FTP_DATA or port >= self.unprivileged):
             found = table.by_address.get((TCP, address, FTP))
             if found is not None:
                 return found
