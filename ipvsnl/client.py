@@ -7,23 +7,28 @@ import errno as _errno
 from ipvsnl import wire
 from ipvsnl.backends import chosen
 from ipvsnl.batch import Batch
-from ipvsnl.connections import Connection, read_connections
+from ipvsnl.connections import Connection, chosen_ones, read_connections
 from ipvsnl.errors import KernelError, LinkError
 from ipvsnl.exchange import ACKNOWLEDGED, DUMP, Exchange, Sequence, acknowledge
 from ipvsnl.family import NAME, Command
 from ipvsnl.link import await_answers, open_link
-from ipvsnl.model import Entry, Timeouts
+from ipvsnl.model import Timeouts
 from ipvsnl.verbs import Verbs
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
-    from collections.abc import Iterator
+    from collections.abc import Iterator, Mapping
     from types import TracebackType
     from typing import Any, Self
 
+    from ipvsnl.bulk import Load
     from ipvsnl.link import Link
+    from ipvsnl.loading import Report
     from ipvsnl.model import Daemon, Destination, DestinationStatus, Info, Service, ServiceStatus
     from ipvsnl.plan import Plan
+    from ipvsnl.proc import Listed
+    from ipvsnl.rules import Grammar
+    from ipvsnl.snapshot import Snapshot
     from ipvsnl.table import Table, Values
 
 _DAEMON_STOP_TIMEOUT = 0.5
@@ -68,7 +73,7 @@ class IPVS(Verbs):
 
     def services(self) -> list[ServiceStatus]:
         """All virtual services, in the kernel's order (a keyed hash: sort what is shown)."""
-        return [wire.read_service(record) for record in self._ask(Command.GET_SERVICE, DUMP, "service")]
+        return list(wire.read_services(self._dump(Command.GET_SERVICE, "service")))
 
     # --- real servers ---
 
@@ -88,18 +93,59 @@ class IPVS(Verbs):
 
     def servers(self, service: Service) -> list[DestinationStatus]:
         """The real servers of a virtual service, newest first; empty for an unknown one (the kernel does not say)."""
-        records = self._ask(Command.GET_DEST, DUMP, "dest", service, service=wire.service_key(service))
-        return [wire.read_destination(record) for record in records]
+        return list(wire.read_destinations(self._dump(Command.GET_DEST, "dest", wire.service_key(service))))
 
     # --- the whole table ---
 
-    def snapshot(self) -> list[Entry]:
-        """All virtual services with their real servers, in the kernel's order. Not atomic: the kernel has no such read."""
-        return [Entry(status, tuple(self.servers(status.service))) for status in self.services()]
+    def snapshot(self) -> Snapshot:
+        """All virtual services with their real servers, in the kernel's order. Not atomic: the kernel has no such read.
+
+        A sequence of :class:`~ipvsnl.model.Entry`, made when they are looked at; ``columns()`` is the same as columns.
+        """
+        from ipvsnl.snapshot import Snapshot
+        from ipvsnl.transfer import read_servers
+
+        services = self._dump(Command.GET_SERVICE, "service")
+        servers, counts = read_servers(self._link, self._backend, self._family, self._sequence, services, self._timeout)
+        return Snapshot(services, servers, counts)
 
     def batch(self) -> Batch:
         """Many changes in few system calls: see :class:`~ipvsnl.batch.Batch`."""
         return Batch(self._link, self._backend, self._family, self._sequence, self._timeout)
+
+    def load(self, source: Any, *, grammar: Grammar | None = None, put_off: Mapping[str, int] | None = None) -> Report:
+        """Carry many changes out as fast as the kernel takes them, from text, columns or values, in order.
+
+        Rule text (``str``, bytes, or a file that is read in pieces) as tables are saved in it; ``grammar``
+        (``ipvsnl.cli.grammar.read_rule``) reads any other spelling. :class:`~ipvsnl.columns.Columns`. Or an iterable of
+        services, of entries (of a snapshot, say), of pairs of a service and its servers, and of columns.
+
+        Not atomic: a refused change does not stop the ones after it. :class:`~ipvsnl.errors.BatchError` names every one,
+        with its line, row or item as ``tag``; :class:`~ipvsnl.rules.RuleError` a line that is none, and what stands before
+        it was loaded. ``put_off``: schedulers that come last (``{}``: none), and from how many servers of a new service
+        on; see :data:`ipvsnl.bulk.PUT_OFF`. Until the end of the load such a service schedules by ``rr``.
+        """
+        from ipvsnl.bulk import PUT_OFF
+        from ipvsnl.loading import load
+
+        return load(self, source, grammar=grammar, put_off=PUT_OFF if put_off is None else put_off)
+
+    def reload(self, source: str | bytes, *, grammar: Grammar | None = None) -> Report:
+        """Delete every service and :meth:`load`, in an order in which the kernel finds what it still remembers.
+
+        Deleted servers stay in a list for two minutes and more, which every added one is looked up in, the last deleted
+        first: services go in the reverse of the order in which the text names them, so that each is found at once.
+        Where only a little differs, :meth:`plan` and :meth:`apply` do less, and leave the rest alone.
+        """
+        from ipvsnl.loading import reload
+
+        return reload(self, source, grammar=grammar)
+
+    def loading(self, *, put_off: Mapping[str, int] | None = None) -> Load:
+        """A load to add to change by change, text by text: see :class:`~ipvsnl.bulk.Load`."""
+        from ipvsnl.bulk import Load
+
+        return Load(self._link, self._backend, self._family, self._sequence, self._timeout, put_off=put_off)
 
     # --- from what is to what should be ---
 
@@ -175,9 +221,25 @@ class IPVS(Verbs):
             if lost.errno != _errno.ETIMEDOUT or any(daemon.role == role for daemon in self.daemons()):
                 raise
 
-    def connections(self) -> Iterator[Connection]:
-        """The connection table as ``/proc/net/ip_vs_conn`` shows it, streaming; in no order that means anything."""
-        return read_connections(self._link.proc("ip_vs_conn"))
+    def connections(
+        self, *, service: Service | None = None, server: Destination | None = None, state: str | None = None
+    ) -> Iterator[Connection]:
+        """The connection table as ``/proc/net/ip_vs_conn`` shows it, streaming; in no order that means anything.
+
+        Of one service, one real server, in one state (``"ESTABLISHED"``), or all. A connection does not tell the firewall
+        mark that it came by, so a service with one is a ValueError.
+        """
+        found = read_connections(self._link.proc("ip_vs_conn"))
+        return chosen_ones(found, service, server, state) if service or server or state else found
+
+    def plain(self) -> tuple[Info, list[Listed]]:
+        """The table as ``/proc/net/ip_vs`` shows it: less than :meth:`snapshot`, and readable with less privilege.
+
+        Netlink needs CAP_NET_ADMIN in the initial user namespace; the file is there for root of another one, too.
+        """
+        from ipvsnl.proc import read_table
+
+        return read_table(self._link.proc("ip_vs"))
 
     # --- the conversation ---
 
@@ -226,6 +288,13 @@ class IPVS(Verbs):
         except KernelError as refusal:
             refusal.tag = tag
             raise
+
+    def _dump(self, command: int, group: str, key: bytes | None = None) -> Any:
+        """The records of a dump, in one buffer."""
+        from ipvsnl.transfer import read_dump
+
+        sequence = self._sequence.next()
+        return read_dump(self._link, self._backend, self._family, sequence, command, group, key, self._timeout)
 
     def _ask(
         self, command: int, flags: int, group: str, subject: Service | None = None, *, service: bytes | None = None

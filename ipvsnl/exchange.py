@@ -42,10 +42,19 @@ class Sequence:
     def __init__(self) -> None:
         self._last = 0
 
+    @property
+    def last(self) -> int:
+        """The one used last."""
+        return self._last
+
     def next(self) -> int:
         """The next one."""
         self._last = self._last % _SEQUENCES + 1
         return self._last
+
+    def skip_to(self, following: int) -> None:
+        """Others were used: ``following`` is the one that comes next."""
+        self._last = following - 1 or (_SEQUENCES if self._last else 0)
 
 
 def acknowledge(requests: bytearray, offset: int) -> None:

@@ -84,7 +84,7 @@ class KernelLink:
         self._socket.bind((0, 0))
         self.max_send = self._socket.getsockopt(socket.SOL_SOCKET, socket.SO_SNDBUF) - 32
         self._truncated = socket.MSG_TRUNC
-        self._level, self._receive_size = socket.SOL_SOCKET, socket.SO_RCVBUF
+        self._level, self._send_size, self._receive_size = socket.SOL_SOCKET, socket.SO_SNDBUF, socket.SO_RCVBUF
         self.descriptor: int | None = self._socket.fileno()
         """Of the socket, for conversations in C."""
 
@@ -95,6 +95,7 @@ class KernelLink:
                 self._socket.setsockopt(self._level, option, _WIDE_QUEUE)
             except OSError:
                 break  # not root: what there is must do
+        self.max_send = int(self._socket.getsockopt(self._level, self._send_size)) - 32
         return int(self._socket.getsockopt(self._level, self._receive_size)) // _REFUSAL_COST
 
     @property

@@ -7,18 +7,17 @@ Source: net/netfilter/ipvs/ip_vs_ctl.c, Linux 6.1 (``ip_vs_genl_fill_service``, 
 from __future__ import annotations
 
 import sys
+from _socket import inet_ntop
 from struct import Struct
-from struct import error as StructError
 
 from ipvsnl import address as addresses
 from ipvsnl import family
+from ipvsnl._value import maker
 from ipvsnl.consts import (
     AF_INET,
     AF_INET6,
-    DAEMON_ROLES,
     FORWARDING,
     FWD_MASK,
-    INTERFACE_NAME_MAX,
     PE_NAME_MAX,
     PROTOCOLS,
     SCHEDULER_NAME_MAX,
@@ -27,17 +26,26 @@ from ipvsnl.consts import (
     SVC_F_PERSISTENT,
     TUNNEL_TYPES,
 )
+from ipvsnl.control import config_record as config_record
+from ipvsnl.control import daemon_key as daemon_key
+from ipvsnl.control import daemon_record as daemon_record
+from ipvsnl.control import number_of, record_of, text_of
+from ipvsnl.control import read_config as read_config
+from ipvsnl.control import read_daemon as read_daemon
+from ipvsnl.control import read_info as read_info
 from ipvsnl.errors import EncodeError
 from ipvsnl.model import (
-    Daemon,
     Destination,
     DestinationStatus,
-    Info,
     Service,
     ServiceStatus,
     Statistics,
-    Timeouts,
 )
+
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+    from typing import Any
 
 
 def _without_counters(group: family.Group) -> Struct:
@@ -47,9 +55,13 @@ def _without_counters(group: family.Group) -> Struct:
     return Struct(f"={8 * (len(letters) - len(rest))}x{rest}")
 
 
-_SERVICE, _SERVICE_READ = _without_counters(family.SERVICE), Struct(family.SERVICE.record_format)
-_DEST, _DEST_READ = _without_counters(family.DEST), Struct(family.DEST.record_format)
-_DAEMON, _CONFIG, _INFO = (Struct(group.record_format) for group in (family.DAEMON, family.CONFIG, family.INFO))
+_SERVICE, _DEST = _without_counters(family.SERVICE), _without_counters(family.DEST)
+_COUNTERS = Struct("=10Q")
+_ALL_ZERO = bytes(_COUNTERS.size)
+_NO_STATISTICS = Statistics()
+_make_service, _make_service_status = maker(Service), maker(ServiceStatus)
+_make_destination, _make_destination_status = maker(Destination), maker(DestinationStatus)
+_make_statistics = maker(Statistics)
 _STATS64_BIT = 1 << 12
 _PE_BIT = 1 << 11
 _MARK_KEY = 1 << 1 | 1 << 5
@@ -64,30 +76,6 @@ _NO_ADDRESS = bytes(16)
 _PROTOCOL_WORDS = {number: word for word, number in PROTOCOLS.items()}
 _FORWARDING_WORDS = {number: word for word, number in FORWARDING.items()}
 _TUNNEL_WORDS = {number: word for word, number in TUNNEL_TYPES.items()}
-_ROLE_WORDS = {number: word for word, number in DAEMON_ROLES.items()}
-
-
-def _number(words: dict[str, int], word: str | int, what: str) -> int:
-    if isinstance(word, str):
-        try:
-            return words[word]
-        except KeyError:
-            raise EncodeError(f"unknown {what} {word!r}: one of {', '.join(words)}, or a number") from None
-    return word
-
-
-def _text(text: str, limit: int, what: str) -> bytes:
-    data = text.encode()
-    if len(data) > limit or 0 in data:
-        raise EncodeError(f"{what} {text!r} is longer than {limit} bytes or holds a NUL")
-    return data
-
-
-def _packed(structure: Struct, value: object, *fields: int | bytes) -> bytes:
-    try:
-        return structure.pack(*fields)
-    except StructError as wrong:
-        raise EncodeError(f"{value!r} has a field out of range: {wrong}") from None
 
 
 def _own_address(value: Service | Destination, family_number: int) -> bytes:
@@ -102,12 +90,12 @@ def _own_address(value: Service | Destination, family_number: int) -> bytes:
 def service_key(service: Service) -> bytes:
     """The record of a service with its key alone; EncodeError where there is neither an address nor a mark."""
     if service.fwmark:
-        return _packed(
+        return record_of(
             _SERVICE, service, _MARK_KEY, service.fwmark, 0, 0, 0, 0, service.family, 0, 0, _NO_ADDRESS, b"", b""
         )
-    protocol = _number(PROTOCOLS, service.protocol, "protocol")
+    protocol = number_of(PROTOCOLS, service.protocol, "protocol")
     packed = _own_address(service, service.family)
-    return _packed(
+    return record_of(
         _SERVICE, service, _ADDRESS_KEY, 0, 0, 0, 0, 0, service.family, protocol, service.port, packed, b"", b""
     )  # fmt: skip
 
@@ -117,13 +105,13 @@ def service_record(service: Service) -> bytes:
     present, protocol, packed = _MARK_KEY, 0, _NO_ADDRESS
     if not service.fwmark:
         present, packed = _ADDRESS_KEY, _own_address(service, service.family)
-        protocol = _number(PROTOCOLS, service.protocol, "protocol")
+        protocol = number_of(PROTOCOLS, service.protocol, "protocol")
     flags = service.flags & ~_OWN_FLAGS
     if service.persistence is not None:
         flags |= SVC_F_PERSISTENT
     if service.one_packet:
         flags |= SVC_F_ONEPACKET
-    return _packed(
+    return record_of(
         _SERVICE,
         service,
         present | _SERVICE_FULL | (_PE_BIT if service.persistence_engine else 0),
@@ -136,8 +124,8 @@ def service_record(service: Service) -> bytes:
         protocol,
         service.port,
         packed,
-        _text(service.scheduler, SCHEDULER_NAME_MAX, "scheduler"),
-        _text(service.persistence_engine, PE_NAME_MAX, "persistence engine"),
+        text_of(service.scheduler, SCHEDULER_NAME_MAX, "scheduler"),
+        text_of(service.persistence_engine, PE_NAME_MAX, "persistence engine"),
     )
 
 
@@ -165,26 +153,38 @@ def _netmask(family_number: int, word: int) -> str | int | None:
 
 def read_service(record: bytes) -> ServiceStatus:
     """The value of a reply's record."""
-    fields = _SERVICE_READ.unpack(record)
-    present, mark, flags, _, timeout, mask, family_number, protocol, port, packed, scheduler, engine = fields[20:]
-    service = Service(
-        "" if mark else _PROTOCOL_WORDS.get(protocol, protocol),
-        "" if mark else addresses.unpack(family_number, packed),
-        port,
-        mark,
-        family_number,
-        scheduler.rstrip(b"\0").decode(errors="replace"),
-        flags & ~_OWN_FLAGS,
-        bool(flags & SVC_F_ONEPACKET),
-        timeout if flags & SVC_F_PERSISTENT else None,
-        _netmask(family_number, mask),
-        engine.rstrip(b"\0").decode(errors="replace"),
-    )
-    return ServiceStatus(service, _statistics(present, fields))
+    return next(read_services(record))
 
 
-def _statistics(present: int, fields: tuple[int, ...]) -> Statistics:
-    return Statistics(*fields[10:20]) if present & _STATS64_BIT else Statistics(*fields[:10])
+def read_services(records: Any) -> Iterator[ServiceStatus]:
+    """The values of records, one after the other in one buffer."""
+    unpack_address, size = addresses.unpack, _SERVICE.size
+    start = 0
+    for (
+        present, mark, flags, _, timeout, mask, family_number, protocol, port, packed, scheduler, engine,
+    ) in _SERVICE.iter_unpack(records):  # fmt: skip
+        service = _make_service(
+            "" if mark else _PROTOCOL_WORDS.get(protocol, protocol),
+            "" if mark else unpack_address(family_number, packed),
+            port,
+            mark,
+            family_number,
+            scheduler.rstrip(b"\0").decode(errors="replace"),
+            flags & ~_OWN_FLAGS,
+            bool(flags & SVC_F_ONEPACKET),
+            timeout if flags & SVC_F_PERSISTENT else None,
+            _netmask(family_number, mask),
+            engine.rstrip(b"\0").decode(errors="replace"),
+        )
+        yield _make_service_status(service, _statistics(present, records, start))
+        start += size
+
+
+def _statistics(present: int, records: Any, start: int) -> Statistics:
+    at = start + 80 if present & _STATS64_BIT else start
+    if records[at : at + 80] == _ALL_ZERO:
+        return _NO_STATISTICS
+    return _make_statistics(*_COUNTERS.unpack_from(records, at))
 
 
 # --- destinations ----------------------------------------------------------------------------------------------------
@@ -193,17 +193,17 @@ def _statistics(present: int, fields: tuple[int, ...]) -> Statistics:
 def destination_key(destination: Destination) -> bytes:
     """The record of a destination with its key alone."""
     packed = addresses.pack(destination.address)
-    return _packed(
+    return record_of(
         _DEST, destination, _DEST_KEY, 0, 0, 0, 0, 0, 0, 0, destination.port, destination.family, 0, 0, 0, packed
     )  # fmt: skip
 
 
 def destination_record(destination: Destination) -> bytes:
     """The whole record of a destination, as NEW_DEST and SET_DEST want it (what is left out there is reset)."""
-    forwarding = _number(FORWARDING, destination.forwarding, "forwarding method")
+    forwarding = number_of(FORWARDING, destination.forwarding, "forwarding method")
     if not 0 <= forwarding <= FWD_MASK:
         raise EncodeError(f"{destination!r}: a forwarding method is 0 to {FWD_MASK}")
-    return _packed(
+    return record_of(
         _DEST,
         destination,
         _DEST_FULL,
@@ -218,83 +218,40 @@ def destination_record(destination: Destination) -> bytes:
         destination.family,
         destination.tunnel_port,
         destination.tunnel_flags,
-        _number(TUNNEL_TYPES, destination.tunnel_type, "tunnel type"),
+        number_of(TUNNEL_TYPES, destination.tunnel_type, "tunnel type"),
         addresses.pack(destination.address),
     )
 
 
 def read_destination(record: bytes) -> DestinationStatus:
     """The value of a reply's record."""
-    fields = _DEST_READ.unpack(record)
-    (present, method, weight, upper, lower, active, inactive, persistent, port, family_number,
-     tunnel_port, tunnel_flags, tunnel_type, packed) = fields[20:]  # fmt: skip
-    destination = Destination(
-        addresses.unpack(family_number, packed),
-        port,
-        _FORWARDING_WORDS.get(method, method),
-        weight,
-        upper,
-        lower,
-        _TUNNEL_WORDS.get(tunnel_type, tunnel_type),
-        tunnel_port,
-        tunnel_flags,
-    )
-    return DestinationStatus(destination, active, inactive, persistent, _statistics(present, fields))
+    return next(read_destinations(record))
 
 
-# --- daemons, timeouts, info -----------------------------------------------------------------------------------------
-
-
-def daemon_record(daemon: Daemon) -> bytes:
-    """The record of a daemon to start; fields that are None are left to the kernel."""
-    group = daemon.group
-    present = 1 << 1 | 1 << 2 | 1 << 3
-    for number, field in ((4, daemon.max_length), (7, daemon.port), (8, daemon.ttl)):
-        present |= 1 << number if field is not None else 0
-    group4 = group6 = b""
-    if group is not None:
-        if addresses.family_of(group) == AF_INET6:
-            present, group6 = present | 1 << 6, addresses.pack(group)
+def read_destinations(records: Any) -> Iterator[DestinationStatus]:
+    """The values of records, one after the other in one buffer."""
+    method_word, tunnel_word, size = _FORWARDING_WORDS.get, _TUNNEL_WORDS.get, _DEST.size
+    start = 0
+    for (
+        present, method, weight, upper, lower, active, inactive, persistent, port, family_number, tunnel_port,
+        tunnel_flags, tunnel_type, packed,
+    ) in _DEST.iter_unpack(records):  # fmt: skip
+        destination = _make_destination(
+            inet_ntop(AF_INET, packed[:4]) if family_number == AF_INET else inet_ntop(AF_INET6, packed),
+            port,
+            method_word(method, method),
+            weight,
+            upper,
+            lower,
+            tunnel_word(tunnel_type, tunnel_type),
+            tunnel_port,
+            tunnel_flags,
+        )
+        # _statistics, unrolled: this is the one loop that a listing of a large table spends its time in.
+        at = start + 80 if present & _STATS64_BIT else start
+        if records[at : at + 80] == _ALL_ZERO:
+            counters = _NO_STATISTICS
         else:
-            present, group4 = present | 1 << 5, addresses.pack(group)[:4]
-    interface = _text(daemon.interface, INTERFACE_NAME_MAX, "interface")
-    role = _number(DAEMON_ROLES, daemon.role, "role")
-    return _packed(
-        _DAEMON, daemon, present, role, daemon.sync_id, daemon.max_length or 0, daemon.port or 0, daemon.ttl or 0,
-        interface, group4, group6,
-    )  # fmt: skip
-
-
-def daemon_key(role: str | int) -> bytes:
-    """The record that stops the daemon of a role."""
-    return _packed(_DAEMON, role, 1 << 1, _number(DAEMON_ROLES, role, "role"), 0, 0, 0, 0, b"", b"", b"")
-
-
-def read_daemon(record: bytes) -> Daemon:
-    """The value of a reply's record."""
-    present, role, sync_id, length, port, ttl, interface, group4, group6 = _DAEMON.unpack(record)
-    if present & 1 << 6:
-        group = addresses.unpack(AF_INET6, group6)
-    else:
-        group = addresses.unpack(AF_INET, group4)
-    name = interface.rstrip(b"\0").decode(errors="replace")
-    return Daemon(_ROLE_WORDS.get(role, role), name, sync_id, length, group, port, ttl)
-
-
-def config_record(timeouts: Timeouts) -> bytes:
-    """The record of timeouts to set; those that are None are left out."""
-    values = (timeouts.tcp, timeouts.tcp_fin, timeouts.udp)
-    present = sum(1 << number for number, seconds in zip((4, 5, 6), values, strict=True) if seconds is not None)
-    return _packed(_CONFIG, timeouts, present, *[seconds or 0 for seconds in values])
-
-
-def read_config(record: bytes) -> Timeouts:
-    """The value of a reply's record."""
-    _, tcp, tcp_fin, udp = _CONFIG.unpack(record)
-    return Timeouts(tcp, tcp_fin, udp)
-
-
-def read_info(record: bytes) -> Info:
-    """The value of a reply's record."""
-    _, version, size = _INFO.unpack(record)
-    return Info((version >> 16 & 0xFF, version >> 8 & 0xFF, version & 0xFF), size)
+            counters = _make_statistics(*_COUNTERS.unpack_from(records, at))
+        yield _make_destination_status(destination, active, inactive, persistent, counters)
+        start += size

@@ -148,8 +148,9 @@ struct ipvsnl_text {
     uint64_t last;     /* written only, if there is a request: where the last one begins */
     uint32_t sequence; /* of the next request; 1 follows 2^32-1 */
     uint16_t family_id;
-    uint8_t final; /* the text is complete: its last line needs no line feed */
-    uint8_t stop;  /* written only: enum ipvsnl_stop */
+    uint8_t final;     /* the text is complete: its last line needs no line feed */
+    uint8_t additions; /* every line that is no addition is the caller's too */
+    uint8_t stop;      /* written only: enum ipvsnl_stop */
 };
 
 /* The line that a request came from. */

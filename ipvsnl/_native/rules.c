@@ -119,6 +119,14 @@ static int stops_at(const struct work *work, const char *scheduler)
     return 0;
 }
 
+/* Whether a rule that was read is the caller's all the same. */
+static int is_callers(const struct work *work, int additions)
+{
+    if (work->rule.command == NEW_SERVICE)
+        return stops_at(work, work->rule.service.sched_name);
+    return additions && work->rule.command != NEW_DEST;
+}
+
 /* The rule's request. Answers its length, 0: there is no room for it, -1: a fault. */
 static int64_t put_rule(const struct work *work, const struct ipvsnl_text *text, uint8_t *out, size_t capacity,
                         struct ipvsnl_fault *fault)
@@ -176,8 +184,7 @@ int64_t ipvsnl_rules(const void *text, size_t length, const void *stops, size_t 
             break;
         if (end > here) {
             state->stop = IPVSNL_STOP_LINE;
-            if (!ipvsnl_read_line(here, end, &work.rule) ||
-                (work.rule.command == NEW_SERVICE && stops_at(&work, work.rule.service.sched_name)))
+            if (!ipvsnl_read_line(here, end, &work.rule) || is_callers(&work, state->additions))
                 break;
             state->stop = IPVSNL_STOP_FULL;
             if (count == most)

@@ -10,7 +10,27 @@ import os
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
-    from typing import Protocol
+    from array import array
+    from collections.abc import Callable, Sequence
+    from typing import Any, Protocol
+
+    Column = tuple[Any, int, int, int, bool]
+    """A column: its data (a buffer), bytes from item to item, bytes of an item, where in the request, swapped or not."""
+    Outcome = tuple[list[tuple[int, int, str | None]], bool, BaseException | None]
+    """Refusals (sequence number, errno, the kernel's words), whether the requests were sent, and what went wrong."""
+
+    class Progress(Protocol):
+        """How far a rule text is read: what :meth:`Backend.rules` takes and gives."""
+
+        at: int
+        line: int
+        sequence: int
+        final: bool
+        additions: bool
+        stop: int
+        made: int
+        length: int
+        last: int
 
     class Backend(Protocol):
         """The functions of a backend. Records are those of :class:`ipvsnl.family.Group`."""
@@ -66,6 +86,54 @@ if TYPE_CHECKING:
 
         def decode_family_id(self, datagram: bytes, start: int, end: int) -> int:
             """CTRL_ATTR_FAMILY_ID of the controller's CTRL_CMD_NEWFAMILY; DecodeError where there is none."""
+
+        # --- bulk ---
+
+        def rules(
+            self, text: Any, progress: Progress, family_id: int, stops: bytes, out: bytearray, used: int,
+            origins: array[int], count: int,
+        ) -> None:  # fmt: skip
+            """Requests of the plain lines of ``text`` (bytes) from ``progress.at`` on, into ``out`` from ``used`` on.
+
+            Comes back at a line that is not plain, that adds a service with one of the schedulers ``stops`` (each name
+            with its NUL), or, with ``progress.additions``, that is no addition; at the end of the text, where a line
+            without its line feed is only read if ``progress.final``; and when ``out`` or ``origins`` is full: pairs of
+            an offset in the text and a line number, from pair ``count`` on. ``progress`` says how far it came: ``made``
+            requests in ``length`` bytes, ``last`` the offset of the last one in ``out``, ``stop`` one of :class:`Stop`.
+            """
+
+        def stamp(
+            self, pattern: bytes, sequence: int, columns: Sequence[Column], first: int, rows: int, out: bytearray,
+            used: int,
+        ) -> None:  # fmt: skip
+            """``rows`` requests like ``pattern`` into ``out``, each with its sequence number and its items of ``columns``.
+
+            EncodeError for a column that ends early or has no place in the request, and where ``out`` has no room.
+            """
+
+        def take_records(self, group: str, datagram: bytes, sequence: int) -> tuple[bytes, bool, int]:
+            """The records of a dump's replies in a datagram; whether the dump is over; and with which errno."""
+
+        @property
+        def converse(self) -> Callable[[int, Any, int, int, int, float], Outcome] | None:
+            """Send requests over a socket and take in the answers to ``first`` ... ``closing`` (so many refusals at most).
+
+            The interpreter's lock is released meanwhile. None where only Python's sockets can.
+            """
+
+        @property
+        def dump(self) -> Callable[[int, bytes, str, int, float], tuple[Any, int]] | None:
+            """The records of a dump over a socket, in one buffer, and the errno that it ended with."""
+
+        @property
+        def dump_servers(self) -> Callable[[int, int, Any, int, array[int], float], tuple[Any, int]] | None:
+            """The records of the servers of all services (their records), their counts, and the next sequence number."""
+
+
+class Stop:
+    """Why :meth:`Backend.rules` came back."""
+
+    END, FULL, LINE = 0, 1, 2
 
 
 def chosen() -> Backend:

@@ -17,6 +17,13 @@ if TYPE_CHECKING:
     from collections.abc import Callable
     from typing import Any
 
+    from ipvsnl.backends._native_bulk import converse as converse
+    from ipvsnl.backends._native_bulk import dump as dump
+    from ipvsnl.backends._native_bulk import dump_servers as dump_servers
+    from ipvsnl.backends._native_bulk import rules as rules
+    from ipvsnl.backends._native_bulk import stamp as stamp
+    from ipvsnl.backends._native_bulk import take_records as take_records
+
     Workspace = tuple[Any, Any, Any, Any, Any]
 
 name = "native"
@@ -174,6 +181,15 @@ def _verdict(read: Any, flags: int, datagram: bytes, start: int, end: int) -> tu
         raise DecodeError(Fault.BOUNDS, start) from None
     finally:
         _free.append(space)
+
+
+def __getattr__(wanted: str) -> Any:
+    """The functions for bulk are loaded when the first of them is asked for."""
+    if wanted not in ("rules", "stamp", "take_records", "converse", "dump", "dump_servers"):
+        raise AttributeError(wanted)
+    import ipvsnl.backends._native_bulk as bulk
+
+    return getattr(bulk, wanted)
 
 
 def decode_family_id(datagram: bytes, start: int, end: int) -> int:

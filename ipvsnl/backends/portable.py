@@ -34,7 +34,30 @@ from ipvsnl.consts import (
 from ipvsnl.errors import DecodeError
 from ipvsnl.family import VERSION
 
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from collections.abc import Callable
+    from typing import Any
+
+    from ipvsnl.backends import Outcome
+    from ipvsnl.backends._portable_bulk import rules as rules
+    from ipvsnl.backends._portable_bulk import stamp as stamp
+    from ipvsnl.backends._portable_bulk import take_records as take_records
+
 name = "ctypes"
+converse: Callable[[int, Any, int, int, int, float], Outcome] | None = None
+dump: Callable[[int, bytes, str, int, float], tuple[Any, int]] | None = None
+dump_servers: Callable[[int, int, Any, int, Any, float], tuple[Any, int]] | None = None
+"""Sockets are Python's here."""
+
+
+def __getattr__(wanted: str) -> Any:
+    """The functions for bulk are loaded when the first of them is asked for."""
+    if wanted not in ("rules", "stamp", "take_records"):
+        raise AttributeError(wanted)
+    import ipvsnl.backends._portable_bulk as bulk
+
+    return getattr(bulk, wanted)
 
 
 def encode(

@@ -1,0 +1,200 @@
+"""Bulk over the C core: rule text and columns to requests, conversations over a socket, dumps to records.
+
+Loaded when it is first needed. The buffers that C writes to are the caller's (``bytearray``, ``array``) or a workspace
+from a free list, as in ``native``.
+"""
+
+from __future__ import annotations
+
+from errno import EMSGSIZE, ETIMEDOUT
+from os import strerror
+
+from ipvsnl._native._core import ffi, lib
+from ipvsnl.backends._faults import Fault, encode_error
+from ipvsnl.errors import DecodeError, LinkError
+
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from array import array
+    from collections.abc import Sequence
+    from typing import Any
+
+    from ipvsnl.backends import Column, Outcome, Progress
+
+_WORDS: dict[int, str] = {
+    code: getattr(Fault, word.removeprefix("IPVSNL_")) for code, word in ffi.typeof("enum ipvsnl_code").elements.items()
+}
+_GROUPS = {"service": lib.IPVSNL_GROUP_SERVICE, "dest": lib.IPVSNL_GROUP_DEST, "daemon": lib.IPVSNL_GROUP_DAEMON}
+_NULL = ffi.NULL
+_ANSWERS = 64 * lib.IPVSNL_ANSWER_SLOT
+_DUMPS = 16 * lib.IPVSNL_DUMP_SLOT
+"""Bytes received by one system call at most."""
+_FIRST_RECORDS = 1 << 16
+
+_free: list[Any] = []
+
+
+def _decode_error(fault: Any) -> DecodeError:
+    return DecodeError(_WORDS[fault.code], fault.offset)
+
+
+# --- requests --------------------------------------------------------------------------------------------------------
+
+
+def rules(
+    text: Any, progress: Progress, family_id: int, stops: bytes, out: bytearray, used: int, origins: array[int],
+    count: int,
+) -> None:  # fmt: skip
+    """Rule text to requests; see :class:`ipvsnl.backends.Backend`."""
+    state = ffi.new("struct ipvsnl_text *")
+    fault = ffi.new("struct ipvsnl_fault *")
+    state.at, state.line, state.sequence = progress.at, progress.line, progress.sequence
+    state.family_id, state.final, state.additions = family_id, progress.final, progress.additions
+    source = ffi.from_buffer(text)
+    target = ffi.from_buffer("char[]", out, require_writable=True)
+    places = ffi.from_buffer("struct ipvsnl_origin[]", origins, require_writable=True)
+    made = lib.ipvsnl_rules(
+        source, len(source), stops, len(stops), state, target + used, len(out) - used, places + count,
+        len(origins) // 2 - count, fault,
+    )  # fmt: skip
+    if made < 0:
+        raise encode_error(_WORDS[fault.code], "", fault.offset)
+    progress.made, progress.length, progress.last = made, state.length, used + state.last
+    progress.at, progress.line, progress.sequence = state.at, state.line, state.sequence
+    progress.stop = state.stop
+
+
+def stamp(
+    pattern: bytes, sequence: int, columns: Sequence[Column], first: int, rows: int, out: bytearray, used: int
+) -> None:
+    """Columns to requests; see :class:`ipvsnl.backends.Backend`."""
+    fault = ffi.new("struct ipvsnl_fault *")
+    items = ffi.new("struct ipvsnl_column[]", len(columns))
+    kept = []
+    for item, (data, stride, width, target, swapped) in zip(items, columns, strict=True):
+        source = ffi.from_buffer(data)
+        kept.append(source)
+        item.data, item.length, item.stride = source, len(source), stride
+        item.width, item.target, item.form = width, target, swapped
+    place = ffi.from_buffer("char[]", out, require_writable=True)
+    length = lib.ipvsnl_stamp(
+        pattern, len(pattern), sequence, items, len(columns), first, rows, place + used, len(out) - used, fault
+    )
+    if length < 0:
+        raise encode_error(_WORDS[fault.code], "", fault.offset)
+
+
+# --- conversations ---------------------------------------------------------------------------------------------------
+
+
+def _trouble(fault: Any, timeout: float) -> LinkError | DecodeError:
+    """A fault of a conversation as an exception."""
+    if fault.code == lib.IPVSNL_SILENT:
+        return LinkError(ETIMEDOUT, f"the kernel did not answer in {timeout:g} s")
+    if fault.code == lib.IPVSNL_LOST:
+        return LinkError(fault.offset, Fault.LOST)
+    if fault.code == lib.IPVSNL_SYSTEM:
+        words = "a reply was longer than the buffer and was cut" if fault.offset == EMSGSIZE else strerror(fault.offset)
+        return LinkError(fault.offset, f"the conversation failed: {words}")
+    return _decode_error(fault)
+
+
+def converse(socket: int, requests: Any, first: int, closing: int, most: int, timeout: float) -> Outcome:
+    """Send requests and take their answers in; see :class:`ipvsnl.backends.Backend`."""
+    try:
+        space = _free.pop()
+    except IndexError:
+        space = ffi.new("struct ipvsnl_fault *"), ffi.new("struct ipvsnl_refusal[]", 1024), ffi.new("char[]", _ANSWERS)
+    fault, refusals, buffer = space
+    if most > len(refusals):
+        refusals = ffi.new("struct ipvsnl_refusal[]", most)
+    answers = ffi.new("struct ipvsnl_answers *")
+    answers.first, answers.closing = first, closing
+    trouble: BaseException | None = None
+    source = ffi.from_buffer(requests)
+    while True:
+        try:
+            count = lib.ipvsnl_converse(
+                socket, source, len(source), answers, refusals, most, buffer, _ANSWERS, int(timeout * 1000), fault
+            )
+            if count < 0 and fault.code != lib.IPVSNL_INTERRUPTED:
+                trouble = trouble or _trouble(fault, timeout)
+            elif count < 0:
+                continue
+        except BaseException as signal:  # of a signal's handler: what was sent is still accounted for
+            trouble = signal
+            if answers.sent and not answers.finished:
+                continue
+        break
+    if answers.lost and trouble is None:
+        trouble = LinkError(105, Fault.LOST)
+    found = []
+    for index in range(answers.refused):
+        one = refusals[index]
+        found.append((one.sequence, one.error, ffi.string(one.words).decode(errors="replace") or None))
+    _free.append((fault, refusals, buffer))
+    return found, bool(answers.sent), trouble
+
+
+def dump(socket: int, request: bytes, group: str, sequence: int, timeout: float) -> tuple[Any, int]:
+    """The records of a dump, and the errno that it ended with; see :class:`ipvsnl.backends.Backend`."""
+    fault = ffi.new("struct ipvsnl_fault *")
+    talk = ffi.new("struct ipvsnl_talk *")
+    talk.dump.sequence = sequence
+    number = _GROUPS[group]
+
+    def step(records: Any, size: int, buffer: Any) -> int:
+        return int(
+            lib.ipvsnl_dump(
+                socket, request, len(request), number, talk, records, size, buffer, _DUMPS, int(timeout * 1000), fault
+            )
+        )
+
+    return _collect(step, talk, fault, timeout), talk.dump.error
+
+
+def dump_servers(
+    socket: int, family_id: int, services: Any, sequence: int, counts: array[int], timeout: float
+) -> tuple[Any, int]:
+    """The records of the servers of all ``services``, and the next sequence number; see ``Backend``."""
+    fault = ffi.new("struct ipvsnl_fault *")
+    talk = ffi.new("struct ipvsnl_talk *")
+    talk.dump.sequence = sequence
+    source = ffi.from_buffer(services)
+    target = ffi.from_buffer("uint32_t[]", counts, require_writable=True)
+
+    def step(records: Any, size: int, buffer: Any) -> int:
+        limits = buffer, _DUMPS, int(timeout * 1000), fault
+        places = talk, records, size, target, len(counts)
+        return int(lib.ipvsnl_dump_servers(socket, family_id, source, len(source), *places, *limits))
+
+    return _collect(step, talk, fault, timeout), talk.dump.sequence
+
+
+def _collect(step: Any, talk: Any, fault: Any, timeout: float) -> Any:
+    """Have a dump carried on until it is over, with more room for its records whenever they are full."""
+    size = _FIRST_RECORDS
+    records = ffi.new("char[]", size)
+    buffer = ffi.new("char[]", _DUMPS)
+    while (full := step(records, size, buffer)) != 0:
+        if full > 0:
+            more = ffi.new("char[]", 4 * size)
+            ffi.memmove(more, records, talk.used)
+            records, size = more, 4 * size
+        elif fault.code != lib.IPVSNL_INTERRUPTED:
+            raise _trouble(fault, timeout)
+    return memoryview(ffi.buffer(records, talk.used))
+
+
+def take_records(group: str, datagram: bytes, sequence: int) -> tuple[bytes, bool, int]:
+    """A datagram of a dump to records; see :class:`ipvsnl.backends.Backend`."""
+    fault = ffi.new("struct ipvsnl_fault *")
+    state = ffi.new("struct ipvsnl_dump *")
+    state.sequence = sequence
+    number = _GROUPS[group]
+    room = (len(datagram) // 20 + 1) * lib.ipvsnl_record_size(number)
+    records = ffi.new("char[]", room)
+    count = lib.ipvsnl_take_records(number, datagram, len(datagram), state, records, room, fault)
+    if count < 0:
+        raise _decode_error(fault)
+    return ffi.unpack(records, count * lib.ipvsnl_record_size(number)), bool(state.finished), state.error

@@ -1,0 +1,141 @@
+"""Bulk without a compiler: the functions of ``_native_bulk`` that need no socket, with the same bytes and errors."""
+
+from __future__ import annotations
+
+import ctypes
+
+from ipvsnl.backends import Stop, portable
+from ipvsnl.backends._faults import Fault, encode_error
+from ipvsnl.backends._layout import LAYOUTS, MessageHeader
+from ipvsnl.backends._portable_lines import read_line
+from ipvsnl.consts import NLM_F_REQUEST, NLMSG_DONE, NLMSG_ERROR, NLMSG_HEADER, NLMSG_MIN_TYPE, NLMSG_OVERRUN
+from ipvsnl.errors import DecodeError
+from ipvsnl.family import Command
+
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from array import array
+    from collections.abc import Sequence
+    from typing import Any
+
+    from ipvsnl.backends import Column, Progress
+    from ipvsnl.backends._portable_lines import Fields, Line
+
+_SEQUENCES = 0xFFFFFFFF
+
+
+def rules(
+    text: Any, progress: Progress, family_id: int, stops: bytes, out: bytearray, used: int, origins: array[int],
+    count: int,
+) -> None:  # fmt: skip
+    """Rule text to requests; see :class:`ipvsnl.backends.Backend`."""
+    text, start, most = bytes(text), used, len(origins) // 2
+    if progress.at > len(text):
+        raise encode_error(Fault.BOUNDS, "", progress.at)
+    progress.made, progress.stop = 0, Stop.END
+    while progress.at < len(text):
+        end = text.find(b"\n", progress.at)
+        if end < 0 and not progress.final:
+            break
+        line = text[progress.at : end] if end >= 0 else text[progress.at :]
+        if line:
+            said = read_line(line)
+            if said is None or _is_callers(said, stops, progress.additions):
+                progress.stop = Stop.LINE
+                break
+            request = _request(said, family_id, progress.sequence)
+            if count + progress.made == most or len(request) > len(out) - used:
+                progress.stop = Stop.FULL
+                break
+            origins[2 * (count + progress.made)] = progress.at
+            origins[2 * (count + progress.made) + 1] = progress.line
+            out[used : used + len(request)] = request
+            progress.made, progress.last, used = progress.made + 1, used, used + len(request)
+            progress.sequence = progress.sequence % _SEQUENCES + 1
+        progress.line += 1
+        progress.at = end + 1 if end >= 0 else len(text)
+    progress.length = used - start
+
+
+def _is_callers(said: Line, stops: bytes, additions: bool) -> bool:
+    command, service, _ = said
+    if command == Command.NEW_SERVICE:
+        return bool(service["sched_name"]) and service["sched_name"] in stops.split(b"\0")[:-1]
+    return additions and command != Command.NEW_DEST
+
+
+def _request(said: Line, family_id: int, sequence: int) -> bytes:
+    command, service, dest = said
+    records = [_record("service", service), None if dest is None else _record("dest", dest)]
+    return portable.encode(family_id, command, NLM_F_REQUEST, sequence, *records)
+
+
+def _record(group: str, fields: Fields) -> bytes:
+    record = LAYOUTS[group].record()
+    for name, value in fields.items():
+        if isinstance(value, bytes):
+            getattr(record, name)[: len(value)] = value
+        else:
+            setattr(record, name, value)
+    return bytes(record)
+
+
+def stamp(
+    pattern: bytes, sequence: int, columns: Sequence[Column], first: int, rows: int, out: bytearray, used: int
+) -> None:
+    """Columns to requests; see :class:`ipvsnl.backends.Backend`."""
+    if len(pattern) < NLMSG_HEADER:
+        raise encode_error(Fault.SHORT_MESSAGE)
+    if rows > (len(out) - used) // len(pattern):
+        raise encode_error(Fault.NO_ROOM, "", len(out) - used)
+    sources: list[Column] = [(memoryview(one[0]).cast("B"), *one[1:]) for one in columns]
+    for number, (data, stride, width, target, swapped) in enumerate(sources):
+        ends = rows and (width > len(data) or (first + rows - 1) * stride > len(data) - width)
+        if target + width > len(pattern) or (swapped and width != 2) or ends:
+            raise encode_error(Fault.COLUMN, "", number)
+    for row in range(first, first + rows):
+        out[used : used + len(pattern)] = pattern
+        out[used + 8 : used + 12] = bytes(ctypes.c_uint32(sequence))
+        for data, stride, width, target, swapped in sources:
+            item = bytes(data[row * stride : row * stride + width])
+            if swapped:
+                item = ctypes.c_uint16.from_buffer_copy(item).value.to_bytes(2, "big")
+            out[used + target : used + target + width] = item
+        used += len(pattern)
+        sequence = sequence % _SEQUENCES + 1
+
+
+def take_records(group: str, datagram: bytes, sequence: int) -> tuple[bytes, bool, int]:
+    """A datagram of a dump to records; see :class:`ipvsnl.backends.Backend`."""
+    records: list[bytes] = []
+    finished, errno = False, 0
+    start = 0
+    while start < len(datagram):
+        # One by one, as the C does: what stands before a broken message is read, and its faults come first.
+        kind, flags, its, _, begin, end = _one(datagram, start)
+        start = min(end + 3 & ~3, len(datagram))
+        if its != sequence:
+            continue
+        if kind == NLMSG_OVERRUN:
+            raise DecodeError(Fault.LOST, begin - NLMSG_HEADER)
+        if kind == NLMSG_DONE:
+            finished, errno = True, portable.decode_done(flags, datagram, begin, end)[0]
+        elif kind == NLMSG_ERROR:
+            finished, errno = True, portable.decode_error(flags, datagram, begin, end)[0]
+        elif kind >= NLMSG_MIN_TYPE:
+            records.append(portable.decode(group, datagram, begin, end))
+    return b"".join(records), finished, errno
+
+
+def _one(datagram: bytes, start: int) -> tuple[int, int, int, int, int, int]:
+    """The message that begins at ``start``."""
+    left = len(datagram) - start
+    if left < NLMSG_HEADER:
+        raise DecodeError(Fault.CUT_HEADER, start)
+    found = MessageHeader.from_buffer_copy(datagram, start)
+    if found.length < NLMSG_HEADER:
+        raise DecodeError(Fault.SHORT_MESSAGE, start)
+    if found.length > left:
+        raise DecodeError(Fault.LONG_MESSAGE, start)
+    ends = (start + NLMSG_HEADER, start + found.length)
+    return found.type, found.flags, found.sequence, found.port, *ends

@@ -1,0 +1,189 @@
+"""Columns: changes that differ in a few fields, to load; and the records of a dump, to look at.
+
+A column is anything with the buffer protocol (``array.array``, ``bytes``, a NumPy array) or a list of numbers or of
+addresses. NumPy is used where it is asked for (:meth:`Records.array`), and needed nowhere.
+"""
+
+from __future__ import annotations
+
+from array import array
+from struct import unpack_from
+
+from ipvsnl import address as addresses
+from ipvsnl import family, wire
+from ipvsnl.consts import AF_INET6, GENL_HEADER, NLA_TYPE_MASK, NLMSG_HEADER
+from ipvsnl.errors import EncodeError
+from ipvsnl.exchange import UNACKNOWLEDGED
+from ipvsnl.family import Command
+
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+    from typing import Any
+
+    from ipvsnl.backends import Backend, Column
+    from ipvsnl.model import Destination, Service
+
+_SERVICE, _DEST = 1, 2
+_COMMANDS = {
+    "add-service": Command.NEW_SERVICE, "edit-service": Command.SET_SERVICE, "delete-service": Command.DEL_SERVICE,
+    "add-server": Command.NEW_DEST, "edit-server": Command.SET_DEST, "delete-server": Command.DEL_DEST,
+}  # fmt: skip
+_FIELDS: dict[str, tuple[int, int, str, bool]] = {
+    "address": (_SERVICE, 3, "", False),
+    "port": (_SERVICE, 4, "H", True),
+    "fwmark": (_SERVICE, 5, "I", False),
+    "persistence": (_SERVICE, 8, "I", False),
+    "server_address": (_DEST, 1, "", False),
+    "server_port": (_DEST, 2, "H", True),
+    "forwarding": (_DEST, 3, "I", False),
+    "weight": (_DEST, 4, "i", False),
+    "upper_threshold": (_DEST, 5, "I", False),
+    "lower_threshold": (_DEST, 6, "I", False),
+    "tunnel_port": (_DEST, 14, "H", True),
+}
+"""A column's name: the attribute it goes to, its items' array letter (addresses have none), and whether swapped."""
+
+
+class Columns:
+    """Changes of one kind: ``service`` (and ``destination``) as they are, but for the fields that have columns.
+
+        Columns("add-server", web, Destination("0.0.0.0", 80, "masq"), server_address=many, weight=weights)
+
+    ``operation`` is one of :data:`ipvsnl.rules.OPERATIONS`. Columns: ``address``, ``port``, ``fwmark`` and
+    ``persistence`` of the service; ``server_address``, ``server_port``, ``forwarding`` (as numbers), ``weight``,
+    ``upper_threshold``, ``lower_threshold`` and ``tunnel_port`` of the real server. Addresses are 4 or 16 bytes each, in
+    network order, of the family of the pattern's; ports and numbers are of the host's order and of exactly the field's
+    size (2 bytes, 4 bytes). EncodeError for columns of different lengths, of another size, or of a field that the
+    operation does not have.
+    """
+
+    def __init__(
+        self, operation: str, service: Service, destination: Destination | None = None, **columns: Any
+    ) -> None:
+        if operation not in _COMMANDS:
+            raise EncodeError(f"unknown operation {operation!r}: one of {', '.join(_COMMANDS)}")
+        self._command = _COMMANDS[operation]
+        if (destination is not None) is not operation.endswith("server"):
+            raise EncodeError(f"{operation}: a real server belongs to the operations on servers, and to no others")
+        self._service, self._destination = service, destination
+        self._columns = {name: self._column(name, column) for name, column in columns.items()}
+        lengths = {len(data) // width for data, width in self._columns.values()}
+        if len(lengths) != 1:
+            raise EncodeError(f"columns of different lengths: {sorted(lengths)}" if lengths else "there is no column")
+        self.rows = lengths.pop()
+        """How many changes there are."""
+
+    def _column(self, name: str, column: Any) -> tuple[memoryview, int]:
+        """The bytes of a column, and how many an item has."""
+        if name not in _FIELDS:
+            raise EncodeError(f"unknown column {name!r}: one of {', '.join(_FIELDS)}")
+        letter = _FIELDS[name][2]
+        if not letter:
+            of = self._service if name == "address" else self._destination
+            width = 16 if of is not None and of.family == AF_INET6 else 4
+            if isinstance(column, list | tuple):
+                column = b"".join([addresses.pack(text)[:width] for text in column])
+            view = _contiguous(column)
+            if len(view) % width:
+                raise EncodeError(f"column {name!r}: {len(view)} bytes are no addresses of {width}")
+            return view, width
+        if isinstance(column, list | tuple):
+            try:
+                column = array(letter, column)
+            except (OverflowError, TypeError) as wrong:
+                raise EncodeError(f"column {name!r}: {wrong}") from None
+        width = 2 if letter == "H" else 4
+        if memoryview(column).itemsize != width:
+            raise EncodeError(f"column {name!r}: items of {memoryview(column).itemsize} bytes, not {width}")
+        return _contiguous(column), width
+
+    def pattern(self, backend: Backend, family_id: int) -> bytes:
+        """The request that all of them are like."""
+        whole = self._command in (Command.NEW_SERVICE, Command.SET_SERVICE)
+        service = wire.service_record(self._service) if whole else wire.service_key(self._service)
+        dest = None
+        if self._destination is not None:
+            key = self._command == Command.DEL_DEST
+            dest = (wire.destination_key if key else wire.destination_record)(self._destination)
+        return backend.encode(family_id, self._command, UNACKNOWLEDGED, 0, service, dest)
+
+    def places(self, pattern: bytes) -> list[Column]:
+        """The columns with their places in the pattern, for :meth:`ipvsnl.backends.Backend.stamp`."""
+        where = {
+            (outer, inner): here
+            for outer, start, end in _attributes(pattern, NLMSG_HEADER + GENL_HEADER, len(pattern))
+            for inner, here, _ in _attributes(pattern, start, end)
+        }
+        found: list[Column] = []
+        for name, (view, width) in self._columns.items():
+            group, number, _, swapped = _FIELDS[name]
+            if (group, number) not in where:
+                raise EncodeError(f"column {name!r}: the operation has no such field")
+            found.append((view, width, width, where[group, number], swapped))
+        return found
+
+
+def _contiguous(column: Any) -> memoryview:
+    view = memoryview(column)
+    return view.cast("B") if view.c_contiguous else memoryview(view.tobytes())
+
+
+def _attributes(message: bytes, here: int, end: int) -> Iterator[tuple[int, int, int]]:
+    """The attributes between two offsets: number, payload's start, payload's end each."""
+    while here < end:
+        length, number = unpack_from("=HH", message, here)
+        yield number & NLA_TYPE_MASK, here + 4, here + length
+        here += length + 3 & ~3
+
+
+# --- what was read ---------------------------------------------------------------------------------------------------
+
+_LETTERS = {"Q": 8, "I": 4, "i": 4, "H": 2, "B": 1}
+
+
+class Records:
+    """The records of one kind of a dump, as columns: views of the memory that they were decoded into.
+
+    ``records["weight"]`` is a column of numbers (a strided memoryview, nothing is copied). The names are those of
+    :mod:`ipvsnl.family`: ``stats64_conns``, ``active_conns``, ``u_thresh``, ... Numbers are of the host's order.
+    """
+
+    def __init__(self, group: family.Group, data: Any) -> None:
+        self.group = group
+        self.data = memoryview(data)
+        """All records, one after the other: ``group.record_size`` bytes each."""
+        self._fields = {field.name: field for field in group.fields if field.name}
+
+    def __len__(self) -> int:
+        return len(self.data) // self.group.record_size
+
+    def __getitem__(self, name: str) -> memoryview:
+        field = self._fields[name]
+        if field.format not in _LETTERS:
+            raise KeyError(f"{name} is text or bytes: see bytes_of() and array()")
+        width = _LETTERS[field.format]
+        column: Any = self.data.cast(field.format)  # type: ignore[call-overload]
+        return column[field.offset // width :: self.group.record_size // width]
+
+    def bytes_of(self, name: str) -> list[bytes]:
+        """A field of bytes or text of every record; text with its NULs."""
+        field, size = self._fields[name], self.group.record_size
+        begin, end = field.offset, field.offset + field.size
+        data = bytes(self.data)
+        return [data[row + begin : row + end] for row in range(0, len(data), size)]
+
+    def array(self) -> Any:
+        """All fields as a structured NumPy array over the same memory. ImportError without NumPy."""
+        import numpy
+
+        letters = {"Q": "=u8", "I": "=u4", "i": "=i4", "H": "=u2", "B": "u1"}
+        texts = {attribute.name for attribute in self.group.attributes if attribute.kind == family.Kind.STRING}
+        names = list(self._fields)
+        fields = list(self._fields.values())
+        formats = [
+            letters.get(one.format) or (f"S{one.size}" if one.name in texts else f"V{one.size}") for one in fields
+        ]
+        layout = {"names": names, "formats": formats, "offsets": [one.offset for one in fields]}
+        kind: Any = {**layout, "itemsize": self.group.record_size}
+        return numpy.frombuffer(self.data, dtype=numpy.dtype(kind))

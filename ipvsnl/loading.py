@@ -1,0 +1,219 @@
+"""What a load is fed with: rule text in pieces, columns, or values; and who reads the lines that are not plain.
+
+The backend turns plain lines into requests as fast as memory allows. Every other line comes out here, one at a time and
+in its place, with its number; :class:`Feeder` hands it to the caller's grammar, when everything before it is under way.
+"""
+
+from __future__ import annotations
+
+from ipvsnl.backends import Stop
+from ipvsnl.bulk import PUT_OFF, Load, Progress
+from ipvsnl.columns import Columns
+from ipvsnl.model import Entry, Service
+from ipvsnl.rules import PlainReader, RuleError, split
+
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from collections.abc import Callable, Iterable, Iterator, Mapping
+    from typing import Any
+
+    from ipvsnl.client import IPVS
+    from ipvsnl.errors import KernelError
+    from ipvsnl.model import Destination
+    from ipvsnl.rules import Grammar
+
+    Other = Callable[[int, str, bool], None]
+    """Takes a line that is not plain: its number, the line, and whether many servers of its new service follow."""
+
+CHUNK = 1 << 20
+"""Bytes of text in memory at a time, unless a line is longer."""
+_AHEAD = 1 << 17
+"""Bytes to look ahead for the servers of a service."""
+_LINE = 200
+"""Bytes that a server's line takes at most, for looking ahead."""
+
+
+class Feeder:
+    """Feeds a load with rule text.
+
+    ``other`` reads the lines that are not plain; ``told`` is called whenever refusals may have come in. ``number`` is the
+    line read last.
+    """
+
+    def __init__(self, load: Load, other: Other, told: Callable[[], None] | None = None) -> None:
+        self._load, self._other = load, other
+        self._told = told or (lambda: None)
+        self._progress = Progress()
+        self._text = b""
+        self.read = 0
+        """Plain lines read, empty ones among them."""
+
+    @property
+    def number(self) -> int:
+        """The line read last."""
+        return self._progress.line - 1
+
+    def line_at(self, offset: int) -> str:
+        """The line that begins at an offset of the text in memory, without its end."""
+        end = self._text.find(b"\n", offset)
+        return self._text[offset : end if end >= 0 else None].decode(errors="surrogateescape")
+
+    def feed(self, chunks: Iterable[bytes]) -> None:
+        """Take all of the text in; what is left at the end is not yet sent."""
+        progress, source = self._progress, iter(chunks)
+        while True:
+            before = progress.line
+            self._load.text(self._text, progress)
+            self.read += progress.line - before
+            self._told()
+            if progress.stop == Stop.LINE:
+                if not progress.final and len(self._text) - progress.at < _AHEAD and self._puts_off():
+                    self._more(source)
+                    continue
+                self._unusual()
+            elif progress.stop == Stop.END:
+                if progress.final:
+                    return
+                self._more(source)
+
+    def _more(self, source: Iterator[bytes]) -> None:
+        """The next piece of text; what comes from this one is answered first, since its lines are forgotten."""
+        self._load.send()
+        self._told()
+        chunk = next(source, b"")
+        self._text = self._text[self._progress.at :] + chunk
+        self._progress.at, self._progress.final = 0, not chunk
+
+    def _puts_off(self) -> bool:
+        return self._text.startswith(b"-A ", self._progress.at) and self._few(self._line()) > 0
+
+    def _line(self) -> bytes:
+        end = self._text.find(b"\n", self._progress.at)
+        return self._text[self._progress.at : end + 1 if end >= 0 else None]
+
+    def _few(self, line: bytes) -> int:
+        _, _, after = line.partition(b" -s ")
+        return self._load.few(after.partition(b" ")[0].strip().decode(errors="replace"))
+
+    def _unusual(self) -> None:
+        line, progress = self._line(), self._progress
+        number = progress.line
+        progress.at, progress.line = progress.at + len(line), number + 1
+        few = self._few(line) if line.startswith(b"-A ") else 0
+        many = False
+        if few:
+            named = b"-a " + line[3:].partition(b" -s ")[0] + b" "
+            many = self._text.count(named, progress.at, progress.at + few * _LINE) >= few
+        elif not line.startswith((b"-A ", b"-a ", b"#")):
+            self._load.switch()  # what follows may be about the services that are still to be switched
+        self._other(number, line.decode(errors="surrogateescape"), many)
+
+
+def chunks_of(source: Any) -> Iterator[bytes]:
+    """Text in pieces: of text, bytes or another buffer, or of a file."""
+    if isinstance(source, str):
+        yield source.encode(errors="surrogateescape")
+    elif not hasattr(source, "read"):
+        yield bytes(source)
+    else:
+        read = getattr(source, "read1", source.read)
+        while piece := read(CHUNK):
+            yield piece.encode(errors="surrogateescape") if isinstance(piece, str) else piece
+
+
+class Report:
+    """What became of a load: ``changes`` that were made, and ``refused``: a KernelError each, with its ``tag``."""
+
+    def __init__(self, changes: int, refused: list[KernelError]) -> None:
+        self.changes = changes
+        self.refused = refused
+
+    def __repr__(self) -> str:
+        return f"<load: {self.changes} changes, {len(self.refused)} refused>"
+
+
+def load(
+    ipvs: IPVS, source: Any, *, grammar: Grammar | None = None, put_off: Mapping[str, int] | None = PUT_OFF,
+) -> Report:  # fmt: skip
+    """Carry out :meth:`ipvsnl.client.IPVS.load`."""
+    under_way = ipvs.loading(put_off=put_off)
+    if isinstance(source, str | bytes | bytearray | memoryview) or hasattr(source, "read"):
+        Feeder(under_way, _reader(under_way, grammar)).feed(chunks_of(source))
+    elif isinstance(source, Columns):
+        under_way.columns(source)
+    else:
+        for item in source:
+            _take(under_way, item)
+    under_way.close()
+    return Report(under_way.sent, [])
+
+
+def reload(ipvs: IPVS, source: str | bytes, *, grammar: Grammar | None = None) -> Report:
+    """Carry out :meth:`ipvsnl.client.IPVS.reload`."""
+    from ipvsnl.rules import parse
+
+    text = source.encode(errors="surrogateescape") if isinstance(source, str) else source
+    order: dict[object, Service] = {}
+    added = "\n".join(
+        [line for line in text.decode(errors="surrogateescape").split("\n") if not line.startswith("-a ")]
+    )
+    for rule in parse(added.splitlines(), grammar or _no_grammar):
+        if rule.operation == "add-service":
+            order.setdefault(rule.service.key, rule.service)
+    live = {status.service.key: status.service for status in ipvs.services()}
+    going = [service for key, service in live.items() if key not in order]
+    going += [live[key] for key in reversed(order) if key in live]
+    deletion = ipvs.loading()
+    for service in going:
+        deletion.delete_service(service)
+    deletion.close()
+    return load(ipvs, text, grammar=grammar)
+
+
+def _no_grammar(_: list[str]) -> Any:
+    raise ValueError("not in the form that tables are saved in, and no grammar was given to read it")
+
+
+def _reader(under_way: Load, grammar: Grammar | None) -> Other:
+    """Reads the lines that are not plain; RuleError for one that is none."""
+    plain = PlainReader()
+
+    def other(number: int, line: str, many: bool) -> None:
+        rule = plain(line)
+        if rule is None:
+            words = [word for word in split(line) if word != "ipvsadm"]
+            if not words or words[0].startswith("#"):
+                return
+            try:
+                rule = (grammar or _no_grammar)(words)
+            except ValueError as error:
+                raise RuleError(number, line.rstrip("\r\n"), str(error)) from None
+        operation, service, destination = rule
+        if many and operation == "add-service":
+            under_way.add_service_first(service, tag=number)
+        elif destination is not None:
+            getattr(under_way, operation.replace("-", "_"))(service, destination, tag=number)
+        else:
+            getattr(under_way, operation.replace("-", "_"))(service, tag=number)
+
+    return other
+
+
+def _take(under_way: Load, item: Any) -> None:
+    """One of an iterable: columns, a service, an entry of a snapshot, or a service with its servers."""
+    if isinstance(item, Columns):
+        under_way.columns(item)
+        return
+    service: Service
+    servers: list[Destination]
+    if isinstance(item, Service):
+        service, servers = item, []
+    elif isinstance(item, Entry):
+        # The kernel lists the newest first: added the other way round, they come to stand as they stood.
+        service, servers = item.service, [status.destination for status in reversed(item.destinations)]
+    else:
+        service, servers = item[0], list(item[1])
+    few = under_way.few(service.scheduler)
+    (under_way.add_service_first if few and len(servers) >= few else under_way.add_service)(service, tag=item)
+    for server in servers:
+        under_way.add_server(service, server, tag=item)
