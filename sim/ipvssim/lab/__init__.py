@@ -1,0 +1,20 @@
+"""The scheduler laboratory: what schedulers do with traffic, decided by the simulated director and nowhere else.
+
+    from ipvssim import lab
+
+    scenario = lab.load("failure")           # of the gallery, or a TOML file
+    outcomes = lab.compare(scenario)         # every variant and seed, on all cores
+    lab.report(scenario, outcomes, "out")    # HTML, PNG, SVG
+
+docs/laboratory.md tells the rest.
+"""
+
+from ipvssim.lab.api import compare, report, sweep
+from ipvssim.lab.engine import simulate
+from ipvssim.lab.outcome import Outcome
+from ipvssim.lab.reading import ScenarioError
+from ipvssim.lab.scenario import Scenario, build, gallery, load
+
+__all__ = [
+    "Outcome", "Scenario", "ScenarioError", "build", "compare", "gallery", "load", "report", "simulate", "sweep",
+]  # fmt: skip

@@ -1,0 +1,106 @@
+"""The laboratory from Python: compare, sweep, report. The command does nothing else."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from concurrent.futures import Executor
+from pathlib import Path
+from typing import Any
+
+from ipvssim.lab.engine import simulate
+from ipvssim.lab.outcome import Outcome
+from ipvssim.lab.scenario import Scenario
+from ipvssim.lab.store import Journal, write
+from ipvssim.lab.sweep import carry_out, outcome, points, pool, row
+
+Told = Callable[[float, int], object]
+"""Told how many runs are done (with fractions where runs are done in this process), and how many there are."""
+
+
+def compare(
+    scenario: Scenario, *, executor: Executor | str | None = None, jobs: int = 0, told: Told | None = None,
+    kept: list[Outcome] | None = None,
+) -> list[Outcome]:  # fmt: skip
+    """Every variant with every seed. With one job they run in this process. A KeyboardInterrupt goes on to the caller;
+    what was finished by then, whole or in part, is in ``kept``."""
+    todo = points(scenario, swept=False)
+    found = kept if kept is not None else []
+    if executor is None and (jobs == 1 or len(todo) == 1):
+        for number, point in enumerate(todo):
+            found.append(simulate(scenario, point.variant, point.seed, _progress(told, number, len(todo))))
+            if not found[-1].complete:
+                raise KeyboardInterrupt
+        return found
+    order = {point.key: number for number, point in enumerate(todo)}
+    come: dict[int, Outcome] = {}
+    workers = pool(executor, jobs)
+    try:
+        for point, one in carry_out(todo, outcome, workers):
+            come[order[point.key]] = one
+            if told is not None:
+                told(len(come), len(todo))
+    finally:
+        workers.close()
+        found += [come[number] for number in sorted(come)]
+    return found
+
+
+def _progress(told: Told | None, number: int, total: int) -> Callable[[int, int], object] | None:
+    if told is None:
+        return None
+    return lambda done, packets: told(number + done / max(packets, 1), total)
+
+
+def sweep(
+    scenario: Scenario,
+    out: str | Path,
+    *,
+    executor: Executor | str | None = None,
+    jobs: int = 0,
+    told: Told | None = None,
+) -> list[dict[str, Any]]:
+    """Every combination of the scenario's ranges, variants and seeds, to a CSV or Parquet file.
+
+    Runs that the file's journal has already are not done again. However it ends, what was finished is in the file.
+    """
+    path = Path(out)
+    path.parent.mkdir(parents=True, exist_ok=True)
+    journal = Journal(path, scenario.raw)
+    every = points(scenario)
+    todo = [point for point in every if point.key not in journal.rows]
+    if told is not None:
+        told(len(every) - len(todo), len(every))
+    workers = pool(executor, jobs)
+    try:
+        for point, found in carry_out(todo, row, workers):
+            if found["complete"]:
+                journal.add(point.key, found)
+            if told is not None:
+                told(len(journal.rows), len(every))
+    finally:
+        workers.close()
+        rows = [journal.rows[point.key] for point in every if point.key in journal.rows]
+        write(rows, path)
+    return rows
+
+
+def report(
+    scenario: Scenario, outcomes: Sequence[Outcome], folder: str | Path, formats: Sequence[str] = ("html", "png", "svg")
+) -> list[Path]:
+    """Reports in a folder, named after the scenario: HTML, and pictures for papers."""
+    from ipvssim.lab.figures import summaries
+    from ipvssim.lab.html import page
+
+    place = Path(folder)
+    place.mkdir(parents=True, exist_ok=True)
+    found = summaries(outcomes)
+    written = []
+    if "html" in formats:
+        written.append(place / f"{scenario.name}.html")
+        written[-1].write_text(page(scenario, found), encoding="utf-8")
+    pictures = [one for one in formats if one != "html"]
+    if pictures:
+        from ipvssim.lab.pictures import draw
+
+        written += draw(scenario, found, place, pictures)
+    return written

@@ -1,0 +1,69 @@
+"""What a run yields: per server and over time, with what follows from it."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass, field
+
+import numpy as np
+from numpy.typing import NDArray
+
+Grid = NDArray[np.int64]
+"""Samples by servers."""
+COLUMNS = ("opened", "active", "inactive", "packets", "weight", "templates")
+
+
+@dataclass(slots=True)
+class Change:
+    """An event as it happened: when, which servers can be used after it and which came with it (by number), and the
+    connections that were active on the servers it took away."""
+
+    label: str
+    at: float
+    usable: set[int]
+    joined: set[int]
+    broken: int
+    figures: dict[str, float] = field(default_factory=dict)
+
+
+@dataclass(slots=True)
+class Outcome:
+    """One run: one variant, one seed."""
+
+    variant: str
+    seed: int
+    servers: list[str]
+    times: NDArray[np.float64]
+    grids: dict[str, Grid]
+    """By name (:data:`COLUMNS`): opened and packets count from the beginning, the others are as they stand."""
+    changes: list[Change]
+    heat: Grid
+    """Connections by client (the busiest first) and server."""
+    heat_clients: list[str]
+    counts: dict[str, int]
+    """Connections offered, opened, refused, reused (a port that was still known), reopened (placed anew in mid-life)."""
+    complete: bool
+    figures: dict[str, float] = field(default_factory=dict)
+
+    @property
+    def skew(self) -> NDArray[np.float64]:
+        """Over time: connections opened since the last event by weight, the most of any server over the mean."""
+        opened, weight = self.grids["opened"], self.grids["weight"]
+        base = np.zeros_like(opened)
+        for change in self.changes:
+            base[self.times >= change.at] = opened[np.searchsorted(self.times, change.at)]
+        loads = np.where(weight > 0, (opened - base) / np.maximum(weight, 1), np.nan)
+        totals = np.nansum(loads, 1)
+        usable = np.maximum((weight > 0).sum(1), 1)
+        with np.errstate(invalid="ignore", divide="ignore"):
+            most = np.max(np.nan_to_num(loads, nan=0.0), 1, initial=0.0)
+            return np.where(totals > 0, most * usable / totals, np.nan)
+
+
+def grids(samples: Sequence[Sequence[Sequence[int]]], servers: int) -> dict[str, Grid]:
+    """Samples, each a row of every column with the servers known by then, as one grid a column."""
+    made = np.zeros((len(COLUMNS), len(samples), servers), np.int64)
+    for number, sample in enumerate(samples):
+        for column, row in enumerate(sample):
+            made[column, number, : len(row)] = row
+    return dict(zip(COLUMNS, made, strict=True))
