@@ -22,7 +22,7 @@ from ipvssim.fragments import INPUT, LOCAL_DELIVERY, Reassembler
 from ipvssim.host import Host
 from ipvssim.listing import Row, rows
 from ipvssim.network import BROADCAST, ETHERNET, LOCAL, MULTICAST, Path
-from ipvssim.packets import TCP, Packet, parse4, parse6
+from ipvssim.packets import WITH_PORTS, Packet, parse4, parse6
 from ipvssim.requests import Requests
 from ipvssim.result import DROP, HELD, Result
 from ipvssim.result import LOCAL as HOST
@@ -201,7 +201,7 @@ class Director:
                 return
             packet = passed
         self.requests.handle(packet, result)
-        if result.verdict is HOST and packet.protocol == TCP and result.connection is None:
+        if result.verdict is HOST and packet.protocol in WITH_PORTS and result.connection is None:
             self.requests.refuse(packet)
 
     def _forward(self, packet: Packet, path: Path, result: Result, arrived: Packet) -> None:

@@ -18,7 +18,7 @@ from ipvssim.packets import Packet, sign4, with_hops
 from ipvssim.result import FORWARD, Result
 
 _TYPE4, _TYPE6 = b"\x08\x00", b"\x86\xdd"
-_ANY4 = bytes(4)
+_ANY4, _ANY6 = bytes(4), bytes(16)
 _UNREACHABLE4 = {NONE: 0, PROHIBIT: 13}
 _UNREACHABLE6 = {NONE: icmp.NO_ROUTE6, PROHIBIT: 1}
 
@@ -87,7 +87,7 @@ class Host:
         there = network.path(packet.destination)
         if there.kind in (BROADCAST, MULTICAST):
             return
-        source = packet.destination if self._answers_from(packet.destination, there) else back.source
+        source = packet.destination if self._answers_from(packet.destination, there) else self._source(packet, back)
         if not source:
             return
         if packet.family == AF_INET:
@@ -106,6 +106,14 @@ class Host:
         else:
             self.send(data, back, result)
         result.verdict, result.reason = verdict, reason
+
+    def _source(self, packet: Packet, back: Path) -> bytes:
+        """The address of an error that cannot come from where its packet was sent to: that of the way back, and for IPv6
+        that of the device by which the packet came in."""
+        device = self.network.devices.get(packet.device)
+        if packet.family == AF_INET or device is None:
+            return back.source
+        return self.network.source_for(device, packet.source)
 
     def _answers_from(self, address: bytes, path: Path) -> bool:
         """Whether errors about packets to ``address`` come from it: IPv4 asks for a local route (icmp_send), IPv6 for an
@@ -211,6 +219,9 @@ class Host:
         if packet.hops <= 1:
             result.drop("lifetime ended")
             self.time_exceeded(packet, result)
+            return None
+        if packet.family != AF_INET and (packet.source == _ANY6 or icmp.is_link_local(packet.source)):
+            result.drop("a source that does not reach beyond its link")
             return None
         size = packet.largest or len(packet.data) if packet.family != AF_INET else len(packet.data)
         if size > path.mtu and (packet.family != AF_INET or packet.dont_fragment):

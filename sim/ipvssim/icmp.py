@@ -37,11 +37,16 @@ def answers(packet: Packet) -> bool:
         kind = data[packet.offset] if len(data) > packet.offset else 0
         return packet.protocol != ICMP or (kind not in ERRORS4 and kind <= 18)
     source = packet.source
-    if source == bytes(16) or source[0] == 0xFF or packet.destination[0] == 0xFF:
-        return False
+    if source == bytes(16) or source[0] == 0xFF or packet.destination[0] == 0xFF or is_link_local(source):
+        return False  # a link-local sender could be answered if its neighbour entry were there, but none ever is
     if packet.protocol == ICMPV6 and not packet.fragment & 0xFFF8:
         return len(data) > packet.offset and bool(data[packet.offset] & INFORMATIONAL6)
     return True
+
+
+def is_link_local(address: bytes) -> bool:
+    """fe80::/10."""
+    return address[0] == 0xFE and address[1] & 0xC0 == 0x80
 
 
 def error4(

@@ -8,6 +8,7 @@ from ipvsnl.consts import AF_INET
 from ipvssim.checksums import is_valid, pseudo
 from ipvssim.connections import NO_PORTS, Connection
 from ipvssim.daemons import BACKUP
+from ipvssim.icmp import LARGEST4, LARGEST6
 from ipvssim.packets import ICMP, ICMPV6, RST, SCTP, SYN, TCP, UDP, WITH_PORTS, Packet
 from ipvssim.protocols import INPUT, ISAKMP, OUTPUT, sctp, tcp
 from ipvssim.protocols.machine import F_NO_OUTPUT, F_ONE_PACKET
@@ -154,16 +155,23 @@ class Requests:
         return bool(mode & 2 and connection.state == tcp.FIN_WAIT and connection.flags & F_NO_OUTPUT)
 
     def refuse(self, packet: Packet) -> None:
-        """The host, on which nobody listens, refuses a segment with a RST. At LOCAL_OUT that may look like a reply: of a
-        connection whose client port is 0, say, which requests do not find."""
-        data, start, key = packet.data, packet.offset, packet.key
-        if len(data) < start + 20 or data[start + 13] & RST:
+        """The host, on which nobody listens, refuses a packet: with a RST, or an ICMP error. At LOCAL_OUT that may look like
+        a reply: of a connection whose client port is 0, say, which requests do not find."""
+        protocol, key = packet.protocol, packet.key
+        found = self.entries.replies[protocol].get(packet.destination + packet.source + key[-2:] + key[-4:-2])
+        if found is None or not self.accounts.is_hooked(packet.family) or not packet.unicast:
             return
-        found = self.entries.replies[TCP].get(packet.destination + packet.source + key[-2:] + key[-4:-2])
-        if found is None or not self.accounts.is_hooked(packet.family):
+        four, segment = packet.family == AF_INET, packet.data[packet.offset :]
+        if protocol != SCTP and not is_valid(
+            segment, pseudo(packet.source, packet.destination, protocol, len(segment))
+        ):
             return
-        segment = data[start:]
-        if is_valid(segment, pseudo(packet.source, packet.destination, TCP, len(segment))):
-            self.accounts.count_out(found, 40 if packet.family == AF_INET else 60)
-            self.accounts.machines[TCP].transition(found, _RESET, 0, OUTPUT)
-            self.entries.used(found)
+        if protocol == TCP:
+            if len(segment) >= 20 and not segment[13] & RST:
+                self.accounts.count_out(found, 40 if four else 60)
+                self.accounts.machines[TCP].transition(found, _RESET, 0, OUTPUT)
+                self.entries.used(found)
+        elif four:
+            self.accounts.count_out(found, min(28 + len(packet.data), LARGEST4))
+        else:
+            self.accounts.count_out(found, min(48 + len(packet.data), LARGEST6))
