@@ -258,7 +258,7 @@ class Commands:
     ) -> None:  # fmt: skip
         server.forwarding = method & FWD_MASK
         server.weight = weight
-        if weight:
+        if weight or not server.available:  # one that comes (back) begins with what it is given, 0 too
             server.last_weight = weight
         server.tunnel_type = tunnel_type
         server.tunnel_port = ntohs(tunnel_port)

@@ -89,15 +89,24 @@ def hash_key(link: socket.socket, family: int) -> int:
     return sum(1 << bit for bit in range(8) if places[1 << bit] < places[256])
 
 
-def play(script: dict[str, Any]) -> dict[str, Any]:
-    if libc.unshare(CLONE_NEWNET):
+def unshare(flags: int) -> None:
+    if libc.unshare(flags):
         raise OSError(ctypes.get_errno(), "unshare")
+
+
+def enter_network() -> None:
+    """A fresh namespace with the network of the recorded exchanges."""
+    unshare(CLONE_NEWNET)
     for name in ("all", "default"):
         with open(f"/proc/sys/net/ipv6/conf/{name}/accept_dad", "w") as file:
             file.write("0")
         with open(f"/proc/sys/net/ipv6/conf/{name}/addr_gen_mode", "w") as file:
             file.write("1")
     subprocess.run(["ip", "-batch", "-"], input=NETWORK.encode(), check=True)
+
+
+def play(script: dict[str, Any]) -> dict[str, Any]:
+    enter_network()
     with opened(script) as link:
         family = family_id(link)
         key = hash_key(link, family)

@@ -1,109 +1,29 @@
 """Records the netlink vectors afresh: each in a process and a network namespace of its own, inside the laboratory.
 
-The network of every vector, the normalisation of what varies (family id, port id) and the keys of a vector are those of
+The normalisation of what varies (family id, port id) and the keys of a vector are those of
 ``tests/data/netlink-vectors.jsonl``.
 """
 
 from __future__ import annotations
 
-import ctypes
-import errno
 import json
 import os
-import socket
-import struct
-import subprocess
+import sys
 import time
+from pathlib import Path
 from typing import Any
 
-from tests.kernel.recorder import family_id, renumber
+sys.path.insert(0, str(Path(__file__).parent))
 
-CLONE_NEWNET, CLONE_NEWUSER = 0x40000000, 0x10000000
-SOL_NETLINK, CAP_ACK, EXT_ACK = 270, 10, 11
-PLACEHOLDER, PORT_ID = 0xFFFF, 0xBEEF
-NOBODY = 65534
-DAEMON_REST = 0.4  # a daemon that is stopped before its thread ran may get no answer
+from netlink_guest import CLONE_NEWNET, enter_network, exchange, hash_key, opened, unshare  # noqa: E402
+from netlink_scripts import FAMILY, attribute  # noqa: E402
+from recorder import family_id  # noqa: E402
 
-NETWORK = """
-link set lo up
-link add d0 address 02:00:00:00:00:10 mtu 1500 type dummy
-link add d1 mtu 1500 type dummy
-link add d2 mtu 9000 type dummy
-link set d0 up
-link set d2 up
-addr add 10.0.0.1/8 dev d0
-addr add 172.16.255.254/16 dev d0
-addr add 2001:db8::1/64 dev d0 nodad
-addr add fe80::1/64 dev d0 nodad
-route add blackhole 198.51.100.0/24
-route add unreachable 203.0.113.0/24
-route add prohibit 192.0.2.0/24
-""".strip()
-NO_LINK_LOCAL = ("all", "default")
+CLONE_NEWUSER, NOBODY, RECEIVE = 0x10000000, 65534, 65536
+DAEMON_REST = 0.4  # seconds: what the recorded answers about daemons were given
 
 
-def unshare(flags: int) -> None:
-    """Leave namespaces behind."""
-    if ctypes.CDLL(None, use_errno=True).unshare(flags):
-        raise OSError(ctypes.get_errno(), "unshare")
-
-
-def generic_netlink(vector: dict[str, Any] | None = None) -> socket.socket:
-    """A fresh generic-netlink socket with the vector's options."""
-    link = socket.socket(socket.AF_NETLINK, socket.SOCK_RAW, 16)
-    link.bind((0, 0))
-    for option, wanted in ((CAP_ACK, "cap_ack"), (EXT_ACK, "ext_ack")):
-        if vector is not None and vector[wanted]:
-            link.setsockopt(SOL_NETLINK, option, 1)
-    return link
-
-
-def drain(link: socket.socket, family: int) -> tuple[list[str], list[str]]:
-    """Every datagram until the queue is empty, normalised, and the errors that receiving returned."""
-    replies: list[str] = []
-    errors: list[str] = []
-    while True:
-        try:
-            data = link.recv(65536, socket.MSG_DONTWAIT)
-        except BlockingIOError:
-            return replies, errors
-        except OSError as wrong:
-            errors.append(errno.errorcode[wrong.errno or 0])
-            continue
-        data = renumber(data, family, PLACEHOLDER, PORT_ID)
-        replies.append(data.replace(_family_attribute(family), _family_attribute(PLACEHOLDER)).hex())
-
-
-def _family_attribute(family: int) -> bytes:
-    """CTRL_ATTR_FAMILY_ID of the controller's replies."""
-    return struct.pack("=HHH", 6, 1, family)
-
-
-def hash_key(link: socket.socket, family: int) -> int:
-    """The secret byte that orders this namespace's dumps: marks 2^b are dumped before mark 256 where bit b is set."""
-    for number, mark in enumerate((256, 1, 2, 4, 8, 16, 32, 64, 128), start=1):
-        inner = b"".join((
-            struct.pack("=HHHxx", 6, 1, 2), struct.pack("=HHI", 8, 5, mark), struct.pack("=HH4s", 7, 6, b"rr\0\0"),
-            struct.pack("=HHII", 12, 7, 0, 0), struct.pack("=HHI", 8, 8, 0), struct.pack("=HHI", 8, 9, 0xFFFFFFFF),
-        ))  # fmt: skip
-        service = struct.pack("=HH", 4 + len(inner), 1) + inner
-        link.send(struct.pack("=IHHIIBBH", 20 + len(service), family, 1, number, 0, 1, 1, 0) + service)
-    link.send(struct.pack("=IHHIIBBH", 20, family, 0x301, 99, 0, 4, 1, 0))
-    marks: list[int] = []
-    while link.recv(65536, socket.MSG_PEEK)[4:6] != b"\x03\x00":
-        data = link.recv(65536)
-        offset = 0
-        while offset < len(data):
-            at = data.index(b"\x08\x00\x05\x00", offset)
-            marks.append(struct.unpack_from("=I", data, at + 4)[0])
-            offset += struct.unpack_from("=I", data, offset)[0]
-    link.recv(65536)
-    link.send(struct.pack("=IHHIIBBH", 20, family, 1, 100, 0, 17, 1, 0))
-    position = {mark: place for place, mark in enumerate(marks)}
-    return sum(1 << bit for bit in range(8) if position[1 << bit] < position[256])
-
-
-def ask(vector: dict[str, Any], link: socket.socket, family: int) -> dict[str, Any]:
+def ask(vector: dict[str, Any], link: Any, family: int) -> dict[str, Any]:
     """The vector's own request, with the privilege it has, on the socket it has."""
     if vector["privilege"] == "userns_root":
         unshare(CLONE_NEWUSER | CLONE_NEWNET)
@@ -111,29 +31,23 @@ def ask(vector: dict[str, Any], link: socket.socket, family: int) -> dict[str, A
         os.setresgid(NOBODY, NOBODY, NOBODY)
         os.setresuid(NOBODY, NOBODY, NOBODY)
     if vector["privilege"] != "root":
-        link = generic_netlink(vector)
-    request = renumber(bytes.fromhex(vector["request"]), PLACEHOLDER, family, None)
-    link.send(request.replace(_family_attribute(PLACEHOLDER), _family_attribute(family)))
-    replies, errors = drain(link, family)
-    return {"replies": replies, "recv_errors": errors}
+        link = opened(vector)
+    named = attribute(1, family.to_bytes(2, "little")), attribute(1, FAMILY.to_bytes(2, "little"))
+    request = bytes.fromhex(vector["request"]).replace(named[1], named[0])
+    replies, errors = exchange(link, request, family, RECEIVE)
+    return {"replies": [reply.replace(named[0].hex(), named[1].hex()) for reply in replies], "recv_errors": errors}
 
 
 def record(vector: dict[str, Any]) -> dict[str, Any]:
     """What the running kernel answers to one vector, in this process: use one process for each."""
-    unshare(CLONE_NEWNET)
-    for which in NO_LINK_LOCAL:
-        with open(f"/proc/sys/net/ipv6/conf/{which}/addr_gen_mode", "w") as setting:
-            setting.write("1")
-    subprocess.run(["ip", "-batch", "-"], input=NETWORK.encode(), check=True)
-    with generic_netlink() as measuring:
+    enter_network()
+    with opened({"cap_ack": 0, "ext_ack": 0}) as measuring:
         family = family_id(measuring)
         key = hash_key(measuring, family)
-    link = generic_netlink(vector)
-    for step in vector["setup"]:
-        request = bytes.fromhex(step)
-        link.send(renumber(request, PLACEHOLDER, family, None))
-        drain(link, family)
-        if len(request) > 17 and request[16] in (9, 10):
+    link = opened(vector)
+    for step in map(bytes.fromhex, vector["setup"]):
+        exchange(link, step, family, RECEIVE)
+        if step[16:17] in (b"\x09", b"\x0a"):
             time.sleep(DAEMON_REST)
     return ask(vector, link, family) | {"hash_key": key}
 

@@ -123,36 +123,55 @@ RULES = (
 )
 
 
-def where(script: Script) -> tuple[str, ...]:
-    return script.random.choice(ODD_SERVICES if script.chance(6) else SERVICES)
+class Desk:
+    """What one administrator works on: a few services and servers, so that commands meet what earlier ones made."""
+
+    def __init__(self, script: Script) -> None:
+        self.script = script
+        self.services = script.random.sample(SERVICES, 3)
+        self.servers = script.random.sample(SERVERS, 3)
+
+    def service(self) -> tuple[str, ...]:
+        odd = self.script.random.choice((ODD_SERVICES, SERVICES))
+        return self.script.random.choice(odd if self.script.chance(10) else self.services)
+
+    def server(self) -> str:
+        odd = self.script.random.choice((ODD_SERVERS, SERVERS))
+        return self.script.random.choice(odd if self.script.chance(15) else self.servers)
 
 
-def command(script: Script) -> None:
+def command(desk: Desk) -> None:
     """One command: mostly sensible, and then often in conflict with what there is."""
+    script, where = desk.script, desk.service
     what = script.random.randrange(100)
     choice = script.random.choice
     if what < 30:
         scheduler = choice(SCHEDULERS) if script.chance(93) else choice(("none", "nosuch", "", "x" * 16))
         script.ipvsadm(
             choice(("-A", "-A", "-E")),
-            *where(script),
+            *where(),
             "-s",
             scheduler,
             *choice(SERVICE_OPTIONS if script.chance(60) else ((),)),
         )
     elif what < 66:
-        real = choice(ODD_SERVERS if script.chance(12) else SERVERS)
+        real = desk.server()
         method = choice((("-m",), ("-g",), ("-i",), (), ("-g", "-m"))) if script.chance(95) else ("-i", "--tun-nocsum")
-        script.ipvsadm(choice(("-a", "-a", "-a", "-e")), *where(script), "-r", real, *method, *choice(SERVER_OPTIONS))
+        script.ipvsadm(
+            choice(("-a", "-a", "-a", "-e")),
+            *where(),
+            "-r",
+            real,
+            *method,
+            *choice(SERVER_OPTIONS if script.chance(50) else ((),)),
+        )
     elif what < 76:
-        script.ipvsadm("-d", *where(script), "-r", choice(SERVERS), *choice(((), (), (), ("-w", "1"))))
+        script.ipvsadm("-d", *where(), "-r", desk.server(), *choice(((), (), (), ("-w", "1"))))
     elif what < 80:
-        script.ipvsadm("-D", *where(script))
+        script.ipvsadm("-D", *where())
     elif what < 83:
         script.ipvsadm(
-            *choice(
-                (("-C",), ("-Z",), ("-Z", *where(script)), ("-S", "-n"), ("-C", "-n"), ("-Z", "-Z"), ("-Ln", "-Ln"))
-            )
+            *choice((("-C",), ("-Z",), ("-Z", *where()), ("-S", "-n"), ("-C", "-n"), ("-Z", "-Z"), ("-Ln", "-Ln")))
         )
     elif what < 87:
         script.ipvsadm("--set", *choice(TIMEOUTS))
@@ -160,7 +179,7 @@ def command(script: Script) -> None:
     elif what < 91:
         script.ipvsadm("-R", stdin="".join(choice(RULES) + "\n" for _ in range(script.random.randrange(1, 6))))
     elif what < 96:
-        service = where(script) if script.chance(30) else ()
+        service = where() if script.chance(30) else ()
         script.ipvsadm("-Ln", *service, *choice(LISTINGS))
     else:
         script.ipvsadm("-Sn")
@@ -169,8 +188,13 @@ def command(script: Script) -> None:
 def admin(seed: int) -> Script:
     """ipvsadm's commands, good and bad, on a table that soon is full of their traces."""
     script = Script("admin", seed)
+    desk = Desk(script)
+    for service in desk.services:
+        script.ipvsadm(
+            "-A", *service, "-s", script.random.choice(SCHEDULERS), *script.random.choice(((), ("-p", "60")))
+        )
     for _ in range(script.random.randrange(30, 50)):
-        command(script)
+        command(desk)
     script.ipvsadm("-Ln", "--persistent-conn")
     script.ipvsadm("-Sn")
     return script

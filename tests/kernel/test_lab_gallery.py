@@ -1,0 +1,54 @@
+"""The gallery's scenarios on the real kernel: the same rules and packets, and the same connections on every server."""
+
+from __future__ import annotations
+
+import io
+import json
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+pytest.importorskip("numpy", reason="the laboratory of schedulers needs numpy: pip install 'ipvsnl[lab]'")
+
+from ipvssim.lab import gallery, load
+from ipvssim.lab.traces import Trace, opened, traces
+from ipvssim.namespace import RELEASE
+from ipvssim.replay import SAME, Job, replay
+
+pytestmark = pytest.mark.kernel
+RECORDER = Path(__file__).with_name("recorder.py")
+JOBS = 12
+RUNS = [(name, variant) for name in gallery() for variant in load(name).small.compare]
+
+
+@pytest.fixture(scope="module")
+def recorded(tmp_path_factory: pytest.TempPathFactory) -> tuple[Path, dict[tuple[str, str], list[Trace]]]:
+    """Every scenario's traces, small, put to the kernel that runs here: many at a time, since most of it is waiting."""
+    folder = tmp_path_factory.mktemp("gallery")
+    made = {(name, variant): traces(load(name).small, variant)[1] for name, variant in RUNS}
+    paths = []
+    for trace in (one for several in made.values() for one in several):
+        paths.append(folder / f"{trace.name}.trace")
+        paths[-1].write_text(trace.text)
+    subprocess.run([sys.executable, str(RECORDER), "--jobs", str(JOBS), *map(str, paths)], check=True)
+    return folder, made
+
+
+@pytest.mark.parametrize(("name", "variant"), RUNS, ids=[f"{name}: {variant}" for name, variant in RUNS])
+def test_the_kernel_counts_the_same(
+    name: str, variant: str, recorded: tuple[Path, dict[tuple[str, str], list[Trace]]]
+) -> None:
+    """Each server has as many connections on the real kernel as in the laboratory's run, exactly; and every packet that
+    left the simulated director left the real one with the same bytes."""
+    folder, made = recorded
+    for trace in made[name, variant]:
+        answers = [json.loads(line) for line in (folder / f"{trace.name}.kernel").read_text().splitlines()]
+        assert [answer["rc"] for answer in answers if "rc" in answer].count(0) == sum("rc" in one for one in answers)
+        kernel = opened(answers[-1]["stdout"])
+        assert sum(kernel.values()) > 0
+        assert kernel == {server: count for server, count in trace.opened.items() if server in kernel}
+        differing = io.StringIO()
+        job = Job(folder / f"{trace.name}.trace", folder / f"{trace.name}.kernel")
+        assert replay(job, check=True, release=RELEASE, out=differing) == SAME, differing.getvalue()[:2000]
