@@ -42,7 +42,7 @@ _POLL = 0.2
 def apply(client: IPVS, plan: Plan, *, watch: Watch | None = None) -> None:
     """Carry a plan out under the table's lock, with a journal; see :meth:`ipvsnl.client.IPVS.apply`."""
     journal = Journal(client.place)
-    with journal.locked(), _noted(journal, plan):
+    with journal.locked(), noted(journal, plan):
         Application(client, plan, watch).run()
 
 
@@ -67,7 +67,7 @@ def converge(
                 journal.end()
                 return done
             try:
-                with _noted(journal, plan, text):
+                with noted(journal, plan, text):
                     Application(client, plan, watch).run()
                 done.append(plan)
                 trouble = None
@@ -84,7 +84,7 @@ def converge(
 
 
 @contextmanager
-def _noted(journal: Journal, plan: Plan, text: str = "") -> Iterator[None]:
+def noted(journal: Journal, plan: Plan, text: str = "") -> Iterator[None]:
     """The journal while a plan is carried out. It stays where the table is left neither as it was nor as planned."""
     journal.begin(plan, text)
     try:

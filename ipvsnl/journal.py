@@ -99,6 +99,17 @@ class Journal:
         except (OSError, ValueError, KeyError, TypeError):
             return None
 
+    def left_behind(self) -> Entry | None:
+        """What an apply that was killed left; None where there is none, or where one is at work right now."""
+        found = self.read()
+        if found is None:
+            return None
+        try:
+            with self.locked(timeout=0):
+                return self.read()
+        except ConflictError:
+            return None
+
     def begin(self, plan: Plan, wanted: str = "") -> None:
         """Note the plan, on the disk, before its first write."""
         if self.path is None:

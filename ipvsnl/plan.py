@@ -50,6 +50,10 @@ class Operation(Value):
             return "--set " + " ".join(str(seconds or 0) for seconds in self.timeouts.astuple())
         return rule_text(_LETTERS[self.kind], self.service, self.destination)
 
+    def rule(self) -> str:
+        """The rule itself, as the line that adds it."""
+        return rule_text("A" if self.destination is None else "a", self.service, self.destination)
+
     def changes(self) -> dict[str, tuple[object, object]]:
         """Of an edit: the fields that change, with what they are and what they become."""
         after = self.timeouts or self.destination or self.service
@@ -189,10 +193,12 @@ def _unwanted(live: Table, wanted: Table, steps: _Steps) -> None:
         there = live.servers[key]
         wished = wanted.servers.get(key)
         if wished is None:
-            steps.lost_services.append(Operation("delete-service", service, servers=tuple(there.values())))
+            steps.lost_services.append(
+                Operation("delete-service", service, servers=tuple(there.values()), line=wanted.line(key))
+            )
         elif there.keys() - wished.keys():
             steps.lost_servers += [
-                Operation("delete-server", service, server, server)
+                Operation("delete-server", service, server, server, line=wanted.line(key, server_key))
                 for server_key, server in there.items()
                 if server_key not in wished
             ]

@@ -26,7 +26,7 @@ LAYERS = [
     "ipvsnl.netns",
     "ipvsnl.link",
     "ipvsnl.transfer",
-    "ipvsnl.verbs ipvsnl.connections",
+    "ipvsnl.verbs ipvsnl.connections ipvsnl.proc",
     "ipvsnl.batch ipvsnl.bulk",
     "ipvsnl.rules",
     "ipvsnl.loading",

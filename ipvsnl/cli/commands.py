@@ -9,6 +9,8 @@ from __future__ import annotations
 from ipvsnl.cli.compat import OURS, STRICT
 from ipvsnl.cli.errors import UsageError
 from ipvsnl.cli.grammar import Request, parse
+from ipvsnl.cli.ours import Extras
+from ipvsnl.connections import Filter
 from ipvsnl.errors import IPVSError, KernelError, LinkError
 
 TYPE_CHECKING = False
@@ -50,19 +52,22 @@ def run(
     prog: str = "ipvsnl",
     compat: Compat | None = None,
     progress: bool | None = None,
+    extras: Extras | None = None,
 ) -> int:
     """Carry out the command line ``argv`` (without the program's name); the exit status, as ipvsadm's.
 
     ``client_factory`` makes the client, which is closed at the end. Under the ``prog`` ``ipvsadm`` every byte is
     ipvsadm's unless ``compat`` says otherwise. ``progress`` shows, or never shows, how far a restore is; None: as
-    the terminal and the size of the input suggest.
+    the terminal and the size of the input suggest. ``extras`` are our own options.
     """
     streams = Streams(stdin, stdout, stderr)
+    extras = extras or Extras()
     if compat is None:
         compat = STRICT if prog == "ipvsadm" else OURS
     try:
         # Without arguments ipvsadm lists the table, with names.
         request = parse(argv, prog) if argv else Request("list")
+        chosen = extras.chosen(request.command, request.options)
     except UsageError as error:
         streams.say(error.message)
         return error.status
@@ -73,11 +78,15 @@ def run(
     except (LinkError, KernelError) as error:
         return unreachable(error, streams, compat)
     with client:
-        if request.command == "restore":
-            from ipvsnl.cli.restore import restore
+        if request.command != "restore":
+            return Command(client, streams, compat, chosen, json=extras.json).execute(request)
+        if extras.atomic:
+            from ipvsnl.cli.atomic import restore as restore_all
 
-            return restore(client, streams, prog, compat, progress)
-        return Command(client, streams, compat).execute(request)
+            return restore_all(client, streams, prog)
+        from ipvsnl.cli.restore import restore
+
+        return restore(client, streams, prog, compat, progress)
 
 
 def describe(command: str, streams: Streams, prog: str) -> int:
@@ -103,6 +112,8 @@ def unreachable(error: LinkError | KernelError, streams: Streams, compat: Compat
     return NO_KERNEL
 
 
+_PLAIN_ENOUGH = frozenset(("key", "service", "role"))
+"""Where ipvsadm's words say it all: there already, or not there."""
 EPERM, ENOPROTOOPT = 1, 92
 _INIT_WORDS = {EPERM: "Permission denied (you must be root)", ENOPROTOOPT: "Protocol not available"}
 
@@ -110,10 +121,14 @@ _INIT_WORDS = {EPERM: "Permission denied (you must be root)", ENOPROTOOPT: "Prot
 class Command:
     """Carries out single requests on a client."""
 
-    def __init__(self, client: IPVS, streams: Streams, compat: Compat) -> None:
+    def __init__(
+        self, client: IPVS, streams: Streams, compat: Compat, chosen: Filter | None = None, *, json: bool = False
+    ) -> None:
         self.client = client
         self.streams = streams
         self.compat = compat
+        self._chosen = chosen or Filter()
+        self._json = json
 
     def execute(self, request: Request) -> int:
         """The exit status; a refusal is told on standard error."""
@@ -127,10 +142,28 @@ class Command:
                 self._change(request)
         except IPVSError as error:
             if isinstance(error, KernelError) and error.errno == EPERM:  # ipvsadm is refused before it begins
+                if command == "list" and self.compat.explain and self._plain(request):
+                    return 0
                 return unreachable(error, self.streams, self.compat)
             self.streams.say(words(error))
-            return LIST_FAILED if command in ("list", "save") else REFUSED
+            if command in ("list", "save"):
+                return LIST_FAILED
+            self._explain(error)
+            return REFUSED
         return 0
+
+    def _plain(self, request: Request) -> bool:
+        from ipvsnl.cli.fallback import listing
+
+        return listing(self.client, request, self.streams, self.compat, json=self._json)
+
+    def _explain(self, error: IPVSError) -> None:
+        """Why, where the number says more to us than ipvsadm's words do."""
+        if not (self.compat.explain and isinstance(error, KernelError)) or error.field in _PLAIN_ENOUGH:
+            return
+        if error.cause:
+            where = f"{error.field}: " if error.field else ""
+            self.streams.say(f"ipvsnl: likely cause: {where}{error.cause}")
 
     def _change(self, request: Request) -> None:
         client, service, destination = self.client, request.service, request.destination
@@ -159,8 +192,12 @@ class Command:
         from ipvsnl.cli import render
 
         client, options, write = self.client, request.options, self.streams.stdout.write
-        if "connection" in options:
-            self.streams.stdout.writelines(render.connections(client.connections(), options))
+        if self._json:
+            from ipvsnl.cli.as_json import listing
+
+            self.streams.stdout.writelines(listing(client, request, self._chosen))
+        elif "connection" in options:
+            self.streams.stdout.writelines(render.connections(self._chosen(client.connections()), options))
         elif request.service is not None:
             from ipvsnl.model import Entry
 

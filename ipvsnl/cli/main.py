@@ -91,10 +91,16 @@ def _run(argv: Sequence[str], stdout: TextIO, stderr: TextIO) -> int:
         stdout.write(usage(PROG))
         return 0
     from ipvsnl.cli.commands import run
+    from ipvsnl.cli.ours import take
 
+    try:
+        rest, extras = take(rest)
+    except ValueError as error:
+        stderr.write(f"{error}\n")
+        return USAGE
     return run(
         rest, client_factory=own.client, stdin=_text(sys.stdin), stdout=stdout, stderr=stderr, prog=PROG,
-        progress=own.progress,
+        progress=own.progress, extras=extras,
     )  # fmt: skip
 
 
@@ -104,6 +110,10 @@ def _sub_command(words: list[str], own: Own, stdout: TextIO, stderr: TextIO) -> 
         from ipvsnl.cli.completion import complete
 
         return complete(words[1:], own.client, stdout, stderr)
+    if words[0] in ("plan", "apply", "top", "export"):
+        from ipvsnl.cli.operate import operate
+
+        return operate(words, own.client, _text(sys.stdin), stdout, stderr)
     return None
 
 

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
+
 from hypothesis import strategies as st
 from hypothesis.strategies import SearchStrategy
 
@@ -77,13 +79,13 @@ def tables(draw: st.DrawFn, *, anchored: bool = False) -> Tables:
     return table
 
 
-def meaning(table: Tables | list[Entry]) -> dict[Service, set[Destination]]:
+def meaning(table: Tables | Sequence[Entry]) -> dict[Service, set[Destination]]:
     """A table or a snapshot, as what it means: in one spelling, without order."""
-    if isinstance(table, list):
+    if not isinstance(table, dict):
         table = {entry.service: [one.destination for one in entry.destinations] for entry in table}
     return {normal_service(service): {normal_server(one) for one in servers} for service, servers in table.items()}
 
 
-def exact(entries: list[Entry]) -> dict[Service, set[Destination]]:
+def exact(entries: Sequence[Entry]) -> dict[Service, set[Destination]]:
     """A snapshot to the last field, without order."""
     return {entry.service: {one.destination for one in entry.destinations} for entry in entries}

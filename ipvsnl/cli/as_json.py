@@ -1,0 +1,69 @@
+"""``--json``: every listing as a document of the schema, streaming."""
+
+from __future__ import annotations
+
+from ipvsnl import document
+
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from collections.abc import Iterable, Iterator
+
+    from ipvsnl.cli.grammar import Request
+    from ipvsnl.client import IPVS
+    from ipvsnl.connections import Filter
+    from ipvsnl.model import Info
+    from ipvsnl.proc import Listed
+
+
+def listing(client: IPVS, request: Request, chosen: Filter) -> Iterable[str]:
+    """The document of a ``list`` request. It holds everything that is known, whatever columns are asked for."""
+    options = request.options
+    if "connection" in options:
+        return document.stream("connections", map(document.connection, chosen(client.connections())))
+    if "timeout" in options:
+        return [document.document(timeouts=document.timeouts(client.timeouts()))]
+    if "daemon" in options:
+        return [document.document(daemons=[document.daemon(one) for one in client.daemons()])]
+    return _services(client, request)
+
+
+def _services(client: IPVS, request: Request) -> Iterator[str]:
+    from ipvsnl.cli.order import sort_entries, sort_servers
+    from ipvsnl.model import Entry
+
+    kernel = document.kernel(client.info())
+    if request.service is not None:
+        entries = [Entry(client.service(request.service), tuple(client.servers(request.service)))]
+    else:
+        entries = list(client.snapshot())
+    if "nosort" not in request.options:
+        entries = [Entry(one.status, tuple(sort_servers(one.destinations))) for one in sort_entries(entries)]
+    return document.stream("services", map(document.entry, entries), kernel=kernel)
+
+
+def plain(info: Info, services: Iterable[Listed]) -> Iterator[str]:
+    """The document of what ``/proc/net/ip_vs`` tells: what it does not tell is null, and named under ``unknown``."""
+    from ipvsnl.proc import SERVER_UNKNOWN
+
+    listed = list(services)
+    unknown = {f"services[].{name}" for one in listed for name in one.unknown}
+    unknown |= {f"services[].servers[].{name}" for one in listed if one.servers for name in SERVER_UNKNOWN}
+    objects = map(_plain_service, listed)
+    return document.stream("services", objects, kernel=document.kernel(info), unknown=sorted(unknown))
+
+
+def _plain_service(listed: Listed) -> document.Object:
+    from ipvsnl.model import Entry, ServiceStatus, Statistics
+    from ipvsnl.proc import SERVER_UNKNOWN
+
+    shown = document.entry(Entry(ServiceStatus(listed.service, Statistics()), listed.servers))
+    for name in listed.unknown:
+        shown[name] = None
+    for server in shown["servers"]:
+        for name in SERVER_UNKNOWN:
+            outer, _, inner = name.partition(".")
+            if inner:
+                server[outer][inner] = None
+            else:
+                server[outer] = None
+    return shown

@@ -1,0 +1,180 @@
+"""``-R --atomic``: all lines of a restore, or none.
+
+The lines are carried out on paper first, on the live table as it was read, with the kernel's refusals; what comes out is
+made so by a plan. So ``-C`` and the rules again is no moment without rules, only the difference; and a refused line is
+found before anything is written.
+"""
+
+from __future__ import annotations
+
+import errno
+
+from ipvsnl.apply import ATTEMPTS, Application, noted
+from ipvsnl.cli.commands import LIST_FAILED, REFUSED, words
+from ipvsnl.cli.errors import UsageError
+from ipvsnl.cli.grammar import Request, parse
+from ipvsnl.cli.planning import tell
+from ipvsnl.errors import ApplyError, ConflictError, IPVSError, KernelError
+from ipvsnl.family import Command
+from ipvsnl.journal import Journal
+from ipvsnl.model import Timeouts
+from ipvsnl.plan import difference
+from ipvsnl.rules import split
+from ipvsnl.table import Table, live
+
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from ipvsnl.cli.commands import Streams
+    from ipvsnl.client import IPVS
+    from ipvsnl.table import Key
+
+    Line = tuple[int, str, Request]
+
+SOURCE = "<stdin>"
+
+
+class _Refused(Exception):  # noqa: N818 (on its way to a message)
+    """A line that can't be: its number, its text, the message, the exit status."""
+
+    def __init__(self, number: int, line: str, message: str, status: int) -> None:
+        super().__init__(message)
+        self.said = f"{message}\n{SOURCE}:{number}: {line}: {message}\nnothing is changed"
+        self.status = status
+
+
+def restore(client: IPVS, streams: Streams, prog: str) -> int:
+    """Carry the lines out, all or none; the exit status."""
+    try:
+        lines = list(_lines(streams.stdin.read().split("\n"), prog))
+        _apply(client, lines)
+    except _Refused as refused:
+        streams.say(refused.said)
+        return refused.status
+    except ApplyError as failed:
+        tell(failed, SOURCE, streams.stderr)
+        return REFUSED
+    except IPVSError as error:
+        streams.say(words(error))
+        return REFUSED if isinstance(error, ConflictError) else LIST_FAILED
+    return 0
+
+
+def _lines(texts: list[str], prog: str) -> list[Line]:
+    found = []
+    for number, line in enumerate(texts, start=1):
+        argv = [word for word in split(line) if word != "ipvsadm"]
+        if not argv or argv[0].startswith("#"):
+            continue
+        try:
+            request = parse(argv, prog, nested=True)
+        except UsageError as error:
+            raise _Refused(number, line, error.message.rstrip("\n"), error.status or REFUSED) from None
+        if request.command.replace("-", "_") not in vars(Paper):
+            raise _Refused(number, line, f"'{request.command}' can't be taken back: not with --atomic", 2)
+        found.append((number, line, request))
+    return found
+
+
+def _apply(client: IPVS, lines: list[Line]) -> None:
+    journal = Journal(client.place)
+    with journal.locked():
+        for attempt in range(1, ATTEMPTS + 1):
+            before, timeouts = live(client.snapshot()), client.timeouts()
+            plan = difference(before, Paper(before).carry_out(lines), prune=True, live_timeouts=timeouts)
+            try:
+                with noted(journal, plan):
+                    Application(client, plan).run()
+                return
+            except ConflictError as conflict:
+                if conflict.written or attempt == ATTEMPTS:
+                    raise
+
+
+class Paper:
+    """A table on paper, where lines are carried out as the kernel would."""
+
+    def __init__(self, before: Table) -> None:
+        self.table = Table(SOURCE)
+        self.table.exact = True
+        self.table.services = dict(before.services)
+        self.table.servers = {key: dict(servers) for key, servers in before.servers.items()}
+        self._number = 0
+
+    def carry_out(self, lines: list[Line]) -> Table:
+        """The table after all lines; _Refused for the first that the kernel would refuse."""
+        for self._number, line, request in lines:
+            try:
+                getattr(self, request.command.replace("-", "_"))(request)
+            except KernelError as refused:
+                raise _Refused(self._number, line, refused.message, REFUSED) from None
+        return self.table
+
+    def add_service(self, request: Request) -> None:
+        """``-A``."""
+        service = self._service(request, Command.NEW_SERVICE, there=False)
+        self.table.servers[service] = {}
+        self._write_service(request)
+
+    def edit_service(self, request: Request) -> None:
+        """``-E``."""
+        self._service(request, Command.SET_SERVICE)
+        self._write_service(request)
+
+    def delete_service(self, request: Request) -> None:
+        """``-D``."""
+        key = self._service(request, Command.DEL_SERVICE)
+        del self.table.services[key], self.table.servers[key]
+        self.table.lines[key, None] = self._number
+
+    def add_server(self, request: Request) -> None:
+        """``-a``."""
+        self._write_server(request, Command.NEW_DEST, there=False)
+
+    def edit_server(self, request: Request) -> None:
+        """``-e``."""
+        self._write_server(request, Command.SET_DEST)
+
+    def delete_server(self, request: Request) -> None:
+        """``-d``."""
+        self._write_server(request, Command.DEL_DEST, delete=True)
+
+    def flush(self, _: Request) -> None:
+        """``-C``."""
+        for key in self.table.services:
+            self.table.lines[key, None] = self._number
+        self.table.services.clear()
+        self.table.servers.clear()
+
+    def set(self, request: Request) -> None:
+        """``--set``: 0 keeps."""
+        before = (self.table.timeouts or Timeouts()).astuple()
+        new = (request.timeouts or Timeouts()).astuple()
+        self.table.timeouts = Timeouts(*[now or old for old, now in zip(before, new, strict=True)])
+
+    def _service(self, request: Request, command: int, *, there: bool = True) -> Key:
+        assert request.service is not None
+        key = request.service.key
+        if (key in self.table.services) is not there:
+            raise KernelError(errno.ESRCH if there else errno.EEXIST, command)
+        return key
+
+    def _write_service(self, request: Request) -> None:
+        assert request.service is not None
+        key = request.service.key
+        self.table.services[key] = request.service
+        self.table.lines[key, None] = self._number
+
+    def _write_server(
+        self, request: Request, command: int, *, there: bool = True, delete: bool = False
+    ) -> None:  # fmt: skip
+        server = request.destination
+        assert server is not None
+        key = self._service(request, command)
+        servers = self.table.servers[key]
+        if (server.key in servers) is not there:
+            raise KernelError(errno.ENOENT if there else errno.EEXIST, command)
+        if delete:
+            del servers[server.key]
+        else:
+            servers[server.key] = server
+        self.table.lines[key, server.key] = self._number

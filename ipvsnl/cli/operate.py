@@ -1,0 +1,98 @@
+"""The sub-commands ``plan``, ``apply``, ``top`` and ``export``: their arguments, and what they have in common."""
+
+from __future__ import annotations
+
+from argparse import ArgumentParser
+
+from ipvsnl.cli.commands import words as said
+from ipvsnl.errors import IPVSError, KernelError, LinkError
+
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from argparse import Namespace as Arguments
+    from collections.abc import Callable, Sequence
+    from typing import NoReturn, TextIO
+
+    from ipvsnl.client import IPVS
+
+    ClientFactory = Callable[[], IPVS]
+
+NOTHING_TO_DO, FAILED, CHANGES = 0, 1, 2
+"""Exit statuses: of ``plan`` all three, of the others the first two."""
+
+
+class _Wrong(Exception):  # noqa: N818 (a refused command line)
+    """What is wrong with the arguments."""
+
+
+class _Parser(ArgumentParser):
+    """Refuses without leaving the process: 2 is a status with a meaning."""
+
+    def error(self, message: str) -> NoReturn:
+        raise _Wrong(f"{self.prog}: {message}\n{self.format_usage()}")
+
+
+def _parser() -> ArgumentParser:
+    parser = _Parser(prog="ipvsnl")
+    commands = parser.add_subparsers(dest="command", required=True)
+    plan = commands.add_parser("plan", help="show what apply would do; status 0: nothing, 2: something")
+    plan.add_argument("--json", action="store_true", help="the plan as JSON")
+    apply = commands.add_parser("apply", help="make the table be the file's: all of it, or nothing")
+    apply.add_argument("-q", "--quiet", action="store_true", help="do not show what is done")
+    for one in (plan, apply):
+        one.add_argument("file", metavar="FILE", help="rules as -S writes them, or JSON; - is standard input")
+        one.add_argument("--prune", action="store_true", help="delete what the file does not have")
+        one.add_argument(
+            "--drain", type=float, metavar="SECONDS", help="give servers that go weight 0, and so long to idle"
+        )
+    top = commands.add_parser("top", help="a live view")
+    top.add_argument("--interval", type=float, default=2.0, metavar="SECONDS", help="between two looks (2)")
+    top.add_argument("--once", action="store_true", help="one look, and done")
+    export = commands.add_parser("export", help="the table as metrics for Prometheus")
+    export.add_argument("--listen", metavar="[ADDRESS:]PORT", help="serve them (by default: write them once)")
+    return parser
+
+
+def operate(
+    words: Sequence[str], client: ClientFactory, stdin: TextIO, stdout: TextIO, stderr: TextIO
+) -> int:  # fmt: skip
+    """Run the sub-command; the exit status."""
+    try:
+        arguments = _parser().parse_args(words)
+    except _Wrong as wrong:
+        stderr.write(str(wrong))
+        return FAILED
+    except SystemExit:  # --help
+        return 0
+    try:
+        return _command(arguments, client, stdin, stdout, stderr)
+    except IPVSError as wrong:
+        stderr.write(f"ipvsnl {arguments.command}: {message(wrong)}\n")
+        return FAILED
+
+
+def _command(arguments: Arguments, client: ClientFactory, stdin: TextIO, stdout: TextIO, stderr: TextIO) -> int:
+    if arguments.command == "plan":
+        from ipvsnl.cli.planning import plan
+
+        return plan(arguments, client, stdin, stdout, stderr)
+    if arguments.command == "apply":
+        from ipvsnl.cli.planning import apply
+
+        return apply(arguments, client, stdin, stdout, stderr)
+    if arguments.command == "top":
+        from ipvsnl.cli.top import top
+
+        return top(arguments, client, stdout)
+    from ipvsnl.cli.export import export
+
+    return export(arguments, client, stdout, stderr)
+
+
+def message(error: IPVSError) -> str:
+    """An error in words, with the likely cause; where there is no kernel, with the way out."""
+    if isinstance(error, LinkError):
+        return f"{said(error)}\nWithout a kernel: --target sim (or IPVSNL_TARGET=sim) works on a simulated one."
+    if isinstance(error, KernelError):
+        return f"{error}{f' (likely cause: {error.cause})' if error.cause else ''}"
+    return str(error)

@@ -1,0 +1,179 @@
+"""``plan FILE`` and ``apply FILE``."""
+
+from __future__ import annotations
+
+import gc
+import signal
+import time
+
+from ipvsnl.cli.operate import CHANGES, FAILED, NOTHING_TO_DO
+from ipvsnl.cli.wanted import read_file
+from ipvsnl.errors import ApplyError, KernelError
+
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from argparse import Namespace as Arguments
+    from typing import TextIO
+
+    from ipvsnl.cli.operate import ClientFactory
+    from ipvsnl.journal import Entry
+    from ipvsnl.plan import Operation, Plan
+    from ipvsnl.table import Table
+
+INTERRUPTED, TERMINATED = 130, 143
+_SIGNS = {"add": ("+", "32"), "edit": ("~", "33"), "drain": ("~", "33"), "delete": ("-", "31"), "set": ("~", "33")}
+
+
+class _Terminated(BaseException):
+    """SIGTERM, as an exception: what was begun is rolled back."""
+
+
+def plan(arguments: Arguments, client: ClientFactory, stdin: TextIO, stdout: TextIO, stderr: TextIO) -> int:
+    """Show what is to be done. Status 0: nothing, 2: something, 1: an error."""
+    gc.disable()  # some hundred thousand values, none of which is garbage, in a process that ends soon
+    read = _read(arguments.file, stdin, stderr)
+    if read is None:
+        return FAILED
+    with client() as ipvs:
+        found = ipvs.plan(read[0], prune=arguments.prune, drain=arguments.drain)
+    if arguments.json:
+        from ipvsnl import document
+
+        stdout.write(document.document(plan=document.plan(found)))
+    else:
+        show(found, stdout)
+        stdout.write(summary(found) + "\n")
+    return CHANGES if found else NOTHING_TO_DO
+
+
+def apply(arguments: Arguments, client: ClientFactory, stdin: TextIO, stdout: TextIO, stderr: TextIO) -> int:
+    """Carry it out. Status 0: the table is as wanted, 1: it is not, and standard error says why and what it is now."""
+    from ipvsnl.apply import converge
+    from ipvsnl.journal import Journal
+
+    gc.disable()
+    read = _read(arguments.file, stdin, stderr)
+    if read is None:
+        return FAILED
+    table, text = read
+    signal.signal(signal.SIGTERM, _terminate)
+    with client() as ipvs:
+        interrupted = Journal(ipvs.place).left_behind()
+        if interrupted is not None:
+            stderr.write(_what_was_under_way(interrupted, text) + "\n")
+        try:
+            done = converge(
+                ipvs, table, prune=arguments.prune, drain=arguments.drain, text=text,
+                watch=lambda words: print(words, file=stderr, flush=True),
+            )  # fmt: skip
+        except ApplyError as failed:
+            return tell(failed, table.source, stderr)
+    if not arguments.quiet:
+        for one in done:
+            show(one, stdout)
+        stdout.write("; ".join(summary(one, done=True) for one in done) + "\n" if done else "nothing to do\n")
+    return 0
+
+
+def _terminate(*_: object) -> None:
+    raise _Terminated
+
+
+def _read(name: str, stdin: TextIO, stderr: TextIO) -> tuple[Table, str] | None:
+    try:
+        return read_file(name, stdin)
+    except OSError as wrong:
+        stderr.write(f"{name}: {wrong.strerror or wrong}\n")
+        return None
+
+
+def _what_was_under_way(entry: Entry, text: str) -> str:
+    from ipvsnl.journal import boot, digest
+    from ipvsnl.plan import Plan
+
+    began = time.strftime("%Y-%m-%d %H:%M:%S", time.localtime(entry.started))
+    source = entry.source or "a plan"
+    what = f"an apply of {source} (process {entry.process}, {len(entry.operations)} operations) began at {began}"
+    if entry.boot != boot():
+        return f"{what}, and the machine has been restarted since: its table is gone"
+    if entry.digest == digest(Plan(), text):
+        return f"{what} and did not end: completing it"
+    return f"{what} and did not end: this one begins with what that one left"
+
+
+# --- words ---
+
+
+def show(of: Plan, stdout: TextIO) -> None:
+    """The operations, one a line, after a sign: + comes, ~ changes, - goes, = stays though it is not wanted."""
+    coloured = _coloured(stdout)
+    for one in of.operations:
+        sign, colour = _SIGNS[one.kind.partition("-")[0]]
+        line = f"{sign} {one}{_details(one)}"
+        stdout.write(f"\x1b[{colour}m{line}\x1b[0m\n" if coloured else f"{line}\n")
+    for one in of.stays:
+        line = f"= {one.rule()}"
+        stdout.write(f"\x1b[2m{line}\x1b[0m\n" if coloured else f"{line}\n")
+
+
+def _coloured(stdout: TextIO) -> bool:
+    from os import environ
+
+    return stdout.isatty() and not environ.get("NO_COLOR") and environ.get("TERM") != "dumb"
+
+
+def _details(of: Operation) -> str:
+    changes = of.changes()
+    if of.kind.startswith("delete"):
+        return f"    # with {len(of.servers)} servers" if of.servers else ""
+    if not changes:
+        return ""
+    return "    # " + ", ".join(f"{name} {_shown(old)} -> {_shown(new)}" for name, (old, new) in changes.items())
+
+
+def _shown(of: object) -> str:
+    return "none" if of is None or of == "" else str(of)
+
+
+def summary(of: Plan, *, done: bool = False) -> str:
+    """One line: how much of what."""
+    counts = {
+        sign: [one.kind.partition("-")[2] for one in of.operations if one.kind.partition("-")[0] in verbs]
+        for sign, verbs in (("add", ("add",)), ("change", ("edit", "drain", "set")), ("delete", ("delete",)))
+    }
+    past = {"add": "added", "change": "changed", "delete": "deleted"}
+    parts = [
+        f"{_counted(what)} {past[verb] if done else f'to {verb}'}" for verb, what in counts.items() if what
+    ]  # fmt: skip
+    text = ", ".join(parts) or "nothing to do"
+    return f"{text}; {_counted([one.kind.partition('-')[2] for one in of.stays])} not wanted, but stay without --prune" if (
+        of.stays
+    ) else text  # fmt: skip
+
+
+def _counted(kinds: list[str]) -> str:
+    """``1 service and 3 servers``."""
+    found = [(kinds.count(kind), kind) for kind in ("service", "server", "timeouts") if kind in kinds]
+    return " and ".join("timeouts" if kind == "timeouts" else f"{n} {kind}{'s' if n != 1 else ''}" for n, kind in found)
+
+
+def tell(failed: ApplyError, source: str, stderr: TextIO) -> int:
+    """What was refused, by line and rule, why, and what the table is now; the exit status."""
+    reason, operation = failed.reason, failed.operation
+    if operation is not None:
+        where = f"{source}:{operation.line}: " if operation.line else f"{source}: " if source else ""
+        words = reason.message if isinstance(reason, KernelError) else str(reason)
+        stderr.write(f"{where}{operation}: {words}\n")
+        if isinstance(reason, KernelError) and reason.cause:
+            stderr.write(f"likely cause: {f'{reason.field}: ' if reason.field else ''}{reason.cause}\n")
+    elif isinstance(reason, (KeyboardInterrupt, _Terminated)):
+        stderr.write("interrupted\n")
+    else:
+        stderr.write(f"{reason}\n")
+    if failed.rolled_back:
+        stderr.write("rolled back: nothing is changed\n")
+    for one in failed.left:
+        stderr.write(f"not rolled back: {one}\n")
+    if isinstance(reason, KeyboardInterrupt):
+        return INTERRUPTED
+    return TERMINATED if isinstance(reason, _Terminated) else FAILED
