@@ -267,3 +267,25 @@ def test_every_cut_of_every_packet_has_a_verdict(sample: bytes) -> None:
     """Cut at every byte, a packet is dropped, held or handed on with a reason."""
     for size in range(len(sample)):
         assert WORLDS["6.1.176"].client(sample[:size]).reason
+
+
+@pytest.mark.parametrize(("method", "source"), [(w.DIRECT, w.VIRTUAL), (w.MASQUERADE, w.VIRTUAL)])
+def test_clients_on_the_director_are_served_too(method: int, source: bytes) -> None:
+    """The director's own packets to a virtual address are balanced, their TTL reduced; replies come back through LOCAL_IN."""
+    world = w.World()
+    server = world.server(world.service(), port=8080 if method == w.MASQUERADE else 80, method=method)
+    ((device, frame),) = world.director.send(w.tcp(source=w.VIRTUAL)).out
+    assert device == "server" and frame[22] == 63 and frame[26:30] == source
+    if method == w.MASQUERADE:
+        result = world.from_server(w.tcp(18, 8080, 1024, source=w.SERVER, target=w.VIRTUAL))
+        assert result.local and server.counters.outpkts == 1
+
+
+def test_answers_of_a_server_on_the_director_are_seen() -> None:
+    """A local server's answers pass LOCAL_OUT: they drive the connection's state and count."""
+    world = w.World()
+    server = world.server(world.service(), w.VIRTUAL, 80, w.DIRECT)
+    assert world.client(w.tcp()).local
+    assert world.states() == ["SYN_RECV"]
+    result = world.director.send(w.tcp(w.FIN | w.ACK, 80, 1024, source=w.VIRTUAL, target=w.CLIENT))
+    assert result.out[0][0] == "client" and world.states() == ["TIME_WAIT"] and server.counters.outpkts == 1
