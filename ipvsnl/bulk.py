@@ -63,8 +63,8 @@ def _by_number(number: int, _: int) -> object:
 class Load(Verbs):
     """Changes under way to one kernel: each verb adds one, :meth:`send` sends what is left.
 
-    ``sent`` counts the changes that the kernel has answered for; ``refused`` collects the refusals, in order, until
-    someone takes them out. ``locate`` makes the tag of a refusal out of a line's number and its offset in the text (or
+    ``sent`` counts the changes that the kernel has answered for, without the switches of schedulers put off; ``refused``
+    collects the refusals, in order, until someone takes them out. ``locate`` makes the tag of a refusal out of a line's number and its offset in the text (or
     a row's number, and 0); a verb's own ``tag`` goes before it.
     """
 
@@ -78,13 +78,15 @@ class Load(Verbs):
         self._most = min(MOST_REQUESTS, widen() if widen is not None else FEW_REFUSALS)
         self._room = bytearray(min(ROOM, link.max_send))
         self._origins = array("Q", bytes(16 * self._most))
-        self._used = self._count = self._last = self._first = 0
+        self._used = self._count = self._last = self._first = self._extra = 0
         self._tags: dict[int, object] = {}
         self._put_off = dict(put_off or {})
         self._waiting: dict[int, Service] = {}
         self._switches: list[tuple[Service, object]] = []
         self._there: set[str] = set()
         self.sent = 0
+        self.taken = 0
+        """Plain lines of text that became requests."""
         self.refused: list[KernelError] = []
         self.locate: Locate = _by_number
 
@@ -131,6 +133,7 @@ class Load(Verbs):
             self._backend.rules(text, progress, self._family, stops, self._room, self._used, self._origins, self._count)
             self._sequence.skip_to(progress.sequence)
             if progress.made:
+                self.taken += progress.made
                 self._count, self._used, self._last = (
                     self._count + progress.made, self._used + progress.length, progress.last,
                 )  # fmt: skip
@@ -174,11 +177,11 @@ class Load(Verbs):
         if refusals:
             self._refuse(refusals, requests)
         if trouble is None or (sent and not isinstance(trouble, Exception)):
-            self.sent += self._count
+            self.sent += self._count - self._extra
         waiting, self._waiting = self._waiting, {}
         self._switches += [(service, self._tag(index)) for index, service in waiting.items()]
         requests.release()
-        self._used = self._count = 0
+        self._used = self._count = self._extra = 0
         self._tags.clear()
         if trouble is not None:
             raise trouble
@@ -235,7 +238,7 @@ class Load(Verbs):
         self.send()
         if len(self.refused) == before or self.refused[-1].service != service:
             self._there.add(service.scheduler)
-            self.edit_service(service.replace(scheduler=_IN_THE_MEANTIME), tag=tag)
+            self._edit(service.replace(scheduler=_IN_THE_MEANTIME), tag)
             self._switches.append((service, tag))
 
     def switch(self) -> None:
@@ -244,7 +247,11 @@ class Load(Verbs):
             self.send()
         switches, self._switches = self._switches, []
         for service, tag in switches:
-            self.edit_service(service, tag=tag)
+            self._edit(service, tag)
+
+    def _edit(self, service: Service, tag: object) -> None:
+        self.edit_service(service, tag=tag)
+        self._extra += 1
 
     def close(self) -> None:
         """Switch, send, and raise :class:`~ipvsnl.errors.BatchError` where refusals were left to collect."""

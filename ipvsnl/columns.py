@@ -158,7 +158,7 @@ class Records:
     def __len__(self) -> int:
         return len(self.data) // self.group.record_size
 
-    def __getitem__(self, name: str) -> memoryview:
+    def __getitem__(self, name: str) -> Any:
         field = self._fields[name]
         if field.format not in _LETTERS:
             raise KeyError(f"{name} is text or bytes: see bytes_of() and array()")

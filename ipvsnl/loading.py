@@ -45,8 +45,6 @@ class Feeder:
         self._told = told or (lambda: None)
         self._progress = Progress()
         self._text = b""
-        self.read = 0
-        """Plain lines read, empty ones among them."""
 
     @property
     def number(self) -> int:
@@ -62,9 +60,7 @@ class Feeder:
         """Take all of the text in; what is left at the end is not yet sent."""
         progress, source = self._progress, iter(chunks)
         while True:
-            before = progress.line
             self._load.text(self._text, progress)
-            self.read += progress.line - before
             self._told()
             if progress.stop == Stop.LINE:
                 if not progress.final and len(self._text) - progress.at < _AHEAD and self._puts_off():

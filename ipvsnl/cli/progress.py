@@ -9,29 +9,27 @@ if TYPE_CHECKING:
 
 BIG = 1 << 20
 """Bytes of input from which on a terminal is shown the progress unasked: some 20,000 rules."""
-EVERY = 512
-"""Lines between two looks at the bar."""
 
 
-def shown(lines: TextIO, terminal: TextIO, *, always: bool) -> Iterable[str]:
-    """``lines``, with a bar on ``terminal`` if ``always``, or if it is a terminal and the input a big file."""
-    size = _size(lines)
+def shown(pieces: Iterable[bytes], source: TextIO, terminal: TextIO, *, always: bool) -> Iterable[bytes]:
+    """The ``pieces`` of ``source``, with a bar on ``terminal`` if ``always``, or if it is one and the source a big file."""
+    size = _size(source)
     if always or (terminal.isatty() and size >= BIG):
-        return _with_bar(lines, terminal, size)
-    return lines
+        return _with_bar(pieces, terminal, size)
+    return pieces
 
 
-def _size(lines: TextIO) -> int:
+def _size(source: TextIO) -> int:
     """Bytes of a regular file, else 0: a pipe's end is unknown, and a bar without an end pulses."""
     from os import fstat
 
     try:
-        return fstat(lines.fileno()).st_size
+        return fstat(source.fileno()).st_size
     except (OSError, ValueError, AttributeError):
         return 0
 
 
-def _with_bar(lines: TextIO, terminal: TextIO, size: int) -> Iterator[str]:
+def _with_bar(pieces: Iterable[bytes], terminal: TextIO, size: int) -> Iterator[bytes]:
     from rich.console import Console
     from rich.progress import BarColumn, Progress, TaskProgressColumn, TextColumn, TimeElapsedColumn
 
@@ -44,10 +42,10 @@ def _with_bar(lines: TextIO, terminal: TextIO, size: int) -> Iterator[str]:
     )
     with Progress(*columns, console=Console(file=terminal), transient=True) as progress:
         task = progress.add_task("restore", total=size or None, rules=0)
-        read = 0
-        for number, line in enumerate(lines, start=1):
-            read += len(line)
-            if number % EVERY == 0:
-                progress.update(task, completed=read, rules=number)
-            yield line
+        read = rules = 0
+        for piece in pieces:
+            yield piece  # when the next is asked for, the rules of this one are loaded
+            read += len(piece)
+            rules += piece.count(b"\n")
+            progress.update(task, completed=read, rules=rules)
         progress.update(task, completed=size or read)

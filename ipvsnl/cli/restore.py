@@ -1,4 +1,4 @@
-"""``-R``: standard input, line by line, each line a command line.
+"""``-R``: standard input, each line a command line. The plain ones become requests in C; the others are read here.
 
 The kernel's refusals and popt's are told and the run goes on; ipvsadm's own refusals (a bad address, an option that does
 not belong) end it there, and what was loaded stays. The exit status is the last line's. Changes travel in batches, and
@@ -7,11 +7,13 @@ are all answered before anything else is said or done, so that nothing is out of
 
 from __future__ import annotations
 
+from ipvsnl.bulk import PUT_OFF
 from ipvsnl.cli.commands import EPERM, LIST_FAILED, NO_KERNEL, REFUSED, Command, describe, unreachable, words
 from ipvsnl.cli.errors import UsageError
 from ipvsnl.cli.grammar import parse
 from ipvsnl.errors import IPVSError
-from ipvsnl.rules import PlainReader, split
+from ipvsnl.loading import Feeder, chunks_of
+from ipvsnl.rules import split
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
@@ -33,13 +35,13 @@ BATCHED = frozenset(
 def restore(client: IPVS, streams: Streams, prog: str, compat: Compat, progress: bool | None) -> int:
     """Carry out every line of standard input; the exit status of the last one carried out."""
     loader = Loader(client, streams, prog, compat)
-    lines: Iterable[str] = streams.stdin
+    pieces: Iterable[bytes] = chunks_of(getattr(streams.stdin, "buffer", streams.stdin))
     try:
         if progress is not False:
             from ipvsnl.cli.progress import shown
 
-            lines = shown(streams.stdin, streams.stderr, always=bool(progress))
-        return loader.load(lines)
+            pieces = shown(pieces, streams.stdin, streams.stderr, always=bool(progress))
+        return loader.load(pieces)
     except KeyboardInterrupt:
         streams.say(f"interrupted after line {loader.number}: {loader.answered()} changes made")
         return INTERRUPTED
@@ -60,42 +62,44 @@ class Loader:
         self.streams = streams
         self.prog = prog
         self.compat = compat
-        self.number = 0
         self._status = 0
         self._refused = 0
+        self._taken = 0
         self._command = Command(client, streams, compat)
-        self._batch = client.batch()
+        self._batch = client.loading(put_off=PUT_OFF)
+        self._feeder = Feeder(self._batch, self._line, self._told)
+        self._batch.locate = self._tag
 
-    def load(self, lines: Iterable[str]) -> int:
+    @property
+    def number(self) -> int:
+        """The line read last."""
+        return self._feeder.number
+
+    def load(self, pieces: Iterable[bytes]) -> int:
         """Carry the lines out."""
-        read = PlainReader()
-        batch = self._batch
-        add_server, add_service = batch.add_server, batch.add_service
         try:
-            for self.number, line in enumerate(lines, start=1):
-                plain = read(line)
-                if plain is None:
-                    self._line(line)
-                    continue
-                _, service, destination = plain
-                tag = (self.number, line)
-                if destination is not None:
-                    add_server(service, destination, tag=tag)
-                else:
-                    add_service(service, tag=tag)
-                self._status = 0
-                if batch.refused:
-                    self._report()
+            try:
+                self._feeder.feed(pieces)
+            except IPVSError as error:
+                self._lost(error)
             self._settle()
         except RunEnds as stop:
             return stop.status
         return self._status
 
+    def _tag(self, number: int, offset: int) -> object:
+        return number, self._feeder.line_at(offset)
+
+    def _told(self) -> None:
+        if self._batch.taken != self._taken:
+            self._taken, self._status = self._batch.taken, 0
+        self._report()
+
     def answered(self) -> int:
         """Changes that the kernel has made."""
         return self._batch.sent - self._refused - len(self._batch.refused)
 
-    def _line(self, line: str) -> None:
+    def _line(self, number: int, line: str, many: bool) -> None:
         argv = [word for word in split(line) if word != "ipvsadm"]
         if not argv or (self.compat.comments and argv[0].startswith("#")):
             return
@@ -103,17 +107,17 @@ class Loader:
             request = parse(argv, self.prog, nested=True)
         except UsageError as error:
             self._settle()
-            self._tell(error.message, self.number, line)
+            self._tell(error.message, number, line)
             self._status = error.status
             if error.final:
                 raise RunEnds(error.status) from None
             return
-        self._execute(request, line)
+        self._execute(request, line, many)
 
-    def _execute(self, request: Request, line: str) -> None:
+    def _execute(self, request: Request, line: str, many: bool) -> None:
         command = request.command
         if command in BATCHED:
-            self._add(request, line)
+            self._add(request, line, many)
             return
         self._settle()
         if command in ("help", "version"):
@@ -124,11 +128,14 @@ class Loader:
         if self._status in (LIST_FAILED, NO_KERNEL):
             raise RunEnds(self._status)
 
-    def _add(self, request: Request, line: str) -> None:
+    def _add(self, request: Request, line: str, many: bool) -> None:
         of = [value for value in (request.service, request.destination) if value is not None]
+        name = request.command.replace("-", "_")
         self._status = 0
         try:
-            getattr(self._batch, request.command.replace("-", "_"))(*of, tag=(self.number, line))
+            getattr(self._batch, f"{name}_first" if many and name == "add_service" else name)(
+                *of, tag=(self.number, line)
+            )
         except IPVSError as error:
             self._settle()
             self._tell(words(error), self.number, line)
@@ -139,12 +146,17 @@ class Loader:
     def _settle(self) -> None:
         """Have everything answered that was sent."""
         try:
+            self._batch.switch()
             self._batch.send()
         except IPVSError as error:
-            self._report()
-            self._tell(words(error), self.number, "")
-            raise RunEnds(REFUSED) from None
+            self._lost(error)
         self._report()
+
+    def _lost(self, error: IPVSError) -> None:
+        """The answers did not come: what is known is told, and the run ends."""
+        self._report()
+        self._tell(words(error), self.number, "")
+        raise RunEnds(REFUSED) from None
 
     def _report(self) -> None:
         refused, self._batch.refused = self._batch.refused, []

@@ -5,6 +5,8 @@ from __future__ import annotations
 import errno
 from typing import Any
 
+from ipvsnl.backends import Stop
+from ipvsnl.bulk import Progress
 from ipvsnl.errors import KernelError
 from ipvsnl.family import Command
 from ipvsnl.model import (
@@ -100,6 +102,9 @@ class FakeIPVS:
     def batch(self) -> FakeBatch:
         return FakeBatch(self)
 
+    def loading(self, *, put_off: object = None) -> FakeBatch:
+        return FakeBatch(self)
+
     def service(self, service: Service) -> ServiceStatus:
         return ServiceStatus(self._find(service, Command.GET_SERVICE, None)[0], self.statistics)
 
@@ -156,8 +161,22 @@ class FakeBatch:
         self.sent = 0
         self._ipvs = ipvs
 
+        self.taken = 0
+
     def send(self) -> None:
         pass
+
+    def switch(self) -> None:
+        pass
+
+    def few(self, scheduler: str) -> int:
+        return 0
+
+    def text(self, text: bytes, progress: Progress) -> None:
+        """Understands no line: each is left to the grammar."""
+        left = text[progress.at :]
+        there = b"\n" in left or (left and progress.final)
+        progress.made, progress.stop = 0, Stop.LINE if there else Stop.END
 
     def __getattr__(self, name: str) -> Any:
         method = getattr(self._ipvs, name)
@@ -170,4 +189,3 @@ class FakeBatch:
                 self.refused.append(error)
 
         return change
-

@@ -145,18 +145,16 @@ def test_an_interrupted_restore_says_how_far_it_got() -> None:
     """Control-C during a load: status 130, the line, the changes made."""
 
     class Interrupted(io.StringIO):
-        def __next__(self) -> str:
-            line = super().__next__()
-            if "stop" in line:
+        def read(self, size: int | None = -1) -> str:
+            text = super().read(size)
+            if not text:
                 raise KeyboardInterrupt
-            return line
+            return text
 
     stderr = io.StringIO()
-    stdin = Interrupted("-A -t 10.0.0.1:80\n-A -t 10.0.0.1:81\nstop\n")
+    stdin = Interrupted("-A -t 10.0.0.1:80\n-A -t 10.0.0.1:81\n")
     ipvs = FakeIPVS()
-    status = run(
-        ["-R"], client_factory=lambda: ipvs, stdin=stdin, stdout=io.StringIO(), stderr=stderr, progress=False
-    )  # type: ignore[arg-type, return-value]
+    status = run(["-R"], client_factory=lambda: ipvs, stdin=stdin, stdout=io.StringIO(), stderr=stderr, progress=False)  # type: ignore[arg-type, return-value]
     assert (status, stderr.getvalue()) == (130, "interrupted after line 2: 2 changes made\n")
 
 
@@ -165,9 +163,7 @@ def test_progress_is_shown_when_asked_for() -> None:
     ipvs = FakeIPVS()
     stdin = io.StringIO("".join(f"-A -t 10.0.{n >> 8}.{n & 255}:80\n" for n in range(1000)))
     stderr = io.StringIO()
-    status = run(
-        ["-R"], client_factory=lambda: ipvs, stdin=stdin, stdout=io.StringIO(), stderr=stderr, progress=True
-    )  # type: ignore[arg-type, return-value]
+    status = run(["-R"], client_factory=lambda: ipvs, stdin=stdin, stdout=io.StringIO(), stderr=stderr, progress=True)  # type: ignore[arg-type, return-value]
     assert (status, len(ipvs.table)) == (0, 1000)
 
 
