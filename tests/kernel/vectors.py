@@ -1,4 +1,4 @@
-"""Records the netlink vectors afresh: each in a process and a network namespace of its own, inside the laboratory.
+"""Asks the netlink vectors afresh: each in a process and a network namespace of its own, inside the laboratory.
 
 The normalisation of what varies (family id, port id) and the keys of a vector are those of
 ``tests/data/netlink-vectors.jsonl``.
@@ -15,9 +15,9 @@ from typing import Any
 
 sys.path.insert(0, str(Path(__file__).parent))
 
-from netlink_guest import CLONE_NEWNET, enter_network, exchange, hash_key, opened, unshare  # noqa: E402
-from netlink_scripts import FAMILY, attribute  # noqa: E402
-from recorder import family_id  # noqa: E402
+from netlink_guest import CLONE_NEWNET, enter_network, exchange, hash_key, opened, unshare
+from netlink_scripts import FAMILY, attribute
+from recorder import family_id
 
 CLONE_NEWUSER, NOBODY, RECEIVE = 0x10000000, 65534, 65536
 DAEMON_REST = 0.4  # seconds: what the recorded answers about daemons were given
@@ -52,21 +52,20 @@ def record(vector: dict[str, Any]) -> dict[str, Any]:
     return ask(vector, link, family) | {"hash_key": key}
 
 
-def record_apart(vector: dict[str, Any]) -> dict[str, Any]:
-    """:func:`record` in a child of its own."""
-    read, write = os.pipe()
-    child = os.fork()
-    if not child:
-        os.close(read)
-        try:
-            answer: dict[str, Any] = record(vector)
-        except BaseException as wrong:
-            answer = {"failed": repr(wrong)}
-        with open(write, "w") as out:
-            json.dump(answer, out)
-        os._exit(0)
-    os.close(write)
-    with open(read) as answers:
-        answer = json.load(answers)
-    os.waitpid(child, 0)
-    return answer
+def main() -> None:
+    """Vectors on standard input, one JSON a line; their answers on standard output. A small process forks cheaply here."""
+    for line in sys.stdin:
+        sys.stdout.flush()
+        child = os.fork()
+        if not child:
+            try:
+                answer: dict[str, Any] = record(json.loads(line))
+            except BaseException as wrong:
+                answer = {"failed": repr(wrong)}
+            print(json.dumps(answer), flush=True)
+            os._exit(0)
+        os.waitpid(child, 0)
+
+
+if __name__ == "__main__":
+    main()
