@@ -19,6 +19,9 @@ if TYPE_CHECKING:
 Index = dict[bytes, Connection]
 
 
+_U32 = 0xFFFFFFFF
+
+
 class Shadowed:
     """Dictionaries whose newest entry hides older ones of the same key until it goes."""
 
@@ -75,7 +78,8 @@ class Connections:
         self.requests = self._requests.by_protocol
         """Protocol and request key to connection."""
         self.replies = self._replies.by_protocol
-        """Protocol and reply key to connection."""
+        """Protocol and reply key to connection. Templates stand here too: a reply to client port 0 may find one, whose state
+        it then spoils (``ip_vs_conn_out_get`` looks at no flag)."""
         self.on_load: Callable[[RealServer], None] | None = None
         """Called after each change of a server's counts, where somebody watches them all."""
 
@@ -96,11 +100,9 @@ class Connections:
         connection.timer = Timer(self.clock, self._expire, connection)
         if server is not None:
             self._bind(connection, server)
-        if flags & F_TEMPLATE:
-            self._templates.add(protocol, key, connection)
-        elif not flags & F_ONE_PACKET:
+        if not flags & F_ONE_PACKET:
             connection.reply_key = reply_key(connection)
-            self._requests.add(protocol, key, connection)
+            (self._templates if flags & F_TEMPLATE else self._requests).add(protocol, key, connection)
             self._replies.add(protocol, connection.reply_key, connection)
         return connection
 
@@ -152,10 +154,12 @@ class Connections:
     def orphan(self, template: Connection) -> None:
         """Make an unusable template unfindable; it runs out its time with ports FFFF (``ip_vs_check_template``)."""
         if template.virtual_port != GONE:
-            self._templates.remove(template.protocol, template.key, template)
+            self._unhash(template)
             template.key = template.key[:-4] + NO_PORTS + GONE
             template.port = GONE
+            template.reply_key = reply_key(template)
             self._templates.add(template.protocol, template.key, template)
+            self._replies.add(template.protocol, template.reply_key, template)
 
     def control(self, connection: Connection, template: Connection) -> None:
         """``template`` placed ``connection``."""
@@ -182,7 +186,8 @@ class Connections:
         assert server is not None
         step = 1 if active else -1
         server.active += step
-        server.inactive -= step
+        # a template that a reply made active was never counted as inactive: the kernel's counter wraps
+        server.inactive = server.inactive - step & _U32
         self._loaded(server)
 
     def _bind(self, connection: Connection, server: RealServer) -> None:
@@ -191,7 +196,7 @@ class Connections:
         else:
             server.conns += 1
             if connection.flags & F_INACTIVE:
-                server.inactive += 1
+                server.inactive = server.inactive + 1 & _U32
             else:
                 server.active += 1
         upper = server.upper
@@ -212,7 +217,7 @@ class Connections:
         else:
             server.conns -= 1
             if connection.flags & F_INACTIVE:
-                server.inactive -= 1
+                server.inactive = server.inactive - 1 & _U32
             else:
                 server.active -= 1
         if server.overloaded and self._has_room(connection, server):
@@ -247,10 +252,9 @@ class Connections:
 
     def _unhash(self, connection: Connection) -> None:
         flags = connection.flags
-        if flags & F_TEMPLATE:
-            self._templates.remove(connection.protocol, connection.key, connection)
-        elif not flags & F_ONE_PACKET:
-            self._requests.remove(connection.protocol, connection.key, connection)
+        if not flags & F_ONE_PACKET:
+            index = self._templates if flags & F_TEMPLATE else self._requests
+            index.remove(connection.protocol, connection.key, connection)
             self._replies.remove(connection.protocol, connection.reply_key, connection)
 
 

@@ -9,6 +9,7 @@ from ipvssim.clock import SECOND
 from ipvssim.connections import Connection
 from ipvssim.protocols import Machine, sctp, tcp, udp
 
+_TEMPLATE_STATES = ("NONE", "ASSURED")
 _NAMES = {0: "IP", tcp.NUMBER: tcp.NAME, udp.NUMBER: udp.NAME, sctp.NUMBER: sctp.NAME}
 
 
@@ -45,7 +46,7 @@ def rows(connections: Iterable[Connection], machines: Mapping[int, Machine], now
 def state_name(connection: Connection, machines: Mapping[int, Machine]) -> str:
     """The name of a connection's state, or of a template's."""
     if connection.is_template:
-        return "ASSURED" if connection.state & 1 else "NONE"
+        return _TEMPLATE_STATES[connection.state] if connection.state < len(_TEMPLATE_STATES) else "ERR!"
     machine = machines.get(connection.protocol)
     return machine.STATES[connection.state] if machine is not None else "NONE"
 
