@@ -11,6 +11,8 @@ An edit is an edit, never a delete and an add, so that connections live on; a ke
 
 from __future__ import annotations
 
+from operator import attrgetter
+
 from ipvsnl._value import Value, value
 from ipvsnl.model import Destination, Service, Timeouts, endpoint
 from ipvsnl.rules import format_server, format_service, selector
@@ -22,6 +24,7 @@ if TYPE_CHECKING:
 
     from ipvsnl.table import Key, Table
 
+_fields = attrgetter(*Destination.__fields__)
 KINDS = (
     "set-timeouts", "add-service", "add-server", "edit-server", "edit-service", "drain-server", "delete-server",
     "delete-service",
@@ -179,7 +182,7 @@ def _existing(live: Table, wanted: Table, key: Key, steps: _Steps) -> None:
         if old is None:
             line = wanted.line(key, server_key)
             steps.gained.append(Operation("add-server", service, _written(wanted, server), line=line))
-        elif old != server and not same(old, server):
+        elif _fields(old) != _fields(server) and not same(old, server):
             line = wanted.line(key, server_key)
             steps.edited_servers.append(Operation("edit-server", service, _written(wanted, server), old, line=line))
 

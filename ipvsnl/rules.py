@@ -10,7 +10,7 @@ from __future__ import annotations
 
 from _socket import inet_ntop, inet_pton
 
-from ipvsnl._value import Value, value
+from ipvsnl._value import Value, maker, value
 from ipvsnl.consts import (
     AF_INET,
     AF_INET6,
@@ -155,6 +155,11 @@ def parse(lines: Iterable[str], grammar: Grammar) -> Iterator[Rule]:
     Blank lines, lines that begin with ``#``, and the word ``ipvsadm`` are passed over. ``grammar`` reads the words of
     the lines that are not plain, and raises ValueError with its reason; ``ipvsnl.cli.grammar.read_rules`` brings it.
     """
+    return (Rule(number, *plain) for number, plain in numbered(lines, grammar))
+
+
+def numbered(lines: Iterable[str], grammar: Grammar) -> Iterator[tuple[int, Plain]]:
+    """The same as :func:`parse` without a value a line: its number, and what it says."""
     read = PlainReader()
     for number, line in enumerate(lines, start=1):
         plain = read(line)
@@ -166,11 +171,12 @@ def parse(lines: Iterable[str], grammar: Grammar) -> Iterator[Rule]:
                 plain = grammar(words)
             except ValueError as error:
                 raise RuleError(number, line.rstrip("\r\n"), str(error)) from None
-        yield Rule(number, *plain)
+        yield number, plain
 
 
 _PROTOCOL = {option: protocol for protocol, option in _OPTION.items()}
 _METHOD = {option: method for method, option in _FORWARDING.items()}
+_make_server = maker(Destination)
 
 
 class PlainReader:
@@ -211,7 +217,7 @@ class PlainReader:
             port = service.port  # as the grammar does: these methods leave the packet's port alone
         if method != "-i" and (":" in address) is not (":" in service.address):
             return None
-        return "add-server", service, Destination(address, port, _METHOD[method], int(weight))
+        return "add-server", service, _make_server(address, port, _METHOD[method], int(weight), 0, 0, "ipip", 0, 0)
 
     def _service(self, words: list[str]) -> Plain | None:
         _, option, where, dash_s, scheduler, *rest = words

@@ -25,7 +25,7 @@ if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator, Mapping
 
     from ipvsnl.model import Timeouts
-    from ipvsnl.rules import Rule
+    from ipvsnl.rules import Plain
 
     Key = tuple[int, str | int, str, int, int]
     ServerKey = tuple[str, int]
@@ -58,9 +58,11 @@ class Table:
         """What its numbers count."""
         self.services: dict[Key, Service] = {}
         self.servers: dict[Key, dict[ServerKey, Destination]] = {}
-        self.lines: dict[tuple[Key, ServerKey | None], int] = {}
+        self.lines: dict[int, int] = {}
+        """By the identity of the rule, which the table keeps; see :meth:`note`."""
         self.exact = False
         """Whether its rules are to be written as they are, with the fields that mean nothing."""
+        self._gone: dict[tuple[Key, ServerKey | None], int] = {}
         self.timeouts: Timeouts | None = None
         """Timeouts that are wanted, too; None where they may be what they are."""
 
@@ -68,21 +70,19 @@ class Table:
         """Add a service; TableError where there is one of that key."""
         service = normal_service(service)
         if service.key in self.services:
-            raise self._twice(str(service), "service", line, self.lines.get((service.key, None), 0))
+            raise self._twice(str(service), "service", line, self.line(service.key))
         self.services[service.key] = service
         self.servers.setdefault(service.key, {})
-        if line:
-            self.lines[service.key, None] = line
+        self.note(service, line)
 
     def add_server(self, service: Service, server: Destination, line: int = 0) -> None:
         """Add a server to the service of that key, which may come later; TableError where it has one of that key."""
         key = normal_service(service).key
         servers = self.servers.setdefault(key, {})
         if server.key in servers:
-            raise self._twice(f"{service} {server}", "server", line, self.lines.get((key, server.key), 0))
+            raise self._twice(f"{service} {server}", "server", line, self.line(key, server.key))
         servers[server.key] = server
-        if line:
-            self.lines[key, server.key] = line
+        self.note(server, line)
 
     def check(self) -> None:
         """TableError for servers whose service is not in the table."""
@@ -90,14 +90,24 @@ class Table:
             if key in self.services:
                 continue
             first = next(iter(servers))
-            line = self.lines.get((key, first), 0)
+            line = self.line(key, first)
             where = f"{self.unit} {line}: " if line else ""
             service = Service(key[1], key[2], key[3], key[4], key[0])
             raise TableError(f"{where}{service} {servers[first]}: there is no such service in the table", (line,))
 
     def line(self, key: Key, server: ServerKey | None = None) -> int:
         """The line of a service or of a server; 0 where it stands in none."""
-        return self.lines.get((key, server), 0)
+        rule = self.services.get(key) if server is None else self.servers.get(key, {}).get(server)
+        return self.lines.get(id(rule), 0) or self._gone.get((key, server), 0)
+
+    def note(self, rule: Service | Destination, line: int) -> None:
+        """A rule of the table stands in that line."""
+        if line:
+            self.lines[id(rule)] = line
+
+    def note_gone(self, key: Key, server: ServerKey | None, line: int) -> None:
+        """That line is why a rule is not in the table."""
+        self._gone[key, server] = line
 
     def __len__(self) -> int:
         return len(self.services) + sum(map(len, self.servers.values()))
@@ -120,7 +130,8 @@ def live(entries: Iterable[Entry]) -> Table:
         service = entry.status.service
         key = service.key
         table.services[key] = service
-        table.servers[key] = {one.destination.key: one.destination for one in entry.destinations}
+        servers = [one.destination for one in entry.destinations]
+        table.servers[key] = {(one.address, one.port): one for one in servers}
     return table
 
 
@@ -140,26 +151,26 @@ def _pairs(values: Values) -> Iterator[tuple[Service, Servers]]:
         yield (one.service, [status.destination for status in one.destinations]) if isinstance(one, Entry) else one
 
 
-def of_rules(rules: Iterable[Rule], source: str = "") -> Table:
-    """The table of rule lines, ``-A`` and ``-a`` in any order; TableError names the lines that contradict each other."""
+def of_rules(rules: Iterable[tuple[int, Plain]], source: str = "") -> Table:
+    """The table of numbered rule lines, ``-A`` and ``-a`` in any order; TableError names those that contradict others."""
     table = Table(source)
     last: Service | None = None
     servers: dict[ServerKey, Destination] = {}
-    for rule in rules:
-        service, server = rule.service, rule.destination
-        if rule.operation == "add-service":
-            table.add_service(service, rule.number)
-        elif rule.operation == "add-server" and server is not None:
-            if service is not last:  # lines of one service mostly stand together
+    lines = table.lines
+    for number, (operation, service, server) in rules:
+        if operation == "add-server" and server is not None:
+            if service is not last:  # the lines of one service mostly stand together
                 last, servers = service, table.servers.setdefault(normal_service(service).key, {})
-                key = normal_service(service).key
-            if server.key in servers:
-                table.add_server(service, server, rule.number)  # says so
-            servers[server.key] = server
-            table.lines[key, server.key] = rule.number
+            key = (server.address, server.port)
+            if key in servers:
+                table.add_server(service, server, number)  # which says so
+            servers[key] = server
+            lines[id(server)] = number
+        elif operation == "add-service":
+            table.add_service(service, number)
         else:
             raise TableError(
-                f"line {rule.number}: '{rule.operation}' says what to do: a table has -A and -a alone", (rule.number,)
+                f"line {number}: '{operation}' says what to do: a table has -A and -a alone", (number,)
             )  # fmt: skip
     table.check()
     return table

@@ -124,7 +124,7 @@ class Paper:
         """``-D``."""
         key = self._service(request, Command.DEL_SERVICE)
         del self.table.services[key], self.table.servers[key]
-        self.table.lines[key, None] = self._number
+        self.table.note_gone(key, None, self._number)
 
     def add_server(self, request: Request) -> None:
         """``-a``."""
@@ -141,7 +141,7 @@ class Paper:
     def flush(self, _: Request) -> None:
         """``-C``."""
         for key in self.table.services:
-            self.table.lines[key, None] = self._number
+            self.table.note_gone(key, None, self._number)
         self.table.services.clear()
         self.table.servers.clear()
 
@@ -162,7 +162,7 @@ class Paper:
         assert request.service is not None
         key = request.service.key
         self.table.services[key] = request.service
-        self.table.lines[key, None] = self._number
+        self.table.note(request.service, self._number)
 
     def _write_server(
         self, request: Request, command: int, *, there: bool = True, delete: bool = False
@@ -175,6 +175,7 @@ class Paper:
             raise KernelError(errno.ENOENT if there else errno.EEXIST, command)
         if delete:
             del servers[server.key]
+            self.table.note_gone(key, server.key, self._number)
         else:
             servers[server.key] = server
-        self.table.lines[key, server.key] = self._number
+            self.table.note(server, self._number)

@@ -68,6 +68,11 @@ def read_rules(lines: Iterable[str]) -> Iterator[Rule]:
     return rules.parse(lines, _rule)
 
 
+def read_numbered(lines: Iterable[str]) -> Iterator[tuple[int, Plain]]:
+    """The same, faster: number and rule, and no value made of both."""
+    return rules.numbered(lines, _rule)
+
+
 def _rule(words: list[str]) -> Plain:
     try:
         request = parse(words, "ipvsadm", nested=True)

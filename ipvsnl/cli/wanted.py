@@ -22,10 +22,9 @@ def read_table(text: str, source: str = "") -> Table:
         from ipvsnl.schema import read
 
         return read(text, source)
-    from ipvsnl.cli.grammar import read_rules
+    from ipvsnl.cli.grammar import read_numbered
 
-    lines = text.split("\n")
-    return of_rules(read_rules(lines), source)
+    return of_rules(read_numbered(text.split("\n")), source)
 
 
 def read_file(name: str, stdin: TextIO) -> tuple[Table, str]:
