@@ -3,11 +3,13 @@ PY := $(VENV)/bin/python
 # Random traces of each kind that `make kernel-test` records and compares, and the minutes it may take for that.
 SEEDS ?= 18
 MINUTES ?= 10
+# Seconds of `make fuzz`.
+FUZZ ?= 600
 LAB = $(PY) tests/kernel/uml.py --
 # 1 where the C core can be built: then its failure is an error, and so is every warning.
 STRICT = $(shell command -v cc >/dev/null && python3 -c 'import os, sysconfig; print(int(os.path.exists(sysconfig.get_path("include") + "/Python.h")))')
 
-.PHONY: demo test lint bench kernel-test clean
+.PHONY: demo test lint bench kernel-test fuzz clean
 
 demo: $(VENV)/.ready ; $(PY) bench/demo.py
 test: $(VENV)/.ready lint ; $(PY) -m pytest
@@ -19,6 +21,7 @@ kernel-test: $(VENV)/.ready
 	$(LAB) env IPVSNL_TEST_TARGET=kernel IPVSNL_BACKEND=ctypes $(PY) -m pytest -p no:cacheprovider tests/ipvsnl/test_client.py
 	$(PY) tests/kernel/compare.py --seeds $(SEEDS) --minutes $(MINUTES)
 bench: $(VENV)/.ready ; $(PY) -m pytest bench --benchmark-only
+fuzz: $(VENV)/.ready ; $(PY) -m pip install --quiet atheris && $(PY) tests/fuzz/fuzz_director.py -max_total_time=$(FUZZ) -max_len=4000
 clean: ; rm -rf $(VENV) build *.egg-info ipvsnl/_native/_core* ipvsnl/_native/generated*
 
 $(VENV)/.ready: setup.py pyproject.toml ipvsnl/family.py ipvsnl/consts.py $(filter-out %/_core.c %/generated%,$(wildcard ipvsnl/_native/*.[ch] ipvsnl/_native/build.py))
