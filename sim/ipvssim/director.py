@@ -34,6 +34,13 @@ if TYPE_CHECKING:
     from ipvssim.network import Device
 
 _TYPES = {b"\x08\x00": 4, b"\x86\xdd": 6}
+_JOINED = frozenset(
+    (
+        bytes((224, 0, 0, 1)),
+        *(bytes.fromhex(f"{group}{member:028x}") for group in ("ff01", "ff02") for member in (1, 2)),
+    )
+) | {bytes.fromhex("ff05") + bytes(13) + b"\2"}
+"""The groups that every router joins."""
 
 
 class Director:
@@ -179,7 +186,10 @@ class Director:
         elif path.kind == BROADCAST:
             result.accept("broadcast")
         elif path.kind == MULTICAST:
-            result.drop("multicast")
+            if packet.destination in _JOINED:
+                result.accept("multicast to all hosts")
+            else:
+                result.drop("multicast to a group without members here")
         else:
             self._forward(packet, path, result, arrived)
 

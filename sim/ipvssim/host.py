@@ -103,6 +103,8 @@ class Host:
         self.sent(data)
         if back.kind == LOCAL:
             self.looped(data, result)
+            if result.local:
+                return
         else:
             self.send(data, back, result)
         result.verdict, result.reason = verdict, reason
