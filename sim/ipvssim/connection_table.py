@@ -44,7 +44,10 @@ class Shadowed:
     def remove(self, protocol: int, key: bytes, connection: Connection) -> None:
         """Take it out, wherever it stands."""
         index = self.by_protocol[protocol]
-        hidden = self._older.get((protocol, key)) if self._older else None
+        if not self._older:  # no key stands twice anywhere
+            del index[key]
+            return
+        hidden = self._older.get((protocol, key))
         if index.get(key) is not connection:
             if hidden is not None:
                 hidden.remove(connection)
@@ -122,7 +125,8 @@ class Connections:
         if not connection.flags & F_ALIVE:  # its last controlled connection took it along
             return
         connection.flags ^= F_ALIVE
-        connection.timer.cancel()
+        if connection.timer.pending:
+            connection.timer.cancel()
         self._unhash(connection)
         control = connection.control
         if control is not None:
