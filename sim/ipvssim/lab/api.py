@@ -11,7 +11,7 @@ from ipvssim.lab.engine import simulate
 from ipvssim.lab.outcome import Outcome
 from ipvssim.lab.scenario import Scenario
 from ipvssim.lab.store import Journal, write
-from ipvssim.lab.sweep import carry_out, outcome, points, pool, row
+from ipvssim.lab.sweeps import carry_out, outcome, points, pool, row
 
 Told = Callable[[float, int], object]
 """Told how many runs are done (with fractions where runs are done in this process), and how many there are."""

@@ -34,7 +34,8 @@ class Trace:
 
 
 def traces(scenario: Scenario, variant: str, seed: int = 1) -> tuple[Outcome, list[Trace]]:
-    """A run, and its trace at each director; the last step of each asks for the statistics."""
+    """A run, and its trace at each director. The last step of each asks for the statistics, unless a table was made anew on
+    the way: what counters then begin with depends on the moment of the kernel's last estimation."""
     engine = Engine(scenario, variant, seed, tracing=True)
     outcome = engine.run()
     words = re.sub(r"[^a-z0-9]+", "-", f"{scenario.name} {variant}".lower()).strip("-")
@@ -44,7 +45,9 @@ def traces(scenario: Scenario, variant: str, seed: int = 1) -> tuple[Outcome, li
         opened: dict[str, int] = {}
         for server, label in node.servers.items():
             opened[label] = opened.get(label, 0) + server.counters.conns
-        steps = [*(node.steps or []), {"do": "stats"}]
+        steps = list(node.steps or [])
+        if not any(event.action == "reload" for event in scenario.events):
+            steps.append({"do": "stats"})
         made.append(Trace(name, [_header(scenario, name), *steps], opened))
     return outcome, made
 

@@ -82,25 +82,29 @@ def row(point: Point) -> dict[str, Any]:
 # --- executors ---
 
 
-class Pool:
-    """An executor that is replaced where it breaks. ``make`` makes one; a caller's own stays the caller's."""
+Made = tuple[Executor, Callable[[], object]]
+"""An executor, and how to let go of it."""
 
-    def __init__(self, make: Callable[[], Executor], *, owned: bool = True) -> None:
+
+class Pool:
+    """An executor that is replaced where it breaks. ``make`` makes one; what is not ``owned`` stays the caller's."""
+
+    def __init__(self, make: Callable[[], Made], *, owned: bool = True) -> None:
         self._make = make
         self._owned = owned
-        self.executor = make()
+        self.executor, self._shut = make()
 
     def renew(self) -> None:
         """Take a new executor in the place of a broken one."""
         if not self._owned:
             raise ScenarioError("the executor broke, and only its owner can make another")
-        self.executor.shutdown(wait=False, cancel_futures=True)
-        self.executor = self._make()
+        self._shut()
+        self.executor, self._shut = self._make()
 
     def close(self) -> None:
-        """Let go of it."""
+        """Let go of it, unless it is the caller's own."""
         if self._owned:
-            self.executor.shutdown(wait=False, cancel_futures=True)
+            self._shut()
 
 
 def pool(executor: Executor | str | None = None, jobs: int = 0) -> Pool:
@@ -111,14 +115,19 @@ def pool(executor: Executor | str | None = None, jobs: int = 0) -> Pool:
         raise ScenarioError(f"{executor!r} is no executor: processes, or dask://ADDRESS")
     if executor is None or isinstance(executor, str):
         return Pool(lambda: _processes(jobs or os.cpu_count() or 1))
-    return Pool(lambda: executor, owned=False)
+    return Pool(lambda: (executor, _nothing), owned=False)
 
 
-def _processes(jobs: int) -> Executor:
-    return ProcessPoolExecutor(jobs, mp_context=multiprocessing.get_context("fork"))
+def _nothing() -> None:
+    pass
 
 
-def _dask(address: str) -> Executor:
+def _processes(jobs: int) -> Made:
+    made = ProcessPoolExecutor(jobs, mp_context=multiprocessing.get_context("fork"))
+    return made, lambda: made.shutdown(wait=False, cancel_futures=True)
+
+
+def _dask(address: str) -> Made:
     try:
         from distributed import Client
     except ImportError:
@@ -127,8 +136,7 @@ def _dask(address: str) -> Executor:
         client = Client(address if "://" in address else f"tcp://{address}", set_as_default=False)
     except OSError as wrong:
         raise ScenarioError(f"dask://{address}: {wrong}") from wrong
-    made: Executor = client.get_executor(pure=False)
-    return made
+    return client.get_executor(pure=False), client.close
 
 
 def carry_out(
