@@ -90,6 +90,8 @@ class Child:
         passed = {kind: self.stream(kind, kind in terminals, typed, config["size"]) for kind in "OE"}
         inside, self.input = (passed["O"], os.dup(next(iter(self.streams)))) if typed else os.pipe()
         environment = {"TMPDIR": "/dev/shm", **config["env"]}
+        # The command is root here, whoever started the kernel: an ordinary user's PATH has no ipvsadm, ip or tc.
+        environment["PATH"] = ":".join(dict.fromkeys([*environment.get("PATH", "").split(":"), "/usr/sbin", "/sbin"]))
         self.process = subprocess.Popen(
             config["command"],
             cwd=config["cwd"],

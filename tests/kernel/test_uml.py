@@ -173,6 +173,11 @@ def test_from_python() -> None:
         uml.run(["sleep", "60"], timeout=5, memory=MEMORY)
 
 
+def test_an_ordinary_users_command_finds_roots_tools() -> None:
+    done = uml.run(["sh", "-c", "command -v ipvsadm ip tc"], timeout=60, env={"PATH": "/usr/bin:/bin"}, memory=MEMORY)
+    assert done.returncode == 0, done.stdout
+
+
 def test_boot_failure_shows_the_console(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(sys, "executable", "/no/such/python")
     with pytest.raises(uml.BootError, match=r"did not boot(.|\n)*(init|panic)"):
