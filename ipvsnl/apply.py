@@ -12,7 +12,6 @@ from __future__ import annotations
 
 import errno
 import time
-from contextlib import contextmanager
 
 from ipvsnl.errors import ApplyError, ConflictError, EncodeError, KernelError
 from ipvsnl.journal import Journal
@@ -22,7 +21,7 @@ from ipvsnl.verbs import Verbs
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterator, Sequence
+    from collections.abc import Callable, Sequence
 
     from ipvsnl.batch import Batch
     from ipvsnl.client import IPVS
@@ -42,8 +41,8 @@ _POLL = 0.2
 def apply(client: IPVS, plan: Plan, *, watch: Watch | None = None) -> None:
     """Carry a plan out under the table's lock, with a journal; see :meth:`ipvsnl.client.IPVS.apply`."""
     journal = Journal(client.place)
-    with journal.locked(), noted(journal, plan):
-        Application(client, plan, watch).run()
+    with journal.locked():
+        Application(client, plan, journal, watch=watch).run()
 
 
 def converge(
@@ -67,8 +66,7 @@ def converge(
                 journal.end()
                 return done
             try:
-                with noted(journal, plan, text):
-                    Application(client, plan, watch).run()
+                Application(client, plan, journal, text, watch=watch).run()
                 done.append(plan)
                 trouble = None
             except ConflictError as conflict:
@@ -81,23 +79,6 @@ def converge(
             return done
     words = f"someone else keeps on changing the table: {ATTEMPTS} plans were not enough, and this still differs"
     raise ConflictError(words, tuple(map(str, plan.operations)), written=bool(done)) from trouble
-
-
-@contextmanager
-def noted(journal: Journal, plan: Plan, text: str = "") -> Iterator[None]:
-    """The journal while a plan is carried out. It stays where the table is left neither as it was nor as planned."""
-    journal.begin(plan, text)
-    try:
-        yield
-    except ApplyError as failed:
-        if failed.rolled_back:
-            journal.end()
-        raise
-    except ConflictError as conflict:
-        if not conflict.written:
-            journal.end()
-        raise
-    journal.end()
 
 
 def _raced(reason: BaseException) -> bool:
@@ -123,9 +104,13 @@ class _Validation(Verbs):
 class Application:
     """One plan on its way."""
 
-    def __init__(self, client: IPVS, plan: Plan, watch: Watch | None = None) -> None:
+    def __init__(
+        self, client: IPVS, plan: Plan, journal: Journal, text: str = "", *, watch: Watch | None = None
+    ) -> None:
         self._client = client
         self._plan = plan
+        self._journal = journal
+        self._text = text
         self._say = watch or (lambda _: None)
         self._units = Units(plan.operations)
         self._sent: list[Operation] = []
@@ -136,17 +121,24 @@ class Application:
         changed = self._units.changed_before(self._units.read(self._client))
         if changed:
             raise ConflictError("the table has changed since the plan was made", changed)
+        self._journal.begin(self._plan, self._text)
         try:
             self._carry_out()
         except _Refused as refused:
-            left = self._roll_back([one for one in self._sent if one is not refused.operation])
-            raise ApplyError(refused.operation, refused.reason, left) from refused.reason
+            raise self._failed(refused.operation, refused.reason) from refused.reason
         except BaseException as wrong:
-            left = self._roll_back(self._sent)
-            raise ApplyError(None, wrong, left) from wrong
+            raise self._failed(None, wrong) from wrong
         changed = self._units.changed_after(self._units.read(self._client))
         if changed:
             raise ConflictError("someone else changed the table while the plan was carried out", changed, written=True)
+        self._journal.end()
+
+    def _failed(self, operation: Operation | None, reason: BaseException) -> ApplyError:
+        """Roll back, and say so. The journal stays where the table is left neither as it was nor as planned."""
+        left = self._roll_back(self._sent)
+        if not left:
+            self._journal.end()
+        return ApplyError(operation, reason, left)
 
     def _validate(self) -> None:
         verbs = _Validation()
@@ -212,7 +204,6 @@ class Application:
 
     def _roll_back(self, sent: Sequence[Operation]) -> tuple[str, ...]:
         """Make everything what it was; the names of what could not be."""
-        self._say("rolling back")
         units = Units(sent)
         left: list[str] = []
         try:

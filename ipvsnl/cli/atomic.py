@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import errno
 
-from ipvsnl.apply import ATTEMPTS, Application, noted
+from ipvsnl.apply import ATTEMPTS, Application
 from ipvsnl.cli.commands import LIST_FAILED, REFUSED, words
 from ipvsnl.cli.errors import UsageError
 from ipvsnl.cli.grammar import Request, parse
@@ -82,8 +82,7 @@ def _apply(client: IPVS, lines: list[Line]) -> None:
             before, timeouts = live(client.snapshot()), client.timeouts()
             plan = difference(before, Paper(before).carry_out(lines), prune=True, live_timeouts=timeouts)
             try:
-                with noted(journal, plan):
-                    Application(client, plan).run()
+                Application(client, plan, journal).run()
                 return
             except ConflictError as conflict:
                 if conflict.written or attempt == ATTEMPTS:

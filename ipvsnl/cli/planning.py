@@ -68,6 +68,9 @@ def apply(arguments: Arguments, client: ClientFactory, stdin: TextIO, stdout: Te
             )  # fmt: skip
         except ApplyError as failed:
             return tell(failed, table.source, stderr)
+        except (KeyboardInterrupt, _Terminated) as ended:
+            stderr.write("interrupted: what is written is written, and nothing was half-way\n")
+            return _ended(ended)
     if not arguments.quiet:
         for one in done:
             show(one, stdout)
@@ -174,6 +177,11 @@ def tell(failed: ApplyError, source: str, stderr: TextIO) -> int:
         stderr.write("rolled back: nothing is changed\n")
     for one in failed.left:
         stderr.write(f"not rolled back: {one}\n")
+    return _ended(reason)
+
+
+def _ended(reason: BaseException) -> int:
+    """The exit status that a signal gives."""
     if isinstance(reason, KeyboardInterrupt):
         return INTERRUPTED
     return TERMINATED if isinstance(reason, _Terminated) else FAILED

@@ -294,7 +294,7 @@ def test_edits_keep_connections_and_draining_waits_for_them(connect: Callable[[]
         for one in service.servers():
             one.active = 0
 
-    from ipvsnl.apply import Application
+    from ipvsnl.apply import apply
 
-    Application(ipvs, ipvs.plan({WEB: [ONE]}, prune=True, drain=30), watch).run()
+    apply(ipvs, ipvs.plan({WEB: [ONE]}, prune=True, drain=30), watch=watch)
     assert "1 of 1 servers" in said[0] and meaning(ipvs.snapshot()) == {WEB: {ONE}}
