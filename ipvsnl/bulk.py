@@ -64,8 +64,8 @@ class Load(Verbs):
     """Changes under way to one kernel: each verb adds one, :meth:`send` sends what is left.
 
     ``sent`` counts the changes that the kernel has answered for, without the switches of schedulers put off; ``refused``
-    collects the refusals, in order, until someone takes them out. ``locate`` makes the tag of a refusal out of a line's number and its offset in the text (or
-    a row's number, and 0); a verb's own ``tag`` goes before it.
+    collects the refusals, in order, until someone takes them out. ``locate`` makes the tag of a refusal out of a line's
+    number and its offset in the text (or a row's number, and 0); a verb's own ``tag`` goes before it.
     """
 
     def __init__(
@@ -85,6 +85,8 @@ class Load(Verbs):
         self._switches: list[tuple[Service, object]] = []
         self._there: set[str] = set()
         self.sent = 0
+        self.rehearses = False
+        """Nothing is sent: text is only read."""
         self.taken = 0
         """Plain lines of text that became requests."""
         self.refused: list[KernelError] = []
@@ -166,6 +168,8 @@ class Load(Verbs):
 
     def send(self) -> None:
         """Send what is there and take the answers in; LinkError where they do not come."""
+        if self.rehearses:
+            self._forget()
         if not self._count:
             return
         acknowledge(self._room, self._last)
@@ -181,10 +185,13 @@ class Load(Verbs):
         waiting, self._waiting = self._waiting, {}
         self._switches += [(service, self._tag(index)) for index, service in waiting.items()]
         requests.release()
-        self._used = self._count = self._extra = 0
-        self._tags.clear()
+        self._forget()
         if trouble is not None:
             raise trouble
+
+    def _forget(self) -> None:
+        self._used = self._count = self._extra = 0
+        self._tags.clear()
 
     def _tag(self, index: int) -> object:
         if index in self._tags:
@@ -222,6 +229,16 @@ class Load(Verbs):
     def few(self, scheduler: str) -> int:
         """From how many servers on a new service of this scheduler is worth putting it off; 0: never."""
         return self._put_off.get(scheduler, 0)
+
+    def service_of(self, line: bytes) -> Service | None:
+        """The service that a plain line adds; None for any other line."""
+        progress, scratch = Progress(), bytearray(512)
+        progress.final = True
+        self._backend.rules(line, progress, self._family, b"", scratch, 0, array("Q", bytes(16)), 0)
+        if not progress.made or scratch[16] != Command.NEW_SERVICE:
+            return None
+        request = bytes(scratch[: progress.length])
+        return wire.read_service(self._backend.decode("service", request, 16, len(request))).service
 
     def add_service_first(self, service: Service, *, tag: object = None) -> None:
         """Add a service whose many servers follow; its scheduler comes last: see :meth:`switch`.

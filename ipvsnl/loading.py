@@ -93,15 +93,22 @@ class Feeder:
 
     def _unusual(self) -> None:
         line, progress = self._line(), self._progress
-        number = progress.line
-        progress.at, progress.line = progress.at + len(line), number + 1
+        if progress.additions and not line.startswith((b"-A ", b"-a ", b"#")):
+            self._load.switch()  # the line may be about the services that are still to be switched
+            return  # to read it again: it may be plain
+        number, at = progress.line, progress.at
+        progress.at, progress.line = at + len(line), number + 1
         few = self._few(line) if line.startswith(b"-A ") else 0
         many = False
         if few:
             named = b"-a " + line[3:].partition(b" -s ")[0] + b" "
             many = self._text.count(named, progress.at, progress.at + few * _LINE) >= few
-        elif not line.startswith((b"-A ", b"-a ", b"#")):
-            self._load.switch()  # what follows may be about the services that are still to be switched
+            service = self._load.service_of(line)
+            if service is not None:
+                self._load.taken += 1
+                add = self._load.add_service_first if many else self._load.add_service
+                add(service, tag=self._load.locate(number, at))
+                return
         self._other(number, line.decode(errors="surrogateescape"), many)
 
 
@@ -146,16 +153,15 @@ def load(
 
 def reload(ipvs: IPVS, source: str | bytes, *, grammar: Grammar | None = None) -> Report:
     """Carry out :meth:`ipvsnl.client.IPVS.reload`."""
-    from ipvsnl.rules import parse
-
     text = source.encode(errors="surrogateescape") if isinstance(source, str) else source
+    rehearsal = ipvs.loading(put_off={})
+    rehearsal.rehearses = True
+    Feeder(rehearsal, _reader(rehearsal, grammar)).feed(chunks_of(text))  # RuleError before anything is deleted
     order: dict[object, Service] = {}
-    added = "\n".join(
-        [line for line in text.decode(errors="surrogateescape").split("\n") if not line.startswith("-a ")]
-    )
-    for rule in parse(added.splitlines(), grammar or _no_grammar):
-        if rule.operation == "add-service":
-            order.setdefault(rule.service.key, rule.service)
+    for line in text.split(b"\n"):
+        service = rehearsal.service_of(line) if line.startswith(b"-A ") else None
+        if service is not None:
+            order.setdefault(service.key, service)
     live = {status.service.key: status.service for status in ipvs.services()}
     going = [service for key, service in live.items() if key not in order]
     going += [live[key] for key in reversed(order) if key in live]

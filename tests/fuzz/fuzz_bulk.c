@@ -1,0 +1,265 @@
+/* Rule text, columns and dumps under any bytes: nothing but an answer or a fault, the same in pieces as at once, and the
+ * fast ways through give what the slow ones give.
+ *
+ * With clang, for as long as wanted (the corpus that was found so far is tests/data/fuzz/rules):
+ *   python ipvsnl/_native/build.py
+ *   clang -g -O1 -fsanitize=fuzzer,address,undefined -fno-sanitize-recover=all -Iipvsnl/_native tests/fuzz/fuzz_bulk.c \
+ *         ipvsnl/_native/{encode,decode,lines,servers,rules,columns,plan,dump,socket,answers}.c -o fuzz_bulk
+ *   ./fuzz_bulk -max_len=2000 NEW tests/data/fuzz/rules
+ * With AFL++: afl-clang-fast -DSTANDALONE ..., then afl-fuzz -i tests/data/fuzz/rules -o FOUND -- ./fuzz_bulk 0 1 @@
+ * With gcc, see test_bulk_fuzz.py: -DSTANDALONE has a main that runs files, then mutations of them:
+ *   ./fuzz_bulk MUTATIONS SEED FILE...
+ *
+ * Every buffer is a heap block of exactly its size, so that AddressSanitizer sees the first byte too far.
+ */
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "core.h"
+#include "generated.h"
+
+#define MOST 64
+#define ROOM 8192
+
+static void require(int truth, const char *law)
+{
+    if (truth)
+        return;
+    fprintf(stderr, "broken law: %s\n", law);
+    abort();
+}
+
+static uint8_t *block(const void *from, size_t size)
+{
+    uint8_t *made = malloc(size ? size : 1);
+    require(made != NULL, "there is memory");
+    if (from != NULL && size)
+        memcpy(made, from, size);
+    return made;
+}
+
+/* --- rule text --------------------------------------------------------------------------------------------------- */
+
+struct reading {
+    uint8_t *out;
+    size_t length;
+    size_t count;
+    struct ipvsnl_origin origins[MOST];
+    struct ipvsnl_text state;
+};
+
+/* Read a text in calls of at most `step` requests and `room` bytes each, up to the first line that is the caller's. */
+static void read_text(const uint8_t *text, size_t length, size_t step, size_t room, struct reading *reading)
+{
+    static const char stops[] = "mh";
+    struct ipvsnl_fault fault = {0, 0, 0};
+
+    memset(&reading->state, 0, sizeof reading->state);
+    reading->state.line = 1;
+    reading->state.sequence = UINT32_MAX - 1;
+    reading->state.family_id = 28;
+    reading->state.final = 1;
+    reading->state.additions = length && text[0] == 'a';
+    reading->length = reading->count = 0;
+    do {
+        size_t most = MOST - reading->count < step ? MOST - reading->count : step;
+        size_t left = ROOM - reading->length, capacity = left < room ? left : room;
+        uint8_t *out = block(NULL, capacity);
+        int64_t made = ipvsnl_rules(text, length, stops, sizeof stops, &reading->state, out, capacity,
+                                    reading->origins + reading->count, most, &fault);
+        require(made >= 0 && (size_t)made <= most, "text has no faults, only lines that are not understood");
+        require(reading->state.length <= capacity, "requests fit");
+        memcpy(reading->out + reading->length, out, reading->state.length);
+        free(out);
+        reading->length += reading->state.length;
+        reading->count += (size_t)made;
+        if (made == 0)
+            break;
+    } while (reading->state.stop == IPVSNL_STOP_FULL && reading->count < MOST);
+}
+
+static void check_requests(const struct reading *reading, const uint8_t *text, size_t length)
+{
+    struct ipvsnl_fault fault = {0, 0, 0};
+    struct ipvsnl_message message;
+    size_t here = 0;
+
+    for (size_t i = 0; i < reading->count; i++) {
+        struct ipvsnl_service service;
+        uint64_t at = reading->origins[i].at;
+        require(at < length && (at == 0 || text[at - 1] == '\n'), "a request came from a line");
+        require(reading->origins[i].line >= i + 1, "lines are counted");
+        require(ipvsnl_split(reading->out, reading->length, here, &message, 1, &fault) == 1, "requests are messages");
+        require(ipvsnl_decode(IPVSNL_GROUP_SERVICE, reading->out, reading->length, message.start, message.end, &service,
+                              sizeof service, &fault) == (int64_t)sizeof service,
+                "every request names its service");
+        here = (message.end + 3) & ~(size_t)3;
+    }
+    require(here == reading->length, "there is nothing between requests");
+}
+
+static void fuzz_text(const uint8_t *data, size_t size)
+{
+    struct reading whole = {block(NULL, ROOM), 0, 0, {{0, 0}}, {0, 0, 0, 0, 0, 0, 0, 0, 0}};
+    struct reading parts = {block(NULL, ROOM), 0, 0, {{0, 0}}, {0, 0, 0, 0, 0, 0, 0, 0, 0}};
+    uint8_t *text = block(data, size);
+
+    read_text(text, size, MOST, ROOM, &whole);
+    check_requests(&whole, text, size);
+    read_text(text, size, 1 + (size ? data[size - 1] % 3 : 0), 400, &parts);
+    require(parts.count == whole.count || whole.count == MOST || parts.count == MOST, "pieces have the same requests");
+    require(parts.length >= whole.length || memcmp(parts.out, whole.out, parts.length) == 0, "and the same bytes");
+    free(text);
+    free(whole.out);
+    free(parts.out);
+}
+
+/* --- dumps ------------------------------------------------------------------------------------------------------- */
+
+/* A datagram read message by message, without a plan, says the same as with one. */
+static void fuzz_dump(const uint8_t *data, size_t size, enum ipvsnl_group group)
+{
+    struct ipvsnl_fault fault = {0, 0, 0}, other = {0, 0, 0};
+    struct ipvsnl_dump dump;
+    size_t record = ipvsnl_record_size(group), room = record * 8;
+    uint8_t *datagram = block(data, size), *records = block(NULL, room), *again = block(NULL, record);
+    int64_t count;
+
+    memset(&dump, 0, sizeof dump);
+    dump.sequence = size >= 12 ? (uint32_t)data[8] | (uint32_t)data[9] << 8 | (uint32_t)data[10] << 16 |
+                                     (uint32_t)data[11] << 24
+                               : 0;
+    count = ipvsnl_take_records(group, datagram, size, &dump, records, room, &fault);
+    if (count >= 0) {
+        struct ipvsnl_message message;
+        size_t here = 0;
+        int64_t seen = 0;
+        while (seen < count && ipvsnl_split(datagram, size, here, &message, 1, &other) == 1) {
+            here = (message.end + 3) & ~(size_t)3;
+            if (message.sequence != dump.sequence || message.type < 16)
+                continue;
+            require(ipvsnl_decode(group, datagram, size, message.start, message.end, again, record, &other) > 0,
+                    "what was read by plan can be read without");
+            require(memcmp(again, records + (size_t)seen * record, record) == 0, "and is the same");
+            seen++;
+        }
+        require(seen == count, "every record has its message");
+    } else {
+        require(fault.offset <= size, "a fault lies in the datagram");
+    }
+    free(datagram);
+    free(records);
+    free(again);
+}
+
+static void fuzz_answers(const uint8_t *data, size_t size)
+{
+    struct ipvsnl_fault fault = {0, 0, 0};
+    struct ipvsnl_answers answers = {1, size ? data[0] : 7, 0, 1, 0, 0};
+    struct ipvsnl_refusal *refusals = (struct ipvsnl_refusal *)(void *)block(NULL, 4 * sizeof *refusals);
+    uint8_t *datagram = block(data, size);
+
+    if (ipvsnl_take_answers(datagram, size, &answers, refusals, 4, &fault) < 0)
+        require(fault.offset <= size, "a fault lies in the datagram");
+    require(answers.refused <= 4, "refusals fit");
+    for (uint64_t i = 0; i < answers.refused; i++)
+        require(memchr(refusals[i].words, 0, sizeof refusals[i].words) != NULL, "words end");
+    free(datagram);
+    free(refusals);
+}
+
+/* --- columns ----------------------------------------------------------------------------------------------------- */
+
+static void fuzz_stamp(const uint8_t *data, size_t size)
+{
+    struct ipvsnl_fault fault = {0, 0, 0};
+    struct ipvsnl_column column;
+    uint8_t pattern[64] = {0}, *items, *out;
+    size_t rows, length;
+
+    if (size < 8)
+        return;
+    items = block(data + 8, size - 8);
+    rows = data[0] % 80;
+    length = 16 + data[1] % 48u;
+    column.data = items;
+    column.length = size - 8;
+    column.stride = data[2] % 32;
+    column.width = data[3] % 40;
+    column.target = data[4] % 64;
+    column.form = data[5] % 3;
+    out = block(NULL, rows * length);
+    if (ipvsnl_stamp(pattern, length, data[6], &column, 1, data[7] % 5, rows, out, rows * length, &fault) >= 0)
+        for (size_t row = 0; row < rows && column.form == IPVSNL_FORM_PLAIN; row++)
+            require(memcmp(out + row * length + column.target, items + (row + data[7] % 5) * column.stride,
+                           column.width) == 0,
+                    "an item stands in its request");
+    free(items);
+    free(out);
+}
+
+int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size);
+
+int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
+{
+    fuzz_text(data, size);
+    fuzz_dump(data, size, IPVSNL_GROUP_SERVICE);
+    fuzz_dump(data, size, IPVSNL_GROUP_DEST);
+    fuzz_answers(data, size);
+    fuzz_stamp(data, size);
+    return 0;
+}
+
+#ifdef STANDALONE
+#define LARGEST 65536
+
+static uint64_t state;
+
+static uint32_t chance(uint32_t below)
+{
+    state ^= state << 13;
+    state ^= state >> 7;
+    state ^= state << 17;
+    return (uint32_t)(state >> 33) % below;
+}
+
+/* Change, move or double some bytes, favouring what rule text is made of. */
+static size_t mutate(uint8_t *data, size_t size)
+{
+    static const uint8_t likely[] = "0123456789.:[]-aAdDeErswmigtuf \n\t,\0\377";
+
+    for (uint32_t n = 1 + chance(6); size && n; n--) {
+        size_t at = chance((uint32_t)size), from = chance((uint32_t)size), most = size - (at > from ? at : from);
+        if (chance(4) == 0)
+            memmove(data + at, data + from, most < 20 ? most : 20);
+        else
+            data[at] = chance(3) ? likely[chance(sizeof likely)] : (uint8_t)chance(256);
+    }
+    return chance(4) || !size ? size : chance((uint32_t)size);
+}
+
+int main(int argc, char **argv)
+{
+    long mutations = argc > 1 ? strtol(argv[1], NULL, 10) : 0;
+    static uint8_t data[LARGEST];
+
+    state = (argc > 2 ? strtoull(argv[2], NULL, 10) : 1) * 0x9e3779b97f4a7c15u | 1;
+    for (int i = 3; i < argc; i++) {
+        FILE *file = fopen(argv[i], "rb");
+        if (file == NULL) {
+            perror(argv[i]);
+            return 2;
+        }
+        size_t size = fread(data, 1, sizeof data, file);
+        fclose(file);
+        LLVMFuzzerTestOneInput(data, size);
+        for (long n = mutations / (argc - 3); n > 0; n--) {
+            uint8_t *copy = block(data, size);
+            LLVMFuzzerTestOneInput(copy, mutate(copy, size));
+            free(copy);
+        }
+    }
+    return 0;
+}
+#endif

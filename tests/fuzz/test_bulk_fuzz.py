@@ -1,0 +1,55 @@
+"""Rule text, columns and dumps in C under the sanitizers: the kept corpus, and mutations of it."""
+
+from __future__ import annotations
+
+import os
+from pathlib import Path
+
+import pytest
+
+from tests.fuzz import test_core_fuzz
+from tests.fuzz.material import REPLIES
+from tests.fuzz.test_core_fuzz import MUTATIONS, NATIVE, SANITIZERS, WARNINGS, _compile, _run, sources
+
+__all__ = ["sources"]
+
+CORPUS = Path(__file__).parent.parent / "data" / "fuzz" / "rules"
+RULES = Path(__file__).parent.parent / "data" / "rules"
+pytestmark = test_core_fuzz.pytestmark
+
+
+@pytest.fixture(scope="module")
+def fuzzer(sources: list[Path], tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """The stand-alone driver."""
+    directory = tmp_path_factory.mktemp("fuzz")
+    probe = directory / "probe.c"
+    probe.write_text("int main(void) { return 0; }\n")
+    if _compile(*SANITIZERS, probe, "-o", directory / "probe").returncode:
+        pytest.skip("this gcc has no sanitizers")
+    binary = directory / "fuzz_bulk"
+    harness = Path(__file__).parent / "fuzz_bulk.c"
+    built = _compile(*WARNINGS, *SANITIZERS, "-DSTANDALONE", f"-I{NATIVE}", harness, *sources, "-o", binary)
+    assert built.returncode == 0, built.stderr
+    return binary
+
+
+def test_the_kept_corpus(fuzzer: Path) -> None:
+    """What the fuzzer has found interesting so far is read without a sanitizer's complaint, and keeps every law."""
+    files = sorted(map(str, CORPUS.iterdir()))
+    assert len(files) > 100
+    _run(fuzzer, "0", "1", *files)
+
+
+def test_the_rule_files(fuzzer: Path) -> None:
+    """So are the sample rule files, whose lines are all plain."""
+    _run(fuzzer, "0", "1", *map(str, sorted(RULES.glob("*.rules"))))
+
+
+@pytest.mark.parametrize("seed", [1, 2])
+def test_mutations(fuzzer: Path, seed: int, tmp_path: Path) -> None:
+    """Mutations of the corpus and of recorded replies too."""
+    files = sorted(map(str, CORPUS.iterdir()))[:: 1 if "IPVSNL_FUZZ" in os.environ else 4]
+    for number, reply in enumerate([reply for reply in REPLIES if len(reply) < 1500][::40]):
+        (tmp_path / str(number)).write_bytes(reply * 2)
+        files.append(str(tmp_path / str(number)))
+    _run(fuzzer, str(MUTATIONS), str(seed), *files)

@@ -1,0 +1,354 @@
+"""Loads, on the simulated kernel and (by ``make kernel-test``) on the real one."""
+
+from __future__ import annotations
+
+import errno
+import io
+import lzma
+import tracemalloc
+from array import array
+from collections import deque
+from collections.abc import Callable, Iterable
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from ipvsnl.backends import portable
+from ipvsnl.bulk import PUT_OFF
+from ipvsnl.cli.grammar import _rule as grammar
+from ipvsnl.client import IPVS
+from ipvsnl.columns import Columns
+from ipvsnl.errors import BatchError, EncodeError, LinkError
+from ipvsnl.family import Command
+from ipvsnl.model import Destination, Service
+from ipvsnl.rules import RuleError
+from tests.conftest import ON_THE_KERNEL
+from tests.ipvsnl.awkward import HEADER, Splitting, error
+
+RULES = Path(__file__).parent.parent / "data" / "rules"
+MIXED = (RULES / "mixed.rules").read_bytes()
+WEB = Service("tcp", "192.0.2.1", 80, scheduler="rr")
+FARM = Service("tcp", "192.0.2.1", 80, scheduler="mh")
+
+
+def farm(servers: int, scheduler: str = "mh") -> str:
+    """One service and its servers."""
+    lines = [f"-a -t 192.0.2.1:80 -r 10.1.{n >> 8}.{n & 255}:80 -m -w 1\n" for n in range(servers)]
+    return f"-A -t 192.0.2.1:80 -s {scheduler}\n" + "".join(lines)
+
+
+def refused(call: Callable[[], object]) -> list[tuple[object, int]]:
+    with pytest.raises(BatchError) as caught:
+        call()
+    return [(one.tag, one.errno) for one in caught.value.refused]
+
+
+class Accepting:
+    """A kernel that accepts everything and keeps nothing but the number of requests."""
+
+    max_send = 1 << 20
+
+    def __init__(self) -> None:
+        self.answers: deque[bytes] = deque()
+        self.bytes = 0
+
+    def send(self, data: bytes) -> None:
+        self.bytes += len(data)
+        if len(data) < 100:
+            family = b"\x06\x00\x01\x00\x1c\x00\x00\x00"
+            payload = b"\x01\x02\x00\x00" + family
+            self.answers.append(HEADER.pack(16 + len(payload), 16, 0, HEADER.unpack_from(data)[3], 9) + payload)
+            self.answers.append(error(HEADER.unpack_from(data)[3]))
+            return
+        length, _, flags, sequence, _ = HEADER.unpack_from(data, len(data) - 164)
+        assert length == 164 and flags & 4, "the last asks for an acknowledgement"
+        self.answers.append(error(sequence))
+
+    def receive(self, timeout: float) -> bytes:
+        return self.answers.popleft()
+
+    def proc(self, name: str) -> Iterable[str]:
+        return []
+
+    def close(self) -> None:
+        pass
+
+
+# --- sources ---------------------------------------------------------------------------------------------------------
+
+
+def test_text_loads_what_its_lines_say(connect: Callable[[], IPVS]) -> None:
+    """A load of text is the table that the grammar's rules make one by one; str, bytes and files are the same."""
+    from ipvsnl.cli.grammar import read_rules
+
+    ipvs = connect()
+    for rule in read_rules(MIXED.decode().splitlines()):
+        if rule.destination is None:
+            ipvs.add_service(rule.service)
+        else:
+            ipvs.add_server(rule.service, rule.destination)
+    wanted = ipvs.snapshot()
+    for source in (MIXED, MIXED.decode(), io.BytesIO(MIXED), io.StringIO(MIXED.decode()), memoryview(MIXED)):
+        ipvs.flush()
+        assert ipvs.load(source).changes == 24
+        assert sorted(map(str, ipvs.snapshot())) == sorted(map(str, wanted))
+
+
+def test_a_load_in_pieces_is_the_same(ipvs: IPVS) -> None:
+    """Text cut anywhere loads the same, and lines keep their numbers."""
+
+    class Cut(io.BytesIO):
+        def read1(self, size: int | None = -1) -> bytes:
+            return self.read(37)
+
+    text = MIXED + b"# a comment\n\n" + MIXED[: MIXED.index(b"\n") + 1] + b"-D -t 203.0.113.1:80"
+    assert refused(lambda: ipvs.load(Cut(text))) == [(27, errno.EEXIST)]
+    whole = ipvs.snapshot()
+    ipvs.flush()
+    assert refused(lambda: ipvs.load(text)) == [(27, errno.EEXIST)]
+    assert ipvs.snapshot() == whole
+
+
+def test_lines_that_are_not_plain(ipvs: IPVS) -> None:
+    """The grammar reads every other spelling, in its place; without one they are errors that name their line."""
+    text = "--add-service -t 10.1:80 --scheduler lc\n-a -t 10.0.0.1:80 -r 10.2 -m\n-A -t 10.0.0.1:81 -s rr\n"
+    assert ipvs.load(text, grammar=grammar).changes == 3
+    assert [str(entry.service) for entry in ipvs.snapshot() if entry.destinations] == ["TCP 10.0.0.1:80"]
+    ipvs.flush()
+    with pytest.raises(RuleError, match=r"line 2: .*no grammar"):
+        ipvs.load("-A -t 10.0.0.1:80 -s rr\n" + text)
+    with pytest.raises(RuleError, match="line 1: "):
+        ipvs.load("-A -t 10.0.0.1:99999 -s rr\n", grammar=grammar)
+
+
+def test_columns_load_row_by_row(ipvs: IPVS) -> None:
+    """Buffers, arrays and lists are columns; a refusal's tag is its row."""
+    ipvs.add_service(WEB)
+    count = 700
+    addresses = b"".join(bytes((10, 3, n >> 8, n & 255)) for n in range(count))
+    like = Destination("0.0.0.0", 8080, "masq", lower_threshold=0)
+    weights = array("i", range(count))
+    report = ipvs.load(Columns("add-server", WEB, like, server_address=addresses, weight=weights))
+    assert report.changes == count
+    servers = {status.destination.address: status.destination for status in ipvs.servers(WEB)}
+    assert servers["10.3.2.5"] == Destination("10.3.2.5", 8080, "masq", weight=517)
+    some = Columns("add-server", WEB, like, server_address=["10.4.0.1", "10.3.0.7", "10.4.0.2"], server_port=[8080] * 3)
+    assert refused(lambda: ipvs.load(some)) == [(1, errno.EEXIST)]
+    ipvs.load(
+        [Columns("delete-server", WEB, like, server_address=addresses), Columns("delete-service", WEB, port=[80])]
+    )
+    assert ipvs.services() == []
+
+
+def test_columns_of_services_of_both_families(ipvs: IPVS) -> None:
+    """Every key may be a column: addresses of 4 and 16 bytes, ports, marks."""
+    six = Service("udp", "::1", 53, scheduler="rr")
+    ipvs.load(
+        [
+            Columns("add-service", WEB, port=list(range(1000, 1300))),
+            Columns("add-service", six, address=["2001:db8::1", "2001:db8::2"], port=array("H", [53, 54])),
+            Columns("add-service", Service(fwmark=1, scheduler="rr"), fwmark=array("I", range(1, 40))),
+        ]
+    )
+    found = [status.service for status in ipvs.services()]
+    assert len(found) == 300 + 2 + 39 and Service("udp", "2001:db8::2", 54, scheduler="rr") in found
+
+
+@pytest.mark.parametrize(
+    ("operation", "server", "columns", "words"),
+    [
+        ("add", None, {"port": [1]}, "unknown operation"),
+        ("add-server", None, {"port": [1]}, "real server"),
+        ("add-service", None, {"prot": [1]}, "unknown column"),
+        ("add-service", None, {}, "no column"),
+        ("add-service", None, {"port": [1], "persistence": [1, 2]}, "different lengths"),
+        ("add-service", None, {"port": array("I", [1])}, "items of 4 bytes, not 2"),
+        ("add-service", None, {"port": [65536]}, "port"),
+        ("add-service", None, {"address": b"12345"}, "no addresses of 4"),
+        ("add-service", None, {"fwmark": [1]}, "no such field"),
+        ("delete-server", Destination("10.0.0.1", 80), {"weight": [1]}, "no such field"),
+    ],
+)
+def test_columns_that_make_no_sense(
+    ipvs: IPVS, operation: str, server: Destination | None, columns: dict[str, Any], words: str
+) -> None:
+    """A caller's mistake is found before anything is sent."""
+    with pytest.raises(EncodeError, match=words):
+        ipvs.load(Columns(operation, WEB, server, **columns))
+    assert ipvs.services() == []
+
+
+def test_values_load(ipvs: IPVS) -> None:
+    """Services, services with their servers, and a snapshot: which then has its servers in the same order."""
+    servers = [Destination(f"10.0.0.{n}", 80, "masq", n) for n in range(1, 9)]
+    ipvs.load([(WEB, servers), WEB.replace(port=81), (FARM.replace(port=82), iter(servers * 1))])
+    before = ipvs.snapshot()
+    assert [one.destination for one in ipvs.servers(WEB)] == servers[::-1]
+    ipvs.flush()
+    ipvs.load(before)
+    assert ipvs.snapshot() == before
+    assert refused(lambda: ipvs.load([WEB]))[0][1] == errno.EEXIST
+
+
+# --- asking the kernel for less --------------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize("put_off", [None, {}, {"mh": 3}])
+def test_a_scheduler_that_was_put_off_is_there_in_the_end(ipvs: IPVS, put_off: dict[str, int] | None) -> None:
+    """Flags, persistence and scheduler are as the line says; the report counts lines."""
+    few = (put_off if put_off is not None else PUT_OFF).get("mh", 5)
+    text = farm(few + 1).replace("-s mh", "-s mh -p 60 -b mh-port") + farm(few).replace("192.0.2.1", "192.0.2.2")
+    assert ipvs.load(text, put_off=put_off).changes == 2 * few + 3
+    services = {status.service.address: status.service for status in ipvs.services()}
+    assert services["192.0.2.1"] == FARM.replace(persistence=60, flags=0x10)
+    assert services["192.0.2.2"] == FARM.replace(address="192.0.2.2")
+
+
+def test_what_follows_sees_the_scheduler_that_was_named(ipvs: IPVS) -> None:
+    """An edit, a deletion or a second definition in the same text comes after the switch, not before it."""
+    many = farm(4)
+    ipvs.load(many + "-E -t 192.0.2.1:80 -s lc\n", put_off={"mh": 3})
+    assert ipvs.services()[0].service.scheduler == "lc"
+    ipvs.load(many.replace(".1:80", ".9:80") + "-D -t 192.0.2.9:80\n", put_off={"mh": 3})
+    assert len(ipvs.services()) == 1
+
+
+def test_an_existing_service_keeps_its_scheduler(ipvs: IPVS) -> None:
+    """A refused service is not switched: only what the load itself created is."""
+    ipvs.add_service(WEB)
+    found = refused(lambda: ipvs.load(farm(4), put_off={"mh": 3}))
+    assert found == [(1, errno.EEXIST)]
+    ipvs.add_service(WEB.replace(address="192.0.2.7"))
+    both = farm(4).replace("192.0.2.1", "192.0.2.8") + farm(4).replace("192.0.2.1", "192.0.2.7")
+    assert refused(lambda: ipvs.load(both, put_off={"mh": 3})) == [(6, errno.EEXIST)]
+    kept = {status.service.address: status.service.scheduler for status in ipvs.services()}
+    assert kept == {"192.0.2.1": "rr", "192.0.2.7": "rr", "192.0.2.8": "mh"}
+
+
+def test_a_scheduler_that_is_not_there_is_refused_where_it_is_named(ipvs: IPVS) -> None:
+    """As without putting off: the service is refused, and so are its servers."""
+    found = refused(lambda: ipvs.load(farm(4, "nosuch"), put_off={"nosuch": 3}))
+    assert found == [(1, errno.ENOENT)] + [(line, errno.ESRCH) for line in range(2, 6)]
+    assert ipvs.services() == []
+
+
+def test_a_reload_is_the_table_of_the_text(ipvs: IPVS) -> None:
+    """Whatever was there is gone; what the text says is there."""
+    ipvs.load(farm(9) + "-A -f 9 -s rr\n")
+    assert ipvs.reload(MIXED).changes == 24
+    wanted = ipvs.snapshot()
+    ipvs.reload(MIXED)
+    assert sorted(map(str, ipvs.snapshot())) == sorted(map(str, wanted))
+
+
+def test_a_reload_deletes_against_the_order_of_the_text(ipvs: IPVS, monkeypatch: pytest.MonkeyPatch) -> None:
+    """What is deleted last is looked for first; what does not come back is deleted before all others."""
+    deleted: list[int] = []
+    ipvs.load("".join(f"-A -t 10.0.0.1:{port} -s rr\n" for port in (5, 3, 9, 7)))
+    loading = type(ipvs).loading
+
+    def noted(self: IPVS, **how: Any) -> Any:
+        load = loading(self, **how)
+        change = load.delete_service
+
+        def delete_service(service: Service, *, tag: object = None) -> None:
+            deleted.append(service.port)
+            change(service, tag=tag)
+
+        load.delete_service = delete_service  # type: ignore[method-assign]
+        return load
+
+    monkeypatch.setattr(type(ipvs), "loading", noted)
+    ipvs.reload("".join(f"-A -t 10.0.0.1:{port} -s rr\n" for port in (3, 9, 5)))
+    assert deleted == [7, 5, 9, 3]
+
+
+# --- faults ----------------------------------------------------------------------------------------------------------
+
+
+def test_one_bad_rule_among_a_hundred_thousand(ipvs: IPVS) -> None:
+    """It is named by its line, with its service; all others are loaded."""
+    text = lzma.decompress((RULES / "cluster-100k.rules.xz").read_bytes())
+    middle = text.index(b"\n-A", len(text) // 2) + 1
+    number = text.count(b"\n", 0, middle) + 1
+    bad = text[:middle] + b"-a -t 192.0.2.99:1 -r 10.0.0.1:1 -m -w 1\n" + text[middle:]
+    with pytest.raises(BatchError) as caught:
+        ipvs.load(bad)
+    (one,) = caught.value.refused
+    assert (one.tag, one.errno, one.command) == (number, errno.ESRCH, Command.NEW_DEST)
+    assert str(one.service) == "TCP 192.0.2.99:1" and str(one.destination) == "-> 10.0.0.1:1"
+    assert len(ipvs.snapshot()) + len(ipvs.snapshot().columns().servers) == 100_000
+
+
+def test_ten_thousand_bad_rules_are_all_named(ipvs: IPVS) -> None:
+    """No refusal is lost, however many there are, and each is of its line."""
+    text = "-A -f 1 -s rr\n" * 3 + "".join(f"-D -f {mark}\n" for mark in range(10, 10_010))
+    found = refused(lambda: ipvs.load(text))
+    assert found[:2] == [(2, errno.EEXIST), (3, errno.EEXIST)]
+    assert found[2:] == [(number, errno.ESRCH) for number in range(4, 10_004)]
+
+
+def test_an_awkward_kernel_changes_nothing(connect: Callable[[], IPVS]) -> None:
+    """Answers split to single messages, with others' in between."""
+    ipvs = connect()
+    ipvs._link = Splitting(ipvs._link)  # type: ignore[assignment]
+    assert ipvs.load(MIXED).changes == 24
+    assert refused(lambda: ipvs.load(MIXED))[5] == (6, errno.EEXIST)
+    assert len(ipvs.snapshot().columns().services) == len(ipvs.services())
+
+
+def test_the_portable_backend_loads_the_same(connect: Callable[[], IPVS], monkeypatch: pytest.MonkeyPatch) -> None:
+    """Without the C: the same table, the same refusals."""
+    ipvs = connect()
+    text = MIXED + farm(5).encode() + MIXED[:500]
+    found = refused(lambda: ipvs.load(text, put_off={"mh": 3}))
+    table = ipvs.snapshot()
+    ipvs.flush()
+    monkeypatch.setattr(ipvs, "_backend", portable)
+    assert refused(lambda: ipvs.load(text, put_off={"mh": 3})) == found
+    assert sorted(map(str, ipvs.snapshot())) == sorted(map(str, table))
+
+
+@pytest.mark.skipif(ON_THE_KERNEL, reason="the simulated kernel's queue is made small")
+def test_an_overrun_queue_is_not_taken_for_success() -> None:
+    """Where refusals were lost, what is known is kept and the loss is an error: ENOBUFS."""
+    from contextlib import nullcontext
+
+    from ipvsnl.link import SimulatedLink
+    from ipvssim.namespace import Namespace
+    from ipvssim.netlink import NetlinkSocket
+
+    ipvs = IPVS(SimulatedLink(nullcontext(NetlinkSocket(Namespace(), cap_ack=True, rcvbuf=8000))))
+    load = ipvs.loading()
+    with pytest.raises(LinkError) as lost:
+        for mark in range(1, 101):
+            load.delete_service(Service(fwmark=mark), tag=mark)
+        load.send()
+    assert lost.value.errno == errno.ENOBUFS
+    assert [one.tag for one in load.refused] == list(range(1, len(load.refused) + 1)) and load.refused
+
+
+def test_a_million_rules_in_constant_memory() -> None:
+    """Text is read, encoded and sent in pieces: no more is held for a million rules than for ten thousand."""
+
+    class Million(io.RawIOBase):
+        line = b"-a -t 10.0.0.1:80 -r 10.1.2.3:80 -m -w 1\n"
+        left = 1_000_000
+
+        def read1(self, size: int = -1) -> bytes:
+            lines = min(self.left, 25_000)
+            self.left -= lines
+            return self.line * lines
+
+        read = read1
+
+    link = Accepting()
+    ipvs = IPVS(link)
+    tracemalloc.start()
+    try:
+        assert ipvs.load(Million()).changes == 1_000_000
+        _, peak = tracemalloc.get_traced_memory()
+    finally:
+        tracemalloc.stop()
+    assert link.bytes > 164_000_000 and peak < 8 << 20
