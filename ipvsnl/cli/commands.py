@@ -108,6 +108,8 @@ def unreachable(error: LinkError | KernelError, streams: Streams, compat: Compat
     if compat.explain:
         if message != said:
             streams.say(message)
+        if isinstance(error, KernelError) and error.cause:
+            streams.say(f"Likely cause: {error.cause}.")
         streams.say("Without a kernel: --target sim (or IPVSNL_TARGET=sim) works on a simulated one.")
     return NO_KERNEL
 
