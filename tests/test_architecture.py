@@ -102,3 +102,11 @@ def test_sockets_scapy_and_time_have_one_home_each() -> None:
                 assert top != "scapy" or module in ONLY_SCAPY, f"{module} imports scapy"
                 if package == "ipvssim" and top in ("time", "random"):
                     assert module in ONLY_CLOCK or room(module) == "ipvssim.cli", f"{module} imports {top}"
+
+
+def test_nothing_leans_on_the_laboratory() -> None:
+    """The simulator does without the laboratory of schedulers and its packages: nothing but its command knows of it."""
+    for module, path in modules("ipvssim"):
+        if room(module) != "ipvssim.lab":
+            for name in imports(path):
+                assert not name.startswith(("ipvssim.lab", "numpy", "matplotlib")), f"{module} imports {name}"

@@ -170,13 +170,8 @@ def heat(traffic: Traffic, placed: NDArray[np.int64], servers: int, most: int) -
     grid = np.zeros((len(busiest), servers), np.int64)
     shown = rows != _NOWHERE
     np.add.at(grid, (rows[shown], placed[known][shown]), 1)
-    labels = _labels(traffic)
-    return grid, [labels[int(one)] for one in busiest]
-
-
-def _labels(traffic: Traffic) -> list[str]:
-    every = dict.fromkeys(bytes(row) for flows in traffic.flows for row in flows.addresses)
-    return [str(ip_address(address)) for address in every]
+    every = list(dict.fromkeys(bytes(row) for flows in traffic.flows for row in flows.addresses))
+    return grid, [str(ip_address(every[one])) for one in busiest]
 
 
 def spread(traffic: Traffic, how: str, directors: int, seed: int) -> list[int]:

@@ -18,7 +18,7 @@ if TYPE_CHECKING:
 
 COLOURS = ("#0072b2", "#d55e00", "#009e73", "#cc79a7", "#e69f00", "#56b4e9", "#7f7f7f", "#000000")
 _MOST_PANELS = 6
-_DPI = 110
+_DPI = 90
 
 
 def draw(scenario: Scenario, found: Sequence[Summary], place: Path, formats: Sequence[str]) -> list[Path]:

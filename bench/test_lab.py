@@ -1,0 +1,60 @@
+"""What the scheduler laboratory costs: a million connections over a hundred servers, and what more servers add.
+
+Seconds are of the processor, on one core, so that whatever else runs on the machine is left out. With ``-s`` they print.
+"""
+
+from __future__ import annotations
+
+import time
+
+import pytest
+
+pytest.importorskip("numpy", reason="the laboratory of schedulers needs numpy: pip install 'ipvsnl[lab]'")
+
+from ipvssim.lab import build, simulate
+
+MILLION = 1_000_000
+MOST_SECONDS = 60
+MOST_GROWTH = 2.0
+
+
+def cost(servers: int, connections: int, scheduler: str = "wlc", options: str = "-g") -> float:
+    """Processor seconds of a run: traffic, directors and figures."""
+    scenario = build({
+        "table": {"servers": servers, "options": options},
+        "traffic": {
+            "arrivals": {"kind": "poisson", "rate": 5000},
+            "durations": {"kind": "exponential", "mean": 5},
+            "clients": {"kind": "uniform", "count": 100_000},
+            "connections": connections,
+        },
+    })  # fmt: skip
+    began = time.process_time()
+    outcome = simulate(scenario, scheduler, 1)
+    assert outcome.counts["opened"] == connections
+    return time.process_time() - began
+
+
+def test_a_million_connections_over_a_hundred_servers() -> None:
+    """At most 60 s on one core, under wlc."""
+    seconds = cost(100, MILLION)
+    print(f"\n1,000,000 connections over 100 servers under wlc: {seconds:.1f} s, {seconds:.1f} µs a connection")
+    assert seconds <= MOST_SECONDS
+
+
+@pytest.mark.parametrize("scheduler", ["wlc", "rr", "mh"])
+def test_servers_cost_little(scheduler: str) -> None:
+    """A connection over 1,000 servers costs at most twice that over 10."""
+    cost(10, 5_000, scheduler)  # what is done once: imports, the first of everything
+    few, many = (min(cost(servers, 50_000, scheduler) for _ in range(3)) for servers in (10, 1000))
+    print(
+        f"\n{scheduler}: {few * 20:.1f} µs a connection over 10 servers, {many * 20:.1f} µs over 1,000 ({many / few:.2f}x)"
+    )
+    assert many <= MOST_GROWTH * few
+
+
+@pytest.mark.parametrize("options", ["-g", "-m", "-i"])
+def test_forwarding_methods(options: str) -> None:
+    """What a connection costs by method: three packets of the client, or six with the server's under translation."""
+    seconds = cost(100, 50_000, options=options)
+    print(f"\n{options}: {seconds * 20:.1f} µs a connection")
