@@ -19,6 +19,7 @@ kernel-test: $(VENV)/.ready
 	$(LAB) $(PY) -m pytest -m kernel -p no:cacheprovider tests/kernel --ignore=tests/kernel/test_uml.py
 	$(LAB) env IPVSNL_TEST_TARGET=kernel IPVSNL_BACKEND=native $(PY) -m pytest -p no:cacheprovider tests/ipvsnl/test_client.py
 	$(LAB) env IPVSNL_TEST_TARGET=kernel IPVSNL_BACKEND=ctypes $(PY) -m pytest -p no:cacheprovider tests/ipvsnl/test_client.py
+	$(LAB) env IPVSNL_TEST_TARGET=kernel $(PY) -m pytest -p no:cacheprovider tests/ipvsnl/test_apply.py tests/ipvsnl/test_explanations.py tests/e2e/test_operating.py
 	$(PY) tests/kernel/compare.py --seeds $(SEEDS) --minutes $(MINUTES)
 bench: $(VENV)/.ready ; $(PY) -m pytest bench --benchmark-only
 fuzz: $(VENV)/.ready ; $(PY) -m pip install --quiet atheris && $(PY) tests/fuzz/fuzz_director.py -max_total_time=$(FUZZ) -max_len=4000

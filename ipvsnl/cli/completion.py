@@ -98,6 +98,8 @@ def _parser() -> ArgumentParser:
     parser.add_argument("--target", choices=["kernel", "sim"], help="kernel, sim or sim:FILE")
     parser.add_argument("--netns", help="network namespace")
     parser.add_argument("--progress", action="store_true", help="show how far a restore is")
+    parser.add_argument("--json", action="store_true", help="listings as JSON")
+    parser.add_argument("--atomic", action="store_true", help="a restore of all lines or none")
     return parser
 
 

@@ -16,12 +16,19 @@ _USAGE = """\
   {prog} -S [-n] > FILE        {prog} -R < FILE        {prog} -C        {prog} -Z [SERVICE]
   {prog} --set TCP TCPFIN UDP
   {prog} --start-daemon master|backup [DAEMON]         {prog} --stop-daemon master|backup
+  {prog} plan|apply [--prune] [--drain SECONDS] FILE   {prog} top   {prog} export   (each with --help)
   {prog} completion bash|zsh|fish
 
 Before the command:
-      --target TARGET     kernel (the default), sim, sim:FILE; or IPVSNL_TARGET in the environment
+      --target TARGET     kernel (the default), sim, sim:FILE, unix:PATH; or IPVSNL_TARGET in the environment
       --netns NAME|PATH   the network namespace whose kernel table is meant
       --progress          show how far -R is
+Anywhere:
+      --json              listings as JSON
+      --atomic            -R: all lines or none
+      --service [tcp/]HOST[:PORT], --server HOST[:PORT], --state STATE
+                          -L -c: only those connections
+Alone:
       --version           the version of ipvsnl (-v tells the ipvsadm that it is compatible with)
 
 Commands:

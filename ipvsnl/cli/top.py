@@ -143,7 +143,7 @@ class View:
         )
         changes = [Text(f"  {line}", no_wrap=True, overflow="ellipsis", style="cyan") for line in self._changes]
         news = [Text("changed", style="bold"), *changes] if changes else []
-        room = height - 5 - len(news)
+        room = height - 3 - len(news)
         return Group(head, self._grid(width, room), *news, footer)
 
     def _grid(self, width: int, room: int) -> Grid:
@@ -155,9 +155,11 @@ class View:
         for title in TITLES:
             grid.add_column(title, justify="right", no_wrap=True)
         rows = 0
-        for entry in self._sorted():
-            if rows + 1 + len(entry.destinations) > room and rows:
-                grid.add_row(f"... {len(self._entries)} services in all", style="dim")
+        entries = self._sorted()
+        for index, entry in enumerate(entries):
+            more = 1 if index + 1 < len(entries) else 0
+            if rows + 1 + len(entry.destinations) + more > room and rows:
+                grid.add_row(f"... {len(entries) - index} services more", style="dim")
                 break
             grid.add_row(*_service_row(entry), style="bold")
             for status in entry.destinations[: max(room - rows - 2, 1)]:

@@ -5,7 +5,9 @@ from __future__ import annotations
 import json
 import os
 import random
+import shutil
 import subprocess
+import tempfile
 import time
 from pathlib import Path
 
@@ -14,12 +16,12 @@ import pytest
 from ipvsnl.model import Destination, Service
 from tests.ipvsnl.tables import exact, meaning
 
-from .operating import Machine, Tables, machine
+from .operating import BIN, Machine, Tables, machine
 
 __all__ = ["machine"]
-KILLS = int(os.environ.get("IPVSNL_KILLS", "8"))
+KILLS = int(os.environ.get("IPVSNL_KILLS", "6"))
 """Applies that are killed; the campaign sets 100."""
-ROUNDS = int(os.environ.get("IPVSNL_ROUNDS", "3"))
+ROUNDS = int(os.environ.get("IPVSNL_ROUNDS", "1"))
 """Rounds of concurrent applies; the campaign sets 20."""
 WEB = "-A -t 192.0.2.1:80 -s rr\n-a -t 192.0.2.1:80 -r 10.0.0.1:80 -m -w 1\n"
 
@@ -253,6 +255,41 @@ def test_a_second_apply_waits_for_the_first(machine: Machine) -> None:
         assert meaning(ipvs.snapshot()) in (meaning(large(1)), meaning(large(2)))
 
 
+@pytest.mark.skipif(shutil.which("tmux") is None, reason="needs tmux")
+def test_top_in_a_real_terminal(machine: Machine) -> None:
+    """Drawn on the whole screen, follows changes, sorts, pauses, and leaves the terminal as it was on q."""
+    machine.run("-R", stdin=WEB)
+    socket = f"{tempfile.mkdtemp()}/tmux"
+
+    def tmux(*words: str) -> str:
+        command = ["tmux", "-S", socket, "-f", "/dev/null", *words]
+        return subprocess.run(command, env=machine.environment, capture_output=True, text=True).stdout
+
+    def shows(*words: str) -> bool:
+        deadline = time.monotonic() + 20
+        while time.monotonic() < deadline:
+            screen = tmux("capture-pane", "-p")
+            if all(word in screen for word in words):
+                return True
+            time.sleep(0.2)
+        return False
+
+    command = f"{BIN / 'ipvsnl'} top --interval 0.3; echo left; exec cat"
+    tmux("new-session", "-d", "-x", "100", "-y", "20", command)
+    try:
+        assert shows("1 services, 1 servers", "TCP 192.0.2.1:80", "-> 10.0.0.1:80", "q quit")
+        machine.run("-e", "-t", "192.0.2.1:80", "-r", "10.0.0.1:80", "-m", "-w", "42")
+        assert shows("changed", "-e -t 192.0.2.1:80 -r 10.0.0.1:80 -m -w 42")
+        tmux("send-keys", "s")
+        assert shows("sort (connections/s)")
+        tmux("send-keys", "p")
+        assert shows("paused", "p go on")
+        tmux("send-keys", "q")
+        assert shows("left") and "q quit" not in tmux("capture-pane", "-p")
+    finally:
+        tmux("kill-server")
+
+
 def test_top_and_export_read_the_same_table(machine: Machine) -> None:
     """One look of top, and the metrics, show every service and server."""
     machine.run("-R", stdin=WEB)
@@ -264,7 +301,5 @@ def test_top_and_export_read_the_same_table(machine: Machine) -> None:
     label = 'address="192.0.2.1",family="ipv4",forwarding="masq",fwmark="",port="80",protocol="tcp",server="10.0.0.1"'
     assert f'ipvs_server_weight{{{label},server_port="80"}} 1.0' in metrics
     missing = {**machine.environment, "IPVSNL_TARGET": "unix:/no/such"}
-    from .operating import BIN
-
     done = subprocess.run([BIN / "ipvsnl", "export"], env=missing, capture_output=True, text=True)
     assert done.returncode == 1 and "ipvs_up 0.0" in done.stdout

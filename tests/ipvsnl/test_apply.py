@@ -22,7 +22,7 @@ from .tables import Tables, exact, meaning, tables
 if TYPE_CHECKING:
     from ipvsnl.link import Link
 
-PAIRS = int(os.environ.get("IPVSNL_PAIRS", "40"))
+PAIRS = int(os.environ.get("IPVSNL_PAIRS", "30"))
 """Random pairs of tables; the campaign sets 1000."""
 ENOUGH = settings(
     max_examples=PAIRS, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture, HealthCheck.too_slow]

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import pytest
-from hypothesis import given
+from hypothesis import given, settings
 
 from ipvsnl.cli.wanted import read_table
 from ipvsnl.consts import AF_INET6, SVC_F_HASHED
@@ -76,6 +76,7 @@ def test_default_ports_and_spellings_of_text_make_no_difference() -> None:
     assert not difference(read_table(full), read_table(short), prune=True)
 
 
+@settings(max_examples=60, deadline=None)
 @given(tables())
 def test_a_table_differs_from_itself_in_nothing(table: Tables) -> None:
     """In any order."""
@@ -83,6 +84,7 @@ def test_a_table_differs_from_itself_in_nothing(table: Tables) -> None:
     assert not between(table, turned)
 
 
+@settings(max_examples=60, deadline=None)
 @given(tables(), tables())
 def test_an_edit_is_never_a_delete_and_an_add(before: Tables, after: Tables) -> None:
     """No rule is in a plan twice, and none whose key is in both tables is added or deleted: its connections live on."""
@@ -98,6 +100,7 @@ def test_an_edit_is_never_a_delete_and_an_add(before: Tables, after: Tables) -> 
             assert one.kind == "edit-service"
 
 
+@settings(max_examples=60, deadline=None)
 @given(tables(), tables())
 def test_a_service_never_stands_without_its_servers(before: Tables, after: Tables) -> None:
     """Whoever has servers before and after has some all the while, and what gives comes before what takes."""
