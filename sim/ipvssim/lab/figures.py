@@ -121,9 +121,17 @@ def headline(found: Sequence[Summary]) -> str:
 MOST_LINES = 40
 
 
+def telling(found: Sequence[Summary]) -> str:
+    """What pictures of servers' load show: active connections, or with connections too short for that the new ones."""
+    return "active" if any("peak_active" in one.figures for one in found) else "opened"
+
+
 def lines(outcome: Outcome, column: str = "active") -> list[tuple[str, NDArray[np.float64]]]:
-    """A grid as lines over time: a server each, or with many servers the spread of their loads."""
+    """A grid as lines over time: a server each, or with many servers the spread of their loads. What counts from the
+    beginning is shown as what came since the sample before."""
     grid = outcome.grids[column]
+    if column in ("opened", "packets"):
+        grid = np.diff(grid, axis=0, prepend=0)
     if len(outcome.servers) <= MOST_LINES:
         return [(name, grid[:, number].astype(float)) for number, name in enumerate(outcome.servers)]
     levels = (("highest", 100), ("90 %", 90), ("median", 50), ("10 %", 10), ("lowest", 0))

@@ -11,7 +11,8 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from ipvssim.lab.figures import Summary, figure, headline, lines, names
+from ipvssim.lab.figures import Summary, figure, headline, lines, names, telling
+from ipvssim.lab.outcome import Outcome
 from ipvssim.lab.scenario import Scenario
 
 _MOST_POINTS = 200
@@ -67,7 +68,12 @@ def _data(found: Sequence[Summary]) -> dict[str, Any]:
     for name in known:
         each = figure(name)
         meta[name] = {"words": each.words, "unit": each.unit, "digits": each.digits}
-    return {"first": headline(found), "figures": meta, "variants": [_variant(one, known) for one in found]}
+    return {
+        "first": headline(found),
+        "column": "loads" if telling(found) == "active" else "rates",
+        "figures": meta,
+        "variants": [_variant(one, known) for one in found],
+    }
 
 
 def _variant(one: Summary, known: Sequence[str]) -> dict[str, Any]:
@@ -77,17 +83,18 @@ def _variant(one: Summary, known: Sequence[str]) -> dict[str, Any]:
         "name": one.variant or "as it is",
         "times": _numbers(shown.times[::step]),
         "skew": _numbers(one.skew[::step]),
-        "loads": [{"name": name, "values": _numbers(values[::step])} for name, values in lines(shown)],
-        "rates": [
-            {"name": name, "values": _numbers(np.diff(values[::step], prepend=0))}
-            for name, values in lines(shown, "opened")
-        ],
+        "loads": _lines(shown, "active", step),
+        "rates": _lines(shown, "opened", step),
         "events": [{"at": round(change.at, 3), "label": change.label} for change in shown.changes],
         "servers": shown.servers,
         "clients": shown.heat_clients,
         "heat": shown.heat.tolist(),
         "figures": {name: [_number(value) for value in one.figures[name]] for name in known if name in one.figures},
     }
+
+
+def _lines(shown: Outcome, column: str, step: int) -> list[dict[str, Any]]:
+    return [{"name": name, "values": _numbers(values[::step])} for name, values in lines(shown, column)]
 
 
 def _numbers(values: NDArray[np.float64]) -> list[float | int | None]:

@@ -66,8 +66,9 @@ def judge(outcome: Outcome, traffic: Traffic, placed: NDArray[np.int64], route: 
         outcome.figures |= {"jain": jain(loads), "peak": peak(loads)}
         later = slice(last // 2, last + 1)
         standing = grids["active"][later][:, usable] / weight[usable]
-        outcome.figures["peak_active"] = _mean([peak(row) for row in standing])
-        outcome.figures["jain_active"] = _mean([jain(row) for row in standing])
+        if grids["active"][later].sum(1).mean() >= usable.sum():  # else it says nothing: most samples see none
+            outcome.figures["peak_active"] = _mean([peak(row) for row in standing])
+            outcome.figures["jain_active"] = _mean([jain(row) for row in standing])
         if grids["templates"].any():
             outcome.figures["peak_templates"] = _mean([peak(row) for row in grids["templates"][later][:, usable]])
     if any(route):

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
-from ipvssim.lab.figures import MOST_LINES, Summary, figure, headline, lines
+from ipvssim.lab.figures import MOST_LINES, Summary, figure, headline, lines, telling
 from ipvssim.lab.reading import ScenarioError
 from ipvssim.lab.scenario import Scenario
 
@@ -54,10 +54,11 @@ def _overview(drawn: Figure, scenario: Scenario, found: Sequence[Summary]) -> No
     _over_time(top[-1], found)
     grid = lower.subplots(rows, columns, squeeze=False, sharex=True, sharey=True)
     for axes, one in zip(grid.flat, panels, strict=False):
-        _load(axes, one)
+        _load(axes, one, telling(found))
     for axes in list(grid.flat)[len(panels) :]:
         axes.set_axis_off()
-    lower.supylabel("active connections of each server", fontsize=9)
+    what = "active" if telling(found) == "active" else "new"
+    lower.supylabel(f"{what} connections of each server", fontsize=9)
     lower.supxlabel("seconds", fontsize=9)
 
 
@@ -89,8 +90,8 @@ def _over_time(axes: Axes, found: Sequence[Summary]) -> None:
     axes.spines[["top", "right"]].set_visible(False)
 
 
-def _load(axes: Axes, one: Summary) -> None:
-    drawn = lines(one.shown)
+def _load(axes: Axes, one: Summary, column: str) -> None:
+    drawn = lines(one.shown, column)
     few = len(drawn) <= len(COLOURS)
     joined = {number for change in one.shown.changes for number in change.joined}
     for number, (name, values) in enumerate(drawn):

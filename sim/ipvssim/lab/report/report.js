@@ -205,6 +205,7 @@ function start() {
   for (const [name, meta] of Object.entries(data.figures)) figure.add(new Option(meta.words, name));
   data.variants.forEach((one) => variant.add(new Option(one.name)));
   figure.value = data.first;
+  document.getElementById("column").value = data.column;
   figure.onchange = () => bars("comparison", figure.value);
   variant.onchange = document.getElementById("column").onchange = choose;
   bars("comparison", figure.value);
