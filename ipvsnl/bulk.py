@@ -38,7 +38,7 @@ PUT_OFF: Mapping[str, int] = {"mh": 128, "sh": 1024}
 """Schedulers to switch to at the end of a load, and from how many servers of a service on."""
 FEW_REFUSALS = 256
 """What the default receive queue holds (277 at 768 bytes each on x86-64), with a margin."""
-MOST_REQUESTS = 2000
+MOST_REQUESTS = 1000
 ROOM = MOST_REQUESTS * 176
 """Requests and bytes of a send: more make a load no faster, and fall out of the processor's cache."""
 _IN_THE_MEANTIME = "rr"
@@ -48,10 +48,11 @@ _SERVICE_COMMANDS = (Command.NEW_SERVICE, Command.SET_SERVICE)
 class Progress:
     """How far a rule text is read; see :meth:`ipvsnl.backends.Backend.rules`."""
 
-    __slots__ = ("additions", "at", "final", "last", "length", "line", "made", "sequence", "stop")
+    __slots__ = ("additions", "at", "few", "final", "last", "length", "line", "made", "sequence", "stop")
 
     def __init__(self) -> None:
         self.at = self.sequence = self.stop = self.made = self.length = self.last = 0
+        self.few = 0
         self.line = 1
         self.final = self.additions = False
 
@@ -127,6 +128,7 @@ class Load(Verbs):
         ``locate`` is asked about another.
         """
         stops = "".join([f"{name}\0" for name in self._put_off]).encode()
+        progress.few = min(self._put_off.values(), default=0)
         progress.additions = bool(self._switches or self._waiting)
         while True:
             progress.sequence = self._sequence.next()

@@ -77,7 +77,8 @@ class Feeder:
         self._load.send()
         self._told()
         chunk = next(source, b"")
-        self._text = self._text[self._progress.at :] + chunk
+        rest = self._text[self._progress.at :]
+        self._text = rest + chunk if rest else chunk
         self._progress.at, self._progress.final = 0, not chunk
 
     def _puts_off(self) -> bool:

@@ -147,6 +147,7 @@ struct ipvsnl_text {
     uint64_t length;   /* written only: bytes of requests */
     uint64_t last;     /* written only, if there is a request: where the last one begins */
     uint32_t sequence; /* of the next request; 1 follows 2^32-1 */
+    uint32_t few;      /* a service whose scheduler is one to stop at is only stopped at if so many servers follow it */
     uint16_t family_id;
     uint8_t final;     /* the text is complete: its last line needs no line feed */
     uint8_t additions; /* every line that is no addition is the caller's too */
@@ -160,7 +161,8 @@ struct ipvsnl_origin {
 };
 
 /* Write the requests of the plain lines from `at` on, one after the other, as ipvsnl_encode writes them, and where each
- * came from. `stops` are names of schedulers, each with its NUL, whose services are left to the caller; `most` counts
+ * came from. `stops` are names of schedulers, each with its NUL, whose services are left to the caller, if `few` lines
+ * that add a server to it follow at once, or the text ends before that can be told; `most` counts
  * origins. Empty lines are passed over. Answers how many requests there are. */
 int64_t ipvsnl_rules(const void *text, size_t length, const void *stops, size_t stops_length,
                      struct ipvsnl_text *state, void *out, size_t capacity, struct ipvsnl_origin *origins, size_t most,

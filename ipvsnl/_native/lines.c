@@ -174,12 +174,16 @@ static int take_service_key(struct line *line, struct rule *rule)
                (const uint8_t *)&rule->named + offsetof(struct ipvsnl_service, present),
                sizeof rule->named - offsetof(struct ipvsnl_service, present));
         line->here += rule->name_length;
+        rule->words.at = begin;
+        rule->words.length = rule->name_length;
         return 1;
     }
     CLEAR_TAIL(&rule->service, struct ipvsnl_service);
     rule->name_length = 0;
     if (!take_selector(line, &rule->service))
         return 0;
+    rule->words.at = begin;
+    rule->words.length = (size_t)(line->here - begin);
     if (rule->service.present == ADDRESS_KEY) { /* a mark's name may go on: -6 */
         rule->name = begin;
         rule->name_length = (size_t)(line->here - begin);

@@ -20,6 +20,11 @@
 /* IPVS_CMD_*, by their numbers in ipvsnl/family.py. */
 enum { NEW_SERVICE = 1, SET_SERVICE, DEL_SERVICE, NEW_DEST = 5, SET_DEST, DEL_DEST };
 
+struct word {
+    const uint8_t *at;
+    size_t length;
+};
+
 /* A rule. The counters of its records are never touched: requests have none. */
 struct rule {
     uint8_t command;
@@ -29,15 +34,11 @@ struct rule {
     struct ipvsnl_service named;
     const uint8_t *name;
     size_t name_length;
+    struct word words; /* that name the service of this line */
 };
 
 /* Read one line, without its end. Answers 1: `rule` is what it says; 0: it is not understood. */
 int ipvsnl_read_line(const uint8_t *begin, const uint8_t *end, struct rule *rule);
-
-struct word {
-    const uint8_t *at;
-    size_t length;
-};
 
 /* The rest of a line, and the word last read. */
 struct line {

@@ -119,12 +119,32 @@ static int stops_at(const struct work *work, const char *scheduler)
     return 0;
 }
 
+/* Whether `few` lines that add servers to the rule's service follow at `here`; also where the text ends too early. */
+static int many_follow(const struct rule *rule, const uint8_t *here, const uint8_t *limit, const struct ipvsnl_text *text)
+{
+    size_t named = rule->words.length + 4;
+
+    for (uint32_t count = 0; count < text->few; count++) {
+        if ((size_t)(limit - here) < named)
+            return !text->final;
+        if (memcmp(here, "-a ", 3) != 0 || memcmp(here + 3, rule->words.at, rule->words.length) != 0 ||
+            !is_blank(here[named - 1]))
+            return 0;
+        here = memchr(here, '\n', (size_t)(limit - here));
+        if (here == NULL)
+            return !text->final || count + 1 == text->few;
+        here++;
+    }
+    return 1;
+}
+
 /* Whether a rule that was read is the caller's all the same. */
-static int is_callers(const struct work *work, int additions)
+static int is_callers(const struct work *work, const uint8_t *end, const uint8_t *limit, const struct ipvsnl_text *text)
 {
     if (work->rule.command == NEW_SERVICE)
-        return stops_at(work, work->rule.service.sched_name);
-    return additions && work->rule.command != NEW_DEST;
+        return stops_at(work, work->rule.service.sched_name) &&
+               many_follow(&work->rule, end < limit ? end + 1 : limit, limit, text);
+    return text->additions && work->rule.command != NEW_DEST;
 }
 
 /* The rule's request. Answers its length, 0: there is no room for it, -1: a fault. */
@@ -184,7 +204,7 @@ int64_t ipvsnl_rules(const void *text, size_t length, const void *stops, size_t 
             break;
         if (end > here) {
             state->stop = IPVSNL_STOP_LINE;
-            if (!ipvsnl_read_line(here, end, &work.rule) || is_callers(&work, state->additions))
+            if (!ipvsnl_read_line(here, end, &work.rule) || is_callers(&work, end, limit, state))
                 break;
             state->stop = IPVSNL_STOP_FULL;
             if (count == most)

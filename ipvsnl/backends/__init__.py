@@ -25,6 +25,7 @@ if TYPE_CHECKING:
         at: int
         line: int
         sequence: int
+        few: int
         final: bool
         additions: bool
         stop: int
@@ -95,11 +96,12 @@ if TYPE_CHECKING:
         ) -> None:  # fmt: skip
             """Requests of the plain lines of ``text`` (bytes) from ``progress.at`` on, into ``out`` from ``used`` on.
 
-            Comes back at a line that is not plain, that adds a service with one of the schedulers ``stops`` (each name
-            with its NUL), or, with ``progress.additions``, that is no addition; at the end of the text, where a line
-            without its line feed is only read if ``progress.final``; and when ``out`` or ``origins`` is full: pairs of
-            an offset in the text and a line number, from pair ``count`` on. ``progress`` says how far it came: ``made``
-            requests in ``length`` bytes, ``last`` the offset of the last one in ``out``, ``stop`` one of :class:`Stop`.
+            Comes back at a line that is not plain; that adds a service with one of the schedulers ``stops`` (each name
+            with its NUL), if ``progress.few`` lines with servers of it follow at once or that cannot be told yet; or,
+            with ``progress.additions``, that is no addition. At the end of the text, where a line without its line feed
+            is only read if ``progress.final``. And when ``out`` or ``origins`` is full: pairs of an offset in the text
+            and a line number, from pair ``count`` on. ``progress`` says how far it came: ``made`` requests in ``length``
+            bytes, ``last`` the offset of the last one in ``out``, ``stop`` one of :class:`Stop`.
             """
 
         def stamp(

@@ -29,7 +29,9 @@ _NULL = ffi.NULL
 _ANSWERS = 64 * lib.IPVSNL_ANSWER_SLOT
 _DUMPS = 16 * lib.IPVSNL_DUMP_SLOT
 """Bytes received by one system call at most."""
-_FIRST_RECORDS = 1 << 16
+_FIRST_RECORDS = 1 << 22
+"""Bytes of records before more room is needed; memory that is never touched costs nothing."""
+_untouched = ffi.new_allocator(should_clear_after_alloc=False)
 
 _free: list[Any] = []
 
@@ -50,6 +52,7 @@ def rules(
     fault = ffi.new("struct ipvsnl_fault *")
     state.at, state.line, state.sequence = progress.at, progress.line, progress.sequence
     state.family_id, state.final, state.additions = family_id, progress.final, progress.additions
+    state.few = progress.few
     source = ffi.from_buffer(text)
     target = ffi.from_buffer("char[]", out, require_writable=True)
     places = ffi.from_buffer("struct ipvsnl_origin[]", origins, require_writable=True)
@@ -104,10 +107,14 @@ def converse(socket: int, requests: Any, first: int, closing: int, most: int, ti
     try:
         space = _free.pop()
     except IndexError:
-        space = ffi.new("struct ipvsnl_fault *"), ffi.new("struct ipvsnl_refusal[]", 1024), ffi.new("char[]", _ANSWERS)
+        space = (
+            ffi.new("struct ipvsnl_fault *"),
+            _untouched("struct ipvsnl_refusal[]", 1024),
+            _untouched("char[]", _ANSWERS),
+        )
     fault, refusals, buffer = space
     if most > len(refusals):
-        refusals = ffi.new("struct ipvsnl_refusal[]", most)
+        refusals = _untouched("struct ipvsnl_refusal[]", most)
     answers = ffi.new("struct ipvsnl_answers *")
     answers.first, answers.closing = first, closing
     trouble: BaseException | None = None
@@ -174,11 +181,11 @@ def dump_servers(
 def _collect(step: Any, talk: Any, fault: Any, timeout: float) -> Any:
     """Have a dump carried on until it is over, with more room for its records whenever they are full."""
     size = _FIRST_RECORDS
-    records = ffi.new("char[]", size)
-    buffer = ffi.new("char[]", _DUMPS)
+    records = _untouched("char[]", size)
+    buffer = _untouched("char[]", _DUMPS)
     while (full := step(records, size, buffer)) != 0:
         if full > 0:
-            more = ffi.new("char[]", 4 * size)
+            more = _untouched("char[]", 4 * size)
             ffi.memmove(more, records, talk.used)
             records, size = more, 4 * size
         elif fault.code != lib.IPVSNL_INTERRUPTED:
@@ -193,7 +200,7 @@ def take_records(group: str, datagram: bytes, sequence: int) -> tuple[bytes, boo
     state.sequence = sequence
     number = _GROUPS[group]
     room = (len(datagram) // 20 + 1) * lib.ipvsnl_record_size(number)
-    records = ffi.new("char[]", room)
+    records = _untouched("char[]", room)
     count = lib.ipvsnl_take_records(number, datagram, len(datagram), state, records, room, fault)
     if count < 0:
         raise _decode_error(fault)

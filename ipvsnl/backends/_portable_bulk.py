@@ -7,7 +7,7 @@ import ctypes
 from ipvsnl.backends import Stop, portable
 from ipvsnl.backends._faults import Fault, encode_error
 from ipvsnl.backends._layout import LAYOUTS, MessageHeader
-from ipvsnl.backends._portable_lines import read_line
+from ipvsnl.backends._portable_lines import named, read_line
 from ipvsnl.consts import NLM_F_REQUEST, NLMSG_DONE, NLMSG_ERROR, NLMSG_HEADER, NLMSG_MIN_TYPE, NLMSG_OVERRUN
 from ipvsnl.errors import DecodeError
 from ipvsnl.family import Command
@@ -40,7 +40,7 @@ def rules(
         line = text[progress.at : end] if end >= 0 else text[progress.at :]
         if line:
             said = read_line(line)
-            if said is None or _is_callers(said, stops, progress.additions):
+            if said is None or _is_callers(said, stops, text, len(line), progress):
                 progress.stop = Stop.LINE
                 break
             request = _request(said, family_id, progress.sequence)
@@ -57,11 +57,27 @@ def rules(
     progress.length = used - start
 
 
-def _is_callers(said: Line, stops: bytes, additions: bool) -> bool:
+def _is_callers(said: Line, stops: bytes, text: bytes, length: int, progress: Progress) -> bool:
     command, service, _ = said
     if command == Command.NEW_SERVICE:
-        return bool(service["sched_name"]) and service["sched_name"] in stops.split(b"\0")[:-1]
-    return additions and command != Command.NEW_DEST
+        if service["sched_name"] not in stops.split(b"\0")[:-1]:
+            return False
+        words = named(text[progress.at : progress.at + length])
+        return _many_follow(words, text, min(progress.at + length + 1, len(text)), progress)
+    return progress.additions and command != Command.NEW_DEST
+
+
+def _many_follow(words: bytes, text: bytes, here: int, progress: Progress) -> bool:
+    """Whether so many lines that add servers to the service follow; also where the text ends too early to tell."""
+    for count in range(progress.few):
+        if len(text) - here < len(words) + 4:
+            return not progress.final
+        if not text.startswith(b"-a " + words, here) or text[here + 3 + len(words)] not in b" \t\r":
+            return False
+        here = text.find(b"\n", here) + 1
+        if not here:
+            return not progress.final or count + 1 == progress.few
+    return True
 
 
 def _request(said: Line, family_id: int, sequence: int) -> bytes:

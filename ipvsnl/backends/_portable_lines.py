@@ -76,6 +76,13 @@ def read_line(line: bytes) -> Line | None:
         return None
 
 
+def named(line: bytes) -> bytes:
+    """The words of an understood line that name its service, as they stand there."""
+    found = list(_WORD.finditer(line))
+    last = 3 if found[1][0] == b"-f" and len(found) > 3 and found[3][0] == b"-6" else 2
+    return line[found[1].start() : found[last].end()]
+
+
 def _number(word: bytes, low: int, high: int) -> int:
     if not _NUMBER.fullmatch(word) or not low <= int(word) <= high:
         raise _NotPlain

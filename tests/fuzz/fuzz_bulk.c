@@ -60,6 +60,7 @@ static void read_text(const uint8_t *text, size_t length, size_t step, size_t ro
     reading->state.sequence = UINT32_MAX - 1;
     reading->state.family_id = 28;
     reading->state.final = 1;
+    reading->state.few = (uint32_t)length % 3;
     reading->state.additions = length && text[0] == 'a';
     reading->length = reading->count = 0;
     do {
@@ -101,8 +102,8 @@ static void check_requests(const struct reading *reading, const uint8_t *text, s
 
 static void fuzz_text(const uint8_t *data, size_t size)
 {
-    struct reading whole = {block(NULL, ROOM), 0, 0, {{0, 0}}, {0, 0, 0, 0, 0, 0, 0, 0, 0}};
-    struct reading parts = {block(NULL, ROOM), 0, 0, {{0, 0}}, {0, 0, 0, 0, 0, 0, 0, 0, 0}};
+    struct reading whole = {block(NULL, ROOM), 0, 0, {{0, 0}}, {0, 0, 0, 0, 0, 0, 0, 0, 0, 0}};
+    struct reading parts = {block(NULL, ROOM), 0, 0, {{0, 0}}, {0, 0, 0, 0, 0, 0, 0, 0, 0, 0}};
     uint8_t *text = block(data, size);
 
     read_text(text, size, MOST, ROOM, &whole);

@@ -30,6 +30,7 @@ def read(backend: Any, text: bytes, **how: Any) -> tuple[Any, ...]:
     """Everything that :meth:`Backend.rules` gives for a text in one call."""
     progress = Progress()
     progress.sequence, progress.final = how.get("sequence", 1), how.get("final", True)
+    progress.few = how.get("few", 0)
     progress.additions, progress.at = how.get("additions", False), how.get("at", 0)
     out = bytearray(how.get("room", 200 * (text.count(b"\n") + 1)))
     origins = array("Q", bytes(16 * how.get("most", text.count(b"\n") + 1)))
@@ -96,6 +97,10 @@ server_options = st.lists(
 ).map(" ".join)  # fmt: skip
 service_lines = st.builds("-{} {} {}".format, st.sampled_from("AED"), selectors, service_options)
 server_lines = st.builds("-{} {} -r {} {}".format, st.sampled_from("aed"), selectors, endpoints, server_options)
+farms = st.builds(
+    lambda named, other, count: f"-A {named} -s mh -p 1\n" + f"-a {other} -r 10.0.0.1:1 -i\n" * count,
+    st.shared(selectors, key="farm"), st.shared(selectors, key="farm") | selectors, st.integers(0, 3),
+)  # fmt: skip
 odd_lines = st.sampled_from(
     ["", "#", "-C", "-A", "-a -t", "-Z -t 1.2.3.4:5", "ipvsadm -A -t 1.2.3.4:5 -s rr", "-L", "\0"]
 )
@@ -115,14 +120,14 @@ def test_a_line_that_is_understood_means_what_the_grammar_says(line: str) -> Non
 
 @settings(max_examples=600, deadline=None)
 @given(
-    st.lists(lines | st.binary(max_size=30).map(lambda data: data.decode("latin-1")), max_size=6),
+    st.lists(lines | farms | st.binary(max_size=30).map(lambda data: data.decode("latin-1")), max_size=6),
     st.booleans(),
     st.booleans(),
 )
 def test_the_backends_understand_the_same_lines(parts: list[str], final: bool, additions: bool) -> None:
     """The C and the portable reader stop at the same line, and give the same requests and origins."""
     text = "\n".join(parts).encode()
-    how = {"final": final, "additions": additions, "stops": b"mh\0sh\0"}
+    how = {"final": final, "additions": additions, "stops": b"mh\0sh\0", "few": len(text) % 3}
     assert read(native, text, **how) == read(portable, text, **how)
 
 
