@@ -15,6 +15,7 @@ from ipvsnl.errors import LinkError
 COMMANDS = {
     "serve": ("ipvssim.cli:serve", "the simulated kernel's netlink family on a Unix socket"),
     "lab": ("ipvssim.lab.command:main", "compare schedulers under traffic, before you deploy them"),
+    "pcap": ("ipvssim.capture:main", "what a director with given rules makes of a capture"),
     "replay": ("ipvssim.replay:main", "replay recorded traces, and compare with what a kernel answered"),
 }
 """Name to (module and function, which takes the remaining arguments and gives the exit status; what it does)."""

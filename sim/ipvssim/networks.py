@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterable
+from ipaddress import ip_address
+
 from ipvssim.network import BLACKHOLE, DUMMY, ETHERNET, PROHIBIT, RAW, UNREACHABLE, Network, loopback
 
 
@@ -13,6 +16,21 @@ def default_network() -> Network:
     network.add_device("eth0", ETHERNET, "192.0.2.1/32", "2001:db8::1/128", mac=bytes.fromhex("020000000001"))
     network.add_route("0.0.0.0/0", device="eth0")
     network.add_route("::/0", device="eth0")
+    return network
+
+
+def rules_network(virtual: Iterable[str], servers: Iterable[str]) -> Network:
+    """The network of traces for other addresses: the virtual ones are local, every server is a neighbour on ``server``."""
+    network = trace_network(servers4=0, servers6=0)
+    for address in virtual:
+        if not network.is_local(ip_address(address).packed):
+            network.add_local(address)
+    for address in servers:
+        packed = ip_address(address).packed
+        if network.is_local(packed):
+            continue
+        network.add_route(address, device="server")
+        network.add_neighbour("server", address, b"\x02\x00" + packed[-4:])
     return network
 
 

@@ -39,12 +39,14 @@ class ReplayError(Exception):
 
 
 class Replay:
-    """One director that answers the steps of one trace. ``header`` is the trace's first line."""
+    """One director that answers the steps of one trace. ``header`` is the trace's first line; with ``explain`` the answer to
+    a packet has its way besides."""
 
-    def __init__(self, header: dict[str, Any], release: str = RELEASE) -> None:
+    def __init__(self, header: dict[str, Any], release: str = RELEASE, *, explain: bool = False) -> None:
         network = trace_network(header.get("servers4", 16), header.get("servers6", 4))
         self.namespace = Namespace(network=network, release=release, padding=True)
         self.director = Director(self.namespace)
+        self.director.explaining = explain
         self.namespace.connections = self.director.connections
         self._clock = self.namespace.clock
         self._steps: dict[str, Callable[[dict[str, Any]], dict[str, Any]]] = {
@@ -88,6 +90,8 @@ class Replay:
         answer: dict[str, Any] = {"out": [{"on": device, "hex": data.hex()} for device, data in result.out]}
         if result.local:
             answer["local"] = True
+        if self.director.explaining:
+            answer["explain"] = result.explain()
         return answer
 
     def _sleep(self, step: dict[str, Any]) -> dict[str, Any]:
@@ -97,6 +101,9 @@ class Replay:
     def _sysctl(self, step: dict[str, Any]) -> dict[str, Any]:
         if step["name"] in ("net.ipv4.ip_forward", "net.ipv6.conf.all.forwarding"):
             self.namespace.network.forwarding = bool(int(step["value"]))
+            return {}
+        if step["name"] == "net.ipv4.ip_unprivileged_port_start":
+            self.director.unprivileged_port_start = int(step["value"])
             return {}
         if not step["name"].startswith("net.ipv4.vs."):
             raise ReplayError(f"the simulator has no {step['name']}")
@@ -156,7 +163,7 @@ def lines(path: Path) -> list[dict[str, Any]]:
         raise ReplayError(f"{path}: {wrong}") from wrong
 
 
-def replay(job: Job, *, check: bool, release: str, out: TextIO) -> int:
+def replay(job: Job, *, check: bool, release: str, out: TextIO, explain: bool = False) -> int:
     """Replay one trace and write its answers, or with ``check`` the differences; the exit status that it deserves."""
     header, *steps = lines(job.trace) or [{}]
     if header.get("trace") != 1:
@@ -165,7 +172,7 @@ def replay(job: Job, *, check: bool, release: str, out: TextIO) -> int:
     if job.recording is not None and len(recording) != len(steps):
         raise ReplayError(f"{job.recording}: {len(recording)} answers to {len(steps)} steps")
     tells_local = any("local" in answer for answer in recording)
-    director = Replay(header, release)
+    director = Replay(header, release, explain=explain)
     status = SAME
     for number, step in enumerate(steps):
         recorded = recording[number] if recording else {}
@@ -176,10 +183,11 @@ def replay(job: Job, *, check: bool, release: str, out: TextIO) -> int:
         if not check:
             out.write(json.dumps(answer) + "\n")
             continue
+        way = {"explain": answer.pop("explain")} if "explain" in answer else {}
         for what, kernel, simulator in differences(step, recorded, answer, tells_local=tells_local):
             status = DIFFERENT
             found = {"trace": job.trace.stem, "step": number, "what": what, "kernel": kernel, "simulator": simulator}
-            out.write(json.dumps(found) + "\n")
+            out.write(json.dumps(found | way) + "\n")
     return status
 
 
@@ -190,12 +198,13 @@ def main(arguments: Sequence[str] | None = None) -> int:
     way.add_argument("--clock", action="store_true", help="take the time of each step from a recording")
     way.add_argument("--check", action="store_true", help="likewise, and print only the steps that differ from it")
     parser.add_argument("--kernel", default=RELEASE, metavar="RELEASE", help="behave as that release of Linux 6.1")
+    parser.add_argument("--explain", action="store_true", help="tell every packet's way in its answer")
     parser.add_argument("files", nargs="+", metavar="FILE", help="X.trace, or X.kernel X.trace (default: beside it)")
     chosen = parser.parse_args(arguments)
     worst = SAME
     for job in jobs(chosen.files, recorded=chosen.clock or chosen.check):
         try:
-            status = replay(job, check=chosen.check, release=chosen.kernel, out=sys.stdout)
+            status = replay(job, check=chosen.check, release=chosen.kernel, out=sys.stdout, explain=chosen.explain)
         except (ReplayError, ValueError) as wrong:
             print(f"ipvssim replay: {wrong}", file=sys.stderr)
             status = FAILED
