@@ -22,15 +22,12 @@ def default_network() -> Network:
 def rules_network(virtual: Iterable[str], servers: Iterable[str]) -> Network:
     """The network of traces for other addresses: the virtual ones are local, every server is a neighbour on ``server``."""
     network = trace_network(servers4=0, servers6=0)
-    for address in virtual:
-        if not network.is_local(ip_address(address).packed):
-            network.add_local(address)
-    for address in servers:
-        packed = ip_address(address).packed
-        if network.is_local(packed):
-            continue
+    # Ask first and add afterwards: what is added is only looked at when the network is next asked.
+    for address in [address for address in virtual if not network.is_local(ip_address(address).packed)]:
+        network.add_local(address)
+    for address in [address for address in servers if not network.is_local(ip_address(address).packed)]:
         network.add_route(address, device="server")
-        network.add_neighbour("server", address, b"\x02\x00" + packed[-4:])
+        network.add_neighbour("server", address, b"\x02\x00" + ip_address(address).packed[-4:])
     return network
 
 

@@ -20,7 +20,10 @@ RULES = DATA / "rules" / "mixed.rules"
 @pytest.fixture
 def capture(tmp_path: Path) -> Path:
     path = tmp_path / "in.pcap"
-    syns = [Ether() / IP(src=f"192.0.2.{last}", dst="203.0.113.1") / TCP(dport=80, flags="S") for last in range(1, 8)]
+    syns = [
+        Ether() / IP(src=f"192.0.2.{last}", dst="203.0.113.1") / TCP(sport=4242, dport=80, flags="S")
+        for last in range(1, 8)
+    ]
     wrpcap(str(path), [*syns, Ether() / IP(src="192.0.2.1", dst="203.0.113.1") / ICMP()])
     return path
 
