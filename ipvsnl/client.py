@@ -7,12 +7,12 @@ import errno as _errno
 from ipvsnl import wire
 from ipvsnl.backends import chosen
 from ipvsnl.batch import Batch
-from ipvsnl.connections import Connection, chosen_ones, read_connections
 from ipvsnl.errors import KernelError, LinkError
 from ipvsnl.exchange import ACKNOWLEDGED, DUMP, Exchange, Sequence, acknowledge
 from ipvsnl.family import NAME, Command
 from ipvsnl.link import await_answers, open_link
 from ipvsnl.model import Timeouts
+from ipvsnl.operating import Operating
 from ipvsnl.verbs import Verbs
 
 TYPE_CHECKING = False
@@ -25,17 +25,14 @@ if TYPE_CHECKING:
     from ipvsnl.link import Link
     from ipvsnl.loading import Report
     from ipvsnl.model import Daemon, Destination, DestinationStatus, Info, Service, ServiceStatus
-    from ipvsnl.plan import Plan
-    from ipvsnl.proc import Listed
     from ipvsnl.rules import Grammar
     from ipvsnl.snapshot import Snapshot
-    from ipvsnl.table import Table, Values
 
 _DAEMON_STOP_TIMEOUT = 0.5
 """Seconds to wait for an answer that the kernel may never send (DEL_DAEMON right after NEW_DAEMON)."""
 
 
-class IPVS(Verbs):
+class IPVS(Verbs, Operating):
     """One kernel's IPVS table, real or simulated.
 
     Every method raises :class:`~ipvsnl.errors.KernelError` where the kernel refuses,
@@ -147,40 +144,7 @@ class IPVS(Verbs):
 
         return Load(self._link, self._backend, self._family, self._sequence, self._timeout, put_off=put_off)
 
-    # --- from what is to what should be ---
-
-    def plan(self, wanted: Table | Values, *, prune: bool = False, drain: float | None = None) -> Plan:
-        """What to do so that the table becomes ``wanted``; empty (and false) where nothing differs.
-
-        ``wanted`` is a table that ``ipvsnl.read_table`` read from text or JSON, a snapshot, a mapping from services to
-        their servers, or pairs of those. What is not in it stays, unless ``prune`` is given. ``drain`` gives servers that
-        go weight 0 and so many seconds to become idle.
-        """
-        from ipvsnl.plan import difference
-        from ipvsnl.table import Table, live, of_values
-
-        if not isinstance(wanted, Table):
-            wanted = of_values(wanted)
-        timeouts = self.timeouts() if wanted.timeouts is not None else None
-        return difference(live(self.snapshot()), wanted, prune=prune, drain=drain, live_timeouts=timeouts)
-
-    def apply(self, plan: Plan) -> None:
-        """Carry a plan out: all of it, or none.
-
-        :class:`~ipvsnl.errors.ApplyError` where an operation was refused, and everything is as it was;
-        :class:`~ipvsnl.errors.ConflictError` where someone else changed what the plan is about, before or meanwhile;
-        :class:`~ipvsnl.errors.EncodeError` before anything is sent.
-        """
-        from ipvsnl.apply import apply
-
-        apply(self, plan)
-
-    @property
-    def place(self) -> str:
-        """What tells this table from others on this machine, for locks and journals; empty for one that has no name."""
-        return str(getattr(self._link, "place", ""))
-
-    # --- timeouts, info, daemons, connections ---
+    # --- timeouts, info, daemons ---
 
     def timeouts(self) -> Timeouts:
         """The timeouts of TCP, TCP after FIN, and UDP connections, in seconds."""
@@ -220,26 +184,6 @@ class IPVS(Verbs):
         except LinkError as lost:
             if lost.errno != _errno.ETIMEDOUT or any(daemon.role == role for daemon in self.daemons()):
                 raise
-
-    def connections(
-        self, *, service: Service | None = None, server: Destination | None = None, state: str | None = None
-    ) -> Iterator[Connection]:
-        """The connection table as ``/proc/net/ip_vs_conn`` shows it, streaming; in no order that means anything.
-
-        Of one service, one real server, in one state (``"ESTABLISHED"``), or all. A connection does not tell the firewall
-        mark that it came by, so a service with one is a ValueError.
-        """
-        found = read_connections(self._link.proc("ip_vs_conn"))
-        return chosen_ones(found, service, server, state) if service or server or state else found
-
-    def plain(self) -> tuple[Info, list[Listed]]:
-        """The table as ``/proc/net/ip_vs`` shows it: less than :meth:`snapshot`, and readable with less privilege.
-
-        Netlink needs CAP_NET_ADMIN in the initial user namespace; the file is there for root of another one, too.
-        """
-        from ipvsnl.proc import read_table
-
-        return read_table(self._link.proc("ip_vs"))
 
     # --- the conversation ---
 

@@ -34,6 +34,7 @@ LAYERS = [
     "ipvsnl.plan ipvsnl.schema",
     "ipvsnl.document ipvsnl.journal ipvsnl.undo",
     "ipvsnl.apply",
+    "ipvsnl.operating",
     "ipvsnl.client",
     "ipvsnl.cli",
 ]

@@ -80,13 +80,19 @@ def run(
     with client:
         if request.command != "restore":
             return Command(client, streams, compat, chosen, json=extras.json).execute(request)
-        if extras.atomic:
-            from ipvsnl.cli.atomic import restore as restore_all
+        return _restore(client, streams, prog, compat, progress, atomic=extras.atomic)
 
-            return restore_all(client, streams, prog)
-        from ipvsnl.cli.restore import restore
 
-        return restore(client, streams, prog, compat, progress)
+def _restore(
+    client: IPVS, streams: Streams, prog: str, compat: Compat, progress: bool | None, *, atomic: bool
+) -> int:  # fmt: skip
+    if atomic:
+        from ipvsnl.cli.atomic import restore as restore_all
+
+        return restore_all(client, streams, prog)
+    from ipvsnl.cli.restore import restore
+
+    return restore(client, streams, prog, compat, progress)
 
 
 def describe(command: str, streams: Streams, prog: str) -> int:

@@ -36,6 +36,7 @@ def plan(arguments: Arguments, client: ClientFactory, stdin: TextIO, stdout: Tex
         return FAILED
     with client() as ipvs:
         found = ipvs.plan(read[0], prune=arguments.prune, drain=arguments.drain)
+    gc.freeze()  # nor is it worth it to look for garbage among them at the end
     if arguments.json:
         from ipvsnl import document
 
@@ -71,6 +72,7 @@ def apply(arguments: Arguments, client: ClientFactory, stdin: TextIO, stdout: Te
         except (KeyboardInterrupt, _Terminated) as ended:
             stderr.write("interrupted: what is written is written, and nothing was half-way\n")
             return _ended(ended)
+    gc.freeze()
     if not arguments.quiet:
         for one in done:
             show(one, stdout)
