@@ -34,7 +34,7 @@ def test_the_guides_session_is_what_ipvsadm_makes_of_it(tmp_path: Path) -> None:
 def test_a_rule_file_survives_restore_and_save(tmp_path: Path, name: str) -> None:
     """What was saved by ipvsadm, restored and saved again, is the same file."""
     path = RULES / f"{name}.rules"
-    text = path.read_text() if path.exists() else lzma.open(f"{path}.xz", "rt").read()
+    text = path.read_text() if path.exists() else lzma.decompress(Path(f"{path}.xz").read_bytes()).decode()
     restored = ipvsnl(tmp_path / "table", "-R", stdin=text)
     assert (restored.returncode, restored.stdout, restored.stderr) == (0, "", "")
     saved = ipvsnl(tmp_path / "table", "-Sn")
