@@ -13,7 +13,9 @@ from __future__ import annotations
 import errno
 import time
 
+from ipvsnl.causes import foresee
 from ipvsnl.errors import ApplyError, ConflictError, EncodeError, KernelError
+from ipvsnl.family import Command
 from ipvsnl.journal import Journal
 from ipvsnl.plan import LOSING, Operation, Plan
 from ipvsnl.undo import Units
@@ -34,6 +36,10 @@ ATTEMPTS = 5
 """Plans that :func:`converge` carries out while others keep on changing the table."""
 _RACES = frozenset((errno.EEXIST, errno.ESRCH, errno.ENOENT))
 """What a plan is refused with when the table is not what it was made from."""
+_COMMANDS = {
+    "add-service": Command.NEW_SERVICE, "edit-service": Command.SET_SERVICE,
+    "add-server": Command.NEW_DEST, "edit-server": Command.SET_DEST,
+}  # fmt: skip
 _POLL = 0.2
 """Seconds between two looks at servers that are to become idle."""
 
@@ -148,6 +154,10 @@ class Application:
             except EncodeError as wrong:
                 where = f"line {operation.line}: " if operation.line else ""
                 raise EncodeError(f"{where}{operation}: {wrong}") from None
+            if operation.kind in _COMMANDS and (number := foresee(operation.service, operation.destination)):
+                service, server = operation.service, operation.destination
+                refused = KernelError(number, _COMMANDS[operation.kind], service=service, destination=server)
+                raise ApplyError(operation, refused)
 
     def _carry_out(self) -> None:
         operations = self._plan.operations

@@ -52,6 +52,17 @@ def diagnose(
     return _of_daemon(number, command, daemon)
 
 
+def foresee(service: Service | None, server: Destination | None) -> int:
+    """The errno of a refusal that is certain from the rule alone; 0 where the kernel has to be asked."""
+    if server is not None:
+        if server.weight < 0 or server.lower_threshold > server.upper_threshold:
+            return errno.ERANGE
+        mixed = service is not None and service.family != server.family and server.forwarding != "tunnel"
+        return errno.EINVAL if mixed or (server.tunnel_type == "gue" and not server.tunnel_port) else 0
+    mask = service.netmask if service is not None and service.family == AF_INET6 else None
+    return errno.EINVAL if isinstance(mask, int) and not 1 <= mask <= 128 else 0
+
+
 # --- virtual services ---
 
 
@@ -170,4 +181,4 @@ def _unfit_daemon(daemon: Daemon | None) -> Cause:
 
 _GROUPS = frozenset(str(number) for number in range(224, 240))
 
-__all__ = ["SCHEDULERS", "diagnose"]
+__all__ = ["SCHEDULERS", "diagnose", "foresee"]

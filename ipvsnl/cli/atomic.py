@@ -13,17 +13,19 @@ from ipvsnl.apply import ATTEMPTS, Application
 from ipvsnl.cli.commands import LIST_FAILED, REFUSED, words
 from ipvsnl.cli.errors import UsageError
 from ipvsnl.cli.grammar import Request, parse
-from ipvsnl.cli.planning import tell
+from ipvsnl.cli.planning import tell, what_was_under_way
 from ipvsnl.errors import ApplyError, ConflictError, IPVSError, KernelError
 from ipvsnl.family import Command
-from ipvsnl.journal import Journal
+from ipvsnl.journal import Journal, digest
 from ipvsnl.model import Timeouts
-from ipvsnl.plan import difference
+from ipvsnl.plan import Plan, difference
 from ipvsnl.rules import split
 from ipvsnl.table import Table, live
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
+    from collections.abc import Iterable
+
     from ipvsnl.cli.commands import Streams
     from ipvsnl.client import IPVS
     from ipvsnl.table import Key
@@ -44,9 +46,10 @@ class _Refused(Exception):  # noqa: N818 (on its way to a message)
 
 def restore(client: IPVS, streams: Streams, prog: str) -> int:
     """Carry the lines out, all or none; the exit status."""
+    text = streams.stdin.read()
     try:
-        lines = list(_lines(streams.stdin.read().split("\n"), prog))
-        _apply(client, lines)
+        lines = list(_lines(text.split("\n"), prog))
+        _apply(client, lines, text, streams)
     except _Refused as refused:
         streams.say(refused.said)
         return refused.status
@@ -75,14 +78,20 @@ def _lines(texts: list[str], prog: str) -> list[Line]:
     return found
 
 
-def _apply(client: IPVS, lines: list[Line]) -> None:
+def _apply(client: IPVS, lines: list[Line], text: str, streams: Streams) -> None:
     journal = Journal(client.place)
+    killed = journal.left_behind()
+    again = killed is not None and killed.digest == digest(Plan(), text)
+    if killed is not None:
+        streams.say(what_was_under_way(killed, text, client.place))
     with journal.locked():
         for attempt in range(1, ATTEMPTS + 1):
             before, timeouts = live(client.snapshot()), client.timeouts()
-            plan = difference(before, Paper(before).carry_out(lines), prune=True, live_timeouts=timeouts)
+            paper = Paper(before)
+            wanted = paper.complete(killed.operations) if again and killed is not None else paper.carry_out(lines)
+            plan = difference(before, wanted, prune=True, live_timeouts=timeouts)
             try:
-                Application(client, plan, journal).run()
+                Application(client, plan, journal, text).run()
                 return
             except ConflictError as conflict:
                 if conflict.written or attempt == ATTEMPTS:
@@ -106,6 +115,18 @@ class Paper:
                 getattr(self, request.command.replace("-", "_"))(request)
             except KernelError as refused:
                 raise _Refused(self._number, line, refused.message, REFUSED) from None
+        return self.table
+
+    def complete(self, operations: Iterable[str]) -> Table:
+        """The table after all operations of a plan, whichever of them were carried out already."""
+        for operation in operations:
+            request = parse(split(operation), "ipvsadm", nested=True)
+            verb = request.command.replace("-", "_")
+            try:
+                getattr(self, verb)(request)
+            except KernelError:  # it was added, or is gone, already
+                if verb.startswith("add"):
+                    getattr(self, verb.replace("add", "edit"))(request)
         return self.table
 
     def add_service(self, request: Request) -> None:

@@ -58,7 +58,10 @@ def operate(
 ) -> int:  # fmt: skip
     """Run the sub-command; the exit status."""
     try:
-        arguments = _parser().parse_args(words)
+        parser = _parser()
+        arguments = parser.parse_args(words)
+        if getattr(arguments, "drain", None) is not None and not arguments.prune:
+            parser.error("--drain is about servers that go, and without --prune none does")
     except _Wrong as wrong:
         stderr.write(str(wrong))
         return FAILED

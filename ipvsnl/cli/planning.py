@@ -61,7 +61,7 @@ def apply(arguments: Arguments, client: ClientFactory, stdin: TextIO, stdout: Te
     with client() as ipvs:
         interrupted = Journal(ipvs.place).left_behind()
         if interrupted is not None:
-            stderr.write(_what_was_under_way(interrupted, text) + "\n")
+            stderr.write(what_was_under_way(interrupted, text, ipvs.place) + "\n")
         try:
             done = converge(
                 ipvs, table, prune=arguments.prune, drain=arguments.drain, text=text,
@@ -92,14 +92,15 @@ def _read(name: str, stdin: TextIO, stderr: TextIO) -> tuple[Table, str] | None:
         return None
 
 
-def _what_was_under_way(entry: Entry, text: str) -> str:
+def what_was_under_way(entry: Entry, text: str, place: str) -> str:
+    """What an apply that was killed left behind in the journal, and what is done about it."""
     from ipvsnl.journal import boot, digest
     from ipvsnl.plan import Plan
 
     began = time.strftime("%Y-%m-%d %H:%M:%S", time.localtime(entry.started))
     source = entry.source or "a plan"
     what = f"an apply of {source} (process {entry.process}, {len(entry.operations)} operations) began at {began}"
-    if entry.boot != boot():
+    if entry.boot != boot() and place.startswith("kernel"):
         return f"{what}, and the machine has been restarted since: its table is gone"
     if entry.digest == digest(Plan(), text):
         return f"{what} and did not end: completing it"

@@ -23,6 +23,7 @@ KILLS = int(os.environ.get("IPVSNL_KILLS", "6"))
 """Applies that are killed; the campaign sets 100."""
 ROUNDS = int(os.environ.get("IPVSNL_ROUNDS", "1"))
 """Rounds of concurrent applies; the campaign sets 20."""
+WEB_SERVICE = Service("tcp", "192.0.2.1", 80, scheduler="rr")
 WEB = "-A -t 192.0.2.1:80 -s rr\n-a -t 192.0.2.1:80 -r 10.0.0.1:80 -m -w 1\n"
 
 
@@ -121,6 +122,30 @@ def test_restoring_atomically_is_all_or_nothing(machine: Machine) -> None:
         assert exact(ipvs.snapshot()) == before
         assert machine.run("-R", "--atomic", stdin="-C\n-A -f 7 -s wlc\n") == (0, "", "")
         assert [service.fwmark for service in exact(ipvs.snapshot())] == [7]
+
+
+def test_a_killed_atomic_restore_is_completed_by_the_next(machine: Machine) -> None:
+    """The journal knows what was under way: the same lines again complete it, though half of them are there already."""
+    from ipvsnl.journal import Journal
+    from ipvsnl.plan import difference
+    from ipvsnl.table import live
+
+    machine.run("-R", stdin=WEB)
+    lines = (
+        "-a -t 192.0.2.1:80 -r 10.0.0.2:80 -m\n-E -t 192.0.2.1:80 -s wlc\n-d -t 192.0.2.1:80 -r 10.0.0.1:80\n-A -f 7\n"
+    )
+    with machine.client() as ipvs, pytest.MonkeyPatch.context() as patch:
+        patch.setenv("XDG_STATE_HOME", machine.environment["XDG_STATE_HOME"])
+        before = live(ipvs.snapshot())
+        machine.run("-R", stdin=lines)
+        after = exact(ipvs.snapshot())
+        journal = Journal(ipvs.place)
+        with journal.locked():
+            journal.begin(difference(before, live(ipvs.snapshot()), prune=True), lines)
+        become(machine, {WEB_SERVICE: [Destination("10.0.0.1", 80, "masq"), Destination("10.0.0.2", 80, "masq")]})
+        status, _, err = machine.run("-R", "--atomic", stdin=lines)
+        assert status == 0 and "did not end: completing it" in err
+        assert exact(ipvs.snapshot()) == after and not machine.journals
 
 
 def large(weight: int, services: range = range(1, 301)) -> Tables:

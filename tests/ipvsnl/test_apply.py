@@ -178,6 +178,30 @@ def test_everything_is_validated_before_the_first_write(ipvs: IPVS) -> None:
     assert ipvs.services() == []
 
 
+@pytest.mark.parametrize(
+    "bad",
+    [
+        TWO.replace(lower_threshold=2, upper_threshold=1), TWO.replace(weight=-1), Destination("fd00::1", 80, "masq"),
+        Destination("10.0.0.3", 80, "tunnel", tunnel_type="gue"),
+    ],
+)  # fmt: skip
+def test_a_refusal_that_is_certain_is_found_before_the_first_write(
+    connect: Callable[[], IPVS], bad: Destination
+) -> None:
+    """What the kernel would refuse for the rule alone is refused before anything is sent, with the kernel's errno."""
+    ipvs = connect()
+    become(ipvs, {WEB: [ONE]})
+    plan = ipvs.plan({WEB.replace(scheduler="wlc"): [ONE.replace(weight=5), bad]})
+    ipvs._link = Refusing(ipvs._link)  # type: ignore[assignment]
+    with pytest.raises(ApplyError) as failed:
+        ipvs.apply(plan)
+    assert isinstance(failed.value.reason, KernelError) and failed.value.reason.cause
+    assert ipvs._link.changes == 0  # type: ignore[attr-defined]
+    with pytest.raises(KernelError) as refused:
+        ipvs.add_server(WEB, bad)
+    assert refused.value.errno == failed.value.reason.errno
+
+
 def test_a_stale_plan_is_refused_before_it_writes(connect: Callable[[], IPVS]) -> None:
     """A plan is for the table that it was made from: what others changed since is named, and nothing is written."""
     ipvs, other = connect(), connect()

@@ -42,7 +42,8 @@ CASES: dict[str, tuple[Callable[[IPVS], object], int, str, str]] = {
     "multicast": (
         lambda ipvs: ipvs.add_server(WEB, Destination("224.0.0.1", 80)), errno.EINVAL, "address", "not a unicast"),
     "link-local": (
-        lambda ipvs: (ipvs.add_service(SIX), ipvs.add_server(SIX, Destination("fe80::1", 80))), errno.EINVAL, "address", "link-local"),
+        lambda ipvs: (ipvs.add_service(SIX), ipvs.add_server(SIX, Destination("fe80::1", 80))), errno.EINVAL, "address",
+        "link-local"),
     "a broadcast address": (
         lambda ipvs: ipvs.add_server(WEB, Destination("127.255.255.255", 80)), errno.EINVAL, "address", "lo up"),
     "a timeout beyond the clock": (
