@@ -1,0 +1,195 @@
+"""Encoding, decoding, rule text, loads, dumps and the start, on this machine: one figure a question, beside memcpy.
+
+    python -m pytest bench/test_bulk.py --benchmark-only
+
+``extra_info`` has the microseconds of one rule or message.
+"""
+
+from __future__ import annotations
+
+import lzma
+import subprocess
+import sys
+from array import array
+from collections.abc import Callable
+from contextlib import nullcontext
+from pathlib import Path
+from typing import Any
+
+import pytest
+from ipvsnl._native._core import ffi, lib
+
+from ipvsnl import wire
+from ipvsnl.backends import native
+from ipvsnl.bulk import Progress
+from ipvsnl.client import IPVS
+from ipvsnl.columns import Columns
+from ipvsnl.link import SimulatedLink
+from ipvsnl.model import Destination, Service
+from ipvssim.namespace import Namespace
+from ipvssim.netlink import NetlinkSocket
+
+ROOT = Path(__file__).parent.parent
+WEB = Service("tcp", "10.0.0.1", 80, scheduler="rr")
+ONE = Destination("10.0.0.2", 80, "masq")
+COUNT = 1000
+
+
+@pytest.fixture(scope="module")
+def text() -> bytes:
+    return lzma.decompress((ROOT / "tests/data/rules/cluster-100k.rules.xz").read_bytes())
+
+
+def simulated(namespace: Namespace | None = None) -> IPVS:
+    socket = NetlinkSocket(namespace or Namespace(), cap_ack=True, ext_ack=True, sndbuf=1 << 24)
+    return IPVS(SimulatedLink(nullcontext(socket)))
+
+
+def each(benchmark: Any, of: int, call: Callable[[], object]) -> None:
+    benchmark(call)
+    if benchmark.stats is not None:
+        benchmark.extra_info["us_each"] = benchmark.stats.stats.median / of * 1e6
+
+
+@pytest.mark.benchmark(group="encode")
+def test_encode_one_call_a_rule(benchmark: Any) -> None:
+    key, record = wire.service_key(WEB), wire.destination_record(ONE)
+    each(benchmark, COUNT, lambda: [native.encode(28, 5, 1, 7, key, record) for _ in range(COUNT)])
+
+
+@pytest.mark.benchmark(group="encode")
+def test_encode_values(benchmark: Any) -> None:
+    encode, key, record = native.encode, wire.service_key, wire.destination_record
+    each(benchmark, COUNT, lambda: [encode(28, 5, 1, 7, key(WEB), record(ONE)) for _ in range(COUNT)])
+
+
+@pytest.mark.benchmark(group="encode")
+def test_encode_columns(benchmark: Any) -> None:
+    columns = Columns(
+        "add-server", WEB, ONE, address=bytes(4 * COUNT), port=array("H", bytes(2 * COUNT)),
+        server_address=bytes(4 * COUNT), server_port=array("H", bytes(2 * COUNT)), weight=array("i", bytes(4 * COUNT)),
+    )  # fmt: skip
+    pattern = columns.pattern(native, 28)
+    places, out = columns.places(pattern), bytearray(len(pattern) * COUNT)
+    each(benchmark, COUNT, lambda: native.stamp(pattern, 1, places, 0, COUNT, out, 0))
+
+
+@pytest.mark.benchmark(group="encode")
+def test_memcpy_of_the_same_bytes(benchmark: Any) -> None:
+    size = 164 * COUNT
+    source, target = ffi.new("char[]", size), ffi.new("char[]", size)
+    each(benchmark, COUNT, lambda: ffi.memmove(target, source, size))
+
+
+@pytest.mark.benchmark(group="text")
+def test_text_to_wire(benchmark: Any, text: bytes) -> None:
+    """Batches of a thousand, as a load takes them."""
+    out, origins = bytearray(176 * COUNT), array("Q", bytes(16 * COUNT))
+
+    def read() -> None:
+        progress = Progress()
+        progress.sequence, progress.stop = 1, 1
+        while progress.stop == 1:
+            native.rules(text, progress, 28, b"", out, 0, origins, 0)
+
+    each(benchmark, text.count(b"\n"), read)
+
+
+@pytest.fixture(scope="module")
+def datagram() -> bytes:
+    """A full datagram of a dump of servers."""
+    ipvs = simulated()
+    ipvs.load([(WEB, [ONE.replace(address=f"10.1.{n >> 8}.{n & 255}") for n in range(200)])])
+    ipvs._link.send(native.encode(ipvs._family, 8, 0x301, 7, wire.service_key(WEB)))
+    return ipvs._link.receive(1.0)
+
+
+@pytest.mark.benchmark(group="decode")
+def test_decode_into_columns(benchmark: Any, datagram: bytes) -> None:
+    messages = len(native.split(datagram))
+    each(benchmark, messages, lambda: native.take_records("dest", datagram, 7))
+
+
+@pytest.mark.benchmark(group="decode")
+def test_decode_into_columns_alone(benchmark: Any, datagram: bytes) -> None:
+    """Without what Python adds to a call."""
+    messages = len(native.split(datagram))
+    records, dump = ffi.new("char[]", 224 * messages), ffi.new("struct ipvsnl_dump *")
+    fault = ffi.new("struct ipvsnl_fault *")
+    dump.sequence = 7
+
+    def decode() -> None:
+        dump.at = 0
+        lib.ipvsnl_take_records(lib.IPVSNL_GROUP_DEST, datagram, len(datagram), dump, records, len(records), fault)
+
+    each(benchmark, messages, decode)
+
+
+@pytest.mark.benchmark(group="decode")
+def test_decode_into_values(benchmark: Any, datagram: bytes) -> None:
+    messages = len(native.split(datagram))
+    counters = array("Q", range(1, 21)).tobytes()
+    size = 224
+
+    def decode() -> None:
+        records = native.take_records("dest", datagram, 7)[0]
+        list(wire.read_destinations(records))
+
+    records = native.take_records("dest", datagram, 7)[0]
+    busy = b"".join(counters + records[at + 160 : at + size] for at in range(0, len(records), size))
+    benchmark.extra_info["us_each_with_counters"] = _best(lambda: list(wire.read_destinations(busy))) / messages * 1e6
+    each(benchmark, messages, decode)
+
+
+def _best(call: Callable[[], object], times: int = 50) -> float:
+    from time import perf_counter
+
+    best = 1.0
+    for _ in range(times):
+        begin = perf_counter()
+        call()
+        best = min(best, perf_counter() - begin)
+    return best
+
+
+@pytest.mark.benchmark(group="simulator")
+def test_load_into_the_simulated_kernel(benchmark: Any, text: bytes) -> None:
+    benchmark.pedantic(lambda: simulated().load(text), rounds=5)
+
+
+@pytest.mark.benchmark(group="simulator")
+def test_dump_of_the_simulated_kernel(benchmark: Any, text: bytes) -> None:
+    namespace = Namespace()
+    ipvs = simulated(namespace)
+    ipvs.load(b"".join(text.splitlines(keepends=True)[:10_000]))
+    benchmark.pedantic(ipvs.snapshot, rounds=5)
+
+
+@pytest.mark.benchmark(group="simulator")
+def test_restore_of_100k_rules_whole_process(benchmark: Any, text: bytes, tmp_path: Path) -> None:
+    command = [sys.executable, "-m", "ipvsnl.cli.main", "--target", f"sim:{tmp_path / 'table'}", "-R"]
+
+    def restore() -> None:
+        (tmp_path / "table").unlink(missing_ok=True)
+        subprocess.run(command, input=text, check=True)
+
+    benchmark.pedantic(restore, rounds=5)
+
+
+STARTS = {
+    "bare": "pass",
+    "ipvsnl": "import ipvsnl",
+    "ipvsnl.open": "import ipvsnl; ipvsnl.open, ipvsnl.Service, ipvsnl.Destination, ipvsnl.backend",
+    "the simulator's target": "import ipvsnl; ipvsnl.open; import ipvssim.target",
+}
+
+
+@pytest.mark.benchmark(group="start-up")
+@pytest.mark.parametrize("what", STARTS)
+def test_start(benchmark: Any, what: str) -> None:
+    """python -I -S, so that the host's own hooks do not count."""
+    import _cffi_backend
+
+    paths = [str(ROOT), str(ROOT / "sim"), str(Path(_cffi_backend.__file__).parent)]
+    program = f"import sys; sys.path[:0] = {paths!r}; {STARTS[what]}"
+    benchmark.pedantic(lambda: subprocess.run([sys.executable, "-I", "-S", "-c", program], check=True), rounds=25)
