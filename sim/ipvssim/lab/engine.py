@@ -229,7 +229,7 @@ class Engine:
         placed = np.array(self.placed, np.int64)
         heat, clients = measures.heat(self.traffic, placed, len(names), self.scenario.heat)
         counts = {
-            "offered": int(np.isin(self.traffic.kind[: self._done], (OPEN,)).sum()),
+            "offered": int((placed != _NOWHERE).sum()) + sum(self._gone),
             "opened": sum(self._samples[-1][0]) if self._samples else 0,
             "refused": sum(self._gone),
             "reused": self._reused,
