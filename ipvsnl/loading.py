@@ -9,8 +9,8 @@ from __future__ import annotations
 from ipvsnl.backends import Stop
 from ipvsnl.bulk import PUT_OFF, Load, Progress
 from ipvsnl.columns import Columns
-from ipvsnl.model import Entry, Service
-from ipvsnl.rules import PlainReader, RuleError, split
+from ipvsnl.model import Entry, Service, endpoint
+from ipvsnl.rules import PlainReader, RuleError, selector, split
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
@@ -29,6 +29,8 @@ CHUNK = 1 << 20
 """Bytes of text in memory at a time, unless a line is longer."""
 _AHEAD = 1 << 17
 """Bytes to look ahead for the servers of a service."""
+_PLAIN = ("", "tcp", "udp", "sctp")
+"""Protocols that rule text has a word for; marks have none."""
 _LINE = 200
 """Bytes that a server's line takes at most, for looking ahead."""
 
@@ -158,17 +160,17 @@ def reload(ipvs: IPVS, source: str | bytes, *, grammar: Grammar | None = None) -
     rehearsal = ipvs.loading(put_off={})
     rehearsal.rehearses = True
     Feeder(rehearsal, _reader(rehearsal, grammar)).feed(chunks_of(text))  # RuleError before anything is deleted
-    order: dict[object, Service] = {}
-    for line in text.split(b"\n"):
-        service = rehearsal.service_of(line) if line.startswith(b"-A ") else None
-        if service is not None:
-            order.setdefault(service.key, service)
-    live = {status.service.key: status.service for status in ipvs.services()}
-    going = [service for key, service in live.items() if key not in order]
-    going += [live[key] for key in reversed(order) if key in live]
+    # Services by the words that name them: what is spelt otherwise is deleted all the same, only not in order.
+    order = dict.fromkeys([line[3:].partition(b" -s ")[0] for line in text.split(b"\n") if line.startswith(b"-A ")])
+    live = [status.service for status in ipvs.services()]
+    named = {selector(one, endpoint(one.address, one.port)).encode(): one for one in live if one.protocol in _PLAIN}
     deletion = ipvs.loading()
-    for service in going:
-        deletion.delete_service(service)
+    for service in live:
+        if service.protocol not in _PLAIN:
+            deletion.delete_service(service)
+    going = [words for words in named if words not in order]
+    going += [words for words in reversed(order) if words in named]
+    Feeder(deletion, _reader(deletion, None)).feed([b"".join([b"-D %s\n" % words for words in going])])
     deletion.close()
     return load(ipvs, text, grammar=grammar)
 

@@ -76,23 +76,13 @@ def encode(
     except IndexError:
         out, fault, _, _, _ = space = _workspace()
     try:
-        length = _encode(
-            out,
-            _CAPACITY,
-            family_id,
-            command,
-            flags,
-            sequence,
-            _NULL if service is None else service,
-            0 if service is None else len(service),
-            _NULL if dest is None else dest,
-            0 if dest is None else len(dest),
-            _NULL if daemon is None else daemon,
-            0 if daemon is None else len(daemon),
-            _NULL if config is None else config,
-            0 if config is None else len(config),
-            fault,
-        )
+        if config is None and daemon is None and dest is not None and service is not None:  # most of them
+            length = _encode(
+                out, _CAPACITY, family_id, command, flags, sequence,
+                service, len(service), dest, len(dest), _NULL, 0, _NULL, 0, fault,
+            )  # fmt: skip
+        else:
+            length = _encode_any(out, fault, family_id, command, flags, sequence, service, dest, daemon, config)
         if length < 0:
             raise encode_error(_WORDS[fault.code], _GROUPS.get(fault.group, ""), fault.offset)
         return _unpack(out, length)
@@ -100,6 +90,15 @@ def encode(
         raise encode_error(Fault.RANGE) from None
     finally:
         _free.append(space)
+
+
+def _encode_any(out: Any, fault: Any, *rest: Any) -> int:
+    """The C's encoder, with records that may be None."""
+    *header, service, dest, daemon, config = rest
+    records: list[Any] = []
+    for record in (service, dest, daemon, config):
+        records += (_NULL, 0) if record is None else (record, len(record))
+    return int(_encode(out, _CAPACITY, *header, *records, fault))
 
 
 def encode_getfamily(sequence: int, name: str) -> bytes:
