@@ -14,6 +14,7 @@ from __future__ import annotations
 TYPE_CHECKING = False
 if TYPE_CHECKING:
     from ipvsnl.batch import Batch as Batch
+    from ipvsnl.columns import Columns as Columns
     from ipvsnl.cli.wanted import read_table as read_table
     from ipvsnl.client import IPVS as IPVS
     from ipvsnl.client import open as open
@@ -46,6 +47,7 @@ __version__ = "0.1.0"
 
 _HOMES = {
     "batch": ("Batch",),
+    "columns": ("Columns",),
     "cli.wanted": ("read_table",),
     "client": ("IPVS", "open"),
     "connections": ("Connection",),

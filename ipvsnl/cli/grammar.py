@@ -65,15 +65,16 @@ def parse(argv: Sequence[str], prog: str, *, nested: bool = False) -> Request:
 
 def read_rules(lines: Iterable[str]) -> Iterator[Rule]:
     """The rules of lines, in any form that ``-R`` takes; :class:`~ipvsnl.rules.RuleError` names the line that is none."""
-    return rules.parse(lines, _rule)
+    return rules.parse(lines, read_rule)
 
 
 def read_numbered(lines: Iterable[str]) -> Iterator[tuple[int, Plain]]:
     """The same, faster: number and rule, and no value made of both."""
-    return rules.numbered(lines, _rule)
+    return rules.numbered(lines, read_rule)
 
 
-def _rule(words: list[str]) -> Plain:
+def read_rule(words: list[str]) -> Plain:
+    """What the words of one rule line mean; ValueError with ipvsadm's reason where they are none (a ``Grammar``)."""
     try:
         request = parse(words, "ipvsadm", nested=True)
     except UsageError as error:

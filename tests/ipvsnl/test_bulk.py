@@ -16,7 +16,7 @@ import pytest
 
 from ipvsnl.backends import portable
 from ipvsnl.bulk import PUT_OFF
-from ipvsnl.cli.grammar import _rule as grammar
+from ipvsnl.cli.grammar import read_rule as grammar
 from ipvsnl.client import IPVS
 from ipvsnl.columns import Columns
 from ipvsnl.errors import BatchError, EncodeError, LinkError
