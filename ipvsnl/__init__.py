@@ -14,10 +14,10 @@ from __future__ import annotations
 TYPE_CHECKING = False
 if TYPE_CHECKING:
     from ipvsnl.batch import Batch as Batch
-    from ipvsnl.columns import Columns as Columns
     from ipvsnl.cli.wanted import read_table as read_table
     from ipvsnl.client import IPVS as IPVS
     from ipvsnl.client import open as open
+    from ipvsnl.columns import Columns as Columns
     from ipvsnl.connections import Connection as Connection
     from ipvsnl.errors import ApplyError as ApplyError
     from ipvsnl.errors import BatchError as BatchError
