@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import io
 import shlex
 import subprocess
 import sys
@@ -25,7 +26,7 @@ SESSION = [
 
 def main() -> None:
     """The session as one SVG."""
-    console = Console(record=True, width=104, file=tempfile.TemporaryFile("w"))
+    console = Console(record=True, width=104, file=io.StringIO())
     with tempfile.TemporaryDirectory() as folder:
         environment = {"PATH": f"{Path(sys.executable).parent}:/usr/bin:/bin", "IPVSNL_TARGET": f"sim:{folder}/table"}
         for line in SESSION:

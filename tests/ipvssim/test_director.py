@@ -271,7 +271,7 @@ def test_every_cut_of_every_packet_has_a_verdict(sample: bytes) -> None:
 
 @pytest.mark.parametrize(("method", "source"), [(w.DIRECT, w.VIRTUAL), (w.MASQUERADE, w.VIRTUAL)])
 def test_clients_on_the_director_are_served_too(method: int, source: bytes) -> None:
-    """The director's own packets to a virtual address are balanced, their TTL reduced; replies come back through LOCAL_IN."""
+    """The director's own packets to a virtual address are balanced, TTL reduced; replies come back through LOCAL_IN."""
     world = w.World()
     server = world.server(world.service(), port=8080 if method == w.MASQUERADE else 80, method=method)
     ((device, frame),) = world.director.send(w.tcp(source=w.VIRTUAL)).out
