@@ -13,6 +13,7 @@ from ipvsnl.errors import ApplyError, KernelError
 TYPE_CHECKING = False
 if TYPE_CHECKING:
     from argparse import Namespace as Arguments
+    from collections.abc import Sequence
     from typing import TextIO
 
     from ipvsnl.cli.operate import ClientFactory
@@ -141,24 +142,26 @@ def _shown(of: object) -> str:
     return "none" if of is None or of == "" else str(of)
 
 
+_VERBS = (
+    ("to add", "added", ("add",)), ("to change", "changed", ("edit", "drain", "set")), ("to delete", "deleted", ("delete",)),
+)  # fmt: skip
+"""Of the last line: what is to be done, what was done, and by which operations."""
+
+
 def summary(of: Plan, *, done: bool = False) -> str:
     """One line: how much of what."""
-    counts = {
-        sign: [one.kind.partition("-")[2] for one in of.operations if one.kind.partition("-")[0] in verbs]
-        for sign, verbs in (("add", ("add",)), ("change", ("edit", "drain", "set")), ("delete", ("delete",)))
-    }
-    past = {"add": "added", "change": "changed", "delete": "deleted"}
-    parts = [
-        f"{_counted(what)} {past[verb] if done else f'to {verb}'}" for verb, what in counts.items() if what
-    ]  # fmt: skip
+    parts = []
+    for to_do, was_done, verbs in _VERBS:
+        found = [one for one in of.operations if one.kind.partition("-")[0] in verbs]
+        if found:
+            parts.append(f"{_counted(found)} {was_done if done else to_do}")
     text = ", ".join(parts) or "nothing to do"
-    return f"{text}; {_counted([one.kind.partition('-')[2] for one in of.stays])} not wanted, but stay without --prune" if (
-        of.stays
-    ) else text  # fmt: skip
+    return f"{text}; not wanted, but kept without --prune: {_counted(of.stays)}" if of.stays else text
 
 
-def _counted(kinds: list[str]) -> str:
+def _counted(operations: Sequence[Operation]) -> str:
     """``1 service and 3 servers``."""
+    kinds = [one.kind.partition("-")[2] for one in operations]
     found = [(kinds.count(kind), kind) for kind in ("service", "server", "timeouts") if kind in kinds]
     return " and ".join("timeouts" if kind == "timeouts" else f"{n} {kind}{'s' if n != 1 else ''}" for n, kind in found)
 

@@ -54,7 +54,7 @@ def test_an_edit_is_shown_with_what_it_changes(machine: Machine) -> None:
         "~ -e -t 192.0.2.1:80 -r 10.0.0.1:80 -m -w 5    # weight 1 -> 5",
         "~ -E -t 192.0.2.1:80 -s wlc    # scheduler rr -> wlc",
         "= -a -t 192.0.2.1:80 -r 10.0.0.2:80 -m -w 1",
-        "1 service and 1 server to change; 1 server not wanted, but stay without --prune",
+        "1 service and 1 server to change; not wanted, but kept without --prune: 1 server",
     ]
     pruned = machine.run("plan", "--prune", "-", stdin=wanted)[1]
     assert pruned.splitlines()[2:] == [
