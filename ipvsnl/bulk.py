@@ -34,7 +34,7 @@ if TYPE_CHECKING:
 
     Locate = Callable[[int, int], object]
 
-PUT_OFF: Mapping[str, int] = {"mh": 128, "sh": 1024}
+PUT_OFF: Mapping[str, int] = {"mh": 128}
 """Schedulers to switch to at the end of a load, and from how many servers of a service on."""
 FEW_REFUSALS = 256
 """What the default receive queue holds (277 at 768 bytes each on x86-64), with a margin."""
