@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from pathlib import Path
+from textwrap import fill
 from typing import TYPE_CHECKING
 
 import numpy as np
@@ -72,7 +73,7 @@ def _bars(axes: Axes, found: Sequence[Summary], name: str) -> None:
     axes.barh(places, means, xerr=halves, color=_colours(len(found)), error_kw={"lw": 1, "capsize": 2})
     axes.set_yticks(places, [one.variant or "as it is" for one in found], fontsize=8)
     axes.invert_yaxis()
-    axes.set_title(known.words + (f" ({known.unit})" if known.unit else ""), fontsize=9)
+    axes.set_title(fill(known.words + (f" ({known.unit})" if known.unit else ""), 40), fontsize=9)
     for place, mean, half in zip(places, means, halves, strict=True):
         axes.text(mean + half, place, f" {mean:.{2 if scale == 1 else 1}f}", va="center", fontsize=7)
     axes.margins(x=0.15)
