@@ -1,6 +1,7 @@
 """What the scheduler laboratory costs: a million connections over a hundred servers, and what more servers add.
 
-Seconds are of the processor, on one core, so that whatever else runs on the machine is left out. With ``-s`` they print.
+Seconds are of the processor, on one core, so that whatever else runs on the machine is left out. Run it by
+``pytest -s bench/test_lab.py``: ``make bench`` keeps out what pytest-benchmark does not measure.
 """
 
 from __future__ import annotations
