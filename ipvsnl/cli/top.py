@@ -32,7 +32,8 @@ ORDERS: dict[str, Callable[[Entry], int]] = {
     "active": lambda entry: sum(one.active for one in entry.destinations),
 }
 """What the services may be sorted by, the largest first; before the first key they stand in ipvsadm's order."""
-TITLES = ("weight", "active", "inact", "conn/s", "pkt/s in", "out", "B/s in", "out")
+TITLES = ("wt", "active", "inact", "conn/s", "pkt/s", "back", "B/s", "back")
+"""Short, so that an IPv4 server fits into 80 columns; "back" is what goes back to clients."""
 
 
 def top(arguments: Arguments, client: ClientFactory, stdout: TextIO) -> int:
