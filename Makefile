@@ -6,6 +6,8 @@ MINUTES ?= 10
 # Seconds of `make fuzz`.
 FUZZ ?= 600
 LAB = $(PY) tests/kernel/uml.py --
+# Suites that run on the simulated kernel by `make test` and on the real one by `make kernel-test`.
+ON_BOTH = tests/ipvsnl/test_client.py tests/ipvsnl/test_bulk.py tests/ipvsnl/test_bulk_columns.py
 # 1 where the C core can be built: then its failure is an error, and so is every warning.
 STRICT = $(shell command -v cc >/dev/null && python3 -c 'import os, sysconfig; print(int(os.path.exists(sysconfig.get_path("include") + "/Python.h")))')
 
@@ -17,11 +19,15 @@ lint: $(VENV)/.ready ; $(VENV)/bin/ruff check . && $(VENV)/bin/ruff format --che
 kernel-test: $(VENV)/.ready
 	$(PY) -m pytest -m kernel tests/kernel/test_uml.py
 	$(LAB) $(PY) -m pytest -m kernel -p no:cacheprovider tests/kernel --ignore=tests/kernel/test_uml.py
-	$(LAB) env IPVSNL_TEST_TARGET=kernel IPVSNL_BACKEND=native $(PY) -m pytest -p no:cacheprovider tests/ipvsnl/test_client.py
-	$(LAB) env IPVSNL_TEST_TARGET=kernel IPVSNL_BACKEND=ctypes $(PY) -m pytest -p no:cacheprovider tests/ipvsnl/test_client.py
+	$(LAB) env IPVSNL_TEST_TARGET=kernel IPVSNL_BACKEND=native $(PY) -m pytest -p no:cacheprovider $(ON_BOTH)
+	$(LAB) env IPVSNL_TEST_TARGET=kernel IPVSNL_BACKEND=ctypes $(PY) -m pytest -p no:cacheprovider $(ON_BOTH)
 	$(LAB) env IPVSNL_TEST_TARGET=kernel $(PY) -m pytest -p no:cacheprovider tests/ipvsnl/test_apply.py tests/ipvsnl/test_explanations.py tests/e2e/test_operating.py
 	$(PY) tests/kernel/compare.py --seeds $(SEEDS) --minutes $(MINUTES)
-bench: $(VENV)/.ready ; $(PY) -m pytest bench --benchmark-only
+bench: $(VENV)/.ready
+	mkdir -p build/bench
+	$(PY) bench/kernel_bench.py
+	$(PY) -m pytest bench --benchmark-only --benchmark-json=build/bench/host.json
+	$(PY) bench/report.py
 fuzz: $(VENV)/.ready ; $(PY) -m pip install --quiet atheris && $(PY) tests/fuzz/fuzz_director.py -max_total_time=$(FUZZ) -max_len=4000
 clean: ; rm -rf $(VENV) build *.egg-info ipvsnl/_native/_core* ipvsnl/_native/generated*
 
