@@ -18,7 +18,7 @@ test: $(VENV)/.ready lint ; $(PY) -m pytest
 lint: $(VENV)/.ready ; $(VENV)/bin/ruff check . && $(VENV)/bin/ruff format --check . && $(VENV)/bin/mypy
 kernel-test: $(VENV)/.ready
 	$(PY) -m pytest -m kernel tests/kernel/test_uml.py
-	$(LAB) $(PY) -m pytest -m kernel -p no:cacheprovider tests/kernel --ignore=tests/kernel/test_uml.py
+	$(LAB) env IPVSNL_TEST_TARGET=kernel $(PY) -m pytest -m kernel -p no:cacheprovider tests/kernel --ignore=tests/kernel/test_uml.py
 	$(LAB) env IPVSNL_TEST_TARGET=kernel IPVSNL_BACKEND=native $(PY) -m pytest -p no:cacheprovider $(ON_BOTH)
 	$(LAB) env IPVSNL_TEST_TARGET=kernel IPVSNL_BACKEND=ctypes $(PY) -m pytest -p no:cacheprovider $(ON_BOTH)
 	$(LAB) env IPVSNL_TEST_TARGET=kernel $(PY) -m pytest -p no:cacheprovider tests/ipvsnl/test_apply.py tests/ipvsnl/test_explanations.py tests/e2e/test_operating.py
