@@ -146,6 +146,7 @@ def test_on_a_terminal() -> None:
     """Terminals inside where there are terminals outside; Ctrl-C reaches the command."""
     child, fd = pty.fork()
     if not child:
+        signal.signal(signal.SIGINT, signal.SIG_DFL)  # a test run in the background has it ignored, and hands that on
         os.execv(
             COMMAND[0],
             [*COMMAND, "--", "sh", "-c", "test -t 0 && test -t 1 && echo ready; read x; echo got $x; sleep 60"],
