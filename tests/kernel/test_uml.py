@@ -156,7 +156,7 @@ def test_on_a_terminal() -> None:
         seen += os.read(fd, 4096)
         if b"ready" in seen and b"hello" not in seen:
             os.write(fd, b"hello\n")
-    time.sleep(0.5)  # an interrupt while the guest's shell turns into sleep may be lost on it, as on any user: type it later
+    time.sleep(0.5)  # while the shell turns into sleep an interrupt may be lost: a user types later
     os.write(fd, b"\x03")
     assert os.waitstatus_to_exitcode(os.waitpid(child, 0)[1]) == 130
     os.close(fd)
