@@ -69,8 +69,9 @@ def test_what_is_a_difference(pair: tuple[Service | Destination, Service | Desti
     assert not same(*pair)
 
 
-def test_default_ports_and_spellings_of_text_make_no_difference() -> None:
+def test_default_ports_and_spellings_of_text_make_no_difference(monkeypatch: pytest.MonkeyPatch) -> None:
     """Text is read with ipvsadm's defaults: the service's port, -g, weight 1, wlc, masks of one host."""
+    monkeypatch.setattr("_socket.getservbyname", lambda *named: {("http", "tcp"): 80}[named])  # no /etc/services needed
     full = "-A -t 192.0.2.1:80 -s wlc -p 360\n-a -t 192.0.2.1:80 -r 10.0.0.1:80 -g -w 1 -x 0 -y 0\n"
     short = "# a comment\n-a -t 192.0.2.1:http -r 0x0a000001\n\nipvsadm -A -t 192.0.2.1:80 -p -M 255.255.255.255\n"
     assert not difference(read_table(full), read_table(short), prune=True)
