@@ -21,7 +21,12 @@ SIOCSIFFLAGS, IFF_UP = 0x8914, 0x1
 
 
 def enter_fresh_namespace() -> None:
-    """Move this process to a new network namespace with lo up: a clean IPVS table in milliseconds."""
+    """Move this process to a new network namespace with lo up: a clean IPVS table in milliseconds.
+
+    The one it leaves is emptied: services that die later, with their namespace, disturb the dumps of others.
+    """
+    with IPVS(KernelLink()) as left:
+        left.flush()
     libc = ctypes.CDLL(None, use_errno=True)
     if libc.unshare(CLONE_NEWNET):
         raise OSError(ctypes.get_errno(), "unshare(CLONE_NEWNET)")
