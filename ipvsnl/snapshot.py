@@ -44,6 +44,14 @@ class Snapshot(Base):
         """The table as columns: views of what was read."""
         return self._columns
 
+    def entry(self, index: int) -> Entry:
+        """One entry, with no other made: ``index`` is from 0 to ``len(self) - 1``."""
+        columns = self._columns
+        size, width, first = SERVICE.record_size, DEST.record_size, sum(columns.counts[:index])
+        (service,) = wire.read_services(columns.services.data[index * size : (index + 1) * size])
+        servers = columns.servers.data[first * width : (first + columns.counts[index]) * width]
+        return Entry(service, tuple(wire.read_destinations(servers)))
+
     def _made(self) -> list[Entry]:
         if self._entries is None:
             columns = self._columns

@@ -11,7 +11,7 @@ import os
 TYPE_CHECKING = False
 if TYPE_CHECKING:
     from array import array
-    from collections.abc import Callable, Sequence
+    from collections.abc import Callable, Iterator, Sequence
     from typing import Any, Protocol
 
     Column = tuple[Any, int, int, int, bool]
@@ -130,6 +130,15 @@ if TYPE_CHECKING:
         @property
         def dump_servers(self) -> Callable[[int, int, Any, int, array[int], float], tuple[Any, int]] | None:
             """The records of the servers of all services (their records), their counts, and the next sequence number."""
+
+        @property
+        def save(self) -> Callable[[Any, Any, array[int], bool], Iterator[bytes | int]] | None:
+            """The rule text that saves a table, in ipvsadm's order, with numbers: of its services' records, its servers'
+            (in the services' order), and how many each service has. Servers have their thresholds if the last one says so.
+
+            The number of a service that is not plain (names, flags or numbers that take some thought) stands between the
+            texts, in its place. None where Python is as good.
+            """
 
 
 class Stop:

@@ -10,13 +10,14 @@ from errno import EMSGSIZE, ETIMEDOUT
 from os import strerror
 
 from ipvsnl._native._core import ffi, lib
+from ipvsnl.backends import Stop
 from ipvsnl.backends._faults import Fault, encode_error
 from ipvsnl.errors import DecodeError, LinkError
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
     from array import array
-    from collections.abc import Sequence
+    from collections.abc import Iterator, Sequence
     from typing import Any
 
     from ipvsnl.backends import Column, Outcome, Progress
@@ -31,6 +32,8 @@ _DUMPS = 16 * lib.IPVSNL_DUMP_SLOT
 """Bytes received by one system call at most."""
 _FIRST_RECORDS = 1 << 22
 """Bytes of records before more room is needed; memory that is never touched costs nothing."""
+_TEXT = 1 << 18
+"""Bytes of text at a time."""
 _untouched = ffi.new_allocator(should_clear_after_alloc=False)
 
 _free: list[Any] = []
@@ -205,3 +208,46 @@ def take_records(group: str, datagram: bytes, sequence: int) -> tuple[bytes, boo
     if count < 0:
         raise _decode_error(fault)
     return ffi.unpack(records, count * lib.ipvsnl_record_size(number)), bool(state.finished), state.error
+
+
+# --- rule text from records ------------------------------------------------------------------------------------------
+
+
+def save(services: Any, servers: Any, counts: array[int], thresholds: bool) -> Iterator[bytes | int]:
+    """Records to the text that saves them; see :class:`ipvsnl.backends.Backend`."""
+    fault, state = ffi.new("struct ipvsnl_fault *"), ffi.new("struct ipvsnl_save *")
+    held = ffi.from_buffer(services), ffi.from_buffer(servers), ffi.from_buffer("uint32_t[]", counts)
+    total = len(servers) // lib.ipvsnl_record_size(_GROUPS["dest"])
+    first = _untouched("uint32_t[]", len(counts) + 1)
+    scratch = _untouched("uint32_t[]", max(len(counts), total) + 1)
+
+    def ordered(group: str, records: Any, of: Any, ranges: int, room: int) -> Any:
+        order = _untouched("uint32_t[]", room + 1)
+        if lib.ipvsnl_order(_GROUPS[group], records, len(records), of, ranges, order, scratch, room, fault) != room:
+            raise encode_error(_WORDS.get(fault.code, Fault.BOUNDS), group, fault.offset)
+        return order
+
+    kept = (
+        ordered("service", held[0], ffi.new("uint32_t *", len(counts)), 1, len(counts)),
+        ordered("dest", held[1], held[2], len(counts), total),
+    )
+    here = 0
+    for index, count in enumerate(counts):
+        first[index] = here
+        here += count
+    state.services, state.servers, state.counts, state.first = *held, first
+    state.service_order, state.server_order = kept
+    state.count, state.servers_count, state.thresholds = len(counts), total, thresholds
+    size = _TEXT
+    while state.at < state.count:
+        out = _untouched("char[]", size)
+        length = lib.ipvsnl_save(state, out, size, fault)
+        if length < 0:
+            raise encode_error(_WORDS[fault.code], "", fault.offset)
+        if length:
+            yield ffi.unpack(out, length)
+        elif state.stop == Stop.FULL:
+            size *= 4
+        if state.stop == Stop.LINE:
+            yield kept[0][state.at]
+            state.at += 1

@@ -36,7 +36,7 @@ from ipvsnl.family import VERSION
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
-    from collections.abc import Callable
+    from collections.abc import Callable, Iterator
     from typing import Any
 
     from ipvsnl.backends import Outcome
@@ -49,6 +49,8 @@ converse: Callable[[int, Any, int, int, int, float], Outcome] | None = None
 dump: Callable[[int, bytes, str, int, float], tuple[Any, int]] | None = None
 dump_servers: Callable[[int, int, Any, int, Any, float], tuple[Any, int]] | None = None
 """Sockets are Python's here."""
+save: Callable[[Any, Any, Any, bool], Iterator[bytes | int]] | None = None
+"""And so is text."""
 
 
 def __getattr__(wanted: str) -> Any:
