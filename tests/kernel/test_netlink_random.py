@@ -16,6 +16,7 @@ import pytest
 from ipvssim.namespace import Namespace
 from ipvssim.netlink import NetlinkSocket
 from ipvssim.networks import vectors_network
+from tests.conftest import enter_fresh_namespace
 
 HERE = Path(__file__).parent
 sys.path.insert(0, str(HERE))
@@ -54,6 +55,7 @@ def simulated(script: dict[str, Any], hash_key: int, family: int) -> list[list[l
 @pytest.mark.kernel
 def test_random_conversations_end_alike() -> None:
     """Every datagram and every receive error of thousands of sends, well-formed and not, is the kernel's."""
+    enter_fresh_namespace()  # a dump counts the services of other namespaces, too: there must be none
     chosen = scripts(SEED, SCRIPTS, SENDS)
     played = subprocess.run(
         [sys.executable, str(HERE / "netlink_guest.py")],

@@ -42,9 +42,9 @@ def ask(vector: dict[str, Any], link: Any, family: int) -> dict[str, Any]:
 def record(vector: dict[str, Any]) -> None:
     """Prints what the running kernel answers to one vector; leaves no service behind. Use one process for each.
 
-    A dump counts the services of every namespace to know where it stopped (ip_vs_genl_dump_services, 6.1.176): what a dead
-    namespace loses while its remains are swept would move the place at which another one's dump goes on. So the table is
-    emptied here, by the process that still may after the one that asks has given its privilege away.
+    A dump counts the services of every namespace to know where it stopped (ip_vs_genl_dump_services, 6.1.176): others'
+    services move the place at which it goes on. So the table is emptied here, and not when the namespace is taken apart,
+    by the process that still may after the one that asks has given its privilege away.
     """
     enter_network()
     with opened({"cap_ack": 0, "ext_ack": 0}) as own:
