@@ -22,7 +22,8 @@ static uint8_t *put(struct writer *writer, unsigned type, size_t payload)
     }
     store16(at, (uint16_t)whole);
     store16(at + 2, (uint16_t)type);
-    memset(at + whole, 0, step - whole);
+    if (step != whole) /* the payload comes over it */
+        store32(at + step - 4, 0);
     writer->length += step;
     return at + IPVSNL_NLA_HEADER;
 }
@@ -78,9 +79,11 @@ static int put_attribute(struct writer *writer, unsigned number, const struct at
 
 static int put_table(struct writer *writer, const struct table *table, const uint8_t *record, uint32_t present)
 {
-    for (unsigned number = 1; number < table->count; number++)
-        if (present >> number & 1 && put_attribute(writer, number, &table->attributes[number], record) < 0)
+    for (; present; present &= present - 1) {
+        unsigned number = (unsigned)__builtin_ctz(present);
+        if (put_attribute(writer, number, &table->attributes[number], record) < 0)
             return -1;
+    }
     return 0;
 }
 
