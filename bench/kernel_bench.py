@@ -24,12 +24,14 @@ sys.path[:0] = [str(ROOT), str(ROOT / "sim")]
 
 from bench.laboratory import (  # noqa: E402
     BUILD,
+    INSTALLED,
     Measures,
     client,
     encoded,
     farm,
     floor,
     in_fresh_namespace,
+    install,
     process,
     rules,
     timed,
@@ -37,7 +39,7 @@ from bench.laboratory import (  # noqa: E402
 )
 
 RESULTS = BUILD / "kernel.json"
-IPVSNL = [sys.executable, "-m", "ipvsnl.cli.main"]
+IPVSNL = [str(INSTALLED / "bin" / "ipvsnl")]
 
 
 # --- inside the kernel -----------------------------------------------------------------------------------------------
@@ -207,6 +209,7 @@ def main() -> None:
         options.json.write_text(json.dumps({"seconds": measures.seconds, **measures.facts}, indent=1))
         return
     BUILD.mkdir(parents=True, exist_ok=True)
+    install()
     subprocess.run(["cc", "-O2", "-o", BUILD / "floor", ROOT / "bench/floor.c"], check=True)
     arguments = ["--inside", "--json", str(options.json), *(["--quick"] if options.quick else [])]
     laboratory = [sys.executable, str(ROOT / "tests/kernel/uml.py"), "--timeout", "1800", "--"]

@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import lzma
 import os
+import shutil
 import subprocess
 import sys
 import tempfile
@@ -15,6 +16,17 @@ from typing import Any
 
 ROOT = Path(__file__).resolve().parent.parent
 BUILD = ROOT / "build" / "bench"
+
+
+INSTALLED = BUILD / "venv"
+
+
+def install() -> None:
+    """The package as a user has it, in an environment of its own: an editable one looks for its modules at every start."""
+    shutil.rmtree(INSTALLED, ignore_errors=True)
+    subprocess.run([sys.executable, "-m", "venv", "--without-pip", INSTALLED], check=True)
+    pip = [sys.executable, "-m", "pip", "--quiet", "--python", str(INSTALLED / "bin/python"), "install"]
+    subprocess.run([*pip, "--no-deps", "cffi", str(ROOT)], check=True)
 
 
 def rules(count: int) -> bytes:
