@@ -134,9 +134,9 @@ class IPVS(Verbs, Operating):
         first: services go in the reverse of the order in which the text names them, so that each is found at once.
         Where only a little differs, :meth:`plan` and :meth:`apply` do less, and leave the rest alone.
         """
-        from ipvsnl.loading import reload
+        from ipvsnl.reloading import reload
 
-        return reload(self, source, grammar=grammar)
+        return reload(self, source, self._dump(Command.GET_SERVICE, "service"), grammar=grammar)
 
     def loading(self, *, put_off: Mapping[str, int] | None = None) -> Load:
         """A load to add to change by change, text by text: see :class:`~ipvsnl.bulk.Load`."""

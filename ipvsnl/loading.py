@@ -9,8 +9,8 @@ from __future__ import annotations
 from ipvsnl.backends import Stop
 from ipvsnl.bulk import PUT_OFF, Load, Progress
 from ipvsnl.columns import Columns
-from ipvsnl.model import Entry, Service, endpoint
-from ipvsnl.rules import PlainReader, RuleError, selector, split
+from ipvsnl.model import Entry, Service
+from ipvsnl.rules import PlainReader, RuleError, split
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
@@ -29,8 +29,6 @@ CHUNK = 1 << 20
 """Bytes of text in memory at a time, unless a line is longer."""
 _AHEAD = 1 << 17
 """Bytes to look ahead for the servers of a service."""
-_PLAIN = ("", "tcp", "udp", "sctp")
-"""Protocols that rule text has a word for; marks have none."""
 _LINE = 200
 """Bytes that a server's line takes at most, for looking ahead."""
 
@@ -144,7 +142,7 @@ def load(
     """Carry out :meth:`ipvsnl.client.IPVS.load`."""
     under_way = ipvs.loading(put_off=put_off)
     if isinstance(source, str | bytes | bytearray | memoryview) or hasattr(source, "read"):
-        Feeder(under_way, _reader(under_way, grammar)).feed(chunks_of(source))
+        Feeder(under_way, reader(under_way, grammar)).feed(chunks_of(source))
     elif isinstance(source, Columns):
         under_way.columns(source)
     else:
@@ -154,32 +152,11 @@ def load(
     return Report(under_way.sent, [])
 
 
-def reload(ipvs: IPVS, source: str | bytes, *, grammar: Grammar | None = None) -> Report:
-    """Carry out :meth:`ipvsnl.client.IPVS.reload`."""
-    text = source.encode(errors="surrogateescape") if isinstance(source, str) else source
-    rehearsal = ipvs.loading(put_off={})
-    rehearsal.rehearses = True
-    Feeder(rehearsal, _reader(rehearsal, grammar)).feed(chunks_of(text))  # RuleError before anything is deleted
-    # Services by the words that name them: what is spelt otherwise is deleted all the same, only not in order.
-    order = dict.fromkeys([line[3:].partition(b" -s ")[0] for line in text.split(b"\n") if line.startswith(b"-A ")])
-    live = [status.service for status in ipvs.services()]
-    named = {selector(one, endpoint(one.address, one.port)).encode(): one for one in live if one.protocol in _PLAIN}
-    deletion = ipvs.loading()
-    for service in live:
-        if service.protocol not in _PLAIN:
-            deletion.delete_service(service)
-    going = [words for words in named if words not in order]
-    going += [words for words in reversed(order) if words in named]
-    Feeder(deletion, _reader(deletion, None)).feed([b"".join([b"-D %s\n" % words for words in going])])
-    deletion.close()
-    return load(ipvs, text, grammar=grammar)
-
-
 def _no_grammar(_: list[str]) -> Any:
     raise ValueError("not in the form that tables are saved in, and no grammar was given to read it")
 
 
-def _reader(under_way: Load, grammar: Grammar | None) -> Other:
+def reader(under_way: Load, grammar: Grammar | None) -> Other:
     """Reads the lines that are not plain; RuleError for one that is none."""
     plain = PlainReader()
 

@@ -30,6 +30,7 @@ LAYERS = [
     "ipvsnl.batch ipvsnl.bulk",
     "ipvsnl.rules",
     "ipvsnl.loading",
+    "ipvsnl.reloading",
     "ipvsnl.table",
     "ipvsnl.plan ipvsnl.schema",
     "ipvsnl.document ipvsnl.journal ipvsnl.undo",

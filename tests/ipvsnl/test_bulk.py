@@ -164,7 +164,7 @@ def test_a_scheduler_that_is_not_there_is_refused_where_it_is_named(ipvs: IPVS) 
 
 def test_a_reload_is_the_table_of_the_text(ipvs: IPVS) -> None:
     """Whatever was there is gone; what the text says is there."""
-    ipvs.load(farm(9) + "-A -f 9 -s rr\n")
+    ipvs.load(farm(9) + "-A -f 9 -s rr\n-A -u [::1]:5 -s sh -b sh-port\n-A -f 3000000000 -s wlc -p 60\n")
     assert ipvs.reload(MIXED).changes == 24
     wanted = ipvs.snapshot()
     ipvs.reload(MIXED)

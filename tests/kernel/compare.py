@@ -23,6 +23,7 @@ from pathlib import Path
 
 import uml
 from generate import KINDS, generate
+from machine import one_processor
 
 HERE = Path(__file__).resolve().parent
 ROOT = HERE.parents[1]
@@ -122,7 +123,8 @@ def record(traces: Sequence[Path], boots: int, jobs: int) -> None:
             str(jobs),
             *map(str, traces[number::boots]),
         ]
-        runs.append(subprocess.Popen(command, stdin=subprocess.DEVNULL, stdout=subprocess.DEVNULL))
+        with one_processor(number):
+            runs.append(subprocess.Popen(command, stdin=subprocess.DEVNULL, stdout=subprocess.DEVNULL))
     try:
         while any(run.poll() is None for run in runs):
             time.sleep(0.5)

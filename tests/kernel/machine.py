@@ -8,6 +8,7 @@ import shutil
 import signal
 import subprocess
 import sys
+from collections.abc import Iterator
 
 KERNEL = "linux.uml"
 MODULES = "/usr/lib/uml/modules"
@@ -81,6 +82,21 @@ def shim() -> int | None:
     return fd
 
 
+@contextlib.contextmanager
+def one_processor(turn: int) -> Iterator[None]:
+    """What is started in here runs on one of the processors that this thread may use, in turn.
+
+    The kernel uses only one, and every system call of its processes is a change between processes of the host: several
+    times as fast where they need not wake each other up on another processor.
+    """
+    allowed = sorted(os.sched_getaffinity(0))
+    os.sched_setaffinity(0, {allowed[turn % len(allowed)]})
+    try:
+        yield
+    finally:
+        os.sched_setaffinity(0, allowed)
+
+
 class Guest:
     """A running kernel: `line` to write frames to, `answers` to read them from, `console` with its messages."""
 
@@ -110,15 +126,16 @@ class Guest:
             f'"{init}"',
         ]
         try:
-            self.process = subprocess.Popen(
-                command,
-                stdin=subprocess.DEVNULL,
-                stdout=messages,
-                stderr=messages,
-                pass_fds=passed,
-                env=environment,
-                start_new_session=True,
-            )
+            with one_processor(os.getpid()):
+                self.process = subprocess.Popen(
+                    command,
+                    stdin=subprocess.DEVNULL,
+                    stdout=messages,
+                    stderr=messages,
+                    pass_fds=passed,
+                    env=environment,
+                    start_new_session=True,
+                )
         finally:
             for fd in passed:
                 os.close(fd)
