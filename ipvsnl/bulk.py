@@ -11,8 +11,6 @@ there. SET_SERVICE then waits for an RCU grace period once, which is why it take
 
 from __future__ import annotations
 
-from array import array
-
 from ipvsnl import wire
 from ipvsnl.errors import BatchError, KernelError
 from ipvsnl.exchange import UNACKNOWLEDGED, acknowledge
@@ -78,7 +76,7 @@ class Load(Verbs):
         widen = getattr(link, "widen", None)
         self._most = min(MOST_REQUESTS, widen() if widen is not None else FEW_REFUSALS)
         self._room = bytearray(min(ROOM, link.max_send))
-        self._origins = array("Q", bytes(16 * self._most))
+        self._origins = memoryview(bytearray(16 * self._most)).cast("Q")
         self._used = self._count = self._last = self._first = self._extra = 0
         self._tags: dict[int, object] = {}
         self._put_off = dict(put_off or {})
@@ -236,7 +234,7 @@ class Load(Verbs):
         """The service that a plain line adds; None for any other line."""
         progress, scratch = Progress(), bytearray(512)
         progress.final = True
-        self._backend.rules(line, progress, self._family, b"", scratch, 0, array("Q", bytes(16)), 0)
+        self._backend.rules(line, progress, self._family, b"", scratch, 0, memoryview(bytearray(16)).cast("Q"), 0)
         if not progress.made or scratch[16] != Command.NEW_SERVICE:
             return None
         request = bytes(scratch[: progress.length])

@@ -6,7 +6,6 @@ import errno as _errno
 
 from ipvsnl import wire
 from ipvsnl.backends import chosen
-from ipvsnl.batch import Batch
 from ipvsnl.errors import KernelError, LinkError
 from ipvsnl.exchange import ACKNOWLEDGED, DUMP, Exchange, Sequence, acknowledge
 from ipvsnl.family import NAME, Command
@@ -21,6 +20,7 @@ if TYPE_CHECKING:
     from types import TracebackType
     from typing import Any, Self
 
+    from ipvsnl.batch import Batch
     from ipvsnl.bulk import Load
     from ipvsnl.link import Link
     from ipvsnl.loading import Report
@@ -108,6 +108,8 @@ class IPVS(Verbs, Operating):
 
     def batch(self) -> Batch:
         """Many changes in few system calls: see :class:`~ipvsnl.batch.Batch`."""
+        from ipvsnl.batch import Batch
+
         return Batch(self._link, self._backend, self._family, self._sequence, self._timeout)
 
     def load(self, source: Any, *, grammar: Grammar | None = None, put_off: Mapping[str, int] | None = None) -> Report:

@@ -6,7 +6,6 @@ addresses. NumPy is used where it is asked for (:meth:`Records.array`), and need
 
 from __future__ import annotations
 
-from array import array
 from struct import unpack_from
 
 from ipvsnl import address as addresses
@@ -89,6 +88,8 @@ class Columns:
                 raise EncodeError(f"column {name!r}: {len(view)} bytes are no addresses of {width}")
             return view, width
         if isinstance(column, list | tuple):
+            from array import array
+
             try:
                 column = array(letter, column)
             except (OverflowError, TypeError) as wrong:

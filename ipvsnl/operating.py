@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-from ipvsnl.connections import chosen_ones, read_connections
-
 TYPE_CHECKING = False
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -73,6 +71,8 @@ class Operating:
         Of one service, one real server, in one state (``"ESTABLISHED"``), or all. A connection does not tell the firewall
         mark that it came by, so a service with one is a ValueError.
         """
+        from ipvsnl.connections import chosen_ones, read_connections
+
         found = read_connections(self._link.proc("ip_vs_conn"))
         return chosen_ones(found, service, server, state) if service or server or state else found
 

@@ -7,8 +7,6 @@ text names them: each server is then found at once, and brought back, which is c
 
 from __future__ import annotations
 
-from array import array
-
 from ipvsnl import wire
 from ipvsnl.backends import chosen
 from ipvsnl.family import SERVICE
@@ -68,5 +66,5 @@ def _pieces(records: Any) -> Iterator[bytes | memoryview]:
     if save is None:
         yield records
         return
-    for piece in save(records, b"", array("I", bytes(4 * (len(records) // size))), False):
+    for piece in save(records, b"", memoryview(bytes(4 * (len(records) // size))).cast("I"), False):
         yield piece if isinstance(piece, bytes) else records[piece * size : (piece + 1) * size]

@@ -9,7 +9,6 @@ from ipvsnl.model import Entry
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
-    from array import array
     from collections.abc import Iterator, Sequence
     from typing import Any, overload
 
@@ -24,7 +23,7 @@ class TableColumns:
     ``counts[n]`` is how many of ``servers`` belong to service ``n``; they stand in the services' order.
     """
 
-    def __init__(self, services: Records, servers: Records, counts: array[int]) -> None:
+    def __init__(self, services: Records, servers: Records, counts: memoryview) -> None:
         self.services = services
         self.servers = servers
         self.counts = counts
@@ -36,7 +35,7 @@ class Snapshot(Base):
     Equal to any sequence of equal entries. :meth:`columns` is the same without a value made.
     """
 
-    def __init__(self, services: Any, servers: Any, counts: array[int]) -> None:
+    def __init__(self, services: Any, servers: Any, counts: memoryview) -> None:
         self._columns = TableColumns(Records(SERVICE, services), Records(DEST, servers), counts)
         self._entries: list[Entry] | None = None
 

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import errno as _errno
 import time
-from array import array
 
 from ipvsnl.errors import KernelError, LinkError
 from ipvsnl.exchange import DUMP, Exchange
@@ -100,10 +99,10 @@ def _received(link: Link, backend: Backend, group: str, sequence: int, timeout: 
 
 def read_servers(
     link: Link, backend: Backend, family_id: int, sequence: Sequence, services: Any, timeout: float
-) -> tuple[Any, array[int]]:
+) -> tuple[Any, memoryview]:
     """The records of the servers of every service (their records), one after the other; and how many each has."""
     size = SERVICE.record_size
-    counts = array("I", bytes(4 * (len(services) // size)))
+    counts = memoryview(bytearray(4 * (len(services) // size))).cast("I")
     descriptor = getattr(link, "descriptor", None)
     if descriptor is not None and backend.dump_servers is not None:
         first = sequence.next()

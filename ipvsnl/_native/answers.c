@@ -79,7 +79,7 @@ int64_t ipvsnl_converse(int socket, const void *requests, size_t length, struct 
                         struct ipvsnl_fault *fault)
 {
     uint32_t lengths[IPVSNL_SLOTS];
-    int64_t deadline = ipvsnl_now() + timeout;
+    int64_t deadline = 0;
 
     if (size < IPVSNL_ANSWER_SLOT)
         return fail(fault, IPVSNL_NO_ROOM, size, -1);
@@ -93,13 +93,13 @@ int64_t ipvsnl_converse(int socket, const void *requests, size_t length, struct 
         }
         if (count == 0 && answers->lost)
             return fail(fault, IPVSNL_LOST, ENOBUFS, -1);
-        if (count < 0 || (count == 0 && ipvsnl_wait(socket, deadline, fault) < 0))
+        if (count < 0 || (count == 0 && ipvsnl_wait(socket, timeout, &deadline, fault) < 0))
             return -1;
         ours = take_slots(buffer, lengths, count, answers, refusals, capacity, fault);
         if (ours < 0)
             return -1;
         if (ours)
-            deadline = ipvsnl_now() + timeout;
+            deadline = 0;
     }
     return (int64_t)answers->refused;
 }

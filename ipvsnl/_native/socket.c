@@ -11,7 +11,8 @@
 
 #include "socket.h"
 
-int64_t ipvsnl_now(void)
+/* Milliseconds of the monotonic clock. */
+static int64_t now_is(void)
 {
     struct timespec now;
 
@@ -36,12 +37,15 @@ int ipvsnl_send_once(int socket, const void *requests, size_t length, uint8_t *s
     return 0;
 }
 
-int64_t ipvsnl_wait(int socket, int64_t deadline, struct ipvsnl_fault *fault)
+int64_t ipvsnl_wait(int socket, int timeout, int64_t *deadline, struct ipvsnl_fault *fault)
 {
     struct pollfd waiting = {socket, POLLIN, 0};
-    int64_t left = deadline - ipvsnl_now();
+    int64_t now = now_is(), left;
     int ready;
 
+    if (*deadline == 0)
+        *deadline = now + timeout;
+    left = *deadline - now;
     if (left <= 0)
         return fail(fault, IPVSNL_SILENT, 0, -1);
     ready = poll(&waiting, 1, left > INT32_MAX ? INT32_MAX : (int)left);

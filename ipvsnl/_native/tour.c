@@ -31,7 +31,7 @@ int64_t ipvsnl_dump(int socket, const void *request, size_t length, enum ipvsnl_
                     void *records, size_t size, void *buffer, size_t buffer_size, int timeout,
                     struct ipvsnl_fault *fault)
 {
-    int64_t deadline = ipvsnl_now() + timeout, full;
+    int64_t deadline = 0, full;
 
     if (buffer_size < IPVSNL_DUMP_SLOT || talk->used > size)
         return fail(fault, IPVSNL_NO_ROOM, buffer_size, -1);
@@ -43,12 +43,12 @@ int64_t ipvsnl_dump(int socket, const void *request, size_t length, enum ipvsnl_
         if (full || talk->dump.finished)
             return full;
         count = ipvsnl_receive(socket, buffer, buffer_size, IPVSNL_DUMP_SLOT, talk->lengths, fault);
-        if (count < 0 || (count == 0 && ipvsnl_wait(socket, deadline, fault) < 0))
+        if (count < 0 || (count == 0 && ipvsnl_wait(socket, timeout, &deadline, fault) < 0))
             return -1;
         talk->slots = (uint32_t)count;
         talk->slot = 0;
         if (count)
-            deadline = ipvsnl_now() + timeout;
+            deadline = 0;
     }
 }
 

@@ -10,7 +10,6 @@ import os
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
-    from array import array
     from collections.abc import Callable, Iterator, Sequence
     from typing import Any, Protocol
 
@@ -92,7 +91,7 @@ if TYPE_CHECKING:
 
         def rules(
             self, text: Any, progress: Progress, family_id: int, stops: bytes, out: bytearray, used: int,
-            origins: array[int], count: int,
+            origins: memoryview, count: int,
         ) -> None:  # fmt: skip
             """Requests of the plain lines of ``text`` (bytes) from ``progress.at`` on, into ``out`` from ``used`` on.
 
@@ -128,11 +127,11 @@ if TYPE_CHECKING:
             """The records of a dump over a socket, in one buffer, and the errno that it ended with."""
 
         @property
-        def dump_servers(self) -> Callable[[int, int, Any, int, array[int], float], tuple[Any, int]] | None:
+        def dump_servers(self) -> Callable[[int, int, Any, int, memoryview, float], tuple[Any, int]] | None:
             """The records of the servers of all services (their records), their counts, and the next sequence number."""
 
         @property
-        def save(self) -> Callable[[Any, Any, array[int], bool], Iterator[bytes | int]] | None:
+        def save(self) -> Callable[[Any, Any, memoryview, bool], Iterator[bytes | int]] | None:
             """The rule text that saves a table, in ipvsadm's order, with numbers: of its services' records, its servers'
             (in the services' order), and how many each service has. Servers have their thresholds if the last one says so.
 

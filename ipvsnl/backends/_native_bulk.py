@@ -16,7 +16,6 @@ from ipvsnl.errors import DecodeError, LinkError
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
-    from array import array
     from collections.abc import Iterator, Sequence
     from typing import Any
 
@@ -47,7 +46,7 @@ def _decode_error(fault: Any) -> DecodeError:
 
 
 def rules(
-    text: Any, progress: Progress, family_id: int, stops: bytes, out: bytearray, used: int, origins: array[int],
+    text: Any, progress: Progress, family_id: int, stops: bytes, out: bytearray, used: int, origins: memoryview,
     count: int,
 ) -> None:  # fmt: skip
     """Rule text to requests; see :class:`ipvsnl.backends.Backend`."""
@@ -164,7 +163,7 @@ def dump(socket: int, request: bytes, group: str, sequence: int, timeout: float)
 
 
 def dump_servers(
-    socket: int, family_id: int, services: Any, sequence: int, counts: array[int], timeout: float
+    socket: int, family_id: int, services: Any, sequence: int, counts: memoryview, timeout: float
 ) -> tuple[Any, int]:
     """The records of the servers of all ``services``, and the next sequence number; see ``Backend``."""
     fault = ffi.new("struct ipvsnl_fault *")
@@ -213,7 +212,7 @@ def take_records(group: str, datagram: bytes, sequence: int) -> tuple[bytes, boo
 # --- rule text from records ------------------------------------------------------------------------------------------
 
 
-def save(services: Any, servers: Any, counts: array[int], thresholds: bool) -> Iterator[bytes | int]:
+def save(services: Any, servers: Any, counts: memoryview, thresholds: bool) -> Iterator[bytes | int]:
     """Records to the text that saves them; see :class:`ipvsnl.backends.Backend`."""
     fault, state = ffi.new("struct ipvsnl_fault *"), ffi.new("struct ipvsnl_save *")
     held = ffi.from_buffer(services), ffi.from_buffer(servers), ffi.from_buffer("uint32_t[]", counts)

@@ -14,7 +14,6 @@ from ipvsnl.family import Command
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
-    from array import array
     from collections.abc import Sequence
     from typing import Any
 
@@ -25,7 +24,7 @@ _SEQUENCES = 0xFFFFFFFF
 
 
 def rules(
-    text: Any, progress: Progress, family_id: int, stops: bytes, out: bytearray, used: int, origins: array[int],
+    text: Any, progress: Progress, family_id: int, stops: bytes, out: bytearray, used: int, origins: memoryview,
     count: int,
 ) -> None:  # fmt: skip
     """Rule text to requests; see :class:`ipvsnl.backends.Backend`."""

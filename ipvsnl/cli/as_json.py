@@ -15,11 +15,12 @@ if TYPE_CHECKING:
     from ipvsnl.proc import Listed
 
 
-def listing(client: IPVS, request: Request, chosen: Filter) -> Iterable[str]:
+def listing(client: IPVS, request: Request, chosen: Filter | None) -> Iterable[str]:
     """The document of a ``list`` request. It holds everything that is known, whatever columns are asked for."""
     options = request.options
     if "connection" in options:
-        return document.stream("connections", map(document.connection, chosen(client.connections())))
+        found = client.connections()
+        return document.stream("connections", map(document.connection, chosen(found) if chosen is not None else found))
     if "timeout" in options:
         return [document.document(timeouts=document.timeouts(client.timeouts()))]
     if "daemon" in options:

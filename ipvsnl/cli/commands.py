@@ -10,7 +10,6 @@ from ipvsnl.cli.compat import OURS, STRICT
 from ipvsnl.cli.errors import UsageError
 from ipvsnl.cli.grammar import Request, parse
 from ipvsnl.cli.ours import Extras
-from ipvsnl.connections import Filter
 from ipvsnl.errors import IPVSError, KernelError, LinkError
 
 TYPE_CHECKING = False
@@ -20,6 +19,7 @@ if TYPE_CHECKING:
 
     from ipvsnl.cli.compat import Compat
     from ipvsnl.client import IPVS
+    from ipvsnl.connections import Filter
 
     ClientFactory = Callable[[], IPVS]
 
@@ -135,7 +135,7 @@ class Command:
         self.client = client
         self.streams = streams
         self.compat = compat
-        self._chosen = chosen or Filter()
+        self._chosen = chosen
         self._json = json
 
     def execute(self, request: Request) -> int:
@@ -192,7 +192,7 @@ class Command:
             client.stop_daemon(request.daemon.role)
 
     def _save(self, request: Request) -> None:
-        from ipvsnl.cli.render import saved
+        from ipvsnl.cli.save import saved
 
         self.streams.stdout.writelines(saved(self.client.snapshot(), request.options, self.compat))
 
@@ -205,7 +205,9 @@ class Command:
 
             self.streams.stdout.writelines(listing(client, request, self._chosen))
         elif "connection" in options:
-            self.streams.stdout.writelines(render.connections(self._chosen(client.connections()), options))
+            found = client.connections()
+            shown = self._chosen(found) if self._chosen is not None else found
+            self.streams.stdout.writelines(render.connections(shown, options))
         elif request.service is not None:
             from ipvsnl.model import Entry
 

@@ -26,18 +26,18 @@ class Extras(Value):
     server: str | None = None
     state: str | None = None
 
-    def chosen(self, command: str, options: frozenset[str]) -> Filter:
-        """Which connections are asked for; UsageError where one of ours does not go with the command."""
-        from ipvsnl.connections import Filter
-
+    def chosen(self, command: str, options: frozenset[str]) -> Filter | None:
+        """Which connections are asked for, None for all; UsageError where one of ours does not go with the command."""
         if self.atomic and command != "restore":
             raise UsageError("--atomic goes with -R")
         if self.json and command != "list":
             raise UsageError("--json goes with -L, and stands after the words plan, apply")
         if not (self.service or self.server or self.state):
-            return Filter()
+            return None
         if "connection" not in options:
             raise UsageError("--service, --server and --state choose connections: they go with -L -c")
+        from ipvsnl.connections import Filter
+
         protocol, slash, where = (self.service or "").rpartition("/")
         return Filter(
             protocol.upper() if slash else None, *_endpoint("--service", where),

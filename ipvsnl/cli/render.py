@@ -2,12 +2,10 @@
 
 from __future__ import annotations
 
-from ipvsnl.backends import chosen
 from ipvsnl.cli.names import Names, numeric
 from ipvsnl.cli.order import sort_entries, sort_servers
 from ipvsnl.consts import AF_INET6, TUNNEL_F_CSUM, TUNNEL_F_REMCSUM
-from ipvsnl.rules import ALL_SCHEDULER_FLAGS, flag_names, format_server, format_service, mark_text, selector
-from ipvsnl.snapshot import Snapshot
+from ipvsnl.rules import ALL_SCHEDULER_FLAGS, flag_names, mark_text
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
@@ -170,31 +168,6 @@ def _tunnel_info(kind: str | int, port: int, flags: int) -> str:
     remote = flags & TUNNEL_F_REMCSUM and kind == "gue"
     checksum = "+c" if flags & TUNNEL_F_CSUM else "r+c" if remote else "-c"
     return f"gue:{port}:{checksum}" if kind == "gue" else f"gre:{checksum}"
-
-
-def saved(entries: Sequence[Entry], options: frozenset[str], compat: Compat) -> Iterator[str]:
-    """The text of ``-S``: always sorted. A snapshot's plain services, with numbers, are written by the backend."""
-    where: Endpoint = numeric if "numeric" in options else Names(cut=not compat.whole_names)
-    write = chosen().save
-    if write is None or where is not numeric or not isinstance(entries, Snapshot):
-        for entry in sort_entries(entries):
-            yield _saved(entry, where, compat)
-        return
-    table = entries.columns()
-    for piece in write(table.services.data, table.servers.data, table.counts, compat.save_thresholds):
-        yield piece.decode() if isinstance(piece, bytes) else _saved(entries.entry(piece), where, compat)
-
-
-def _saved(entry: Entry, where: Endpoint, compat: Compat) -> str:
-    service = entry.service
-    address = "" if service.fwmark else where(service.address, service.port, service.protocol)
-    named = selector(service, address, unsigned=compat.unsigned_marks)
-    lines = [format_service(service, named, third=compat.third_flag) + "\n"]
-    for status in sort_servers(entry.destinations):
-        server = status.destination
-        at = where(server.address, server.port, service.protocol)
-        lines.append(format_server(named, server, at, thresholds=compat.save_thresholds) + "\n")
-    return "".join(lines)
 
 
 def version(info: Info) -> str:

@@ -11,7 +11,7 @@ from hypothesis import strategies as st
 from ipvsnl import wire
 from ipvsnl.backends import native
 from ipvsnl.cli.compat import OURS, STRICT
-from ipvsnl.cli.render import saved
+from ipvsnl.cli.save import saved
 from ipvsnl.model import Destination, Service
 from ipvsnl.snapshot import Snapshot
 
