@@ -1,6 +1,6 @@
 """Loaders and dumpers side by side on a real kernel: one boot of the laboratory, a fresh network namespace each time.
 
-    python bench/kernel_bench.py [--quick] [--json FILE]
+    python bench/kernel_bench.py [--quick] [--spread] [--json FILE]
 
 boots the kernel, measures in it (this file again, with ``--inside``), and writes the figures. ``python bench/report.py``
 makes docs/performance.md of them. Peers that are not installed are left out. Root's rights are the kernel's own.
@@ -38,7 +38,7 @@ from bench.laboratory import (  # noqa: E402
     warm,
 )
 
-RESULTS = BUILD / "kernel.json"
+RESULTS, SPREAD = BUILD / "kernel.json", BUILD / "kernel-spread.json"
 IPVSNL = [str(INSTALLED / "bin" / "ipvsnl")]
 
 
@@ -50,7 +50,7 @@ def ours(text: bytes, **how: Any) -> float:
     return timed(lambda: ipvs.load(text, **how))
 
 
-def inside(quick: bool) -> Measures:
+def inside(quick: bool, loads_only: bool) -> Measures:
     from bench import peers
     from ipvsnl import loading, snapshot, transfer  # noqa: F401 (loaded before the forks)
     from ipvsnl.backends import _native_bulk  # noqa: F401
@@ -72,8 +72,9 @@ def inside(quick: bool) -> Measures:
     measures.turns(
         5, **{"ipvsnl -R 10k": lambda: process([*IPVSNL, "-R"], texts["10k"]), **peers.loaders(texts["10k"], process)}
     )
-    schedulers(measures, times)
-    reloads(measures, texts["50k"], times)
+    if not loads_only:
+        schedulers(measures, times)
+        reloads(measures, texts["50k"], times)
     dumps(measures, texts["10k"], times)
     large = rules(100_000)
     measures.turns(5, **{"ipvsnl -R 100k": lambda: process([*IPVSNL, "-R"], large)})
@@ -201,19 +202,23 @@ def calls(text: bytes) -> dict[str, Any]:
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--quick", action="store_true", help="three runs of each instead of seven")
+    parser.add_argument("--spread", action="store_true", help="loads and dumps, on all of the host's processors")
     parser.add_argument("--inside", action="store_true", help=argparse.SUPPRESS)
-    parser.add_argument("--json", type=Path, default=RESULTS)
+    parser.add_argument("--json", type=Path, help="where the figures go (build/bench/kernel.json, kernel-spread.json)")
     options = parser.parse_args()
+    options.json = options.json or (SPREAD if options.spread else RESULTS)
     if options.inside:
-        measures = inside(options.quick)
+        measures = inside(options.quick, options.spread)
         options.json.write_text(json.dumps({"seconds": measures.seconds, **measures.facts}, indent=1))
         return
     BUILD.mkdir(parents=True, exist_ok=True)
     install()
     subprocess.run(["cc", "-O2", "-o", BUILD / "floor", ROOT / "bench/floor.c"], check=True)
-    arguments = ["--inside", "--json", str(options.json), *(["--quick"] if options.quick else [])]
+    flags = [f"--{name}" for name in ("quick", "spread") if getattr(options, name)]
+    arguments = ["--inside", "--json", str(options.json), *flags]
+    environment = {**os.environ, "IPVSNL_LAB_SPREAD": "1" if options.spread else ""}
     laboratory = [sys.executable, str(ROOT / "tests/kernel/uml.py"), "--timeout", "1800", "--"]
-    done = subprocess.run([*laboratory, sys.executable, __file__, *arguments], cwd=ROOT)
+    done = subprocess.run([*laboratory, sys.executable, __file__, *arguments], cwd=ROOT, env=environment)
     sys.exit(done.returncode)
 
 

@@ -83,7 +83,9 @@ def pairs(figures: Figures) -> str:
         ("ipvsadm -Sn", "ipvsnl -Sn", "ipvsadm -Sn against ipvsnl -Sn, whole processes"),
     ]
     rows = [
-        (words, figures.shown(one), figures.shown(other), figures.ratio(one, other)) for one, other, words in wanted
+        (words, figures.shown(one), figures.shown(other), figures.ratio(one, other))
+        for one, other, words in wanted
+        if one in figures.seconds and other in figures.seconds
     ]
     return table(("what", "first, ms", "second, ms", "ratio of medians (of the fastest)"), rows)
 
@@ -137,6 +139,7 @@ def main() -> None:
         "CALLS": table(("", "rules", "sends and receives", "a rule", "all calls of the process, a rule"), calls),
         "LOADS": loads(figures),
         "PAIRS": pairs(figures),
+        "SPREAD": pairs(Figures(json.loads((BUILD / "kernel-spread.json").read_text())["seconds"])),
         "HOST": host(json.loads((BUILD / "host.json").read_text())["benchmarks"]),
     }.items():
         parts = parts.replace(f"@{key}@", text.rstrip("\n"))
