@@ -101,6 +101,20 @@ int64_t ipvsnl_encode(void *out, size_t capacity, uint16_t family_id, uint8_t co
                       const void *daemon, size_t daemon_size, const void *config, size_t config_size,
                       struct ipvsnl_fault *fault);
 
+#define IPVSNL_REQUEST_ROOM 1536 /* enough for any request */
+
+/* Room for a request, and what was wrong with it. */
+struct ipvsnl_request {
+    struct ipvsnl_fault fault;
+    char bytes[IPVSNL_REQUEST_ROOM];
+};
+
+/* The same as ipvsnl_encode for most requests, with half the arguments: what a call from Python costs is its arguments.
+ * Both records are there. */
+int64_t ipvsnl_encode_rule(struct ipvsnl_request *request, uint16_t family_id, uint8_t command, uint16_t flags,
+                           uint32_t sequence, const void *service, size_t service_size, const void *dest,
+                           size_t dest_size);
+
 /* The capacity that is enough for any request. */
 size_t ipvsnl_request_max(void);
 

@@ -150,6 +150,16 @@ int64_t ipvsnl_encode(void *out, size_t capacity, uint16_t family_id, uint8_t co
     return finish(&writer);
 }
 
+_Static_assert(IPVSNL_REQUEST_ROOM >= IPVSNL_REQUEST_MAX, "any request has room");
+
+int64_t ipvsnl_encode_rule(struct ipvsnl_request *request, uint16_t family_id, uint8_t command, uint16_t flags,
+                           uint32_t sequence, const void *service, size_t service_size, const void *dest,
+                           size_t dest_size)
+{
+    return ipvsnl_encode(request->bytes, sizeof request->bytes, family_id, command, flags, sequence, service,
+                         service_size, dest, dest_size, NULL, 0, NULL, 0, &request->fault);
+}
+
 size_t ipvsnl_request_max(void)
 {
     return IPVSNL_REQUEST_MAX;

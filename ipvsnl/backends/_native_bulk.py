@@ -35,7 +35,11 @@ _TEXT = 1 << 18
 """Bytes of text at a time."""
 _untouched = ffi.new_allocator(should_clear_after_alloc=False)
 
+_READING = 1 << 16
+"""Bytes of records that are decoded at a time, where a datagram is given."""
+
 _free: list[Any] = []
+_readings: list[Any] = []
 
 
 def _decode_error(fault: Any) -> DecodeError:
@@ -197,16 +201,27 @@ def _collect(step: Any, talk: Any, fault: Any, timeout: float) -> Any:
 
 def take_records(group: str, datagram: bytes, sequence: int) -> tuple[bytes, bool, int]:
     """A datagram of a dump to records; see :class:`ipvsnl.backends.Backend`."""
-    fault = ffi.new("struct ipvsnl_fault *")
-    state = ffi.new("struct ipvsnl_dump *")
-    state.sequence = sequence
-    number = _GROUPS[group]
-    room = (len(datagram) // 20 + 1) * lib.ipvsnl_record_size(number)
-    records = _untouched("char[]", room)
-    count = lib.ipvsnl_take_records(number, datagram, len(datagram), state, records, room, fault)
-    if count < 0:
-        raise _decode_error(fault)
-    return ffi.unpack(records, count * lib.ipvsnl_record_size(number)), bool(state.finished), state.error
+    try:
+        state, fault, records = space = _readings.pop()
+    except IndexError:
+        state, fault, records = space = (
+            ffi.new("struct ipvsnl_dump *"),
+            ffi.new("struct ipvsnl_fault *"),
+            _untouched("char[]", _READING),
+        )
+    number, length = _GROUPS[group], len(datagram)
+    state.at, state.sequence, state.error, state.finished = 0, sequence, 0, 0  # the plan of the last one stays
+    found = b""
+    try:
+        while True:
+            count = lib.ipvsnl_take_records(number, datagram, length, state, records, _READING, fault)
+            if count < 0:
+                raise _decode_error(fault)
+            found += ffi.unpack(records, count * lib.ipvsnl_record_size(number))
+            if state.at >= length:
+                return found, bool(state.finished), state.error
+    finally:
+        _readings.append(space)
 
 
 # --- rule text from records ------------------------------------------------------------------------------------------

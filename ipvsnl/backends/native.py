@@ -32,7 +32,7 @@ name = "native"
 _NULL = ffi.NULL
 _unpack: Callable[[Any, int], bytes] = ffi.unpack
 _buffer = ffi.buffer
-_encode = lib.ipvsnl_encode
+_encode_rule = lib.ipvsnl_encode_rule
 _decode = lib.ipvsnl_decode
 _split = lib.ipvsnl_split
 _decode_error = lib.ipvsnl_decode_error
@@ -52,6 +52,7 @@ _MESSAGE_SIZE = _MESSAGE.size
 _MESSAGES = 128
 """Messages that one call of the C splits off: more than a datagram of a dump has (32 KB hold about 100)."""
 
+_requests: list[tuple[Any, Any]] = []
 _free: list[Workspace] = []
 
 
@@ -73,33 +74,36 @@ def encode(
 ) -> bytes:
     """One whole request; see :class:`ipvsnl.backends.Backend`."""
     try:
-        out, fault, _, _, _ = space = _free.pop()
+        request, out = space = _requests.pop()
     except IndexError:
-        out, fault, _, _, _ = space = _workspace()
+        request = ffi.new("struct ipvsnl_request *")
+        out = request.bytes
+        space = request, out
     try:
         if config is None and daemon is None and dest is not None and service is not None:  # most of them
-            length = _encode(
-                out, _CAPACITY, family_id, command, flags, sequence,
-                service, len(service), dest, len(dest), _NULL, 0, _NULL, 0, fault,
+            length = _encode_rule(
+                request, family_id, command, flags, sequence, service, len(service), dest, len(dest)
             )  # fmt: skip
         else:
-            length = _encode_any(out, fault, family_id, command, flags, sequence, service, dest, daemon, config)
+            length = _encode_any(request, family_id, command, flags, sequence, service, dest, daemon, config)
         if length < 0:
+            fault = request.fault
             raise encode_error(_WORDS[fault.code], _GROUPS.get(fault.group, ""), fault.offset)
         return _unpack(out, length)
     except OverflowError:
         raise encode_error(Fault.RANGE) from None
     finally:
-        _free.append(space)
+        _requests.append(space)
 
 
-def _encode_any(out: Any, fault: Any, *rest: Any) -> int:
+def _encode_any(request: Any, *rest: Any) -> int:
     """The C's encoder, with records that may be None."""
     *header, service, dest, daemon, config = rest
     records: list[Any] = []
     for record in (service, dest, daemon, config):
         records += (_NULL, 0) if record is None else (record, len(record))
-    return int(_encode(out, _CAPACITY, *header, *records, fault))
+    fault = ffi.addressof(request, "fault")
+    return int(lib.ipvsnl_encode(request.bytes, lib.IPVSNL_REQUEST_ROOM, *header, *records, fault))
 
 
 def encode_getfamily(sequence: int, name: str) -> bytes:
