@@ -52,7 +52,7 @@ def ours(text: bytes, **how: Any) -> float:
 
 def inside(quick: bool, loads_only: bool) -> Measures:
     from bench import peers
-    from ipvsnl import loading, snapshot, transfer  # noqa: F401 (loaded before the forks)
+    from ipvsnl import loading, reloading, snapshot, transfer  # noqa: F401 (loaded before the forks)
     from ipvsnl.backends import _native_bulk  # noqa: F401
 
     measures = Measures()
@@ -116,13 +116,13 @@ def reloads(measures: Measures, text: bytes, times: int) -> None:
         return timed(lambda: ipvs.reload(text))
 
     def second_half() -> float:
-        from ipvsnl import loading
+        from ipvsnl import reloading
 
         ipvs = client()
         ipvs.load(text)
         seconds: list[float] = []
-        load = loading.load
-        loading.load = lambda *a, **k: seconds.append(timed(lambda: load(*a, **k)))  # type: ignore[assignment,func-returns-value]
+        load = reloading.load
+        reloading.load = lambda *a, **k: seconds.append(timed(lambda: load(*a, **k)))  # type: ignore[assignment,func-returns-value]
         ipvs.reload(text)
         return seconds[0]
 
