@@ -10,7 +10,7 @@ from __future__ import annotations
 from ipvsnl.errors import BatchError, KernelError
 from ipvsnl.exchange import UNACKNOWLEDGED, Exchange, acknowledge
 from ipvsnl.link import await_answers
-from ipvsnl.verbs import Verbs
+from ipvsnl.verbs import NOTHING, Verbs
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
@@ -21,6 +21,7 @@ if TYPE_CHECKING:
     from ipvsnl.exchange import Sequence
     from ipvsnl.link import Link
     from ipvsnl.model import Destination, Service
+    from ipvsnl.verbs import Records, Subject
 
     Change = tuple[int, int, Service | None, Destination | None, object]
 
@@ -72,24 +73,15 @@ class Batch(Verbs):
                 )
 
     def _change(
-        self,
-        command: int,
-        service: Service | None = None,
-        service_record: bytes | None = None,
-        destination: Destination | None = None,
-        destination_record: bytes | None = None,
-        *,
-        tag: object = None,
+        self, command: int, subject: Subject = NOTHING, records: Records = NOTHING, *, tag: object = None
     ) -> None:
         sequence = self._sequence.next()
-        request = self._backend.encode(
-            self._family, command, UNACKNOWLEDGED, sequence, service_record, destination_record
-        )
+        request = self._backend.encode(self._family, command, UNACKNOWLEDGED, sequence, *records)
         if len(self._changes) >= MOST_REQUESTS or len(self._requests) + len(request) > self._link.max_send:
             self.send()
         self._last = len(self._requests)
         self._requests += request
-        self._changes.append((sequence, command, service, destination, tag))
+        self._changes.append((sequence, command, *subject, tag))
 
     def __enter__(self) -> Self:
         return self

@@ -17,7 +17,7 @@ from ipvsnl.exchange import UNACKNOWLEDGED, acknowledge
 from ipvsnl.family import Command
 from ipvsnl.model import Service
 from ipvsnl.transfer import transfer
-from ipvsnl.verbs import Verbs
+from ipvsnl.verbs import NOTHING, Verbs
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
@@ -29,6 +29,7 @@ if TYPE_CHECKING:
     from ipvsnl.exchange import Sequence
     from ipvsnl.link import Link
     from ipvsnl.model import Destination
+    from ipvsnl.verbs import Records, Subject
 
     Locate = Callable[[int, int], object]
 
@@ -96,17 +97,13 @@ class Load(Verbs):
     def _change(
         self,
         command: int,
-        service: Service | None = None,  # noqa: ARG002 (a refusal's service and server are read from its request)
-        service_record: bytes | None = None,
-        destination: Destination | None = None,  # noqa: ARG002
-        destination_record: bytes | None = None,
+        subject: Subject = NOTHING,  # noqa: ARG002 (a refusal's service and server are read from its request)
+        records: Records = NOTHING,
         *,
         tag: object = None,
     ) -> None:
         sequence = self._sequence.next()
-        request = self._backend.encode(
-            self._family, command, UNACKNOWLEDGED, sequence, service_record, destination_record
-        )
+        request = self._backend.encode(self._family, command, UNACKNOWLEDGED, sequence, *records)
         if self._count == self._most or self._used + len(request) > len(self._room):
             self._sequence.skip_to(sequence)
             self.send()

@@ -12,7 +12,7 @@ from ipvsnl.family import NAME, Command
 from ipvsnl.link import await_answers, open_link
 from ipvsnl.model import Timeouts
 from ipvsnl.operating import Operating
-from ipvsnl.verbs import Verbs
+from ipvsnl.verbs import NOTHING, Verbs
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
@@ -27,6 +27,7 @@ if TYPE_CHECKING:
     from ipvsnl.model import Daemon, Destination, DestinationStatus, Info, Service, ServiceStatus
     from ipvsnl.rules import Grammar
     from ipvsnl.snapshot import Snapshot
+    from ipvsnl.verbs import Records, Subject
 
 _DAEMON_STOP_TIMEOUT = 0.5
 """Seconds to wait for an answer that the kernel may never send (DEL_DAEMON right after NEW_DAEMON)."""
@@ -154,7 +155,7 @@ class IPVS(Verbs, Operating):
 
     def set_timeouts(self, timeouts: Timeouts) -> None:
         """Set timeouts (``ipvsadm --set``); None and 0 keep one. All or nothing."""
-        self._run(Command.SET_CONFIG, ACKNOWLEDGED, None, None, config=wire.config_record(timeouts))
+        self._run(Command.SET_CONFIG, ACKNOWLEDGED, config=wire.config_record(timeouts))
 
     def info(self) -> Info:
         """The kernel's IPVS version and the size of its connection table."""
@@ -167,7 +168,7 @@ class IPVS(Verbs, Operating):
     def start_daemon(self, daemon: Daemon) -> None:
         """Start a synchronisation daemon (``ipvsadm --start-daemon``)."""
         try:
-            self._run(Command.NEW_DAEMON, ACKNOWLEDGED, None, None, daemon=wire.daemon_record(daemon))
+            self._run(Command.NEW_DAEMON, ACKNOWLEDGED, daemon=wire.daemon_record(daemon))
         except KernelError as refusal:
             refusal.daemon = daemon
             raise
@@ -180,7 +181,7 @@ class IPVS(Verbs, Operating):
         """
         try:
             self._run(
-                Command.DEL_DAEMON, ACKNOWLEDGED, None, None,
+                Command.DEL_DAEMON, ACKNOWLEDGED,
                 timeout=min(self._timeout, _DAEMON_STOP_TIMEOUT), daemon=wire.daemon_key(role),
             )  # fmt: skip
         except LinkError as lost:
@@ -218,19 +219,10 @@ class IPVS(Verbs, Operating):
         return exchange.family_id()
 
     def _change(
-        self,
-        command: int,
-        service: Service | None = None,
-        service_record: bytes | None = None,
-        destination: Destination | None = None,
-        destination_record: bytes | None = None,
-        *,
-        tag: object = None,
+        self, command: int, subject: Subject = NOTHING, records: Records = NOTHING, *, tag: object = None
     ) -> None:
         try:
-            self._run(
-                command, ACKNOWLEDGED, service, destination, service=service_record, dest=destination_record
-            )  # fmt: skip
+            self._run(command, ACKNOWLEDGED, subject, service=records[0], dest=records[1])
         except KernelError as refusal:
             refusal.tag = tag
             raise
@@ -245,14 +237,13 @@ class IPVS(Verbs, Operating):
     def _ask(
         self, command: int, flags: int, group: str, subject: Service | None = None, *, service: bytes | None = None
     ) -> Iterator[bytes]:
-        return self._run(command, flags, subject, None, service=service).replies(group)
+        return self._run(command, flags, (subject, None), service=service).replies(group)
 
     def _run(
         self,
         command: int,
         flags: int,
-        subject: Service | None,
-        destination: Destination | None,
+        subject: Subject = NOTHING,
         *,
         timeout: float | None = None,
         **records: bytes | None,
@@ -263,7 +254,8 @@ class IPVS(Verbs, Operating):
         self._link.send(self._backend.encode(self._family, command, flags, sequence, **records))
         await_answers(self._link, exchange, self._timeout if timeout is None else timeout)
         for refusal in exchange.refusals:
-            raise KernelError(refusal.errno, command, service=subject, destination=destination, extack=refusal.extack)
+            service, destination = subject
+            raise KernelError(refusal.errno, command, service=service, destination=destination, extack=refusal.extack)
         return exchange
 
 

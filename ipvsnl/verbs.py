@@ -9,36 +9,43 @@ TYPE_CHECKING = False
 if TYPE_CHECKING:
     from ipvsnl.model import Destination, Service
 
+    Subject = tuple[Service | None, Destination | None]
+    """What a request is about, for its refusal to name."""
+    Records = tuple[bytes | None, bytes | None]
+    """What it says: the service's record and the server's."""
+
+NOTHING = None, None
+
 
 class Verbs:
     """The changes of a table. ``tag`` comes back in the error of a refusal, to know the change by (a line number, say)."""
 
     def add_service(self, service: Service, *, tag: object = None) -> None:
         """Add a virtual service (``ipvsadm -A``); EEXIST where it is there already, ENOENT for an unknown scheduler."""
-        self._change(Command.NEW_SERVICE, service, wire.service_record(service), tag=tag)
+        self._change(Command.NEW_SERVICE, (service, None), (wire.service_record(service), None), tag=tag)
 
     def edit_service(self, service: Service, *, tag: object = None) -> None:
         """Make the virtual service of that key be ``service``, whole (``ipvsadm -E``); ESRCH where there is none."""
-        self._change(Command.SET_SERVICE, service, wire.service_record(service), tag=tag)
+        self._change(Command.SET_SERVICE, (service, None), (wire.service_record(service), None), tag=tag)
 
     def delete_service(self, service: Service, *, tag: object = None) -> None:
         """Delete a virtual service with its real servers (``ipvsadm -D``); ESRCH where there is none."""
-        self._change(Command.DEL_SERVICE, service, wire.service_key(service), tag=tag)
+        self._change(Command.DEL_SERVICE, (service, None), (wire.service_key(service), None), tag=tag)
 
     def add_server(self, service: Service, destination: Destination, *, tag: object = None) -> None:
         """Add a real server (``ipvsadm -a``); ESRCH without the service, EEXIST where the server is there already."""
-        record = wire.destination_record(destination)
-        self._change(Command.NEW_DEST, service, wire.service_key(service), destination, record, tag=tag)
+        records = wire.service_key(service), wire.destination_record(destination)
+        self._change(Command.NEW_DEST, (service, destination), records, tag=tag)
 
     def edit_server(self, service: Service, destination: Destination, *, tag: object = None) -> None:
         """Make the real server of that key be ``destination``, whole (``ipvsadm -e``); ENOENT where there is none."""
-        record = wire.destination_record(destination)
-        self._change(Command.SET_DEST, service, wire.service_key(service), destination, record, tag=tag)
+        records = wire.service_key(service), wire.destination_record(destination)
+        self._change(Command.SET_DEST, (service, destination), records, tag=tag)
 
     def delete_server(self, service: Service, destination: Destination, *, tag: object = None) -> None:
         """Delete a real server (``ipvsadm -d``); its connections stay as ``expire_nodest_conn`` says."""
-        record = wire.destination_key(destination)
-        self._change(Command.DEL_DEST, service, wire.service_key(service), destination, record, tag=tag)
+        records = wire.service_key(service), wire.destination_key(destination)
+        self._change(Command.DEL_DEST, (service, destination), records, tag=tag)
 
     def flush(self, *, tag: object = None) -> None:
         """Delete every virtual service (``ipvsadm -C``); daemons and timeouts stay."""
@@ -46,17 +53,11 @@ class Verbs:
 
     def zero(self, service: Service | None = None, *, tag: object = None) -> None:
         """Zero the counters of one virtual service and its servers, or of all (``ipvsadm -Z``)."""
-        self._change(Command.ZERO, service, wire.service_key(service) if service is not None else None, tag=tag)
+        record = wire.service_key(service) if service is not None else None
+        self._change(Command.ZERO, (service, None), (record, None), tag=tag)
 
     def _change(
-        self,
-        command: int,
-        service: Service | None = None,
-        service_record: bytes | None = None,
-        destination: Destination | None = None,
-        destination_record: bytes | None = None,
-        *,
-        tag: object = None,
+        self, command: int, subject: Subject = NOTHING, records: Records = NOTHING, *, tag: object = None
     ) -> None:
         """Carry one request out, or put it with others."""
         raise NotImplementedError
