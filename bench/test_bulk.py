@@ -14,6 +14,7 @@ from array import array
 from collections.abc import Callable
 from contextlib import nullcontext
 from pathlib import Path
+from time import perf_counter
 from typing import Any
 
 import pytest
@@ -142,8 +143,6 @@ def test_decode_into_values(benchmark: Any, datagram: bytes) -> None:
 
 
 def _best(call: Callable[[], object], times: int = 50) -> float:
-    from time import perf_counter
-
     best = 1.0
     for _ in range(times):
         begin = perf_counter()
@@ -174,6 +173,45 @@ def test_restore_of_100k_rules_whole_process(benchmark: Any, text: bytes, tmp_pa
         subprocess.run(command, input=text, check=True)
 
     benchmark.pedantic(restore, rounds=5)
+
+
+MILLION = """
+import io, sys
+from pathlib import Path
+
+class Rules(io.RawIOBase):
+    at = 0
+
+    def read1(self, size=-1):
+        lines = []
+        for at in range(self.at, min(self.at + 1000, 1_000_000 // 1000)):
+            key = f"10.0.{at >> 8}.{at & 255}:80"
+            lines.append(f"-A -t {key} -s wrr\\n")
+            lines += [f"-a -t {key} -r 10.1.{n >> 8}.{n & 255}:80 -m -w {n % 7 + 1}\\n" for n in range(999)]
+            self.at += 1
+            if len(lines) > 10_000:
+                break
+        return "".join(lines).encode()
+
+def memory(word):
+    return int(Path("/proc/self/status").read_text().partition(word + ":")[2].split()[0]) >> 10
+
+import ipvsnl
+with ipvsnl.open("sim") as ipvs:
+    changes = ipvs.load(Rules()).changes
+    print(changes, memory("VmHWM"), memory("VmHWM") - memory("VmRSS"))
+"""
+
+
+def test_a_million_rules_into_the_simulated_kernel() -> None:
+    """What a load holds beside the table does not grow with the rules."""
+    begin = perf_counter()
+    done = subprocess.run([sys.executable, "-c", MILLION], capture_output=True, text=True, check=True)
+    changes, peak, above = map(int, done.stdout.split())
+    print(
+        f"\n{changes} rules: {perf_counter() - begin:.1f} s, {peak} MiB at the most, {above} MiB of them above the table"
+    )
+    assert changes == 1_000_000 and above < 16
 
 
 STARTS = {
