@@ -156,7 +156,8 @@ class Command:
             self.streams.say(words(error))
             if command in ("list", "save"):
                 return LIST_FAILED
-            self._explain(error)
+            if self.compat.explain and (why := likely_cause(error)):
+                self.streams.say(why)
             return REFUSED
         return 0
 
@@ -164,14 +165,6 @@ class Command:
         from ipvsnl.cli.fallback import listing
 
         return listing(self.client, request, self.streams, self.compat, json=self._json)
-
-    def _explain(self, error: IPVSError) -> None:
-        """Why, where the number says more to us than ipvsadm's words do."""
-        if not (self.compat.explain and isinstance(error, KernelError)) or error.field in _PLAIN_ENOUGH:
-            return
-        if error.cause:
-            where = f"{error.field}: " if error.field else ""
-            self.streams.say(f"ipvsnl: likely cause: {where}{error.cause}")
 
     def _change(self, request: Request) -> None:
         client, service, destination = self.client, request.service, request.destination
@@ -221,6 +214,13 @@ class Command:
         else:
             write(render.version(client.info()))
             self.streams.stdout.writelines(render.Listing(options, self.compat).table(client.snapshot()))
+
+
+def likely_cause(error: IPVSError) -> str:
+    """A line that says why, where the number says more to us than ipvsadm's words do; else nothing."""
+    if not isinstance(error, KernelError) or error.field in _PLAIN_ENOUGH or not error.cause:
+        return ""
+    return f"ipvsnl: likely cause: {f'{error.field}: ' if error.field else ''}{error.cause}"
 
 
 def words(error: IPVSError) -> str:

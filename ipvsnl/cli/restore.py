@@ -8,7 +8,17 @@ are all answered before anything else is said or done, so that nothing is out of
 from __future__ import annotations
 
 from ipvsnl.bulk import PUT_OFF
-from ipvsnl.cli.commands import EPERM, LIST_FAILED, NO_KERNEL, REFUSED, Command, describe, unreachable, words
+from ipvsnl.cli.commands import (
+    EPERM,
+    LIST_FAILED,
+    NO_KERNEL,
+    REFUSED,
+    Command,
+    describe,
+    likely_cause,
+    unreachable,
+    words,
+)
 from ipvsnl.cli.errors import UsageError
 from ipvsnl.cli.grammar import parse
 from ipvsnl.errors import IPVSError
@@ -65,6 +75,7 @@ class Loader:
         self._status = 0
         self._refused = 0
         self._taken = 0
+        self._explained: set[str] = set()
         self._command = Command(client, streams, compat)
         self._batch = client.loading(put_off=PUT_OFF)
         self._feeder = Feeder(self._batch, self._line, self._told)
@@ -166,8 +177,15 @@ class Loader:
                 raise RunEnds(unreachable(error, self.streams, self.compat))
             tag: Any = error.tag
             self._tell(error.message, *tag)
+            self._explain(error)
             if tag[0] == self.number:
                 self._status = REFUSED
+
+    def _explain(self, error: IPVSError) -> None:
+        """Each cause once: thousands of lines may have the same."""
+        if self.compat.explain and (why := likely_cause(error)) and why not in self._explained:
+            self._explained.add(why)
+            self.streams.say(why)
 
     def _tell(self, message: str, number: int, line: str) -> None:
         self.streams.say(message)

@@ -220,6 +220,18 @@ def _merged(live: Tables, wanted: Tables) -> dict[Service, set[Destination]]:
     return {service: set(servers.values()) for service, servers in found.values()}
 
 
+def test_a_restore_says_each_likely_cause_once(machine: Machine) -> None:
+    """Every refused line is named; why, where ipvsadm's words do not say it, stands once for all that have it."""
+    lines = [WEB.splitlines()[0], *[f"-a -t 192.0.2.1:80 -r 224.0.0.{n}:80 -m" for n in (1, 2, 3)]]
+    status, _, err = machine.run("-R", stdin="".join(f"{line}\n" for line in lines))
+    assert status == 255
+    assert [line for line in err.splitlines() if line.startswith("<stdin>:")] == [
+        f"<stdin>:{n}: {lines[n - 1]}: Invalid operation.  Possibly wrong module version, address not unicast, ..."
+        for n in (2, 3, 4)
+    ]
+    assert err.count("likely cause") == 1 and "not a unicast address" in err
+
+
 def test_an_interrupted_apply_is_rolled_back(machine: Machine) -> None:
     """SIGTERM while it writes: the table is what it was, and the status says that it was ended."""
     become(
