@@ -10,8 +10,9 @@ import subprocess
 import sys
 from collections.abc import Iterator
 
-KERNEL = "linux.uml"
-MODULES = "/usr/lib/uml/modules"
+KERNEL = os.environ.get("IPVSNL_LAB_KERNEL") or "linux.uml"
+MODULES = os.environ.get("IPVSNL_LAB_MODULES") or "/usr/lib/uml/modules"
+"""The packaged kernel, or one that was built from source: the program, and where RELEASE/ with its modules lies."""
 
 # The kernel keeps 2696 bytes of a process's floating-point state, and hands the host as many back. A host whose
 # processor has AMX wants all of its 11 kilobytes, so the call that hands them over is completed with zeros.
@@ -122,6 +123,7 @@ class Guest:
             "ssl=null",
             f"ssl0=fd:{below},fd:{above}",
             "quiet",
+            f"IPVSNL_LAB_MODULES={MODULES}",  # words that the kernel does not know become init's environment
             f'init="{sys.executable}"',
             "--",
             f'"{init}"',
