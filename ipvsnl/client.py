@@ -41,8 +41,16 @@ class IPVS(Verbs, Operating):
     :class:`~ipvsnl.errors.EncodeError` for values that have no form on the wire.
     """
 
-    def __init__(self, link: Link, *, timeout: float = 5.0) -> None:
-        """Take a link over and find the family there; LinkError with the reason where there is none."""
+    def __init__(self, link: Link | None = None, *, netns: str | None = None, timeout: float = 5.0) -> None:
+        """Take a link over and find the family there; LinkError with the reason where there is none.
+
+        Without a link it is the running kernel's, of the calling thread's network namespace or of ``netns`` (a name or a
+        path); ``netns`` beside a link is a ValueError.
+        """
+        if link is None:
+            link = open_link("kernel", netns)
+        elif netns is not None:
+            raise ValueError(f"netns={netns!r}: a link has its namespace already")
         self._link = link
         self._timeout = timeout
         self._backend = chosen()

@@ -293,6 +293,12 @@ def test_a_kernel_without_ipvs_is_explained() -> None:
     assert missing.value.errno == errno.ENOPROTOOPT and link.closed
 
 
+def test_a_link_has_its_namespace_already() -> None:
+    """netns= is for the kernel's own socket; beside a link it is an error, not forgotten."""
+    with pytest.raises(ValueError, match="namespace already"):
+        IPVS(Scripted(), netns="blue")
+
+
 def test_a_kernel_that_falls_silent_is_a_link_error() -> None:
     """No wait is without a limit, and a controller that names no family is not believed."""
     link = Scripted()

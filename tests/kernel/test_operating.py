@@ -134,7 +134,7 @@ def here() -> str:
 def test_a_table_of_another_namespace(blue: str, named: str) -> None:
     """By name or path: the other namespace's table is worked on, this one's is not, and the thread is where it was."""
     before = here()
-    with open_ipvs(netns=named.format(blue)) as there, open_ipvs() as ours:
+    with IPVS(netns=named.format(blue)) as there, open_ipvs() as ours:
         there.add_service(WEB)
         there.add_server(WEB, Destination("10.0.0.1", 80, "masq"))
         assert here() == before
