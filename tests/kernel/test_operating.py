@@ -158,7 +158,7 @@ def test_the_thread_is_in_its_namespace_whatever_happens(blue: str, monkeypatch:
     def broken(*_: object, **__: object) -> None:
         raise OSError(24, "Too many open files")
 
-    monkeypatch.setattr(socket, "socket", broken)
+    monkeypatch.setattr("_socket.socket", broken)
     with pytest.raises(LinkError, match="Too many open files"):
         open_ipvs(netns=blue)
     assert here() == before
