@@ -84,7 +84,8 @@ def selector(service: Service, where: str, *, unsigned: bool = True) -> str:
 
 
 _OPTION: dict[str | int, str] = {"tcp": "-t", "udp": "-u", "sctp": "--sctp-service"}
-_FORWARDING: dict[str | int, str] = {"masq": "-m", "tunnel": "-i", "route": "-g"}
+_METHOD = {"-m": "masq", "-i": "tunnel", "-g": "route"}
+_FORWARDING: dict[str | int, str] = {method: option for option, method in _METHOD.items()} | {"local": "-g"}
 
 
 def format_service(service: Service, named: str, *, third: bool = True) -> str:
@@ -105,7 +106,7 @@ def format_service(service: Service, named: str, *, third: bool = True) -> str:
 
 def format_server(named: str, server: Destination, where: str, *, thresholds: bool = True) -> str:
     """The line that adds a real server to the service of :func:`selector` ``named``."""
-    forwarding = _FORWARDING.get(server.forwarding, "-g")
+    forwarding = _FORWARDING.get(server.forwarding, "(null)")  # as ipvsadm: there is no option for it, and -R refuses it
     line = f"-a {named} -r {where} {forwarding} -w {server.weight}"
     if thresholds and server.upper_threshold:
         line += f" -x {server.upper_threshold}"
@@ -175,7 +176,6 @@ def numbered(lines: Iterable[str], grammar: Grammar) -> Iterator[tuple[int, Plai
 
 
 _PROTOCOL = {option: protocol for protocol, option in _OPTION.items()}
-_METHOD = {option: method for method, option in _FORWARDING.items()}
 _make_server = maker(Destination)
 
 

@@ -3,7 +3,7 @@
 
 #define LINE_MAX 256 /* no line is longer: two addresses, and six numbers with their options */
 
-enum { MASQ = 0, TUNNEL = 2 };
+enum { MASQ, LOCAL, TUNNEL, ROUTE }; /* for LOCAL ipvsadm has no option of its own: it writes -g */
 
 struct text {
     uint8_t *here;
@@ -137,7 +137,7 @@ static void put_option(struct text *text, const char option[5], uint32_t number)
 /* The line that adds a real server. Answers whether it is a plain one. */
 static int put_server(struct text *text, const struct ipvsnl_dest *dest, const struct word *named, int thresholds)
 {
-    if (!is_family(dest->addr_family) || (dest->fwd_method == TUNNEL && dest->tun_type))
+    if (!is_family(dest->addr_family) || dest->fwd_method > ROUTE || (dest->fwd_method == TUNNEL && dest->tun_type))
         return 0;
     PUT(text, "-a ");
     put(text, named->at, named->length);
