@@ -22,7 +22,8 @@ from ipvssim.fragments import INPUT, LOCAL_DELIVERY, Reassembler
 from ipvssim.host import Host
 from ipvssim.listing import Row, rows
 from ipvssim.network import BROADCAST, ETHERNET, LOCAL, MULTICAST, Path
-from ipvssim.packets import WITH_PORTS, Packet, parse4, parse6
+from ipvssim.options6 import verify_destination, verify_hops
+from ipvssim.packets import HOP_BY_HOP, WITH_PORTS, Packet, parse4, parse6
 from ipvssim.requests import Requests
 from ipvssim.result import DROP, HELD, Result
 from ipvssim.result import LOCAL as HOST
@@ -131,6 +132,8 @@ class Director:
         result.packet = packet
         self.accounts.take_timeouts()
         self._input(packet, result)
+        if result.verdict is HOST and version == 6 and packet.offset > 40:
+            self.host.takes_options6(packet, verify_destination, result)
         if self.requests.expiring:
             self._expire()
         return result
@@ -158,6 +161,13 @@ class Director:
     # --- the way in ---
 
     def _input(self, packet: Packet, result: Result) -> None:
+        if packet.offset > 40 and packet.family == AF_INET6 and packet.data[6] == HOP_BY_HOP:
+            refused = self.host.martian(packet)
+            if refused is not None:
+                result.drop(refused)
+                return
+            if not self.host.takes_options6(packet, verify_hops, result):
+                return
         path = self.network.path(packet.destination)
         if path.kind == LOCAL:
             connection = self.requests.known(packet)

@@ -14,6 +14,7 @@ from ipvssim.clock import Clock
 from ipvssim.fragments import split4, split6
 from ipvssim.network import BLACKHOLE, BROADCAST, ETHERNET, LOCAL, MULTICAST, NONE, PROHIBIT, UNICAST, Network, Path
 from ipvssim.options import BadOptionError, echo, received
+from ipvssim.options6 import BadOption6Error
 from ipvssim.packets import Packet, sign4, with_hops
 from ipvssim.result import FORWARD, Result
 
@@ -183,6 +184,17 @@ class Host:
         if options == data[20 : packet.offset]:
             return packet
         return packet.replaced(data[:20] + options + data[packet.offset :])  # its checksum is left as it was
+
+    def takes_options6(self, packet: Packet, verify: Callable[[bytes], None], result: Result) -> bool:
+        """Whether an IPv6 packet's options are in order; else it is dropped (an answer may have been sent)."""
+        try:
+            verify(packet.data)
+        except BadOption6Error as bad:
+            result.drop("refused IPv6 options")
+            if bad.pointer >= 0:
+                self.error(packet, result, icmp.PARAMETER_PROBLEM6, bad.code, bad.pointer)
+            return False
+        return True
 
     def restamped(self, packet: Packet, arrived: Packet, path: Path, *, rerouted: bool) -> Packet:
         """A packet that is forwarded, with the address by which it leaves in the options that record it

@@ -8,9 +8,9 @@ import sys
 from collections.abc import Sequence
 from pathlib import Path
 
-from traces import administration, lifetimes, paths, scheduling
+from traces import administration, corners, lifetimes, paths, scheduling
 
-KINDS = administration.KINDS | scheduling.KINDS | lifetimes.KINDS | paths.KINDS
+KINDS = administration.KINDS | scheduling.KINDS | lifetimes.KINDS | paths.KINDS | corners.KINDS
 
 
 def generate(kind: str, seed: int) -> str:
