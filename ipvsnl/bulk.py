@@ -89,6 +89,8 @@ class Load(Verbs):
         """Nothing is sent: text is only read."""
         self.taken = 0
         """Plain lines of text that became requests."""
+        self.line = 0
+        """The number of the last of them."""
         self.refused: list[KernelError] = []
         self.locate: Locate = _by_number
 
@@ -136,6 +138,7 @@ class Load(Verbs):
                 self._count, self._used, self._last = (
                     self._count + progress.made, self._used + progress.length, progress.last,
                 )  # fmt: skip
+                self.line = self._origins[2 * self._count - 1]
             if progress.stop != 1:
                 return
             self.send()

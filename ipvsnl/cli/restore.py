@@ -73,6 +73,7 @@ class Loader:
         self.prog = prog
         self.compat = compat
         self._status = 0
+        self._last = 0  # the last line that is a command: blank ones leave its status alone
         self._refused = 0
         self._taken = 0
         self._explained: set[str] = set()
@@ -103,7 +104,7 @@ class Loader:
 
     def _told(self) -> None:
         if self._batch.taken != self._taken:
-            self._taken, self._status = self._batch.taken, 0
+            self._taken, self._status, self._last = self._batch.taken, 0, self._batch.line
         self._report()
 
     def answered(self) -> int:
@@ -114,6 +115,7 @@ class Loader:
         argv = [word for word in split(line) if word != "ipvsadm"]
         if not argv or (self.compat.comments and argv[0].startswith("#")):
             return
+        self._last = number
         try:
             request = parse(argv, self.prog, nested=True)
         except UsageError as error:
@@ -178,7 +180,7 @@ class Loader:
             tag: Any = error.tag
             self._tell(error.message, *tag)
             self._explain(error)
-            if tag[0] == self.number:
+            if tag[0] == self._last:
                 self._status = REFUSED
 
     def _explain(self, error: IPVSError) -> None:
