@@ -38,6 +38,7 @@ class Snapshot(Base):
     def __init__(self, services: Any, servers: Any, counts: memoryview) -> None:
         self._columns = TableColumns(Records(SERVICE, services), Records(DEST, servers), counts)
         self._entries: list[Entry] | None = None
+        self._first: list[int] = []
 
     def columns(self) -> TableColumns:
         """The table as columns: views of what was read."""
@@ -46,7 +47,11 @@ class Snapshot(Base):
     def entry(self, index: int) -> Entry:
         """One entry, with no other made: ``index`` is from 0 to ``len(self) - 1``."""
         columns = self._columns
-        size, width, first = SERVICE.record_size, DEST.record_size, sum(columns.counts[:index])
+        if not self._first:
+            from itertools import accumulate
+
+            self._first = [0, *accumulate(columns.counts)]
+        size, width, first = SERVICE.record_size, DEST.record_size, self._first[index]
         (service,) = wire.read_services(columns.services.data[index * size : (index + 1) * size])
         servers = columns.servers.data[first * width : (first + columns.counts[index]) * width]
         return Entry(service, tuple(wire.read_destinations(servers)))
