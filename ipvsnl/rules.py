@@ -106,9 +106,8 @@ def format_service(service: Service, named: str, *, third: bool = True) -> str:
 
 def format_server(named: str, server: Destination, where: str, *, thresholds: bool = True) -> str:
     """The line that adds a real server to the service of :func:`selector` ``named``."""
-    forwarding = _FORWARDING.get(
-        server.forwarding, "(null)"
-    )  # as ipvsadm: there is no option for it, and -R refuses it
+    # As ipvsadm writes it: there is no option for any other method, and -R refuses the line.
+    forwarding = _FORWARDING.get(server.forwarding, "(null)")
     line = f"-a {named} -r {where} {forwarding} -w {server.weight}"
     if thresholds and server.upper_threshold:
         line += f" -x {server.upper_threshold}"
