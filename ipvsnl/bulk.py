@@ -12,6 +12,7 @@ there. SET_SERVICE then waits for an RCU grace period once, which is why it take
 from __future__ import annotations
 
 from ipvsnl import wire
+from ipvsnl.backends import Stop
 from ipvsnl.errors import BatchError, KernelError
 from ipvsnl.exchange import UNACKNOWLEDGED, acknowledge
 from ipvsnl.family import Command
@@ -47,13 +48,26 @@ _SERVICE_COMMANDS = (Command.NEW_SERVICE, Command.SET_SERVICE)
 class Progress:
     """How far a rule text is read; see :meth:`ipvsnl.backends.Backend.rules`."""
 
-    __slots__ = ("additions", "at", "few", "final", "last", "length", "line", "made", "sequence", "stop")
+    __slots__ = (
+        "additions",
+        "at",
+        "dry",
+        "edits",
+        "few",
+        "final",
+        "last",
+        "length",
+        "line",
+        "made",
+        "sequence",
+        "stop",
+    )
 
     def __init__(self) -> None:
         self.at = self.sequence = self.stop = self.made = self.length = self.last = 0
-        self.few = 0
+        self.few = self.edits = 0
         self.line = 1
-        self.final = self.additions = False
+        self.final = self.additions = self.dry = False
 
 
 def _by_number(number: int, _: int) -> object:
@@ -87,8 +101,12 @@ class Load(Verbs):
         self.sent = 0
         self.rehearses = False
         """Nothing is sent: text is only read."""
+        self.passed_over: tuple[int, ...] = ()
+        """Refusals with these numbers are none: what was asked for is so already."""
         self.taken = 0
         """Plain lines of text that became requests."""
+        self.edits = 0
+        """How many of them are no additions."""
         self.line = 0
         """The number of the last of them."""
         self.refused: list[KernelError] = []
@@ -126,24 +144,42 @@ class Load(Verbs):
         """
         stops = "".join([f"{name}\0" for name in self._put_off]).encode()
         progress.few = min(self._put_off.values(), default=0)
-        progress.additions = bool(self._switches or self._waiting)
+        progress.additions, progress.dry = bool(self._switches or self._waiting), self.rehearses
         while True:
             progress.sequence = self._sequence.next()
             if not self._count:
                 self._first = progress.sequence
             self._backend.rules(text, progress, self._family, stops, self._room, self._used, self._origins, self._count)
             self._sequence.skip_to(progress.sequence)
-            if progress.made:
-                self.taken += progress.made
-                self._count, self._used, self._last = (
-                    self._count + progress.made, self._used + progress.length, progress.last,
-                )  # fmt: skip
+            self.taken, self.edits = self.taken + progress.made, self.edits + progress.edits
+            if progress.made and not progress.dry:
+                self._made(progress)
                 self.line = self._origins[2 * self._count - 1]
-            if progress.stop != 1:
+            if progress.stop != Stop.FULL:
                 return
             self.send()
             if self.refused:
                 return
+
+    def deletions(self, text: Any) -> None:
+        """Take in the deletion of every service that a plain line of rule text adds, the last one first."""
+        progress = Progress()
+        progress.at = len(text)
+        while progress.at:
+            progress.sequence = self._sequence.next()
+            if not self._count:
+                self._first = progress.sequence
+            places = self._room, self._used, self._origins, self._count
+            self._backend.deletions(text, progress, self._family, *places)
+            self._sequence.skip_to(progress.sequence)
+            if progress.made:
+                self._made(progress)
+            if progress.at:
+                self.send()
+
+    def _made(self, progress: Progress) -> None:
+        """Requests stand in their place."""
+        self._count, self._used, self._last = self._count + progress.made, self._used + progress.length, progress.last
 
     def columns(self, columns: Columns) -> None:
         """Take every row of columns in; a refusal's tag is its row's number, from 0."""
@@ -178,6 +214,8 @@ class Load(Verbs):
         refusals, sent, trouble = transfer(
             self._link, self._backend, requests, self._first, closing, self._most, self._timeout
         )
+        if self.passed_over:
+            refusals = [one for one in refusals if one[1] not in self.passed_over]
         if refusals:
             self._refuse(refusals, requests)
         if trouble is None or (sent and not isinstance(trouble, Exception)):

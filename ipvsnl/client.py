@@ -139,15 +139,16 @@ class IPVS(Verbs, Operating):
         return load(self, source, grammar=grammar, put_off=PUT_OFF if put_off is None else put_off)
 
     def reload(self, source: str | bytes, *, grammar: Grammar | None = None) -> Report:
-        """Delete every service and :meth:`load`, in an order in which the kernel finds what it still remembers.
+        """Make the table be the text's, every service anew, in an order in which the kernel finds what it still remembers.
 
         Deleted servers stay in a list for two minutes and more, which every added one is looked up in, the last deleted
-        first: services go in the reverse of the order in which the text names them, so that each is found at once.
+        first: the text's services are deleted in the reverse of its order, so that each server is found at once; then the
+        text is loaded; then the services go that it does not name. A line that is none is a RuleError before all of that.
         Where only a little differs, :meth:`plan` and :meth:`apply` do less, and leave the rest alone.
         """
         from ipvsnl.reloading import reload
 
-        return reload(self, source, self._dump(Command.GET_SERVICE, "service"), grammar=grammar)
+        return reload(self, source, grammar=grammar)
 
     def loading(self, *, put_off: Mapping[str, int] | None = None) -> Load:
         """A load to add to change by change, text by text: see :class:`~ipvsnl.bulk.Load`."""

@@ -160,11 +160,13 @@ struct ipvsnl_text {
     uint64_t line;     /* its number */
     uint64_t length;   /* written only: bytes of requests */
     uint64_t last;     /* written only, if there is a request: where the last one begins */
+    uint64_t edits;    /* written only: lines that are no additions */
     uint32_t sequence; /* of the next request; 1 follows 2^32-1 */
     uint32_t few;      /* a service whose scheduler is one to stop at is only stopped at if so many servers follow it */
     uint16_t family_id;
     uint8_t final;     /* the text is complete: its last line needs no line feed */
     uint8_t additions; /* every line that is no addition is the caller's too */
+    uint8_t dry;       /* lines are only read: nothing is written, and `sequence` stays */
     uint8_t stop;      /* written only: enum ipvsnl_stop */
 };
 
@@ -181,6 +183,13 @@ struct ipvsnl_origin {
 int64_t ipvsnl_rules(const void *text, size_t length, const void *stops, size_t stops_length,
                      struct ipvsnl_text *state, void *out, size_t capacity, struct ipvsnl_origin *origins, size_t most,
                      struct ipvsnl_fault *fault);
+
+/* Write the requests that delete the services which plain lines add, the last one first: from the line that ends before
+ * `at` back to the text's beginning. Every other line is passed over. Lines are not counted: they are 0 in `origins`.
+ * Answers how many there are; `at` is 0 when all are written, otherwise there was no room for more. Of `state` it looks
+ * at `at`, `sequence` and `family_id`, and writes `at`, `length`, `last` and `sequence`. */
+int64_t ipvsnl_deletions(const void *text, size_t length, struct ipvsnl_text *state, void *out, size_t capacity,
+                         struct ipvsnl_origin *origins, size_t most, struct ipvsnl_fault *fault);
 
 /* --- rule text from records: order.c and text.c --- */
 

@@ -1,4 +1,5 @@
-/* Rule text to requests: the lines that saved tables are made of, in one pass. */
+/* Rule text to requests: the lines that saved tables are made of, in one pass; and back, what takes them away. */
+#define _GNU_SOURCE /* memrchr */
 #include "lines.h"
 
 #define SHAPE_MAX 256
@@ -175,6 +176,14 @@ static const uint8_t *line_end(const uint8_t *begin, const uint8_t *limit, int f
     return end == NULL && final ? limit : end;
 }
 
+/* Another request is written. */
+static void go_on(struct ipvsnl_text *state, uint64_t written)
+{
+    state->last = state->length;
+    state->length += written;
+    state->sequence = state->sequence == UINT32_MAX ? 1 : state->sequence + 1;
+}
+
 static void start(struct work *work, const void *stops, size_t stops_length)
 {
     memset(&work->rule, 0, sizeof work->rule);
@@ -196,33 +205,76 @@ int64_t ipvsnl_rules(const void *text, size_t length, const void *stops, size_t 
         make_shape(&work.by_mark, MARK_KEY, state->family_id, fault) < 0)
         return -1;
     start(&work, stops, stops_length);
-    state->length = 0;
+    state->length = state->edits = 0;
     state->stop = IPVSNL_STOP_END;
     for (here = (const uint8_t *)text + state->at; here < limit; here = end < limit ? end + 1 : limit) {
-        int64_t written = 0;
         if ((end = line_end(here, limit, state->final)) == NULL)
             break;
         if (end > here) {
             state->stop = IPVSNL_STOP_LINE;
             if (!ipvsnl_read_line(here, end, &work.rule) || is_callers(&work, end, limit, state))
                 break;
-            state->stop = IPVSNL_STOP_FULL;
-            if (count == most)
-                break;
-            written = put_rule(&work, state, (uint8_t *)out + state->length, capacity - state->length, fault);
-            if (written < 0)
-                return -1;
-            if (written == 0)
-                break;
-            origins[count].at = (uint64_t)(here - (const uint8_t *)text);
-            origins[count++].line = state->line;
-            state->last = state->length;
-            state->length += (uint64_t)written;
-            state->sequence = state->sequence == UINT32_MAX ? 1 : state->sequence + 1;
+            if (!state->dry) {
+                int64_t written = 0;
+                state->stop = IPVSNL_STOP_FULL;
+                if (count < most)
+                    written = put_rule(&work, state, (uint8_t *)out + state->length, capacity - state->length, fault);
+                if (written < 0)
+                    return -1;
+                if (written == 0)
+                    break;
+                origins[count].at = (uint64_t)(here - (const uint8_t *)text);
+                origins[count].line = state->line;
+                go_on(state, (uint64_t)written);
+            }
+            count++;
+            state->edits += work.rule.command != NEW_SERVICE && work.rule.command != NEW_DEST;
             state->stop = IPVSNL_STOP_END;
         }
         state->line++;
     }
     state->at = (uint64_t)(here - (const uint8_t *)text);
+    return (int64_t)count;
+}
+
+/* Whether a line adds a service, at a glance: most lines are about servers. */
+static int may_add_service(const uint8_t *here, const uint8_t *end)
+{
+    while (here < end && is_blank(*here))
+        here++;
+    return end - here > 2 && here[0] == '-' && here[1] == 'A';
+}
+
+int64_t ipvsnl_deletions(const void *text, size_t length, struct ipvsnl_text *state, void *out, size_t capacity,
+                         struct ipvsnl_origin *origins, size_t most, struct ipvsnl_fault *fault)
+{
+    const uint8_t *begin = text, *end, *here;
+    struct rule rule;
+    size_t count = 0;
+
+    if (state->at > length)
+        return fail(fault, IPVSNL_BOUNDS, (size_t)state->at, -1);
+    memset(&rule, 0, sizeof rule);
+    state->length = 0;
+    for (; state->at > 0; state->at = (uint64_t)(here - begin)) {
+        end = begin + state->at - (begin[state->at - 1] == '\n');
+        here = memrchr(begin, '\n', (size_t)(end - begin));
+        here = here == NULL ? begin : here + 1;
+        if (may_add_service(here, end) && ipvsnl_read_line(here, end, &rule)) {
+            int64_t written = 0;
+            rule.service.present &= ADDRESS_KEY | MARK_KEY;
+            if (count < most)
+                written = ipvsnl_encode((uint8_t *)out + state->length, capacity - state->length, state->family_id,
+                                        DEL_SERVICE, IPVSNL_NLM_F_REQUEST, state->sequence, &rule.service,
+                                        sizeof rule.service, NULL, 0, NULL, 0, NULL, 0, fault);
+            if (written < 0 && fault->code != IPVSNL_NO_ROOM)
+                return -1;
+            if (written <= 0)
+                break;
+            origins[count].at = (uint64_t)(here - begin);
+            origins[count++].line = 0;
+            go_on(state, (uint64_t)written);
+        }
+    }
     return (int64_t)count;
 }

@@ -31,6 +31,8 @@ if TYPE_CHECKING:
         made: int
         length: int
         last: int
+        dry: bool
+        edits: int
 
     class Backend(Protocol):
         """The functions of a backend. Records are those of :class:`ipvsnl.family.Group`."""
@@ -100,7 +102,25 @@ if TYPE_CHECKING:
             with ``progress.additions``, that is no addition. At the end of the text, where a line without its line feed
             is only read if ``progress.final``. And when ``out`` or ``origins`` is full: pairs of an offset in the text
             and a line number, from pair ``count`` on. ``progress`` says how far it came: ``made`` requests in ``length``
-            bytes, ``last`` the offset of the last one in ``out``, ``stop`` one of :class:`Stop`.
+            bytes, ``last`` the offset of the last one in ``out``, ``stop`` one of :class:`Stop`. With ``progress.dry`` lines
+            are only read; ``made`` counts them then. ``edits`` are those that are no additions.
+            """
+
+        def deletions(
+            self,
+            text: Any,
+            progress: Progress,
+            family_id: int,
+            out: bytearray,
+            used: int,
+            origins: memoryview,
+            count: int,
+        ) -> None:
+            """Requests to delete the services which plain lines add, the last first, into ``out`` from ``used`` on.
+
+            From the line that ends before ``progress.at`` back to the beginning of ``text`` (bytes); every other line is
+            passed over. ``out`` and ``origins`` as in :meth:`rules`, but for the lines, which are not counted: 0. Where
+            ``progress.at`` is not 0 then, there was no room for more.
             """
 
         def stamp(

@@ -58,7 +58,7 @@ def rules(
     fault = ffi.new("struct ipvsnl_fault *")
     state.at, state.line, state.sequence = progress.at, progress.line, progress.sequence
     state.family_id, state.final, state.additions = family_id, progress.final, progress.additions
-    state.few = progress.few
+    state.few, state.dry = progress.few, progress.dry
     source = ffi.from_buffer(text)
     target = ffi.from_buffer("char[]", out, require_writable=True)
     places = ffi.from_buffer("struct ipvsnl_origin[]", origins, require_writable=True)
@@ -70,7 +70,25 @@ def rules(
         raise encode_error(_WORDS[fault.code], "", fault.offset)
     progress.made, progress.length, progress.last = made, state.length, used + state.last
     progress.at, progress.line, progress.sequence = state.at, state.line, state.sequence
-    progress.stop = state.stop
+    progress.edits, progress.stop = state.edits, state.stop
+
+
+def deletions(
+    text: Any, progress: Progress, family_id: int, out: bytearray, used: int, origins: memoryview, count: int
+) -> None:
+    """Rule text to the requests that delete what it adds; see :class:`ipvsnl.backends.Backend`."""
+    state = ffi.new("struct ipvsnl_text *")
+    fault = ffi.new("struct ipvsnl_fault *")
+    state.at, state.sequence, state.family_id = progress.at, progress.sequence, family_id
+    source = ffi.from_buffer(text)
+    target = ffi.from_buffer("char[]", out, require_writable=True)
+    places = ffi.from_buffer("struct ipvsnl_origin[]", origins, require_writable=True)
+    room = target + used, len(out) - used, places + count, len(origins) // 2 - count
+    made = lib.ipvsnl_deletions(source, len(source), state, *room, fault)
+    if made < 0:
+        raise encode_error(_WORDS[fault.code], "", fault.offset)
+    progress.made, progress.length, progress.last = made, state.length, used + state.last
+    progress.at, progress.sequence = state.at, state.sequence
 
 
 def stamp(

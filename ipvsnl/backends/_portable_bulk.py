@@ -21,6 +21,8 @@ if TYPE_CHECKING:
     from ipvsnl.backends._portable_lines import Fields, Line
 
 _SEQUENCES = 0xFFFFFFFF
+_KEY = 0x3E
+"""The bits of the attributes that make a service's key."""
 
 
 def rules(
@@ -31,7 +33,7 @@ def rules(
     text, start, most = bytes(text), used, len(origins) // 2
     if progress.at > len(text):
         raise encode_error(Fault.BOUNDS, "", progress.at)
-    progress.made, progress.stop = 0, Stop.END
+    progress.made, progress.edits, progress.stop = 0, 0, Stop.END
     while progress.at < len(text):
         end = text.find(b"\n", progress.at)
         if end < 0 and not progress.final:
@@ -42,17 +44,49 @@ def rules(
             if said is None or _is_callers(said, stops, text, len(line), progress):
                 progress.stop = Stop.LINE
                 break
-            request = _request(said, family_id, progress.sequence)
-            if count + progress.made == most or len(request) > len(out) - used:
-                progress.stop = Stop.FULL
-                break
-            origins[2 * (count + progress.made)] = progress.at
-            origins[2 * (count + progress.made) + 1] = progress.line
-            out[used : used + len(request)] = request
-            progress.made, progress.last, used = progress.made + 1, used, used + len(request)
-            progress.sequence = progress.sequence % _SEQUENCES + 1
+            if not progress.dry:
+                request = _request(said, family_id, progress.sequence)
+                if count + progress.made == most or len(request) > len(out) - used:
+                    progress.stop = Stop.FULL
+                    break
+                origins[2 * (count + progress.made)] = progress.at
+                origins[2 * (count + progress.made) + 1] = progress.line
+                used = _put(request, progress, out, used)
+            progress.made += 1
+            progress.edits += said[0] not in (Command.NEW_SERVICE, Command.NEW_DEST)
         progress.line += 1
         progress.at = end + 1 if end >= 0 else len(text)
+    progress.length = used - start
+
+
+def _put(request: bytes, progress: Progress, out: bytearray, used: int) -> int:
+    """Another request in its place; where the next one goes."""
+    out[used : used + len(request)] = request
+    progress.last, progress.sequence = used, progress.sequence % _SEQUENCES + 1
+    return used + len(request)
+
+
+def deletions(
+    text: Any, progress: Progress, family_id: int, out: bytearray, used: int, origins: memoryview, count: int
+) -> None:
+    """Rule text to the requests that delete what it adds; see :class:`ipvsnl.backends.Backend`."""
+    text, start, most = bytes(text), used, len(origins) // 2
+    if progress.at > len(text):
+        raise encode_error(Fault.BOUNDS, "", progress.at)
+    progress.made = 0
+    while progress.at:
+        end = progress.at - (text[progress.at - 1] == 10)
+        here = text.rfind(b"\n", 0, end) + 1
+        said = read_line(text[here:end])
+        if said is not None and said[0] == Command.NEW_SERVICE:
+            key = {**said[1], "present": said[1]["present"] & _KEY}
+            request = _request((Command.DEL_SERVICE, key, None), family_id, progress.sequence)
+            if count + progress.made == most or len(request) > len(out) - used:
+                break
+            origins[2 * (count + progress.made)], origins[2 * (count + progress.made) + 1] = here, 0
+            used = _put(request, progress, out, used)
+            progress.made += 1
+        progress.at = here
     progress.length = used - start
 
 

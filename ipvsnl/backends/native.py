@@ -18,6 +18,7 @@ if TYPE_CHECKING:
     from typing import Any
 
     from ipvsnl.backends._native_bulk import converse as converse
+    from ipvsnl.backends._native_bulk import deletions as deletions
     from ipvsnl.backends._native_bulk import dump as dump
     from ipvsnl.backends._native_bulk import dump_servers as dump_servers
     from ipvsnl.backends._native_bulk import rules as rules
@@ -189,7 +190,7 @@ def _verdict(read: Any, flags: int, datagram: bytes, start: int, end: int) -> tu
 
 def __getattr__(wanted: str) -> Any:
     """The functions for bulk are loaded when the first of them is asked for."""
-    if wanted not in ("rules", "stamp", "take_records", "converse", "dump", "dump_servers", "save"):
+    if wanted not in ("rules", "deletions", "stamp", "take_records", "converse", "dump", "dump_servers", "save"):
         raise AttributeError(wanted)
     import ipvsnl.backends._native_bulk as bulk
 

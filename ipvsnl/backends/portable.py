@@ -40,6 +40,7 @@ if TYPE_CHECKING:
     from typing import Any
 
     from ipvsnl.backends import Outcome
+    from ipvsnl.backends._portable_bulk import deletions as deletions
     from ipvsnl.backends._portable_bulk import rules as rules
     from ipvsnl.backends._portable_bulk import stamp as stamp
     from ipvsnl.backends._portable_bulk import take_records as take_records
@@ -55,7 +56,7 @@ save: Callable[[Any, Any, Any, bool], Iterator[bytes | int]] | None = None
 
 def __getattr__(wanted: str) -> Any:
     """The functions for bulk are loaded when the first of them is asked for."""
-    if wanted not in ("rules", "stamp", "take_records"):
+    if wanted not in ("rules", "deletions", "stamp", "take_records"):
         raise AttributeError(wanted)
     import ipvsnl.backends._portable_bulk as bulk
 

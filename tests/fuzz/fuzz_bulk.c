@@ -100,10 +100,43 @@ static void check_requests(const struct reading *reading, const uint8_t *text, s
     require(here == reading->length, "there is nothing between requests");
 }
 
+/* Read dry, a text says as much as it did; and each service that it adds is deleted, in no more pieces than that takes. */
+static void fuzz_deletions(const uint8_t *text, size_t size, const struct reading *whole)
+{
+    struct ipvsnl_fault fault = {0, 0, 0};
+    struct ipvsnl_text dry = whole->state, back = whole->state;
+    struct ipvsnl_origin origins[2];
+    size_t added = 0, deleted = 0;
+    uint8_t *out = block(NULL, 200);
+    int64_t made;
+
+    dry.at = dry.length = 0;
+    dry.line = 1;
+    dry.dry = 1;
+    made = ipvsnl_rules(text, size, "mh", 3, &dry, NULL, 0, NULL, 0, &fault);
+    require(made >= 0 && dry.length == 0, "a dry reading writes nothing");
+    require(whole->state.stop == IPVSNL_STOP_FULL || (uint64_t)made == whole->count, "and understands the same lines");
+    require((uint64_t)made >= dry.edits, "some of which are no additions");
+    for (size_t i = 0, here = 0; i < whole->count; i++) {
+        added += whole->out[here + 16] == 1;
+        here += (size_t)whole->out[here] | (size_t)whole->out[here + 1] << 8;
+    }
+    back.at = whole->state.at;
+    do {
+        made = ipvsnl_deletions(text, size, &back, out, 200, origins, 2, &fault);
+        require(made >= 0 && made <= 2 && back.length <= 200, "deletions fit");
+        for (int64_t i = 0; i < made; i++)
+            require(origins[i].at >= back.at && text[origins[i].at] != '\n', "a deletion came from a line");
+        deleted += (size_t)made;
+    } while (back.at && made);
+    require(back.at == 0 && deleted == added, "whatever is added is deleted");
+    free(out);
+}
+
 static void fuzz_text(const uint8_t *data, size_t size)
 {
-    struct reading whole = {block(NULL, ROOM), 0, 0, {{0, 0}}, {0, 0, 0, 0, 0, 0, 0, 0, 0, 0}};
-    struct reading parts = {block(NULL, ROOM), 0, 0, {{0, 0}}, {0, 0, 0, 0, 0, 0, 0, 0, 0, 0}};
+    struct reading whole = {block(NULL, ROOM), 0, 0, {{0, 0}}, {0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0}};
+    struct reading parts = {block(NULL, ROOM), 0, 0, {{0, 0}}, {0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0}};
     uint8_t *text = block(data, size);
 
     read_text(text, size, MOST, ROOM, &whole);
@@ -111,6 +144,7 @@ static void fuzz_text(const uint8_t *data, size_t size)
     read_text(text, size, 1 + (size ? data[size - 1] % 3 : 0), 400, &parts);
     require(parts.count == whole.count || whole.count == MOST || parts.count == MOST, "pieces have the same requests");
     require(parts.length >= whole.length || memcmp(parts.out, whole.out, parts.length) == 0, "and the same bytes");
+    fuzz_deletions(text, size, &whole);
     free(text);
     free(whole.out);
     free(parts.out);

@@ -13,6 +13,7 @@ from typing import Any, BinaryIO
 
 import pytest
 
+from ipvsnl import bulk, wire
 from ipvsnl.backends import portable
 from ipvsnl.bulk import PUT_OFF
 from ipvsnl.cli.grammar import read_rule as grammar
@@ -171,27 +172,77 @@ def test_a_reload_is_the_table_of_the_text(ipvs: IPVS) -> None:
     assert sorted(map(str, ipvs.snapshot())) == sorted(map(str, wanted))
 
 
+def deletions(ipvs: IPVS, monkeypatch: pytest.MonkeyPatch) -> list[tuple[int, int]]:
+    """Notes the deletions and additions of services that are sent from now on: command and port."""
+    noted: list[tuple[int, int]] = []
+    transfer = bulk.transfer
+
+    def listening(link: Any, backend: Any, requests: memoryview, *rest: Any) -> Any:
+        datagram = bytes(requests)
+        for *_, start, end in backend.split(datagram):
+            if datagram[start] in (Command.NEW_SERVICE, Command.DEL_SERVICE):
+                status = wire.read_service(backend.decode("service", datagram, start, end))
+                noted.append((datagram[start], status.service.port))
+        return transfer(link, backend, requests, *rest)
+
+    monkeypatch.setattr(bulk, "transfer", listening)
+    return noted
+
+
+def plain(*ports: int) -> str:
+    return "".join(f"-A -t 10.0.0.1:{port} -s rr\n" for port in ports)
+
+
 def test_a_reload_deletes_against_the_order_of_the_text(ipvs: IPVS, monkeypatch: pytest.MonkeyPatch) -> None:
-    """What is deleted last is looked for first; what does not come back is deleted before all others."""
-    sent: list[bytes] = []
-    ipvs.load("".join(f"-A -t 10.0.0.1:{port} -s rr\n" for port in (5, 3, 9, 7)))
-    backend = ipvs._backend
+    """What is deleted last is looked for first; what does not come back goes when all is there again."""
+    ipvs.load(plain(5, 3, 9, 7, 8))
+    noted = deletions(ipvs, monkeypatch)
+    ipvs.reload(plain(3, 4, 9, 5))
+    new, gone = Command.NEW_SERVICE, Command.DEL_SERVICE
+    assert noted[:8] == [(gone, 5), (gone, 9), (gone, 4), (gone, 3), (new, 3), (new, 4), (new, 9), (new, 5)]
+    assert sorted(noted[8:]) == [(gone, 7), (gone, 8)]
+    assert sorted(status.service.port for status in ipvs.services()) == [3, 4, 5, 9]
 
-    class Noted:
-        def __getattr__(self, name: str) -> Any:
-            return getattr(backend, name)
 
-        @staticmethod
-        def rules(text: Any, progress: Any, *rest: Any) -> None:
-            if not progress.at:
-                sent.append(bytes(text))
-            backend.rules(text, progress, *rest)
+@pytest.mark.parametrize(
+    "text",
+    [
+        plain(3) + "-E -t 10.0.0.1:7 -s wrr\n",  # it is about a service that the text does not add
+        plain(3) + " -A -t 10.0.0.1:7 -s rr\n",  # not where additions are looked for
+        plain(3) + "-A -t 10.0.0.1:7 -p 60 -s rr\n",  # no words to delete by
+        plain(3) + "-A\t-t 10.0.0.1:7 -s rr\n",
+        plain(3) + "-A -t 10.0.0.1:07 -s rr\n",
+        plain(3) + "-A -t 10.0.0.1:7  -s rr\n",
+        plain(3, 7)[:-1],
+        plain(3, 7) + plain(3),
+    ],
+)
+def test_a_reload_is_a_flush_and_a_load_whatever_the_text_says(ipvs: IPVS, text: str) -> None:
+    """The same table, and the same refusals by line, as after ``-C``; whichever order is had on the way."""
 
-    monkeypatch.setattr(ipvs, "_backend", Noted())
-    ipvs.reload("".join(f"-A -t 10.0.0.1:{port} -s rr\n" for port in (3, 9, 5)))
-    (deletion,) = {text for text in sent if text.startswith(b"-D")}
-    assert [int(line.rpartition(b":")[2]) for line in deletion.splitlines()] == [7, 5, 9, 3]
-    assert len(ipvs.services()) == 3
+    def outcome(how: Any) -> tuple[list[str], list[tuple[Any, int]]]:
+        refusals = []
+        try:
+            how(text)
+        except BatchError as error:
+            refusals = [(one.tag, one.errno) for one in error.refused]
+        return sorted(map(str, ipvs.snapshot())), refusals
+
+    before = plain(5, 3, 7) + "-a -t 10.0.0.1:7 -r 10.0.0.9:7 -m -w 1\n"
+    ipvs.load(before)
+    ipvs.flush()
+    wanted = outcome(ipvs.load)
+    ipvs.flush()
+    ipvs.load(before)
+    assert outcome(ipvs.reload) == wanted
+
+
+def test_a_reload_of_a_text_that_is_none_deletes_nothing(ipvs: IPVS) -> None:
+    """It is read to its end before anything is changed."""
+    ipvs.load(plain(5, 3))
+    with pytest.raises(RuleError, match="line 3"):
+        ipvs.reload(plain(5, 4) + "-A -t nothing\n")
+    assert sorted(status.service.port for status in ipvs.services()) == [3, 5]
 
 
 # --- faults ----------------------------------------------------------------------------------------------------------

@@ -32,12 +32,14 @@ def read(backend: Any, text: bytes, **how: Any) -> tuple[Any, ...]:
     progress.sequence, progress.final = how.get("sequence", 1), how.get("final", True)
     progress.few = how.get("few", 0)
     progress.additions, progress.at = how.get("additions", False), how.get("at", 0)
+    progress.dry = how.get("dry", False)
     out = bytearray(how.get("room", 200 * (text.count(b"\n") + 1)))
     origins = array("Q", bytes(16 * how.get("most", text.count(b"\n") + 1)))
     backend.rules(text, progress, 28, how.get("stops", b""), out, 0, origins, 0)
     return (
         progress.stop, progress.made, progress.at, progress.line, progress.sequence, bytes(out[: progress.length]),
-        origins[: 2 * progress.made].tolist(), progress.last if progress.made else None,
+        origins[: 0 if progress.dry else 2 * progress.made].tolist(), progress.last if progress.length else None,
+        progress.edits,
     )  # fmt: skip
 
 
@@ -112,7 +114,7 @@ lines = st.builds(lambda line, blank: line.replace(" ", blank), service_lines | 
 @given(lines)
 def test_a_line_that_is_understood_means_what_the_grammar_says(line: str) -> None:
     """The request of a plain line is byte for byte that of the general reader; all others are left to it."""
-    stop, made, *_, requests, _, _ = read(native, line.encode())
+    stop, made, *_, requests, _, _, _ = read(native, line.encode())
     assert made in (0, 1) and (made or stop == Stop.LINE or not line)
     if made:
         assert requests == by_grammar(line)
@@ -158,6 +160,64 @@ def test_what_python_calls_plain_c_reads_too(text: str) -> None:
         rule = reader(line)
         if rule is not None:
             assert read(native, line.encode())[5] == by_grammar(line)
+
+
+@settings(max_examples=300, deadline=None)
+@given(st.lists(lines, max_size=6).map("\n".join), st.booleans())
+def test_a_dry_reading_stops_where_the_other_does(text: str, additions: bool) -> None:
+    """It understands the same lines, and writes nothing."""
+    for backend in native, portable:
+        wet = read(backend, text.encode(), additions=additions)
+        dry = read(backend, text.encode(), additions=additions, dry=True, room=0, most=0)
+        assert dry == (*wet[:4], 1, b"", [], None, wet[-1])
+
+
+def delete(backend: Any, text: bytes, **how: Any) -> tuple[Any, ...]:
+    """Everything that :meth:`Backend.deletions` gives for a text in one call."""
+    progress = Progress()
+    progress.sequence, progress.at = how.get("sequence", 1), how.get("at", len(text))
+    out = bytearray(how.get("room", 200 * (text.count(b"\n") + 1)))
+    origins = array("Q", bytes(16 * how.get("most", text.count(b"\n") + 1)))
+    backend.deletions(text, progress, 28, out, 0, origins, 0)
+    return (
+        progress.made, progress.at, progress.sequence, bytes(out[: progress.length]),
+        origins[: 2 * progress.made].tolist(), progress.last if progress.made else None,
+    )  # fmt: skip
+
+
+@settings(max_examples=600, deadline=None)
+@given(st.lists(lines | farms, max_size=6).map("\n".join))
+def test_deletions_are_of_the_services_added_the_last_one_first(text: str) -> None:
+    """Both backends write what lines with -D would, in the reverse of the text's order, of its plain lines alone."""
+    data = text.encode()
+    got = delete(native, data)
+    assert got == delete(portable, data)
+    wanted, starts, here = [], [], 0
+    for line in data.split(b"\n"):
+        request = read(native, line)[5]
+        if request and request[16] == Command.NEW_SERVICE:
+            service = wire.read_service(native.decode("service", request, 16, len(request))).service
+            wanted.append(native.encode(28, Command.DEL_SERVICE, 1, len(wanted), wire.service_key(service)))
+            starts.append(here)
+        here += len(line) + 1
+    numbered = [request[:8] + (n + 1).to_bytes(4, "little") + request[12:] for n, request in enumerate(wanted[::-1])]
+    assert got[0] == len(wanted) and got[1] == 0
+    assert got[3] == b"".join(numbered)
+    assert got[4] == [number for start in starts[::-1] for number in (start, 0)]
+
+
+@pytest.mark.parametrize("backend", [native, portable], ids=["native", "portable"])
+def test_deletions_stop_where_there_is_no_room_and_go_on(backend: Any) -> None:
+    """Full buffers stop at their line; a place outside the text is an error."""
+    text = b"-A -t 1.1.1.1:1 -s rr\n\n-a -t 1.1.1.1:1 -r 1.1.1.1:2 -m\n-A -t 1.1.1.1:2 -s mh\n -A -f 3 -s rr"
+    made, at, sequence, requests, origins, last = delete(backend, text)
+    assert (made, at, sequence, origins) == (3, 0, 4, [77, 0, 55, 0, 0, 0])
+    assert delete(backend, text, most=1)[:3] == (1, 77, 2)
+    assert delete(backend, text, at=77, room=len(requests) - last)[:3] == (1, 22, 2)
+    assert delete(backend, text, at=55, sequence=2**32 - 1)[:3] == (1, 0, 1)
+    assert delete(backend, b"") == (0, 0, 1, b"", [], None)
+    with pytest.raises(ValueError, match="leaves"):
+        delete(backend, text, at=len(text) + 1)
 
 
 @pytest.mark.parametrize("backend", [native, portable], ids=["native", "portable"])
