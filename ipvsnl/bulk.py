@@ -11,12 +11,10 @@ there. SET_SERVICE then waits for an RCU grace period once, which is why it take
 
 from __future__ import annotations
 
-from ipvsnl import wire
 from ipvsnl.backends import Stop
 from ipvsnl.errors import BatchError, KernelError
 from ipvsnl.exchange import UNACKNOWLEDGED, acknowledge
 from ipvsnl.family import Command
-from ipvsnl.model import Service
 from ipvsnl.transfer import transfer
 from ipvsnl.verbs import NOTHING, Verbs
 
@@ -25,14 +23,19 @@ if TYPE_CHECKING:
     from collections.abc import Callable, Mapping
     from typing import Any
 
+    from ipvsnl import wire
     from ipvsnl.backends import Backend
     from ipvsnl.columns import Columns
     from ipvsnl.exchange import Sequence
     from ipvsnl.link import Link
-    from ipvsnl.model import Destination
+    from ipvsnl.model import Destination, Service
     from ipvsnl.verbs import Records, Subject
 
     Locate = Callable[[int, int], object]
+else:
+    from ipvsnl._later import Later
+
+    wire = Later("ipvsnl.wire")
 
 PUT_OFF: Mapping[str, int] = {"mh": 128}
 """Schedulers to switch to at the end of a load, and from how many servers of a service on."""
@@ -253,6 +256,8 @@ class Load(Verbs):
 
     def _values(self, command: int, datagram: bytes, start: int, end: int) -> tuple[Service | None, Destination | None]:
         """What a request of ours was about."""
+        from ipvsnl.model import Service
+
         if command in (Command.FLUSH, Command.ZERO) and end - start <= 4:
             return None, None
         service = wire.read_service(self._backend.decode("service", datagram, start, end)).service

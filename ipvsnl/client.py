@@ -4,13 +4,11 @@ from __future__ import annotations
 
 import errno as _errno
 
-from ipvsnl import wire
 from ipvsnl.backends import chosen
 from ipvsnl.errors import KernelError, LinkError
 from ipvsnl.exchange import ACKNOWLEDGED, DUMP, Exchange, Sequence, acknowledge
 from ipvsnl.family import NAME, Command
 from ipvsnl.link import await_answers, open_link
-from ipvsnl.model import Timeouts
 from ipvsnl.operating import Operating
 from ipvsnl.verbs import NOTHING, Verbs
 
@@ -20,14 +18,19 @@ if TYPE_CHECKING:
     from types import TracebackType
     from typing import Any, Self
 
+    from ipvsnl import wire
     from ipvsnl.batch import Batch
     from ipvsnl.bulk import Load
     from ipvsnl.link import Link
     from ipvsnl.loading import Report
-    from ipvsnl.model import Daemon, Destination, DestinationStatus, Info, Service, ServiceStatus
+    from ipvsnl.model import Daemon, Destination, DestinationStatus, Info, Service, ServiceStatus, Timeouts
     from ipvsnl.rules import Grammar
     from ipvsnl.snapshot import Snapshot
     from ipvsnl.verbs import Records, Subject
+else:
+    from ipvsnl._later import Later
+
+    wire = Later("ipvsnl.wire")
 
 _DAEMON_STOP_TIMEOUT = 0.5
 """Seconds to wait for an answer that the kernel may never send (DEL_DAEMON right after NEW_DAEMON)."""

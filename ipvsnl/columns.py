@@ -1,7 +1,7 @@
-"""Columns: changes that differ in a few fields, to load; and the records of a dump, to look at.
+"""Columns: changes that differ in a few fields, to load.
 
 A column is anything with the buffer protocol (``array.array``, ``bytes``, a NumPy array) or a list of numbers or of
-addresses. NumPy is used where it is asked for (:meth:`Records.array`), and needed nowhere.
+addresses.
 """
 
 from __future__ import annotations
@@ -9,7 +9,7 @@ from __future__ import annotations
 from struct import unpack_from
 
 from ipvsnl import address as addresses
-from ipvsnl import family, wire
+from ipvsnl import wire
 from ipvsnl.consts import AF_INET6, GENL_HEADER, NLA_TYPE_MASK, NLMSG_HEADER
 from ipvsnl.errors import EncodeError
 from ipvsnl.exchange import UNACKNOWLEDGED
@@ -136,55 +136,3 @@ def _attributes(message: bytes, here: int, end: int) -> Iterator[tuple[int, int,
         length, number = unpack_from("=HH", message, here)
         yield number & NLA_TYPE_MASK, here + 4, here + length
         here += length + 3 & ~3
-
-
-# --- what was read ---------------------------------------------------------------------------------------------------
-
-_LETTERS = {"Q": 8, "I": 4, "i": 4, "H": 2, "B": 1}
-
-
-class Records:
-    """The records of one kind of a dump, as columns: views of the memory that they were decoded into.
-
-    ``records["weight"]`` is a column of numbers (a strided memoryview, nothing is copied). The names are those of
-    :mod:`ipvsnl.family`: ``stats64_conns``, ``active_conns``, ``u_thresh``, ... Numbers are of the host's order.
-    """
-
-    def __init__(self, group: family.Group, data: Any) -> None:
-        self.group = group
-        self.data = memoryview(data)
-        """All records, one after the other: ``group.record_size`` bytes each."""
-        self._fields = {field.name: field for field in group.fields if field.name}
-
-    def __len__(self) -> int:
-        return len(self.data) // self.group.record_size
-
-    def __getitem__(self, name: str) -> Any:
-        field = self._fields[name]
-        if field.format not in _LETTERS:
-            raise KeyError(f"{name} is text or bytes: see bytes_of() and array()")
-        width = _LETTERS[field.format]
-        column: Any = self.data.cast(field.format)  # type: ignore[call-overload]
-        return column[field.offset // width :: self.group.record_size // width]
-
-    def bytes_of(self, name: str) -> list[bytes]:
-        """A field of bytes or text of every record; text with its NULs."""
-        field, size = self._fields[name], self.group.record_size
-        begin, end = field.offset, field.offset + field.size
-        data = bytes(self.data)
-        return [data[row + begin : row + end] for row in range(0, len(data), size)]
-
-    def array(self) -> Any:
-        """All fields as a structured NumPy array over the same memory. ImportError without NumPy."""
-        import numpy
-
-        letters = {"Q": "=u8", "I": "=u4", "i": "=i4", "H": "=u2", "B": "u1"}
-        texts = {attribute.name for attribute in self.group.attributes if attribute.kind == family.Kind.STRING}
-        names = list(self._fields)
-        fields = list(self._fields.values())
-        formats = [
-            letters.get(one.format) or (f"S{one.size}" if one.name in texts else f"V{one.size}") for one in fields
-        ]
-        layout = {"names": names, "formats": formats, "offsets": [one.offset for one in fields]}
-        kind: Any = {**layout, "itemsize": self.group.record_size}
-        return numpy.frombuffer(self.data, dtype=numpy.dtype(kind))

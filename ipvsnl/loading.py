@@ -8,9 +8,6 @@ from __future__ import annotations
 
 from ipvsnl.backends import Stop
 from ipvsnl.bulk import PUT_OFF, Load, Progress
-from ipvsnl.columns import Columns
-from ipvsnl.model import Entry, Service
-from ipvsnl.rules import PlainReader, RuleError, split
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
@@ -19,8 +16,8 @@ if TYPE_CHECKING:
 
     from ipvsnl.client import IPVS
     from ipvsnl.errors import KernelError
-    from ipvsnl.model import Destination
-    from ipvsnl.rules import Grammar
+    from ipvsnl.model import Destination, Service
+    from ipvsnl.rules import Grammar, PlainReader
 
     Other = Callable[[int, str, bool], None]
     """Takes a line that is not plain: its number, the line, and whether many servers of its new service follow."""
@@ -143,10 +140,10 @@ def load(
     under_way = ipvs.loading(put_off=put_off)
     if isinstance(source, str | bytes | bytearray | memoryview) or hasattr(source, "read"):
         Feeder(under_way, reader(under_way, grammar)).feed(chunks_of(source))
-    elif isinstance(source, Columns):
-        under_way.columns(source)
     else:
-        for item in source:
+        from ipvsnl.columns import Columns
+
+        for item in [source] if isinstance(source, Columns) else source:
             _take(under_way, item)
     under_way.close()
     return Report(under_way.sent, [])
@@ -158,9 +155,13 @@ def _no_grammar(_: list[str]) -> Any:
 
 def reader(under_way: Load, grammar: Grammar | None) -> Other:
     """Reads the lines that are not plain; RuleError for one that is none."""
-    plain = PlainReader()
+    plain: PlainReader | None = None
 
     def other(number: int, line: str, many: bool) -> None:
+        from ipvsnl.rules import PlainReader, RuleError, split
+
+        nonlocal plain
+        plain = plain or PlainReader()
         rule = plain(line)
         if rule is None:
             words = [word for word in split(line) if word != "ipvsadm"]
@@ -183,6 +184,9 @@ def reader(under_way: Load, grammar: Grammar | None) -> Other:
 
 def _take(under_way: Load, item: Any) -> None:
     """One of an iterable: columns, a service, an entry of a snapshot, or a service with its servers."""
+    from ipvsnl.columns import Columns
+    from ipvsnl.model import Entry, Service
+
     if isinstance(item, Columns):
         under_way.columns(item)
         return

@@ -1,20 +1,76 @@
-"""A whole table as it was read: a sequence of values that are made when they are looked at, over columns."""
+"""A whole table as it was read: a sequence of values that are made when they are looked at, over columns.
+
+NumPy is used where it is asked for (:meth:`Records.array`), and needed nowhere.
+"""
 
 from __future__ import annotations
 
-from ipvsnl import wire
-from ipvsnl.columns import Records
-from ipvsnl.family import DEST, SERVICE
-from ipvsnl.model import Entry
+from ipvsnl.family import DEST, SERVICE, Kind
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
     from collections.abc import Iterator, Sequence
     from typing import Any, overload
 
+    from ipvsnl import wire
+    from ipvsnl.family import Group
+    from ipvsnl.model import Entry
+
     Base = Sequence[Entry]
 else:
+    from ipvsnl._later import Later
+
     Base = object  # importing collections.abc would cost more than the rest of the package
+    wire = Later("ipvsnl.wire")
+
+_LETTERS = {"Q": 8, "I": 4, "i": 4, "H": 2, "B": 1}
+
+
+class Records:
+    """The records of one kind of a dump, as columns: views of the memory that they were decoded into.
+
+    ``records["weight"]`` is a column of numbers (a strided memoryview, nothing is copied). The names are those of
+    :mod:`ipvsnl.family`: ``stats64_conns``, ``active_conns``, ``u_thresh``, ... Numbers are of the host's order.
+    """
+
+    def __init__(self, group: Group, data: Any) -> None:
+        self.group = group
+        self.data = memoryview(data)
+        """All records, one after the other: ``group.record_size`` bytes each."""
+        self._fields = {field.name: field for field in group.fields if field.name}
+
+    def __len__(self) -> int:
+        return len(self.data) // self.group.record_size
+
+    def __getitem__(self, name: str) -> Any:
+        field = self._fields[name]
+        if field.format not in _LETTERS:
+            raise KeyError(f"{name} is text or bytes: see bytes_of() and array()")
+        width = _LETTERS[field.format]
+        column: Any = self.data.cast(field.format)  # type: ignore[call-overload]
+        return column[field.offset // width :: self.group.record_size // width]
+
+    def bytes_of(self, name: str) -> list[bytes]:
+        """A field of bytes or text of every record; text with its NULs."""
+        field, size = self._fields[name], self.group.record_size
+        begin, end = field.offset, field.offset + field.size
+        data = bytes(self.data)
+        return [data[row + begin : row + end] for row in range(0, len(data), size)]
+
+    def array(self) -> Any:
+        """All fields as a structured NumPy array over the same memory. ImportError without NumPy."""
+        import numpy
+
+        letters = {"Q": "=u8", "I": "=u4", "i": "=i4", "H": "=u2", "B": "u1"}
+        texts = {attribute.name for attribute in self.group.attributes if attribute.kind == Kind.STRING}
+        names = list(self._fields)
+        fields = list(self._fields.values())
+        formats = [
+            letters.get(one.format) or (f"S{one.size}" if one.name in texts else f"V{one.size}") for one in fields
+        ]
+        layout = {"names": names, "formats": formats, "offsets": [one.offset for one in fields]}
+        kind: Any = {**layout, "itemsize": self.group.record_size}
+        return numpy.frombuffer(self.data, dtype=numpy.dtype(kind))
 
 
 class TableColumns:
@@ -51,6 +107,8 @@ class Snapshot(Base):
             from itertools import accumulate
 
             self._first = [0, *accumulate(columns.counts)]
+        from ipvsnl.model import Entry
+
         size, width, first = SERVICE.record_size, DEST.record_size, self._first[index]
         (service,) = wire.read_services(columns.services.data[index * size : (index + 1) * size])
         servers = columns.servers.data[first * width : (first + columns.counts[index]) * width]
@@ -58,6 +116,8 @@ class Snapshot(Base):
 
     def _made(self) -> list[Entry]:
         if self._entries is None:
+            from ipvsnl.model import Entry
+
             columns = self._columns
             servers = iter(wire.read_destinations(columns.servers.data))
             self._entries = [

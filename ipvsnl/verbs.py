@@ -2,17 +2,21 @@
 
 from __future__ import annotations
 
-from ipvsnl import wire
 from ipvsnl.family import Command
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
+    from ipvsnl import wire
     from ipvsnl.model import Destination, Service
 
     Subject = tuple[Service | None, Destination | None]
     """What a request is about, for its refusal to name."""
     Records = tuple[bytes | None, bytes | None]
     """What it says: the service's record and the server's."""
+else:
+    from ipvsnl._later import Later
+
+    wire = Later("ipvsnl.wire")
 
 NOTHING = None, None
 

@@ -12,7 +12,7 @@ ROOT = Path(__file__).parent.parent
 PACKAGES = {"ipvsnl": ROOT / "ipvsnl", "ipvssim": ROOT / "sim" / "ipvssim"}
 
 LAYERS = [
-    "ipvsnl.consts ipvsnl.family ipvsnl._value",
+    "ipvsnl.consts ipvsnl.family ipvsnl._value ipvsnl._later",
     "ipvsnl.causes",
     "ipvsnl.errors",
     "ipvsnl.address",
@@ -67,7 +67,11 @@ def imports(path: Path) -> Iterator[str]:
                 for field in ("body", "orelse", "finalbody", "handlers"):
                     yield from walk(getattr(node, field, []))
 
-    return walk(ast.parse(path.read_text()).body)
+    tree = ast.parse(path.read_text())
+    yield from walk(tree.body)
+    for node in ast.walk(tree):  # a module that is imported later is an arrow all the same
+        if isinstance(node, ast.Call) and isinstance(node.func, ast.Name) and node.func.id == "Later":
+            yield ast.literal_eval(node.args[0])
 
 
 def room(module: str) -> str:

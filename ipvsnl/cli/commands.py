@@ -9,7 +9,6 @@ from __future__ import annotations
 from ipvsnl.cli.compat import OURS, STRICT
 from ipvsnl.cli.errors import UsageError
 from ipvsnl.cli.grammar import Request, parse
-from ipvsnl.cli.ours import Extras
 from ipvsnl.errors import IPVSError, KernelError, LinkError
 
 TYPE_CHECKING = False
@@ -18,6 +17,7 @@ if TYPE_CHECKING:
     from typing import TextIO
 
     from ipvsnl.cli.compat import Compat
+    from ipvsnl.cli.ours import Extras
     from ipvsnl.client import IPVS
     from ipvsnl.connections import Filter
 
@@ -61,13 +61,12 @@ def run(
     the terminal and the size of the input suggest. ``extras`` are our own options.
     """
     streams = Streams(stdin, stdout, stderr)
-    extras = extras or Extras()
     if compat is None:
         compat = STRICT if prog == "ipvsadm" else OURS
     try:
         # Without arguments ipvsadm lists the table, with names.
         request = parse(argv, prog) if argv else Request("list")
-        chosen = extras.chosen(request.command, request.options)
+        chosen = extras.chosen(request.command, request.options) if extras is not None else None
     except UsageError as error:
         streams.say(error.message)
         return error.status
@@ -79,8 +78,8 @@ def run(
         return unreachable(error, streams, compat)
     with client:
         if request.command != "restore":
-            return Command(client, streams, compat, chosen, json=extras.json).execute(request)
-        return _restore(client, streams, prog, compat, progress, atomic=extras.atomic)
+            return Command(client, streams, compat, chosen, json=extras is not None and extras.json).execute(request)
+        return _restore(client, streams, prog, compat, progress, atomic=extras is not None and extras.atomic)
 
 
 def _restore(

@@ -2,10 +2,8 @@
 
 from __future__ import annotations
 
-from ipvsnl.cli import values
 from ipvsnl.cli.errors import UsageError
 from ipvsnl.cli.options import GROUP, OPTIONS
-from ipvsnl.cli.values import INT_MAX
 from ipvsnl.consts import (
     AF_INET,
     AF_INET6,
@@ -15,18 +13,26 @@ from ipvsnl.consts import (
     TUNNEL_F_REMCSUM,
     TUNNEL_TYPES,
 )
-from ipvsnl.model import Daemon, Destination, Service
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
     from collections.abc import Callable
 
+    from ipvsnl import model
+    from ipvsnl.cli import values
+    from ipvsnl.model import Daemon, Destination, Service
+
     Handler = Callable[["Draft", str, str | None], None]
+else:
+    from ipvsnl._later import Later
+
+    model, values = Later("ipvsnl.model"), Later("ipvsnl.cli.values")
 
 PERSISTENCE_DEFAULT = 360
 """Seconds of ``-p`` without a value (the man page says 300)."""
 SCHEDULER_DEFAULT = "wlc"
 INTERFACE_DEFAULT = "eth0"
+INT_MAX = 2147483647
 
 
 class Draft:
@@ -59,7 +65,7 @@ class Draft:
 
     def service(self) -> Service:
         """The virtual service of the command line."""
-        return Service(
+        return model.Service(
             self.protocol, self.address, self.port, self.fwmark, self.family, self.scheduler, self.flags,
             self.one_packet, self.persistence, self.netmask, self.engine,
         )  # fmt: skip
@@ -67,7 +73,7 @@ class Draft:
     def destination(self) -> Destination:
         """The real server of the command line."""
         get = self.numbers.get
-        return Destination(
+        return model.Destination(
             self.server, self.server_port, self.forwarding, get("weight", 1), get("u-threshold", 0),
             get("l-threshold", 0), self.tunnel_type, get("tun-port", 0), self.tunnel_flags,
         )  # fmt: skip
@@ -75,7 +81,7 @@ class Draft:
     def daemon(self, role: str) -> Daemon:
         """The synchronisation daemon of the command line."""
         get = self.numbers.get
-        return Daemon(
+        return model.Daemon(
             role, self.interface, get("syncid", 0), get("sync-maxlen"), self.group, get("mcast-port"), get("mcast-ttl")
         )  # fmt: skip
 

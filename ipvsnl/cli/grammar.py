@@ -6,21 +6,24 @@ over, then the scheduler's flags, then which option goes with which command, the
 
 from __future__ import annotations
 
-from ipvsnl import rules
 from ipvsnl._value import Value, value
 from ipvsnl.cli.draft import HANDLERS, Draft
 from ipvsnl.cli.errors import UsageError, try_help
 from ipvsnl.cli.options import ALLOWED, COMMAND_KEYS, NAMES, TUNNEL_NAMES, TUNNELS, Table
 from ipvsnl.cli.popt import Popt, PoptError
-from ipvsnl.cli.values import TIMEOUT_MAX, FlagError, number, scheduler_flags
-from ipvsnl.model import Timeouts
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator, Sequence
 
-    from ipvsnl.model import Daemon, Destination, Service
+    from ipvsnl import rules
+    from ipvsnl.cli import values
+    from ipvsnl.model import Daemon, Destination, Service, Timeouts
     from ipvsnl.rules import Plain, Rule
+else:
+    from ipvsnl._later import Later
+
+    rules, values = Later("ipvsnl.rules"), Later("ipvsnl.cli.values")
 
 _TUNNEL_OPTIONS = frozenset((*TUNNEL_NAMES, "tun-type"))
 _BARE_LISTS = frozenset(("timeout", "daemon"))
@@ -114,10 +117,12 @@ def _timeouts(words: list[str]) -> Timeouts:
     """The three words of ``--set``, taken off ``words``."""
     if len(words) < 3:
         raise UsageError("--set option requires 3 timeout values")
+    from ipvsnl.model import Timeouts
+
     seconds = []
     for word in words[:3]:
         try:
-            seconds.append(number(word, 0, TIMEOUT_MAX))
+            seconds.append(values.number(word, 0, values.TIMEOUT_MAX))
         except ValueError:
             raise UsageError(f"invalid timeout value `{word}' specified") from None
     del words[:3]
@@ -128,8 +133,8 @@ def _read_flags(draft: Draft) -> None:
     if draft.flag_names is None:
         return
     try:
-        draft.flags = scheduler_flags(draft.flag_names, draft.scheduler)
-    except FlagError as error:
+        draft.flags = values.scheduler_flags(draft.flag_names, draft.scheduler)
+    except values.FlagError as error:
         raise UsageError(str(error)) from None
 
 

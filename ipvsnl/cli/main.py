@@ -91,13 +91,16 @@ def _run(argv: Sequence[str], stdout: TextIO, stderr: TextIO) -> int:
         stdout.write(usage(PROG))
         return 0
     from ipvsnl.cli.commands import run
-    from ipvsnl.cli.ours import take
 
-    try:
-        rest, extras = take(rest)
-    except ValueError as error:
-        stderr.write(f"{error}\n")
-        return USAGE
+    extras = None
+    if any(word.startswith("--") for word in rest):
+        from ipvsnl.cli.ours import take
+
+        try:
+            rest, extras = take(rest)
+        except ValueError as error:
+            stderr.write(f"{error}\n")
+            return USAGE
     return run(
         rest, client_factory=own.client, stdin=_text(sys.stdin), stdout=stdout, stderr=stderr, prog=PROG,
         progress=own.progress, extras=extras,

@@ -23,7 +23,6 @@ from ipvsnl.cli.errors import UsageError
 from ipvsnl.cli.grammar import parse
 from ipvsnl.errors import IPVSError
 from ipvsnl.loading import Feeder, chunks_of
-from ipvsnl.rules import split
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
@@ -112,6 +111,8 @@ class Loader:
         return self._batch.sent - self._refused - len(self._batch.refused)
 
     def _line(self, number: int, line: str, many: bool) -> None:
+        from ipvsnl.rules import split
+
         argv = [word for word in split(line) if word != "ipvsadm"]
         if not argv or (self.compat.comments and argv[0].startswith("#")):
             return

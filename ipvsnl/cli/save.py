@@ -7,7 +7,6 @@ alone.
 from __future__ import annotations
 
 from ipvsnl.backends import chosen
-from ipvsnl.rules import format_server, format_service, selector
 from ipvsnl.snapshot import Snapshot
 
 TYPE_CHECKING = False
@@ -36,6 +35,7 @@ def saved(entries: Sequence[Entry], options: frozenset[str], compat: Compat) -> 
 def _from_values(entries: Sequence[Entry], options: frozenset[str], compat: Compat) -> Iterator[str]:
     from ipvsnl.cli.names import Names, numeric
     from ipvsnl.cli.order import sort_entries, sort_servers
+    from ipvsnl.rules import format_server, format_service, selector
 
     where: Endpoint = numeric if "numeric" in options else Names(cut=not compat.whole_names)
     for entry in sort_entries(entries):

@@ -16,10 +16,10 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from ipvsnl.backends import native, portable
-from ipvsnl.columns import Records
 from ipvsnl.consts import NLMSG_OVERRUN
 from ipvsnl.errors import DecodeError, EncodeError, LinkError
 from ipvsnl.family import DEST, SERVICE
+from ipvsnl.snapshot import Records
 from tests.fuzz.material import REPLIES, outcome
 from tests.ipvsnl.awkward import HEADER, done, error, message
 
