@@ -27,7 +27,7 @@ HERE = Path(__file__).resolve().parent
 MODULE = "ipvsnl._native._core"
 SOURCES = (
     "encode.c", "decode.c",
-    "lines.c", "servers.c", "rules.c", "order.c", "text.c", "columns.c",
+    "lines.c", "servers.c", "rules.c", "order.c", "text.c", "saved.c", "listed.c", "columns.c",
     "plan.c", "dump.c", "socket.c", "answers.c", "tour.c",
 )  # fmt: skip
 HEADERS = ("core.h", "internal.h", "lines.h", "plan.h", "socket.h", "generated.h", "generated_tables.h")

@@ -191,15 +191,25 @@ int64_t ipvsnl_rules(const void *text, size_t length, const void *stops, size_t 
 int64_t ipvsnl_deletions(const void *text, size_t length, struct ipvsnl_text *state, void *out, size_t capacity,
                          struct ipvsnl_origin *origins, size_t most, struct ipvsnl_fault *fault);
 
-/* --- rule text from records: order.c and text.c --- */
+/* --- text from records: order.c, text.c, saved.c and listed.c --- */
 
 /* Put the records of services or servers in ipvsadm's order, each range of so many as `counts` says by itself: their
  * numbers, from 0. `scratch` has the capacity of `order`. Answers how many there are. */
 int64_t ipvsnl_order(enum ipvsnl_group group, const void *records, size_t size, const uint32_t *counts, size_t ranges,
                      uint32_t *order, uint32_t *scratch, size_t capacity, struct ipvsnl_fault *fault);
 
-/* A table to save, and how far one is. Going on is calling again. */
-struct ipvsnl_save {
+/* What a table is written as: what -S writes, or a listing's lines without its titles. */
+enum ipvsnl_print_kind {
+    IPVSNL_PRINT_SAVED,
+    IPVSNL_PRINT_USUAL,
+    IPVSNL_PRINT_STATS,
+    IPVSNL_PRINT_RATE,
+    IPVSNL_PRINT_THRESHOLDS,
+    IPVSNL_PRINT_PERSISTENT,
+};
+
+/* A table to write as text, and how far one is. Going on is calling again. */
+struct ipvsnl_print {
     const void *services;  /* `count` records */
     const void *servers;   /* `servers_count` records */
     const uint32_t *first; /* of each service: the number of its first server, and how many it has */
@@ -209,13 +219,16 @@ struct ipvsnl_save {
     uint64_t count;
     uint64_t servers_count;
     uint64_t at;        /* how many services are written: begin with 0 */
-    uint8_t thresholds; /* whether servers have -x and -y */
+    uint8_t kind;       /* enum ipvsnl_print_kind */
+    uint8_t thresholds; /* saved: whether servers have -x and -y */
+    uint8_t exact;      /* with counters: no number is shortened */
+    uint8_t narrow;     /* with counters: 32 bits of those of servers that ipvsadm cuts */
     uint8_t stop;       /* written only: enum ipvsnl_stop; LINE: the next service, or a server of it, is not plain */
 };
 
-/* Write the lines that add services and their servers, from the service `at` on, each service whole. Answers the bytes
+/* Write the lines of services and their servers, from the service `at` on, each service whole. Answers the bytes
  * written. */
-int64_t ipvsnl_save(struct ipvsnl_save *save, void *out, size_t capacity, struct ipvsnl_fault *fault);
+int64_t ipvsnl_print(struct ipvsnl_print *print, void *out, size_t capacity, struct ipvsnl_fault *fault);
 
 /* --- columns: columns.c and dump.c --- */
 

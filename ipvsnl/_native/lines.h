@@ -14,6 +14,7 @@
 #define ADDRESS_KEY (BIT(1) | BIT(2) | BIT(3) | BIT(4))
 #define SERVICE_FULL (BIT(6) | BIT(7) | BIT(8) | BIT(9))
 #define SERVICE_ENGINE BIT(11)
+#define STATS64 BIT(12)
 #define DEST_KEY (BIT(1) | BIT(2) | BIT(11))
 #define DEST_FULL (DEST_KEY | BIT(3) | BIT(4) | BIT(5) | BIT(6) | BIT(13) | BIT(14) | BIT(15))
 

@@ -151,9 +151,9 @@ if TYPE_CHECKING:
             """The records of the servers of all services (their records), their counts, and the next sequence number."""
 
         @property
-        def save(self) -> Callable[[Any, Any, memoryview, bool], Iterator[bytes | int]] | None:
-            """The rule text that saves a table, in ipvsadm's order, with numbers: of its services' records, its servers'
-            (in the services' order), and how many each service has. Servers have their thresholds if the last one says so.
+        def printed(self) -> Callable[[int, Any, Any, memoryview, int], Iterator[bytes | int]] | None:
+            """A table as text with numbers, in ipvsadm's order: a kind and options of :class:`Print`, its services' records,
+            its servers' (in the services' order), and how many each service has.
 
             The number of a service that is not plain (names, flags or numbers that take some thought) stands between the
             texts, in its place. None where Python is as good.
@@ -164,6 +164,15 @@ class Stop:
     """Why :meth:`Backend.rules` came back."""
 
     END, FULL, LINE = 0, 1, 2
+
+
+class Print:
+    """What :meth:`Backend.printed` writes: what ``-S`` does, or the lines of a listing, without its titles."""
+
+    SAVED, USUAL, STATS, RATE, THRESHOLDS, PERSISTENT = range(6)
+    WITH_THRESHOLDS, EXACT, NARROW, UNSORTED = 1, 2, 4, 8
+    """Options: saved servers have ``-x`` and ``-y``; no counter is shortened; those of servers have 32 bits where
+    ipvsadm's have; the kernel's order."""
 
 
 def chosen() -> Backend:

@@ -10,7 +10,7 @@ from errno import EMSGSIZE, ETIMEDOUT
 from os import strerror
 
 from ipvsnl._native._core import ffi, lib
-from ipvsnl.backends import Stop
+from ipvsnl.backends import Print, Stop
 from ipvsnl.backends._faults import Fault, encode_error
 from ipvsnl.errors import DecodeError, LinkError
 
@@ -242,18 +242,20 @@ def take_records(group: str, datagram: bytes, sequence: int) -> tuple[bytes, boo
         _readings.append(space)
 
 
-# --- rule text from records ------------------------------------------------------------------------------------------
+# --- text from records -----------------------------------------------------------------------------------------------
 
 
-def save(services: Any, servers: Any, counts: memoryview, thresholds: bool) -> Iterator[bytes | int]:
-    """Records to the text that saves them; see :class:`ipvsnl.backends.Backend`."""
-    fault, state = ffi.new("struct ipvsnl_fault *"), ffi.new("struct ipvsnl_save *")
+def printed(kind: int, services: Any, servers: Any, counts: memoryview, options: int) -> Iterator[bytes | int]:
+    """Records to text; see :class:`ipvsnl.backends.Backend`."""
+    fault, state = ffi.new("struct ipvsnl_fault *"), ffi.new("struct ipvsnl_print *")
     held = ffi.from_buffer(services), ffi.from_buffer(servers), ffi.from_buffer("uint32_t[]", counts)
     total = len(servers) // lib.ipvsnl_record_size(_GROUPS["dest"])
     first = _untouched("uint32_t[]", len(counts) + 1)
     scratch = _untouched("uint32_t[]", max(len(counts), total) + 1)
 
     def ordered(group: str, records: Any, of: Any, ranges: int, room: int) -> Any:
+        if options & Print.UNSORTED:
+            return ffi.new("uint32_t[]", list(range(room)) or 1)
         order = _untouched("uint32_t[]", room + 1)
         if lib.ipvsnl_order(_GROUPS[group], records, len(records), of, ranges, order, scratch, room, fault) != room:
             raise encode_error(_WORDS.get(fault.code, Fault.BOUNDS), group, fault.offset)
@@ -269,11 +271,13 @@ def save(services: Any, servers: Any, counts: memoryview, thresholds: bool) -> I
         here += count
     state.services, state.servers, state.counts, state.first = *held, first
     state.service_order, state.server_order = kept
-    state.count, state.servers_count, state.thresholds = len(counts), total, thresholds
+    state.count, state.servers_count, state.kind = len(counts), total, kind
+    state.thresholds, state.exact = bool(options & Print.WITH_THRESHOLDS), bool(options & Print.EXACT)
+    state.narrow = bool(options & Print.NARROW)
     size = _TEXT
     while state.at < state.count:
         out = _untouched("char[]", size)
-        length = lib.ipvsnl_save(state, out, size, fault)
+        length = lib.ipvsnl_print(state, out, size, fault)
         if length < 0:
             raise encode_error(_WORDS[fault.code], "", fault.offset)
         if length:

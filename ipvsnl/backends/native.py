@@ -21,8 +21,8 @@ if TYPE_CHECKING:
     from ipvsnl.backends._native_bulk import deletions as deletions
     from ipvsnl.backends._native_bulk import dump as dump
     from ipvsnl.backends._native_bulk import dump_servers as dump_servers
+    from ipvsnl.backends._native_bulk import printed as printed
     from ipvsnl.backends._native_bulk import rules as rules
-    from ipvsnl.backends._native_bulk import save as save
     from ipvsnl.backends._native_bulk import stamp as stamp
     from ipvsnl.backends._native_bulk import take_records as take_records
 
@@ -190,7 +190,7 @@ def _verdict(read: Any, flags: int, datagram: bytes, start: int, end: int) -> tu
 
 def __getattr__(wanted: str) -> Any:
     """The functions for bulk are loaded when the first of them is asked for."""
-    if wanted not in ("rules", "deletions", "stamp", "take_records", "converse", "dump", "dump_servers", "save"):
+    if wanted not in ("rules", "deletions", "stamp", "take_records", "converse", "dump", "dump_servers", "printed"):
         raise AttributeError(wanted)
     import ipvsnl.backends._native_bulk as bulk
 

@@ -50,7 +50,7 @@ converse: Callable[[int, Any, int, int, int, float], Outcome] | None = None
 dump: Callable[[int, bytes, str, int, float], tuple[Any, int]] | None = None
 dump_servers: Callable[[int, int, Any, int, Any, float], tuple[Any, int]] | None = None
 """Sockets are Python's here."""
-save: Callable[[Any, Any, Any, bool], Iterator[bytes | int]] | None = None
+printed: Callable[[int, Any, Any, Any, int], Iterator[bytes | int]] | None = None
 """And so is text."""
 
 

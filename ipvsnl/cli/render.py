@@ -2,21 +2,26 @@
 
 from __future__ import annotations
 
-from ipvsnl.cli.names import Names, numeric
-from ipvsnl.cli.order import sort_entries, sort_servers
+from ipvsnl.backends import Print
+from ipvsnl.cli.printed import printed
 from ipvsnl.consts import AF_INET6, TUNNEL_F_CSUM, TUNNEL_F_REMCSUM
-from ipvsnl.rules import ALL_SCHEDULER_FLAGS, flag_names, mark_text
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Iterator, Sequence
 
+    from ipvsnl import rules
+    from ipvsnl.cli import order
     from ipvsnl.cli.compat import Compat
     from ipvsnl.cli.names import Endpoint
     from ipvsnl.connections import Connection
     from ipvsnl.model import Daemon, DestinationStatus, Entry, Info, Service, Statistics, Timeouts
 
     ServerLine = Callable[[str, DestinationStatus], str]
+else:
+    from ipvsnl._later import Later
+
+    order, rules = Later("ipvsnl.cli.order"), Later("ipvsnl.rules")
 
 FORMATS = ("stats", "rate", "thresholds", "persistent-conn", "tun-info")
 """The listings beside the usual one; of several asked for, the first here counts."""
@@ -38,6 +43,17 @@ _SERVICE_WIDTH = 33
 _SERVER_WIDTH = 28
 _FORWARD: dict[str | int, str] = {"masq": "Masq", "local": "Local", "tunnel": "Tunnel", "route": "Route"}
 _U32 = 0xFFFFFFFF
+_KINDS = {
+    "": Print.USUAL, "stats": Print.STATS, "rate": Print.RATE, "thresholds": Print.THRESHOLDS,
+    "persistent-conn": Print.PERSISTENT,
+}  # fmt: skip
+"""The formats that the backend knows; what it does not is left to Python."""
+
+
+def _endpoint(options: frozenset[str]) -> Endpoint:
+    from ipvsnl.cli.names import Names, numeric
+
+    return numeric if "numeric" in options else Names(cut=True)
 
 
 class Listing:
@@ -46,7 +62,8 @@ class Listing:
     def __init__(self, options: frozenset[str], compat: Compat) -> None:
         self.compat = compat
         self.format = next((name for name in FORMATS if name in options), "")
-        self._endpoint: Endpoint = numeric if "numeric" in options else Names(cut=True)
+        self._endpoint = _endpoint(options)
+        self._numeric = "numeric" in options
         self._sorted = "nosort" not in options
         self._exact = "exact" in options
         self._server: ServerLine = getattr(self, "_" + (self.format.replace("-", "_") or "usual"))
@@ -54,11 +71,23 @@ class Listing:
     def table(self, entries: Sequence[Entry]) -> Iterator[str]:
         """The listing of a table: the two title lines, then each service with its real servers."""
         yield TITLES[self.format]
-        for entry in sort_entries(entries) if self._sorted else entries:
+        kind = _KINDS.get(self.format)
+        if kind is None or not self._numeric:
+            yield from self._by_values(entries)
+            return
+        options = (
+            (not self._sorted and Print.UNSORTED)
+            | (self._exact and Print.EXACT)
+            | (not self.compat.wide_counters and Print.NARROW)
+        )
+        yield from printed(kind, entries, options, self._by_values)
+
+    def _by_values(self, entries: Sequence[Entry]) -> Iterator[str]:
+        for entry in order.sort_entries(entries) if self._sorted else entries:
             service = entry.service
             yield self._service(service, entry.status.statistics)
             servers = entry.destinations
-            for status in sort_servers(servers) if self._sorted else servers:
+            for status in order.sort_servers(servers) if self._sorted else servers:
                 server = status.destination
                 where = self._endpoint(server.address, server.port, service.protocol)
                 shown = where if ":" in server.address else where[:_SERVER_WIDTH]
@@ -66,7 +95,7 @@ class Listing:
 
     def _service(self, service: Service, statistics: Statistics) -> str:
         if service.fwmark:
-            mark = mark_text(service.fwmark, unsigned=self.compat.unsigned_marks)
+            mark = rules.mark_text(service.fwmark, unsigned=self.compat.unsigned_marks)
             name = f"FWM  {mark}{' IPv6' if service.family == AF_INET6 else ''}"
         else:
             where = self._endpoint(service.address, service.port, service.protocol)
@@ -81,8 +110,8 @@ class Listing:
 
     def _attributes(self, service: Service) -> str:
         text = ""
-        if service.flags & ALL_SCHEDULER_FLAGS:
-            text = f" ({flag_names(service.scheduler, service.flags, third=self.compat.third_flag)})"
+        if service.flags & rules.ALL_SCHEDULER_FLAGS:
+            text = f" ({rules.flag_names(service.scheduler, service.flags, third=self.compat.third_flag)})"
         if service.persistence is not None:
             text += f" persistent {service.persistence}"
             if service.netmask is not None:
@@ -192,7 +221,7 @@ def daemon(of: Daemon) -> str:
 def connections(of: Iterable[Connection], options: frozenset[str]) -> Iterator[str]:
     """``-L -c``, in the kernel's order; ``--persistent-conn`` adds the persistence engine and its data."""
     engines = "persistent-conn" in options
-    where: Endpoint = numeric if "numeric" in options else Names(cut=True)
+    where = _endpoint(options)
     yield "IPVS connection entries\n"
     title = "pro expire state       source             virtual            destination"
     yield f"{title}        pe name          pe_data\n" if engines else f"{title}\n"

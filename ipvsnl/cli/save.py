@@ -1,13 +1,9 @@
-"""``-S``: a table to the text that ``-R`` reads, to the byte as ipvsadm's, always sorted.
-
-A snapshot's plain services, with numbers, are written by the backend out of what was read; a value is made for the others
-alone.
-"""
+"""``-S``: a table to the text that ``-R`` reads, to the byte as ipvsadm's, always sorted."""
 
 from __future__ import annotations
 
-from ipvsnl.backends import chosen
-from ipvsnl.snapshot import Snapshot
+from ipvsnl.backends import Print
+from ipvsnl.cli.printed import printed
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
@@ -20,24 +16,20 @@ if TYPE_CHECKING:
 
 def saved(entries: Sequence[Entry], options: frozenset[str], compat: Compat) -> Iterator[str]:
     """The text, in pieces."""
-    write = chosen().save
-    if write is None or "numeric" not in options or not isinstance(entries, Snapshot):
-        yield from _from_values(entries, options, compat)
-        return
-    table = entries.columns()
-    for piece in write(table.services.data, table.servers.data, table.counts, compat.save_thresholds):
-        if isinstance(piece, bytes):
-            yield piece.decode()
-        else:
-            yield from _from_values([entries.entry(piece)], options, compat)
+    if "numeric" not in options:
+        from ipvsnl.cli.names import Names
+
+        return _by_values(entries, Names(cut=not compat.whole_names), compat)
+    how = Print.WITH_THRESHOLDS if compat.save_thresholds else 0
+    return printed(Print.SAVED, entries, how, lambda some: _by_values(some, None, compat))
 
 
-def _from_values(entries: Sequence[Entry], options: frozenset[str], compat: Compat) -> Iterator[str]:
-    from ipvsnl.cli.names import Names, numeric
+def _by_values(entries: Sequence[Entry], where: Endpoint | None, compat: Compat) -> Iterator[str]:
+    from ipvsnl.cli.names import numeric
     from ipvsnl.cli.order import sort_entries, sort_servers
     from ipvsnl.rules import format_server, format_service, selector
 
-    where: Endpoint = numeric if "numeric" in options else Names(cut=not compat.whole_names)
+    where = where or numeric
     for entry in sort_entries(entries):
         service = entry.service
         address = "" if service.fwmark else where(service.address, service.port, service.protocol)

@@ -4,7 +4,7 @@
  * With clang, for as long as wanted (the corpus that was found so far is tests/data/fuzz/rules):
  *   python ipvsnl/_native/build.py
  *   clang -g -O1 -fsanitize=fuzzer,address,undefined -fno-sanitize-recover=all -Iipvsnl/_native tests/fuzz/fuzz_bulk.c \
- *         ipvsnl/_native/{encode,decode,lines,servers,rules,order,text,columns,plan,dump,socket,answers}.c -o fuzz_bulk
+ *         ipvsnl/_native/{encode,decode,lines,servers,rules,order,text,saved,listed,columns,plan,dump,socket,answers}.c -o fuzz_bulk
  *   ./fuzz_bulk -max_len=2000 NEW tests/data/fuzz/rules
  * With AFL++: afl-clang-fast -DSTANDALONE ..., then afl-fuzz -i tests/data/fuzz/rules -o FOUND -- ./fuzz_bulk 0 1 @@
  * With gcc, see test_bulk_fuzz.py: -DSTANDALONE has a main that runs files, then mutations of them:
@@ -234,20 +234,18 @@ static void fuzz_stamp(const uint8_t *data, size_t size)
     free(out);
 }
 
-/* --- saved text -------------------------------------------------------------------------------------------------- */
+/* --- printed text -------------------------------------------------------------------------------------------------- */
 
 #define SERVICES 5
 #define SERVERS 9
 
-/* Records whose fields, but for the counters, are bytes of the input. */
-static uint8_t *records_of(const uint8_t *data, size_t size, size_t count, size_t record, size_t counters)
+/* Records whose fields are bytes of the input. */
+static uint8_t *records_of(const uint8_t *data, size_t size, size_t length)
 {
-    uint8_t *made = block(NULL, count * record);
+    uint8_t *made = block(NULL, length);
 
-    memset(made, 0, count * record);
-    for (size_t i = 0; i < count; i++)
-        for (size_t n = counters; n < record; n++)
-            made[i * record + n] = size ? data[(i * (record - counters) + n - counters) % size] : 0;
+    for (size_t n = 0; n < length; n++)
+        made[n] = size ? data[n % size] : 0;
     return made;
 }
 
@@ -269,39 +267,44 @@ static uint32_t *ordered(enum ipvsnl_group group, const uint8_t *records, const 
 }
 
 /* The text of a table in pieces of at most `room` bytes; what is not plain is passed over. Answers its length. */
-static size_t save_text(struct ipvsnl_save save, uint8_t *out, size_t room)
+static size_t print_text(struct ipvsnl_print print, uint8_t *out, size_t room)
 {
     struct ipvsnl_fault fault = {0, 0, 0};
     size_t used = 0;
 
-    while (save.at < save.count) {
+    while (print.at < print.count) {
         uint8_t *piece = block(NULL, room);
-        int64_t length = ipvsnl_save(&save, piece, room, &fault);
+        int64_t length = ipvsnl_print(&print, piece, room, &fault);
         require(length >= 0 && (size_t)length <= room, "a table that holds together is written");
-        require(save.stop != IPVSNL_STOP_FULL || length > 0, "an entry of this size has room");
+        require(print.stop != IPVSNL_STOP_FULL || length > 0, "an entry of this size has room");
         memcpy(out + used, piece, (size_t)length);
         used += (size_t)length;
-        save.at += save.stop == IPVSNL_STOP_LINE;
+        print.at += print.stop == IPVSNL_STOP_LINE;
         free(piece);
     }
     return used;
 }
 
-static void fuzz_save(const uint8_t *data, size_t size)
+static void fuzz_print(const uint8_t *data, size_t size)
 {
     static const uint32_t counts[SERVICES] = {2, 0, 4, 1, 2}, first[SERVICES] = {0, 2, 2, 6, 7}, all = SERVICES;
-    size_t counters = offsetof(struct ipvsnl_service, present), room = SERVICES * 2560;
-    uint8_t *services = records_of(data, size, SERVICES, sizeof(struct ipvsnl_service), counters);
-    uint8_t *servers = records_of(data, size, SERVERS, sizeof(struct ipvsnl_dest), counters);
+    size_t room = SERVICES * 2560;
+    uint8_t *services = records_of(data, size, SERVICES * sizeof(struct ipvsnl_service));
+    uint8_t *servers = records_of(data, size, SERVERS * sizeof(struct ipvsnl_dest));
     uint32_t *service_order = ordered(IPVSNL_GROUP_SERVICE, services, &all, 1, SERVICES);
     uint32_t *server_order = ordered(IPVSNL_GROUP_DEST, servers, counts, SERVICES, SERVERS);
-    struct ipvsnl_save save = {services, servers, first, counts, service_order, server_order,
-                               SERVICES, SERVERS, 0, size ? data[0] & 1 : 0, 0};
+    uint8_t bits = size ? data[0] : 0;
+    struct ipvsnl_print print = {services, servers, first, counts, service_order, server_order, SERVICES, SERVERS, 0, 0,
+                                 bits & 1, bits >> 1 & 1, bits >> 2 & 1, 0};
     uint8_t *whole = block(NULL, room), *parts = block(NULL, room);
-    size_t length = save_text(save, whole, room);
 
-    require(length == save_text(save, parts, 1300) && memcmp(whole, parts, length) == 0, "pieces are the same text");
-    require(!length || whole[length - 1] == '\n', "lines end");
+    for (int kind = IPVSNL_PRINT_SAVED; kind <= IPVSNL_PRINT_PERSISTENT; kind++) {
+        size_t length;
+        print.kind = (uint8_t)kind;
+        length = print_text(print, whole, room);
+        require(length == print_text(print, parts, 1300) && memcmp(whole, parts, length) == 0, "pieces are the same");
+        require(!length || whole[length - 1] == '\n', "lines end");
+    }
     free(services);
     free(servers);
     free(service_order);
@@ -319,7 +322,7 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
     fuzz_dump(data, size, IPVSNL_GROUP_DEST);
     fuzz_answers(data, size);
     fuzz_stamp(data, size);
-    fuzz_save(data, size);
+    fuzz_print(data, size);
     return 0;
 }
 

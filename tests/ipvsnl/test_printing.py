@@ -1,17 +1,21 @@
-"""Saved text: what C writes of records is what Python writes of values."""
+"""Tables as text, saved and listed: what C writes of records is what Python writes of values."""
 
 from __future__ import annotations
 
 from array import array
+from collections.abc import Iterator
+from itertools import cycle
 
 import pytest
 from hypothesis import example, given
 from hypothesis import strategies as st
 
 from ipvsnl import wire
-from ipvsnl.backends import native
+from ipvsnl.backends import Print, native
 from ipvsnl.cli.compat import OURS, STRICT
+from ipvsnl.cli.render import FORMATS, Listing
 from ipvsnl.cli.save import saved
+from ipvsnl.family import SERVICE
 from ipvsnl.model import Destination, Service
 from ipvsnl.snapshot import Snapshot
 
@@ -20,6 +24,7 @@ from .strategies import DESTINATIONS, SERVICES
 NUMERIC = frozenset(("numeric",))
 Table = list[tuple[Service, list[Destination]]]
 # Differences of these do not fit an int: ipvsadm's comparison goes in a circle.
+WEB = Destination("10.0.0.2", 80, "masq")
 FAR_APART = st.sampled_from(["10.0.0.1", "90.0.0.1", "138.0.0.1", "200.0.0.1", "250.0.0.1", "::1", "9000::1", "c000::"])
 PLAIN_SERVERS = st.builds(
     Destination,
@@ -42,11 +47,36 @@ TABLES = st.lists(
 )  # fmt: skip
 
 
-def snapshot(table: Table) -> Snapshot:
-    """The table as if it had been read."""
-    services = b"".join([wire.service_record(service) for service, _ in table])
-    servers = b"".join([wire.destination_record(server) for _, servers in table for server in servers])
-    return Snapshot(services, servers, array("I", [len(servers) for _, servers in table]))
+COUNTERS = st.lists(
+    st.integers(0, 2**64 - 1)
+    | st.sampled_from([10**power + more for power in range(20) for more in (-1, 0)])
+    | st.sampled_from([2**32 - 1, 2**32, 0]),
+    min_size=1,
+    max_size=20,
+)
+PRESENT = next(field.offset for field in SERVICE.fields if field.name == "present")
+CONNECTIONS = PRESENT + 4 + 4 * 4  # of a real server: behind the method, weight and thresholds
+
+
+def snapshot(table: Table, counters: list[int] = [0]) -> Snapshot:  # noqa: B006 (only read)
+    """The table as if it had been read, the counters one after the other: wide ones of every other entry."""
+    some = cycle(counters)
+
+    def counted(records: list[bytes], *, connections: bool) -> Iterator[bytes]:
+        for index, record in enumerate(records):
+            read = bytearray(record)
+            read[:160] = b"".join([next(some).to_bytes(8, "little") for _ in range(20)])
+            if index % 2:
+                read[PRESENT + 1] |= 1 << 12 - 8
+            if connections:
+                read[CONNECTIONS : CONNECTIONS + 12] = b"".join(
+                    [(next(some) & 2**32 - 1).to_bytes(4, "little") for _ in range(3)]
+                )
+            yield bytes(read)
+
+    services = counted([wire.service_record(service) for service, _ in table], connections=False)
+    servers = counted([wire.destination_record(server) for _, servers in table for server in servers], connections=True)
+    return Snapshot(b"".join(services), b"".join(servers), array("I", [len(servers) for _, servers in table]))
 
 
 @pytest.mark.parametrize("compat", [OURS, STRICT], ids=["ours", "strict"])
@@ -59,6 +89,23 @@ def test_the_text_is_pythons(compat: object, table: Table) -> None:
     assert "".join(saved(read, NUMERIC, compat)) == "".join(saved(list(read), NUMERIC, compat))  # type: ignore[arg-type]
 
 
+@pytest.mark.parametrize("compat", [OURS, STRICT], ids=["ours", "strict"])
+@pytest.mark.parametrize("layout", ["", *FORMATS])
+@given(table=TABLES, counters=COUNTERS, more=st.sets(st.sampled_from(["exact", "nosort"])))
+@example(table=[(Service("tcp", "10.0.0.1", 80, persistence=5, netmask="255.255.0.0"), [])], counters=[0], more=set())
+def test_listings_are_pythons(compat: object, layout: str, table: Table, counters: list[int], more: set[str]) -> None:
+    """In every format, whatever the numbers."""
+    read = snapshot(table, counters)
+    listing = Listing(NUMERIC | {layout} | more, compat)  # type: ignore[arg-type]
+    assert "".join(listing.table(read)) == "".join(listing.table(list(read)))
+
+
+def test_the_connections_of_a_real_server_are_where_the_test_puts_them() -> None:
+    """Else the listings would be compared with none."""
+    ((_, (status,)),) = [(entry.service, entry.destinations) for entry in snapshot([(Service(fwmark=1), [WEB])], [7])]
+    assert (status.active, status.inactive, status.persistent, status.statistics.conns) == (7, 7, 7, 7)
+
+
 def test_ordinary_services_are_written_in_c() -> None:
     """Else the two would be compared with themselves: of this table Python is asked for the one with flags alone."""
     table: Table = [
@@ -68,11 +115,15 @@ def test_ordinary_services_are_written_in_c() -> None:
         (Service("tcp", "10.0.0.3", 80, scheduler="sh", flags=16), []),
     ]
     columns = snapshot(table).columns()
-    assert list(native.save(columns.services.data, columns.servers.data, columns.counts, True)) == [
+    records = columns.services.data, columns.servers.data, columns.counts
+    assert list(native.printed(Print.SAVED, *records, Print.WITH_THRESHOLDS)) == [
         b"-A -t 10.0.0.1:80 -s wlc -p 9\n-a -t 10.0.0.1:80 -r 10.0.0.2:80 -i -w 1 --tun-type ipip\n",
         3,
         b"-A -u [::1]:53 -s wlc -o\n-a -u [::1]:53 -r [::2]:53 -m -w 7 -x 100 -y 50\n-A -f 7 -s wlc\n",
     ]
+    for kind in (Print.USUAL, Print.STATS, Print.RATE, Print.THRESHOLDS, Print.PERSISTENT):
+        before, number, after = native.printed(kind, *records, 0)
+        assert number == 3 and before.count(b"\n") == 2 and after.count(b"\n") == 3
 
 
 def test_a_service_with_more_servers_than_a_piece_of_text_holds() -> None:

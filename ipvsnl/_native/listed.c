@@ -1,0 +1,181 @@
+/* The lines of ipvsadm -Ln, and with --stats, --rate, --thresholds and --persistent-conn. */
+#include "text.h"
+
+#define NAME_WIDTH 33   /* of a service, before its counters */
+#define SERVER_WIDTH 28 /* of an address and port, behind the arrow */
+#define NUMBER_WIDTH 9
+
+/* The counters of a record, wide or legacy: the first five count, the others are a second's. */
+enum { CONNS, INPKTS, OUTPKTS, INBYTES, OUTBYTES, COUNTERS };
+
+static void put_right(struct text *text, uint64_t number, size_t width)
+{
+    uint8_t digits[20];
+    struct text apart = {digits, digits + sizeof digits};
+    size_t length;
+
+    ipvsnl_put_number(&apart, number);
+    length = (size_t)(apart.here - digits);
+    for (; width > length; width--)
+        PUT(text, " ");
+    put(text, digits, length);
+}
+
+static void put_left(struct text *text, uint32_t number, size_t width)
+{
+    const uint8_t *from = text->here;
+
+    ipvsnl_put_number(text, number);
+    ipvsnl_pad(text, from, width);
+}
+
+/* Nine columns; from a hundred millions on in thousands, millions, ..., cut, not rounded. Or all of it. */
+static void put_counter(struct text *text, const struct ipvsnl_print *print, uint64_t number)
+{
+    static const struct {
+        uint64_t below, unit;
+        char letter;
+    } steps[] = {
+        {1000000000, 1000, 'K'},
+        {100000000000, 1000000, 'M'},
+        {100000000000000, 1000000000, 'G'},
+        {UINT64_MAX, 1000000000000, 'T'},
+    };
+    size_t step = 0;
+
+    if (number < 100000000) {
+        put_right(text, number, NUMBER_WIDTH);
+    } else if (print->exact) {
+        PUT(text, " ");
+        ipvsnl_put_number(text, number);
+    } else {
+        while (steps[step].below != UINT64_MAX && number >= steps[step].below)
+            step++;
+        put_right(text, number / steps[step].unit, NUMBER_WIDTH - 1);
+        put(text, &steps[step].letter, 1);
+    }
+}
+
+/* The counters that a kind of listing shows, of a record that begins with both sets. */
+static void load_counters(uint64_t counters[COUNTERS], const struct ipvsnl_print *print, const void *record,
+                          uint32_t present)
+{
+    size_t from = print->kind == IPVSNL_PRINT_RATE ? COUNTERS : 0;
+
+    if (present & STATS64)
+        from += 2 * COUNTERS;
+    memcpy(counters, (const uint8_t *)record + 8 * from, COUNTERS * sizeof *counters);
+}
+
+/* The name of a service. Answers whether it has one. */
+static int put_name(struct text *text, const struct ipvsnl_service *service)
+{
+    if (service->fwmark) {
+        PUT(text, "FWM  ");
+        ipvsnl_put_number(text, service->fwmark);
+        if (service->af == IPVSNL_AF_INET6)
+            PUT(text, " IPv6");
+        return 1;
+    }
+    if (service->protocol == IPVSNL_IPPROTO_TCP)
+        PUT(text, "TCP  ");
+    else if (service->protocol == IPVSNL_IPPROTO_UDP)
+        PUT(text, "UDP  ");
+    else if (service->protocol == IPVSNL_IPPROTO_SCTP)
+        PUT(text, "SCTP ");
+    else
+        return 0;
+    ipvsnl_put_endpoint(text, service->af, service->addr, service->port);
+    return 1;
+}
+
+int ipvsnl_list_service(struct text *text, const struct ipvsnl_print *print, const struct ipvsnl_service *service)
+{
+    const uint8_t *from = text->here;
+    uint64_t counters[COUNTERS];
+    size_t length;
+
+    if (!ipvsnl_is_plain(service, &length) || !put_name(text, service))
+        return 0;
+    if (print->kind == IPVSNL_PRINT_STATS || print->kind == IPVSNL_PRINT_RATE) {
+        ipvsnl_pad(text, from, NAME_WIDTH);
+        load_counters(counters, print, service, service->present);
+        for (size_t i = 0; i < COUNTERS; i++)
+            put_counter(text, print, counters[i]);
+    } else {
+        PUT(text, " ");
+        put(text, service->sched_name, length);
+        ipvsnl_put_persistence(text, service, " persistent ", " mask ");
+        if (service->flags & IPVSNL_SVC_F_ONEPACKET)
+            PUT(text, " ops");
+    }
+    PUT(text, "\n");
+    return 1;
+}
+
+/* Connections and packets a second of a real server are never shortened. */
+static void put_rates(struct text *text, const struct ipvsnl_print *print, const uint64_t rates[COUNTERS])
+{
+    for (size_t i = CONNS; i <= OUTPKTS; i++) {
+        PUT(text, " ");
+        put_right(text, rates[i], NUMBER_WIDTH - 1);
+    }
+    put_counter(text, print, rates[INBYTES]);
+    put_counter(text, print, rates[OUTBYTES]);
+}
+
+static void put_server_counters(struct text *text, const struct ipvsnl_print *print, const struct ipvsnl_dest *dest)
+{
+    uint64_t counters[COUNTERS];
+    int rates = print->kind == IPVSNL_PRINT_RATE;
+
+    load_counters(counters, print, dest, dest->present);
+    for (size_t i = 0; print->narrow && i < (rates ? COUNTERS : INBYTES); i++)
+        counters[i] &= UINT32_MAX;
+    if (rates) {
+        put_rates(text, print, counters);
+        return;
+    }
+    for (size_t i = 0; i < COUNTERS; i++)
+        put_counter(text, print, counters[i]);
+}
+
+static void put_weight(struct text *text, const struct ipvsnl_dest *dest, size_t width)
+{
+    const uint8_t *from = text->here;
+
+    ipvsnl_put_signed(text, dest->weight);
+    ipvsnl_pad(text, from, width);
+    PUT(text, " ");
+}
+
+int ipvsnl_list_server(struct text *text, const struct ipvsnl_print *print, const struct ipvsnl_dest *dest)
+{
+    static const char methods[][9] = {"Masq    ", "Local   ", "Tunnel  ", "Route   "};
+    const uint8_t *from;
+
+    PUT(text, "  -> ");
+    from = text->here;
+    ipvsnl_put_endpoint(text, dest->addr_family, dest->addr, dest->port);
+    ipvsnl_pad(text, from, SERVER_WIDTH);
+    if (print->kind == IPVSNL_PRINT_STATS || print->kind == IPVSNL_PRINT_RATE) {
+        put_server_counters(text, print, dest);
+        PUT(text, "\n");
+        return 1;
+    }
+    PUT(text, " ");
+    if (print->kind == IPVSNL_PRINT_THRESHOLDS) {
+        put_left(text, dest->u_thresh, 11);
+        put_left(text, dest->l_thresh, 11);
+    } else if (print->kind == IPVSNL_PRINT_PERSISTENT) {
+        put_weight(text, dest, 9);
+        put_left(text, dest->persist_conns, 12);
+    } else {
+        put(text, methods[dest->fwd_method], 8);
+        put_weight(text, dest, 6);
+    }
+    put_left(text, dest->active_conns, 11);
+    put_left(text, dest->inact_conns, 10);
+    PUT(text, "\n");
+    return 1;
+}

@@ -1,0 +1,73 @@
+/* The lines that ipvsadm -Sn writes. */
+#include "text.h"
+
+/* The options that name a service. Answers whether there are such. */
+static int put_selector(struct text *text, const struct ipvsnl_service *service)
+{
+    if (service->fwmark) {
+        PUT(text, "-f ");
+        ipvsnl_put_number(text, service->fwmark);
+        if (service->af == IPVSNL_AF_INET6)
+            PUT(text, " -6");
+        return 1;
+    }
+    if (service->protocol == IPVSNL_IPPROTO_TCP)
+        PUT(text, "-t ");
+    else if (service->protocol == IPVSNL_IPPROTO_UDP)
+        PUT(text, "-u ");
+    else if (service->protocol == IPVSNL_IPPROTO_SCTP)
+        PUT(text, "--sctp-service ");
+    else
+        return 0;
+    ipvsnl_put_endpoint(text, service->af, service->addr, service->port);
+    return 1;
+}
+
+int ipvsnl_save_service(struct text *text, const struct ipvsnl_service *service, struct word *named)
+{
+    size_t length;
+
+    if (!ipvsnl_is_plain(service, &length))
+        return 0;
+    PUT(text, "-A ");
+    named->at = text->here;
+    if (!put_selector(text, service))
+        return 0;
+    named->length = (size_t)(text->here - named->at);
+    PUT(text, " -s ");
+    put(text, service->sched_name, length);
+    ipvsnl_put_persistence(text, service, " -p ", " -M ");
+    if (service->flags & IPVSNL_SVC_F_ONEPACKET)
+        PUT(text, " -o");
+    PUT(text, "\n");
+    return 1;
+}
+
+static void put_option(struct text *text, const char option[5], uint32_t number)
+{
+    put(text, option, 4);
+    ipvsnl_put_number(text, number);
+}
+
+int ipvsnl_save_server(struct text *text, const struct ipvsnl_print *print, const struct ipvsnl_dest *dest,
+                       const struct word *named)
+{
+    if (dest->fwd_method == TUNNEL && dest->tun_type)
+        return 0;
+    PUT(text, "-a ");
+    put(text, named->at, named->length);
+    PUT(text, " -r ");
+    ipvsnl_put_endpoint(text, dest->addr_family, dest->addr, dest->port);
+    /* For LOCAL ipvsadm has no option of its own: it writes -g. */
+    put(text, dest->fwd_method == MASQ ? " -m" : dest->fwd_method == TUNNEL ? " -i" : " -g", 3);
+    PUT(text, " -w ");
+    ipvsnl_put_signed(text, dest->weight);
+    if (print->thresholds && dest->u_thresh)
+        put_option(text, " -x ", dest->u_thresh);
+    if (print->thresholds && dest->l_thresh)
+        put_option(text, " -y ", dest->l_thresh);
+    if (dest->fwd_method == TUNNEL)
+        PUT(text, " --tun-type ipip");
+    PUT(text, "\n");
+    return 1;
+}

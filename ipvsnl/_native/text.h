@@ -1,0 +1,49 @@
+/* Text of a table, piece by piece. Shared by text.c, saved.c and listed.c. */
+#ifndef IPVSNL_TEXT_H
+#define IPVSNL_TEXT_H
+
+#include "lines.h"
+
+#define LINE_MAX 256 /* no line is longer: two addresses and six numbers with their options; or one and five of 20 digits */
+
+enum { MASQ, LOCAL, TUNNEL, ROUTE };
+
+struct text {
+    uint8_t *here;
+    uint8_t *end;
+};
+
+static inline void put(struct text *text, const void *bytes, size_t length)
+{
+    memcpy(text->here, bytes, length);
+    text->here += length;
+}
+
+#define PUT(text, literal) put(text, literal, sizeof literal - 1)
+
+void ipvsnl_put_number(struct text *text, uint64_t number);
+void ipvsnl_put_signed(struct text *text, int32_t number);
+void ipvsnl_put_quad(struct text *text, const uint8_t quad[4]);
+
+/* Blanks up to a column that begins at `from`; none where that is passed. */
+void ipvsnl_pad(struct text *text, const uint8_t *from, size_t width);
+
+/* `10.0.0.1:80`, `[::1]:80`. */
+void ipvsnl_put_endpoint(struct text *text, uint16_t family, const uint8_t address[16], uint16_t port);
+
+/* How persistent a service is: the timeout, and the mask unless it is the default, each behind its word. */
+void ipvsnl_put_persistence(struct text *text, const struct ipvsnl_service *service, const char *timeout,
+                            const char *mask);
+
+/* Whether a service's line takes no thought: addresses that have a form, no flags of a scheduler, no engine, and a name of
+ * printable letters, whose length is out. */
+int ipvsnl_is_plain(const struct ipvsnl_service *service, size_t *name_length);
+
+/* A service's line, and a real server's under it. Both answer whether it is a plain one. */
+int ipvsnl_save_service(struct text *text, const struct ipvsnl_service *service, struct word *named);
+int ipvsnl_save_server(struct text *text, const struct ipvsnl_print *print, const struct ipvsnl_dest *dest,
+                       const struct word *named);
+int ipvsnl_list_service(struct text *text, const struct ipvsnl_print *print, const struct ipvsnl_service *service);
+int ipvsnl_list_server(struct text *text, const struct ipvsnl_print *print, const struct ipvsnl_dest *dest);
+
+#endif
