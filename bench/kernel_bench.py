@@ -40,6 +40,7 @@ from bench.laboratory import (  # noqa: E402
 
 RESULTS, SPREAD = BUILD / "kernel.json", BUILD / "kernel-spread.json"
 IPVSNL = [str(INSTALLED / "bin" / "ipvsnl")]
+PYTHON = str(INSTALLED / "bin" / "python")
 
 
 # --- inside the kernel -----------------------------------------------------------------------------------------------
@@ -165,6 +166,9 @@ def dumps(measures: Measures, text: bytes, times: int) -> None:
             "values": loaded(lambda: values(warm())),
             "ipvsnl -Sn": loaded(lambda: process([*IPVSNL, "-Sn"])),
             "ipvsadm -Sn": loaded(lambda: process(["ipvsadm", "-Sn"])),
+            "ipvsnl -Ln": loaded(lambda: process([*IPVSNL, "-Ln"])),
+            "ipvsadm -Ln": loaded(lambda: process(["ipvsadm", "-Ln"])),
+            "python": loaded(lambda: process([PYTHON, "-c", ""])),
         },
     )
 

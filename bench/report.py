@@ -81,6 +81,8 @@ def pairs(figures: Figures, *, all_of_them: bool = True) -> str:
         ("columns", "floor dump", "dump of 10,000 into columns against raw one-recv receive in C"),
         ("values", "floor dump", "the same into values"),
         ("ipvsadm -Sn", "ipvsnl -Sn", "ipvsadm -Sn against ipvsnl -Sn, whole processes"),
+        ("ipvsadm -Ln", "ipvsnl -Ln", "ipvsadm -Ln against ipvsnl -Ln, whole processes"),
+        ("ipvsadm -Sn", "python", "ipvsadm -Sn against the bare start of Python"),
     ]
     rows = [
         (words, figures.shown(one), figures.shown(other), figures.ratio(one, other))

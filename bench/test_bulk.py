@@ -23,10 +23,14 @@ from ipvsnl._native._core import ffi, lib
 from ipvsnl import wire
 from ipvsnl.backends import native
 from ipvsnl.bulk import Progress
+from ipvsnl.cli.compat import OURS
+from ipvsnl.cli.render import Listing
+from ipvsnl.cli.save import saved
 from ipvsnl.client import IPVS
 from ipvsnl.columns import Columns
 from ipvsnl.link import SimulatedLink
 from ipvsnl.model import Destination, Service
+from ipvsnl.snapshot import Snapshot
 from ipvssim.namespace import Namespace
 from ipvssim.netlink import NetlinkSocket
 
@@ -94,6 +98,33 @@ def test_text_to_wire(benchmark: Any, text: bytes) -> None:
             native.rules(text, progress, 28, b"", out, 0, origins, 0)
 
     each(benchmark, text.count(b"\n"), read)
+
+
+@pytest.fixture(scope="module")
+def table(text: bytes) -> Snapshot:
+    """10,000 entries, read."""
+    ipvs = simulated()
+    ipvs.load(b"".join(text.splitlines(keepends=True)[:10_000]))
+    return ipvs.snapshot()
+
+
+@pytest.mark.benchmark(group="text")
+@pytest.mark.parametrize("kind", ["", "stats", "rate"])
+def test_listing(benchmark: Any, table: Snapshot, kind: str) -> None:
+    listing = Listing(frozenset(("numeric", kind)), OURS)
+    each(benchmark, 10_000, lambda: "".join(listing.table(table)))
+
+
+@pytest.mark.benchmark(group="text")
+def test_listing_of_values(benchmark: Any, table: Snapshot) -> None:
+    """In Python, as names are listed, and what is not plain: without making the values."""
+    entries, listing = list(table), Listing(frozenset(("numeric",)), OURS)
+    each(benchmark, 10_000, lambda: "".join(listing.table(entries)))
+
+
+@pytest.mark.benchmark(group="text")
+def test_saved_text(benchmark: Any, table: Snapshot) -> None:
+    each(benchmark, 10_000, lambda: "".join(saved(table, frozenset(("numeric",)), OURS)))
 
 
 @pytest.fixture(scope="module")
