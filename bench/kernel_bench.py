@@ -16,6 +16,7 @@ import subprocess
 import sys
 import tempfile
 from collections.abc import Callable
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -118,12 +119,16 @@ def reloads(measures: Measures, text: bytes, times: int) -> None:
 
     def second_half() -> float:
         from ipvsnl import reloading
+        from ipvsnl.loading import load
 
         ipvs = client()
         ipvs.load(text)
         seconds: list[float] = []
-        load = reloading.load
-        reloading.load = lambda *a, **k: seconds.append(timed(lambda: load(*a, **k)))  # type: ignore[assignment,func-returns-value]
+
+        def timed_load(*arguments: Any, **more: Any) -> None:
+            seconds.append(timed(lambda: load(*arguments, **more)))
+
+        vars(reloading)["load"] = timed_load
         ipvs.reload(text)
         return seconds[0]
 
@@ -189,7 +194,7 @@ def calls(text: bytes) -> dict[str, Any]:
     for name, command, count in (("ipvsnl", [*IPVSNL, "-R"], 10_000), ("ipvsadm", ["ipvsadm", "-R"], 500)):
         trace = Path(tempfile.mkstemp(dir="/tmp")[1])
         lines = b"".join(text.splitlines(keepends=True)[:count])
-        seconds = in_fresh_namespace(lambda t=trace, c=command, x=lines: process(["strace", "-f", "-o", str(t), *c], x))
+        seconds = in_fresh_namespace(partial(process, ["strace", "-f", "-o", str(trace), *command], lines))
         if seconds is None:
             continue
         made = trace.read_text(errors="replace").splitlines()

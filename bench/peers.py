@@ -9,6 +9,7 @@ import subprocess
 import tempfile
 import time
 from collections.abc import Callable
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -28,8 +29,12 @@ def loaders(text: bytes, process: Callable[..., float]) -> dict[str, Callable[[]
         found["keepalived 10k"] = lambda: keepalived(text)
     for name, load in (("pyroute2", pyroute2), ("gnlpy", gnlpy)):
         few = text.splitlines(keepends=True)[: FEW[name]]
-        found[f"{name} 10k"] = lambda load=load, few=few: load(few) * text.count(b"\n") / len(few)
+        found[f"{name} 10k"] = partial(_in_proportion, load, few, text.count(b"\n"))
     return found
+
+
+def _in_proportion(load: Callable[[list[bytes]], float], few: list[bytes], rules: int) -> float:
+    return load(few) * rules / len(few)
 
 
 def parsed(lines: list[bytes]) -> list[Any]:

@@ -89,7 +89,7 @@ def test_memcpy_of_the_same_bytes(benchmark: Any) -> None:
 @pytest.mark.benchmark(group="text")
 def test_text_to_wire(benchmark: Any, text: bytes) -> None:
     """Batches of a thousand, as a load takes them."""
-    out, origins = bytearray(176 * COUNT), array("Q", bytes(16 * COUNT))
+    out, origins = bytearray(176 * COUNT), memoryview(array("Q", bytes(16 * COUNT)))
 
     def read() -> None:
         progress = Progress()

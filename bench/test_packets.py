@@ -73,7 +73,7 @@ def test_a_bare_rewrite_with_struct(benchmark: Callable[..., object]) -> None:
         fields[9], fields[11] = w.SERVER, 8080
         new = header.pack(*fields)
         check = 0xFFFF - sum(struct.unpack("!10H", new[:20])) % 0xFFFF
-        return new[:10] + check.to_bytes(2, "big") + new[12:] + data[24:]
+        return bytes(new[:10] + check.to_bytes(2, "big") + new[12:] + data[24:])
 
     assert parse4(rewrite())
     benchmark(rewrite)

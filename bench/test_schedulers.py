@@ -11,9 +11,9 @@ from __future__ import annotations
 import time
 from collections.abc import Callable
 from random import Random
+from typing import Any
 
 import pytest
-from pytest_benchmark.fixture import BenchmarkFixture
 
 from ipvssim.clock import Clock
 from ipvssim.entries import RealServer, VirtualService
@@ -68,7 +68,7 @@ def connections(name: str, servers: int) -> Callable[[], None]:
 
 @pytest.mark.parametrize("servers", [10, 100, 1000])
 @pytest.mark.parametrize("name", names())
-def test_pick(benchmark: BenchmarkFixture, name: str, servers: int) -> None:
+def test_pick(benchmark: Any, name: str, servers: int) -> None:
     """A thousand connections."""
     benchmark.group = f"{PICKS} picks of {name}"
     benchmark.extra_info["servers"] = servers
@@ -76,7 +76,7 @@ def test_pick(benchmark: BenchmarkFixture, name: str, servers: int) -> None:
 
 
 @pytest.mark.parametrize("name", names())
-def test_ratio(benchmark: BenchmarkFixture, name: str) -> None:
+def test_ratio(benchmark: Any, name: str) -> None:
     """The best of rounds with 1,000 servers against the best with 10, taken in turns: at most twice."""
     few, many = connections(name, 10), connections(name, 1000)
     best = {few: float("inf"), many: float("inf")}

@@ -260,7 +260,7 @@ def test_a_rollback_leaves_alone_what_someone_else_wrote(connect: Callable[[], I
     ipvs, other = connect(), connect()
     become(ipvs, {WEB: [ONE, TWO]})
     plan = ipvs.plan({WEB: [ONE.replace(weight=9)]}, prune=True)
-    meddled = Meddling(ipvs._link, 1, lambda: other.edit_server(WEB, ONE.replace(weight=4)))  # type: ignore[arg-type]
+    meddled = Meddling(ipvs._link, 1, lambda: other.edit_server(WEB, ONE.replace(weight=4)))
     ipvs._link = Refusing(meddled, 1)  # type: ignore[assignment, arg-type]
     with pytest.raises(ApplyError) as failed:
         ipvs.apply(plan)

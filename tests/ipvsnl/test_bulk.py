@@ -13,7 +13,7 @@ from typing import Any, BinaryIO
 
 import pytest
 
-from ipvsnl import bulk, wire
+from ipvsnl import wire
 from ipvsnl.backends import portable
 from ipvsnl.bulk import PUT_OFF
 from ipvsnl.cli.grammar import read_rule as grammar
@@ -22,6 +22,7 @@ from ipvsnl.errors import BatchError, LinkError
 from ipvsnl.family import Command
 from ipvsnl.model import Service
 from ipvsnl.rules import RuleError
+from ipvsnl.transfer import transfer
 from tests.conftest import ON_THE_KERNEL
 from tests.ipvsnl.awkward import HEADER, Splitting, error
 
@@ -175,7 +176,6 @@ def test_a_reload_is_the_table_of_the_text(ipvs: IPVS) -> None:
 def deletions(ipvs: IPVS, monkeypatch: pytest.MonkeyPatch) -> list[tuple[int, int]]:
     """Notes the deletions and additions of services that are sent from now on: command and port."""
     noted: list[tuple[int, int]] = []
-    transfer = bulk.transfer
 
     def listening(link: Any, backend: Any, requests: memoryview, *rest: Any) -> Any:
         datagram = bytes(requests)
@@ -185,7 +185,7 @@ def deletions(ipvs: IPVS, monkeypatch: pytest.MonkeyPatch) -> list[tuple[int, in
                 noted.append((datagram[start], status.service.port))
         return transfer(link, backend, requests, *rest)
 
-    monkeypatch.setattr(bulk, "transfer", listening)
+    monkeypatch.setattr("ipvsnl.bulk.transfer", listening)
     return noted
 
 
@@ -220,8 +220,8 @@ def test_a_reload_deletes_against_the_order_of_the_text(ipvs: IPVS, monkeypatch:
 def test_a_reload_is_a_flush_and_a_load_whatever_the_text_says(ipvs: IPVS, text: str) -> None:
     """The same table, and the same refusals by line, as after ``-C``; whichever order is had on the way."""
 
-    def outcome(how: Any) -> tuple[list[str], list[tuple[Any, int]]]:
-        refusals = []
+    def outcome(how: Any) -> tuple[list[str], list[tuple[object, int | None]]]:
+        refusals: list[tuple[object, int | None]] = []
         try:
             how(text)
         except BatchError as error:

@@ -192,7 +192,9 @@ def test_deletions_are_of_the_services_added_the_last_one_first(text: str) -> No
     data = text.encode()
     got = delete(native, data)
     assert got == delete(portable, data)
-    wanted, starts, here = [], [], 0
+    wanted: list[bytes] = []
+    starts: list[int] = []
+    here = 0
     for line in data.split(b"\n"):
         request = read(native, line)[5]
         if request and request[16] == Command.NEW_SERVICE:

@@ -18,6 +18,13 @@ SIX = Service("tcp", "2001:db8::1", 80, scheduler="rr")
 ONE = Destination("10.0.0.1", 80, "masq")
 TUNNELLED = Destination("fd00::1", 80, "tunnel")
 
+
+def six(ipvs: IPVS) -> IPVS:
+    """With an IPv6 service."""
+    ipvs.add_service(SIX)
+    return ipvs
+
+
 CASES: dict[str, tuple[Callable[[IPVS], object], int, str, str]] = {
     "an unknown scheduler": (lambda ipvs: ipvs.edit_service(WEB, scheduler="nosuch"), errno.ENOENT, "scheduler", "nosuch"),
     "an unknown engine": (
@@ -42,8 +49,7 @@ CASES: dict[str, tuple[Callable[[IPVS], object], int, str, str]] = {
     "multicast": (
         lambda ipvs: ipvs.add_server(WEB, Destination("224.0.0.1", 80)), errno.EINVAL, "address", "not a unicast"),
     "link-local": (
-        lambda ipvs: (ipvs.add_service(SIX), ipvs.add_server(SIX, Destination("fe80::1", 80))), errno.EINVAL, "address",
-        "link-local"),
+        lambda ipvs: six(ipvs).add_server(SIX, Destination("fe80::1", 80)), errno.EINVAL, "address", "link-local"),
     "a broadcast address": (
         lambda ipvs: ipvs.add_server(WEB, Destination("127.255.255.255", 80)), errno.EINVAL, "address", "lo up"),
     "a timeout beyond the clock": (

@@ -29,13 +29,16 @@ def text(*entries: Entry) -> str:
     return "".join(document.stream("services", map(document.entry, entries)))
 
 
+NAMES: dict[str | int, str] = {6: "tcp", 17: "udp", 132: "sctp"}
+
+
 @given(SERVICES)
 def test_every_service_survives_json(service: Service) -> None:
     """What the kernel can hold comes back as it was."""
     if isinstance(service.protocol, int) and service.protocol > 255:
         service = service.replace(protocol=service.protocol % 200)
     (found,) = read(text(entry(service))).services.values()
-    expected = service.replace(protocol={6: "tcp", 17: "udp", 132: "sctp"}.get(service.protocol, service.protocol))  # type: ignore[call-overload]
+    expected = service.replace(protocol=NAMES.get(service.protocol, service.protocol))
     if service.persistence is None:
         expected = expected.replace(netmask=None)
     assert found == expected

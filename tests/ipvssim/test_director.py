@@ -6,6 +6,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from ipvssim.packets import sign4
 from ipvssim.result import Verdict
 
 from . import worlds as w
@@ -189,7 +190,10 @@ def test_ordinary_packets_are_forwarded() -> None:
     """What belongs to no connection is forwarded with a smaller TTL, answered at TTL 1, refused over the MTU with DF, and
     dropped with a source that is the director's own."""
     world = w.World()
-    make = lambda **header: w.udp(9, 9, bytes(1472), source=OTHER, target=w.CLIENT, **header)  # noqa: E731
+
+    def make(ttl: int = 64) -> bytes:
+        return w.udp(9, 9, bytes(1472), source=OTHER, target=w.CLIENT, ttl=ttl)
+
     assert world.from_server(make()).out == [("client", make(ttl=63))]
     assert world.from_server(make(ttl=1)).out[0][1][34:36] == b"\x0b\0"
     big = w.udp(9, 9, bytes(1473), source=OTHER, target=w.CLIENT, df=True)
@@ -247,7 +251,7 @@ def damaged(draw: st.DrawFn) -> bytes:
     if draw(st.booleans()) and len(data) >= 20 and data[0] >> 4 == 4:
         size = max((data[0] & 15) * 4, 20)
         data[2:4] = len(data).to_bytes(2, "big")
-        data[:size] = w.sign4(bytes(data[:size]))
+        data[:size] = sign4(bytes(data[:size]))
     return bytes(data)
 
 

@@ -9,7 +9,7 @@ from hypothesis import strategies as st
 
 from ipvssim.clock import Clock
 from ipvssim.fragments import Reassembler, split4, split6
-from ipvssim.packets import Packet, parse4, parse6
+from ipvssim.packets import Packet, parse4, parse6, sign4
 from ipvssim.result import Verdict
 
 from . import worlds as w
@@ -80,7 +80,7 @@ def test_overlaps_and_contradictions_spoil_the_packet() -> None:
     """Overlapping fragments are refused with all that came before; a repeated one is refused alone."""
     whole = w.udp(payload=bytes(152))
     first, second = w.fragments(whole, 80)
-    overlap = w.sign4(second[:6] + (0x2000 | 5).to_bytes(2, "big") + second[8:20]) + second[20:]
+    overlap = sign4(second[:6] + (0x2000 | 5).to_bytes(2, "big") + second[8:20]) + second[20:]
     world = w.World()
     world.server(world.service(w.UDP))
     assert world.client(first).verdict is Verdict.HELD

@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+from typing import Any
+
 import pytest
 
-from ipvssim.packets import Packet, parse4
+from ipvssim.packets import Packet, parse4, sign4
 from ipvssim.result import Verdict
 
 from . import worlds as w
@@ -95,7 +97,7 @@ def test_a_quoted_later_fragment(release: str, local: bool) -> None:
     """6.1.176 reads ports from a quoted later fragment, 6.1.192 leaves it to the host."""
     world, _ = opened(w.MASQUERADE, release)
     original = quoted(w.VIRTUAL, w.CLIENT, 80, 1024)
-    later = w.sign4(original[:6] + b"\0\x10" + original[8:20]) + original[20:]
+    later = sign4(original[:6] + b"\0\x10" + original[8:20]) + original[20:]
     assert world.client(w.icmp(3, 1, 0, later)).local is local
 
 
@@ -150,7 +152,10 @@ def test_the_first_learned_mtu_is_told_late() -> None:
     at once. Clients without DF are told nothing."""
     world, _ = opened(w.TUNNEL)
     request = w.tcp(w.ACK, ttl=63, payload=bytes(1300), df=True)
-    mtu = lambda result: int.from_bytes(result.out[0][1][26:28], "big") if result.out else None  # noqa: E731
+
+    def mtu(result: Any) -> int | None:
+        return int.from_bytes(result.out[0][1][26:28], "big") if result.out else None
+
     assert mtu(world.from_server(tunnel_error(request, 4, 1400))) == 1480
     assert mtu(world.client(w.tcp(w.ACK, payload=bytes(1400), df=True))) == 1380
     assert mtu(world.from_server(tunnel_error(request, 4, 1300))) == 1280
@@ -160,7 +165,10 @@ def test_the_first_learned_mtu_is_told_late() -> None:
 def test_nat_icmp_send_answers_strays() -> None:
     """With nat_icmp_send a server's packet of no connection is refused, unless it is a reset or from another port."""
     world, _ = opened(nat_icmp_send=1)
-    stray = lambda flags, port: w.tcp(flags, port, 999, source=w.SERVER, target=w.CLIENT)  # noqa: E731
+
+    def stray(flags: int, port: int) -> bytes:
+        return w.tcp(flags, port, 999, source=w.SERVER, target=w.CLIENT)
+
     assert world.from_server(stray(w.ACK, 8080)).out[0][1][34:36] == b"\3\3"
     assert world.from_server(stray(w.RST, 8080)).verdict is Verdict.FORWARD
     assert world.from_server(stray(w.ACK, 8081)).verdict is Verdict.FORWARD

@@ -182,7 +182,7 @@ def test_a_failed_write_leaves_the_old_file(tmp_path: Path, monkeypatch: pytest.
     def full(_: int) -> None:
         raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC))
 
-    monkeypatch.setattr(target.os, "fsync", full)
+    monkeypatch.setattr("ipvssim.target.os.fsync", full)
     with pytest.raises(LinkError, match="No space left"), opened(str(path)) as endpoint:
         endpoint.send(message(17))
     assert path.read_bytes() == before

@@ -274,7 +274,7 @@ def main(arguments: Sequence[str]) -> int:
         campaign = campaign_of(chosen)
     except uml.MissingError as error:
         print(f"compare.py: {error}", file=sys.stderr)
-        return uml.EXIT_MISSING
+        return int(uml.EXIT_MISSING)
     chosen.report.write_text(campaign.table())
     print(campaign.table())
     if chosen.shrink:

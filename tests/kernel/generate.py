@@ -15,7 +15,7 @@ KINDS = administration.KINDS | scheduling.KINDS | lifetimes.KINDS | paths.KINDS 
 
 def generate(kind: str, seed: int) -> str:
     """The text of a trace."""
-    return KINDS[kind](seed).text()
+    return str(KINDS[kind](seed).text())
 
 
 def main(arguments: Sequence[str]) -> int:

@@ -57,7 +57,7 @@ def exchange(link: socket.socket, data: bytes, family: int, receive: int) -> tup
         try:
             replies.append(renumber(link.recv(receive), family, FAMILY, PORT_ID).hex())
         except OSError as wrong:
-            errors.append(errno.errorcode[wrong.errno])
+            errors.append(errno.errorcode[wrong.errno or 0])
     return replies, errors
 
 

@@ -31,10 +31,10 @@ def command(
 ) -> tuple[int, str, str]:
     """Exit status, standard output, standard error."""
     stdout, stderr = io.StringIO(), io.StringIO()
+    factory: Any = lambda: ipvs  # noqa: E731
     status = run(
-        args, client_factory=lambda: ipvs, stdin=io.StringIO(stdin), stdout=stdout, stderr=stderr, prog=prog,
-        compat=compat,
-    )  # type: ignore[arg-type, return-value]  # fmt: skip
+        args, client_factory=factory, stdin=io.StringIO(stdin), stdout=stdout, stderr=stderr, prog=prog, compat=compat
+    )
     return status, stdout.getvalue(), stderr.getvalue()
 
 

@@ -7,6 +7,7 @@ import io
 import subprocess
 import sys
 from pathlib import Path
+from typing import Any
 
 import pytest
 
@@ -112,13 +113,18 @@ def test_the_last_line_gives_the_status_of_a_restore() -> None:
     assert command(FakeIPVS(), "-R", stdin=twice + "-Z\n")[0] == 0
 
 
+def serving(ipvs: FakeIPVS) -> Any:
+    """What makes a client: this one."""
+    return lambda: ipvs
+
+
 def _no_kernel() -> FakeIPVS:
     raise LinkError(92, "this kernel has no IPVS")
 
 
 def _run(*args: str) -> tuple[int, str, str]:
     stdout, stderr = io.StringIO(), io.StringIO()
-    status = run(args, client_factory=_no_kernel, stdin=io.StringIO(), stdout=stdout, stderr=stderr)  # type: ignore[arg-type, return-value]
+    status = run(args, client_factory=_no_kernel, stdin=io.StringIO(), stdout=stdout, stderr=stderr)  # type: ignore[arg-type]
     return status, stdout.getvalue(), stderr.getvalue()
 
 
@@ -154,7 +160,7 @@ def test_an_interrupted_restore_says_how_far_it_got() -> None:
     stderr = io.StringIO()
     stdin = Interrupted("-A -t 10.0.0.1:80\n-A -t 10.0.0.1:81\n")
     ipvs = FakeIPVS()
-    status = run(["-R"], client_factory=lambda: ipvs, stdin=stdin, stdout=io.StringIO(), stderr=stderr, progress=False)  # type: ignore[arg-type, return-value]
+    status = run(["-R"], client_factory=serving(ipvs), stdin=stdin, stdout=io.StringIO(), stderr=stderr, progress=False)
     assert (status, stderr.getvalue()) == (130, "interrupted after line 2: 2 changes made\n")
 
 
@@ -163,7 +169,7 @@ def test_progress_is_shown_when_asked_for() -> None:
     ipvs = FakeIPVS()
     stdin = io.StringIO("".join(f"-A -t 10.0.{n >> 8}.{n & 255}:80\n" for n in range(1000)))
     stderr = io.StringIO()
-    status = run(["-R"], client_factory=lambda: ipvs, stdin=stdin, stdout=io.StringIO(), stderr=stderr, progress=True)  # type: ignore[arg-type, return-value]
+    status = run(["-R"], client_factory=serving(ipvs), stdin=stdin, stdout=io.StringIO(), stderr=stderr, progress=True)
     assert (status, len(ipvs.table)) == (0, 1000)
 
 
@@ -238,7 +244,7 @@ def test_completion_asks_the_table() -> None:
     ipvs = loaded("-A -t 10.0.0.1:80", "-a -t 10.0.0.1:80 -r 10.1.0.1:80", "-A -u [::1]:53", "-A -f 7")
     for kind, text in {"tcp": "10.0.0.1:80\n", "udp": "[::1]:53\n", "fwmark": "7\n", "server": "10.1.0.1:80\n"}.items():
         stdout = io.StringIO()
-        assert complete(["services", kind], lambda: ipvs, stdout, io.StringIO()) == 0  # type: ignore[arg-type, return-value]
+        assert complete(["services", kind], serving(ipvs), stdout, io.StringIO()) == 0
         assert stdout.getvalue() == text
 
 

@@ -48,7 +48,7 @@ def test_each_usage_refusal_has_its_message_and_status(args: tuple[str, ...], st
         raise AssertionError("a refused command line must not open the kernel")
 
     ipvs = FakeIPVS()
-    ipvs.__class__ = type("Closed", (FakeIPVS,), {"__enter__": no_client})  # type: ignore[assignment]
+    ipvs.__class__ = type("Closed", (FakeIPVS,), {"__enter__": no_client})
     assert command(ipvs, *map(argument, args)) == (status, "", message)
 
 

@@ -6,6 +6,7 @@ import csv
 import json
 import os
 import signal
+from concurrent import futures
 from concurrent.futures import Executor, ThreadPoolExecutor
 from pathlib import Path
 from typing import Any
@@ -92,9 +93,8 @@ def test_a_killed_worker_costs_its_runs_only(tmp_path: Path) -> None:
 
 def test_an_interrupted_comparison_keeps_what_is_done(monkeypatch: pytest.MonkeyPatch) -> None:
     """KeyboardInterrupt in the middle: what is finished is kept, what has begun is waited for, the rest is dropped."""
-    from ipvssim.lab import sweeps as module
-
-    real, calls = module.wait, []
+    real = futures.wait
+    calls: list[int] = []
 
     def wait(*arguments: Any, **more: Any) -> Any:
         calls.append(1)
@@ -102,7 +102,7 @@ def test_an_interrupted_comparison_keeps_what_is_done(monkeypatch: pytest.Monkey
             raise KeyboardInterrupt
         return real(*arguments, **more)
 
-    monkeypatch.setattr(module, "wait", wait)
+    monkeypatch.setattr("ipvssim.lab.sweeps.wait", wait)
     kept: list[Any] = []
     with ThreadPoolExecutor(1) as one, pytest.raises(KeyboardInterrupt):
         compare(build({**SWEPT, "seeds": 6}), executor=one, kept=kept)
@@ -139,7 +139,7 @@ def test_a_dask_cluster_of_two_loses_one(tmp_path: Path) -> None:
         n_workers=2, threads_per_worker=1, processes=True, dashboard_address=None, silence_logs=50
     ) as cluster:
         victim = next(iter(cluster.workers.values())).pid
-        killed = []
+        killed: list[float] = []
 
         def told(done: float, every: int) -> None:
             if done >= every / 3 and not killed:

@@ -6,21 +6,26 @@ told of changes with the list as it is after them, newest first.
 
 from __future__ import annotations
 
+from collections.abc import Callable, Iterable
 from math import gcd
+from typing import Any
 
+Server = Any
+"""A real server as the schedulers see it; tests bring stand-ins, too."""
+Flow = Any
 HZ = 100
 
 
-def usable(server):
+def usable(server: Server) -> bool:
     return server.weight > 0 and not server.overloaded
 
 
-def signed(value):
+def signed(value: int) -> int:
     value &= 0xFFFFFFFF
     return value - (1 << 32) if value >= 1 << 31 else value
 
 
-def least_load(servers, load):
+def least_load(servers: Iterable[Server], load: Callable[[Server], int]) -> Server | None:
     servers = list(servers)
     first = next((index for index, server in enumerate(servers) if usable(server)), None)
     if first is None:
@@ -41,51 +46,58 @@ class Model:
     full = 16384
     bound = 24576
 
-    def __init__(self, servers=()):
+    def __init__(self, servers: Iterable[Server] = ()) -> None:
         self.servers = list(servers)
         self.begin()
 
-    def begin(self):
+    def begin(self) -> None:
         pass
 
-    def added(self, servers, server):
+    def added(self, servers: list[Server], server: Server) -> None:
         self.servers = servers
         self.changed()
 
-    def removed(self, servers, server):
+    def removed(self, servers: list[Server], server: Server) -> None:
         self.servers = servers
         self.changed()
 
-    def edited(self, server):
+    def edited(self, server: Server) -> None:
         self.changed()
 
-    def changed(self):
+    def changed(self) -> None:
         pass
 
-    def collect(self, now):
+    def collect(self, now: int) -> None:
         pass
 
-    def overhead(self, server):
+    def pick(self, flow: Flow) -> Server | None:
+        raise NotImplementedError
+
+    def held(self) -> list[Server]:
+        """Servers that the scheduler keeps alive."""
+        return []
+
+    def overhead(self, server: Server) -> int:
         total = server.inactive + (server.active if self.sublevel >= 183 else 0)
         return signed((server.active << 8) + total)
 
 
 class Rr(Model):
-    def begin(self):
+    def begin(self) -> None:
         self.cursor = -1
 
-    def added(self, servers, server):
+    def added(self, servers: list[Server], server: Server) -> None:
         self.servers = servers
         if self.cursor >= 0:
             self.cursor += 1
 
-    def removed(self, servers, server):
+    def removed(self, servers: list[Server], server: Server) -> None:
         position = self.servers.index(server)
         self.servers = servers
         if position <= self.cursor:
             self.cursor -= 1
 
-    def pick(self, flow):
+    def pick(self, flow: Flow) -> Server | None:
         count = len(self.servers)
         order = [*range(self.cursor + 1, count), *range(self.cursor + 1)]
         for position in order:
@@ -96,16 +108,16 @@ class Rr(Model):
 
 
 class Wrr(Model):
-    def begin(self):
+    def begin(self) -> None:
         self.cl = -1
         self.measure()
         self.cw = self.mw
 
-    def measure(self):
+    def measure(self) -> None:
         self.di = gcd(*(server.weight for server in self.servers)) or 1
         self.mw = max((server.weight for server in self.servers), default=0) - (self.di - 1)
 
-    def changed(self):
+    def changed(self) -> None:
         self.cl = -1
         self.measure()
         if self.cw > self.mw or self.cw == 0:
@@ -113,7 +125,7 @@ class Wrr(Model):
         elif self.di > 1:
             self.cw = self.cw // self.di * self.di + 1
 
-    def pick(self, flow):
+    def pick(self, flow: Flow) -> Server | None:
         if self.mw == 0:
             return None
         begun = before = self.cl
@@ -142,7 +154,7 @@ class Wrr(Model):
 
 
 class Lc(Model):
-    def pick(self, flow):
+    def pick(self, flow: Flow) -> Server | None:
         best = None
         for server in self.servers:
             if usable(server) and (
@@ -153,17 +165,17 @@ class Lc(Model):
 
 
 class Wlc(Model):
-    def pick(self, flow):
+    def pick(self, flow: Flow) -> Server | None:
         return least_load(self.servers, self.overhead)
 
 
 class Sed(Model):
-    def pick(self, flow):
+    def pick(self, flow: Flow) -> Server | None:
         return least_load(self.servers, lambda server: server.active + 1)
 
 
 class Nq(Model):
-    def pick(self, flow):
+    def pick(self, flow: Flow) -> Server | None:
         best = None
         for server in self.servers:
             if not usable(server):
@@ -176,7 +188,7 @@ class Nq(Model):
 
 
 class Fo(Model):
-    def pick(self, flow):
+    def pick(self, flow: Flow) -> Server | None:
         best = None
         for server in self.servers:
             if usable(server) and (best is None or server.weight > best.weight):
@@ -185,7 +197,7 @@ class Fo(Model):
 
 
 class Ovf(Model):
-    def pick(self, flow):
+    def pick(self, flow: Flow) -> Server | None:
         best = None
         for server in self.servers:
             if usable(server) and server.active <= server.weight and (best is None or server.weight > best.weight):
@@ -194,19 +206,19 @@ class Ovf(Model):
 
 
 class Cached(Model):
-    def begin(self):
-        self.cache = {}
+    def begin(self) -> None:
+        self.cache: dict[bytes, dict[str, Any]] = {}
         self.entries = 0
         self.counter = 1
         self.rover = 0
 
-    def over(self, server):
+    def over(self, server: Server) -> bool:
         return server.active > server.weight and any(2 * other.active < other.weight for other in self.servers)
 
-    def may_add(self):
+    def may_add(self) -> bool:
         return self.sublevel < 191 or self.entries < self.bound
 
-    def collect(self, now):
+    def collect(self, now: int) -> None:
         if self.counter % 30 == 0:
             for address, entry in list(self.cache.items()):
                 if entry["use"] + self.expiration * HZ <= now:
@@ -228,16 +240,16 @@ class Cached(Model):
                 break
         self.rover = place
 
-    def forget(self, address):
+    def forget(self, address: bytes) -> None:
         del self.cache[address]
         self.entries -= 1
 
 
 class Lblc(Cached):
-    def held(self):
+    def held(self) -> list[Server]:
         return [entry["server"] for entry in self.cache.values()]
 
-    def pick(self, flow):
+    def pick(self, flow: Flow) -> Server | None:
         entry = self.cache.get(flow.destination)
         if entry:
             entry["use"] = flow.now
@@ -253,10 +265,10 @@ class Lblc(Cached):
 
 
 class Lblcr(Cached):
-    def held(self):
+    def held(self) -> list[Server]:
         return [server for entry in self.cache.values() for server in entry["set"]]
 
-    def pick(self, flow):
+    def pick(self, flow: Flow) -> Server | None:
         entry = self.cache.get(flow.destination)
         if not entry:
             server = least_load(self.servers, self.overhead)
@@ -285,7 +297,7 @@ class Lblcr(Cached):
         return server
 
 
-def words(address):
+def words(address: bytes) -> int:
     """XOR of the address's 32-bit words."""
     total = 0
     for start in range(0, len(address), 4):
@@ -293,37 +305,37 @@ def words(address):
     return total
 
 
-def hash_32(value, bits):
+def hash_32(value: int, bits: int) -> int:
     return ((value * 0x61C88647) % (1 << 32)) >> (32 - bits)
 
 
 class Dh(Model):
-    def begin(self):
-        self.buckets = []
+    def begin(self) -> None:
+        self.buckets: list[Server] = []
 
-    def edited(self, server):
+    def edited(self, server: Server) -> None:
         pass
 
-    def changed(self):
+    def changed(self) -> None:
         count = len(self.servers)
         self.buckets = [self.servers[bucket % count] for bucket in range(256)] if count else []
 
-    def pick(self, flow):
+    def pick(self, flow: Flow) -> Server | None:
         if not self.buckets:
             return None
         server = self.buckets[hash_32(words(flow.destination), 8)]
         return server if usable(server) else None
 
 
-def source(flow, with_port):
+def source(flow: Flow, with_port: int) -> int:
     return words(flow.client) + (flow.client_port if with_port and flow.protocol in (6, 17, 132) else 0)
 
 
 class Sh(Model):
-    def begin(self):
-        self.buckets = []
+    def begin(self) -> None:
+        self.buckets: list[Server] = []
 
-    def changed(self):
+    def changed(self) -> None:
         self.buckets = []
         position = placed = 0
         while self.servers and len(self.buckets) < 256:
@@ -334,7 +346,7 @@ class Sh(Model):
                 position += 1
                 placed = 0
 
-    def pick(self, flow):
+    def pick(self, flow: Flow) -> Server | None:
         if not self.buckets:
             return None
         first = hash_32(source(flow, self.flags & 0x10), 8)
@@ -348,16 +360,16 @@ class Sh(Model):
         return None
 
 
-def siphash_1_3(data, key):
+def siphash_1_3(data: bytes, key: bytes) -> int:
     """SipHash as its paper has it, one compression and three finalization rounds; ``key`` is 16 bytes."""
     mask = (1 << 64) - 1
     k0, k1 = int.from_bytes(key[:8], "little"), int.from_bytes(key[8:], "little")
     v = [k0 ^ 0x736F6D6570736575, k1 ^ 0x646F72616E646F6D, k0 ^ 0x6C7967656E657261, k1 ^ 0x7465646279746573]
 
-    def rotl(x, b):
+    def rotl(x: int, b: int) -> int:
         return ((x << b) | (x >> (64 - b))) & mask
 
-    def sip_round():
+    def sip_round() -> None:
         for a, b, c, d, s, t in ((0, 1, 2, 3, 13, 16), (2, 1, 0, 3, 17, 21)):
             v[a] = (v[a] + v[b]) & mask
             v[b] = rotl(v[b], s) ^ v[a]
@@ -377,7 +389,7 @@ def siphash_1_3(data, key):
     return v[0] ^ v[1] ^ v[2] ^ v[3]
 
 
-def hashed(key, value):
+def hashed(key: int, value: int) -> int:
     data = (value & 0xFFFFFFFF).to_bytes(4, "little")
     return siphash_1_3(data, key.to_bytes(8, "little") * 2) & 0xFFFFFFFF
 
@@ -385,10 +397,10 @@ def hashed(key, value):
 class Mh(Model):
     size = 4093
 
-    def begin(self):
-        self.slots = []
+    def begin(self) -> None:
+        self.slots: list[Server] = []
 
-    def changed(self):
+    def changed(self) -> None:
         if len(self.servers) > self.size:
             return
         self.slots = []
@@ -397,7 +409,7 @@ class Mh(Model):
             return
         largest = max(server.last_weight for server in self.servers) // divisor
         shift = max(largest.bit_length() - 6, 0)
-        slots = [None] * self.size
+        slots: list[Server] = [None] * self.size
         walks = []
         for server in self.servers:
             value = words(server.address) + server.port
@@ -415,7 +427,7 @@ class Mh(Model):
                         self.slots = slots
                         return
 
-    def pick(self, flow):
+    def pick(self, flow: Flow) -> Server | None:
         if not self.slots:
             return None
         value = source(flow, self.flags & 0x10)

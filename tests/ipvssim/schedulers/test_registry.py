@@ -123,8 +123,8 @@ def test_explanations_have_one_shape(name: str) -> None:
         assert told == lab.scheduler.explain(lab.flow()) == json.loads(json.dumps(told))
         assert list(told) == ["scheduler", "rule", "picked", "state", "servers"]
         assert list(told["servers"]) == ["[::1]:8080", "10.0.0.4:80", "10.0.0.3:80", "10.0.0.2:80"]
-        host = lab.connect()
-        assert told["picked"] == ("[::1]:8080" if host == 1 else f"10.0.0.{host}:80")
+        picked = lab.connect()
+        assert told["picked"] == ("[::1]:8080" if picked == 1 else f"10.0.0.{picked}:80")
 
 
 STATES = {
