@@ -41,9 +41,9 @@ PUT_OFF: Mapping[str, int] = {"mh": 128}
 """Schedulers to switch to at the end of a load, and from how many servers of a service on."""
 FEW_REFUSALS = 256
 """What the default receive queue holds (277 at 768 bytes each on x86-64), with a margin."""
-MOST_REQUESTS = 1000
+MOST_REQUESTS = 4000
 ROOM = MOST_REQUESTS * 176
-"""Requests and bytes of a send: more make a load no faster, and fall out of the processor's cache."""
+"""Requests and bytes of a send: more make a load no faster (``make bench``), and fall out of the processor's cache."""
 _IN_THE_MEANTIME = "rr"
 _SERVICE_COMMANDS = (Command.NEW_SERVICE, Command.SET_SERVICE)
 

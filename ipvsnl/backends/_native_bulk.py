@@ -27,11 +27,11 @@ _WORDS: dict[int, str] = {
 _GROUPS = {"service": lib.IPVSNL_GROUP_SERVICE, "dest": lib.IPVSNL_GROUP_DEST, "daemon": lib.IPVSNL_GROUP_DAEMON}
 _NULL = ffi.NULL
 _ANSWERS = 64 * lib.IPVSNL_ANSWER_SLOT
-_DUMPS = 16 * lib.IPVSNL_DUMP_SLOT
+_DUMPS = 4 * lib.IPVSNL_DUMP_SLOT
 """Bytes received by one system call at most."""
 _FIRST_RECORDS = 1 << 22
 """Bytes of records before more room is needed; memory that is never touched costs nothing."""
-_TEXT = 1 << 18
+_TEXT = 1 << 15
 """Bytes of text at a time."""
 _untouched = ffi.new_allocator(should_clear_after_alloc=False)
 
