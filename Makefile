@@ -26,7 +26,7 @@ kernel-test: $(VENV)/.ready
 bench: $(VENV)/.ready
 	mkdir -p build/bench
 	$(PY) bench/kernel_bench.py
-	$(PY) bench/kernel_bench.py --spread --quick
+	$(PY) bench/kernel_bench.py --spread
 	$(PY) -m pytest bench --benchmark-only --benchmark-json=build/bench/host.json
 	$(PY) bench/report.py
 fuzz: $(VENV)/.ready ; $(PY) -m pip install --quiet atheris && $(PY) tests/fuzz/fuzz_director.py -max_total_time=$(FUZZ) -max_len=4000

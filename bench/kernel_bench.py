@@ -113,7 +113,7 @@ def reloads(measures: Measures, text: bytes, times: int) -> None:
         return timed(lambda: ipvs.load(small))
 
     def whole() -> float:
-        ipvs = client()
+        ipvs = warm()
         ipvs.load(text)
         return timed(lambda: ipvs.reload(text))
 
@@ -121,7 +121,7 @@ def reloads(measures: Measures, text: bytes, times: int) -> None:
         from ipvsnl import reloading
         from ipvsnl.loading import load
 
-        ipvs = client()
+        ipvs = warm()
         ipvs.load(text)
         seconds: list[float] = []
 

@@ -22,7 +22,7 @@ from ipvsnl._native._core import ffi, lib
 
 from ipvsnl import wire
 from ipvsnl.backends import native
-from ipvsnl.bulk import Progress
+from ipvsnl.bulk import MOST_REQUESTS, ROOM, Progress
 from ipvsnl.cli.compat import OURS
 from ipvsnl.cli.render import Listing
 from ipvsnl.cli.save import saved
@@ -88,8 +88,8 @@ def test_memcpy_of_the_same_bytes(benchmark: Any) -> None:
 
 @pytest.mark.benchmark(group="text")
 def test_text_to_wire(benchmark: Any, text: bytes) -> None:
-    """Batches of a thousand, as a load takes them."""
-    out, origins = bytearray(176 * COUNT), memoryview(array("Q", bytes(16 * COUNT)))
+    """Batches as a load takes them."""
+    out, origins = bytearray(ROOM), memoryview(array("Q", bytes(16 * MOST_REQUESTS)))
 
     def read() -> None:
         progress = Progress()
