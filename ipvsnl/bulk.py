@@ -52,19 +52,8 @@ class Progress:
     """How far a rule text is read; see :meth:`ipvsnl.backends.Backend.rules`."""
 
     __slots__ = (
-        "additions",
-        "at",
-        "dry",
-        "edits",
-        "few",
-        "final",
-        "last",
-        "length",
-        "line",
-        "made",
-        "sequence",
-        "stop",
-    )
+        "additions", "at", "dry", "edits", "few", "final", "last", "length", "line", "made", "sequence", "stop",
+    )  # fmt: skip
 
     def __init__(self) -> None:
         self.at = self.sequence = self.stop = self.made = self.length = self.last = 0

@@ -107,15 +107,8 @@ if TYPE_CHECKING:
             """
 
         def deletions(
-            self,
-            text: Any,
-            progress: Progress,
-            family_id: int,
-            out: bytearray,
-            used: int,
-            origins: memoryview,
-            count: int,
-        ) -> None:
+            self, text: Any, progress: Progress, family_id: int, out: bytearray, used: int, origins: memoryview, count: int,
+        ) -> None:  # fmt: skip
             """Requests to delete the services which plain lines add, the last first, into ``out`` from ``used`` on.
 
             From the line that ends before ``progress.at`` back to the beginning of ``text`` (bytes); every other line is
