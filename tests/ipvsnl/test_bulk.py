@@ -213,6 +213,7 @@ def test_a_reload_deletes_against_the_order_of_the_text(ipvs: IPVS, monkeypatch:
         plain(3) + "-A\t-t 10.0.0.1:7 -s rr\n",
         plain(3) + "-A -t 10.0.0.1:07 -s rr\n",
         plain(3) + "-A -t 10.0.0.1:7  -s rr\n",
+        plain(3) + "--add-service --tcp-service 10.0.0.1:7\n",  # for the grammar to read
         plain(3, 7)[:-1],
         plain(3, 7) + plain(3),
     ],
@@ -223,7 +224,7 @@ def test_a_reload_is_a_flush_and_a_load_whatever_the_text_says(ipvs: IPVS, text:
     def outcome(how: Any) -> tuple[list[str], list[tuple[object, int | None]]]:
         refusals: list[tuple[object, int | None]] = []
         try:
-            how(text)
+            how(text, grammar=grammar)
         except BatchError as error:
             refusals = [(one.tag, one.errno) for one in error.refused]
         return sorted(map(str, ipvs.snapshot())), refusals
