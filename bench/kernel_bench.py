@@ -210,7 +210,7 @@ def calls(text: bytes) -> dict[str, Any]:
 
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__)
-    parser.add_argument("--quick", action="store_true", help="three runs of each instead of seven")
+    parser.add_argument("--quick", action="store_true", help="five runs of each instead of nine")
     parser.add_argument("--spread", action="store_true", help="loads and dumps, on all of the host's processors")
     parser.add_argument("--inside", action="store_true", help=argparse.SUPPRESS)
     parser.add_argument("--json", type=Path, help="where the figures go (build/bench/kernel.json, kernel-spread.json)")

@@ -97,7 +97,7 @@ def host(benchmarks: list[dict[str, Any]]) -> str:
     rows = []
     for one in benchmarks:
         if "test_bulk.py" not in one["fullname"]:
-            continue  # packets, plans and schedulers have pages of their own
+            continue  # the other suites are not of this page
         stats, each = one["stats"], one["extra_info"].get("us_each")
         name = one["name"].removeprefix("test_").replace("_", " ")
         scale = each / stats["median"] if each else 1e3

@@ -1,7 +1,7 @@
 """Modules that are imported when something of them is first asked for.
 
-For what most command lines never need, under names that are used in many places: ``wire`` and the values that it makes cost
-as much as the rest of the client (``make bench``, start-up). A type checker is shown the real module.
+For what most command lines never need, under names that are used in many places: ``wire`` and the values that it makes take
+longer to import than the rest of the client (``python -X importtime``). A type checker is shown the real module.
 """
 
 from __future__ import annotations

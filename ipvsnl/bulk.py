@@ -43,7 +43,7 @@ FEW_REFUSALS = 256
 """What the default receive queue holds (277 at 768 bytes each on x86-64), with a margin."""
 MOST_REQUESTS = 4000
 ROOM = MOST_REQUESTS * 176
-"""Requests and bytes of a send: more make a load no faster (``make bench``), and fall out of the processor's cache."""
+"""Requests and bytes of a send: more make a load no faster, and fall out of the processor's cache."""
 _IN_THE_MEANTIME = "rr"
 _SERVICE_COMMANDS = (Command.NEW_SERVICE, Command.SET_SERVICE)
 
@@ -138,9 +138,7 @@ class Load(Verbs):
         progress.few = min(self._put_off.values(), default=0)
         progress.additions, progress.dry = bool(self._switches or self._waiting), self.rehearses
         while True:
-            progress.sequence = self._sequence.next()
-            if not self._count:
-                self._first = progress.sequence
+            progress.sequence = self._next()
             self._backend.rules(text, progress, self._family, stops, self._room, self._used, self._origins, self._count)
             self._sequence.skip_to(progress.sequence)
             self.taken, self.edits = self.taken + progress.made, self.edits + progress.edits
@@ -158,9 +156,7 @@ class Load(Verbs):
         progress = Progress()
         progress.at = len(text)
         while progress.at:
-            progress.sequence = self._sequence.next()
-            if not self._count:
-                self._first = progress.sequence
+            progress.sequence = self._next()
             places = self._room, self._used, self._origins, self._count
             self._backend.deletions(text, progress, self._family, *places)
             self._sequence.skip_to(progress.sequence)
@@ -168,6 +164,13 @@ class Load(Verbs):
                 self._made(progress)
             if progress.at:
                 self.send()
+
+    def _next(self) -> int:
+        """The number of the request that comes next."""
+        sequence = self._sequence.next()
+        if not self._count:
+            self._first = sequence
+        return sequence
 
     def _made(self, progress: Progress) -> None:
         """Requests stand in their place."""
@@ -182,9 +185,7 @@ class Load(Verbs):
             if not rows:
                 self.send()
                 continue
-            sequence = self._sequence.next()
-            if not self._count:
-                self._first = sequence
+            sequence = self._next()
             self._backend.stamp(pattern, sequence, columns.places(pattern), row, rows, self._room, self._used)
             for index in range(rows):
                 self._origins[2 * (self._count + index) + 1] = row + index
@@ -206,8 +207,7 @@ class Load(Verbs):
         refusals, sent, trouble = transfer(
             self._link, self._backend, requests, self._first, closing, self._most, self._timeout
         )
-        if self.passed_over:
-            refusals = [one for one in refusals if one[1] not in self.passed_over]
+        refusals = [one for one in refusals if one[1] not in self.passed_over]
         if refusals:
             self._refuse(refusals, requests)
         if trouble is None or (sent and not isinstance(trouble, Exception)):

@@ -17,7 +17,7 @@ if TYPE_CHECKING:
     from ipvsnl.client import IPVS
     from ipvsnl.errors import KernelError
     from ipvsnl.model import Destination, Service
-    from ipvsnl.rules import Grammar, PlainReader
+    from ipvsnl.rules import Grammar
 
     Other = Callable[[int, str, bool], None]
     """Takes a line that is not plain: its number, the line, and whether many servers of its new service follow."""
@@ -155,13 +155,11 @@ def _no_grammar(_: list[str]) -> Any:
 
 def reader(under_way: Load, grammar: Grammar | None) -> Other:
     """Reads the lines that are not plain; RuleError for one that is none."""
-    plain: PlainReader | None = None
+    from ipvsnl.rules import PlainReader, RuleError, split
+
+    plain = PlainReader()
 
     def other(number: int, line: str, many: bool) -> None:
-        from ipvsnl.rules import PlainReader, RuleError, split
-
-        nonlocal plain
-        plain = plain or PlainReader()
         rule = plain(line)
         if rule is None:
             words = [word for word in split(line) if word != "ipvsadm"]

@@ -85,7 +85,7 @@ def selector(service: Service, where: str, *, unsigned: bool = True) -> str:
 
 _OPTION: dict[str | int, str] = {"tcp": "-t", "udp": "-u", "sctp": "--sctp-service"}
 _METHOD = {"-m": "masq", "-i": "tunnel", "-g": "route"}
-_FORWARDING: dict[str | int, str] = {"masq": "-m", "tunnel": "-i", "route": "-g", "local": "-g"}
+_FORWARDING: dict[str | int, str] = {"local": "-g", **{method: option for option, method in _METHOD.items()}}
 
 
 def format_service(service: Service, named: str, *, third: bool = True) -> str:

@@ -12,7 +12,7 @@ if TYPE_CHECKING:
     from collections.abc import Iterator, Sequence
     from typing import Any, overload
 
-    from ipvsnl import wire
+    from ipvsnl import model, wire
     from ipvsnl.family import Group
     from ipvsnl.model import Entry
 
@@ -21,9 +21,7 @@ else:
     from ipvsnl._later import Later
 
     Base = object  # importing collections.abc would cost more than the rest of the package
-    wire = Later("ipvsnl.wire")
-
-_LETTERS = {"Q": 8, "I": 4, "i": 4, "H": 2, "B": 1}
+    model, wire = Later("ipvsnl.model"), Later("ipvsnl.wire")
 
 
 class Records:
@@ -44,11 +42,10 @@ class Records:
 
     def __getitem__(self, name: str) -> Any:
         field = self._fields[name]
-        if field.format not in _LETTERS:
+        if len(field.format) > 1:
             raise KeyError(f"{name} is text or bytes: see bytes_of() and array()")
-        width = _LETTERS[field.format]
         column: Any = self.data.cast(field.format)  # type: ignore[call-overload]
-        return column[field.offset // width :: self.group.record_size // width]
+        return column[field.offset // field.size :: self.group.record_size // field.size]
 
     def bytes_of(self, name: str) -> list[bytes]:
         """A field of bytes or text of every record; text with its NULs."""
@@ -107,21 +104,17 @@ class Snapshot(Base):
             from itertools import accumulate
 
             self._first = [0, *accumulate(columns.counts)]
-        from ipvsnl.model import Entry
-
         size, width, first = SERVICE.record_size, DEST.record_size, self._first[index]
         (service,) = wire.read_services(columns.services.data[index * size : (index + 1) * size])
         servers = columns.servers.data[first * width : (first + columns.counts[index]) * width]
-        return Entry(service, tuple(wire.read_destinations(servers)))
+        return model.Entry(service, tuple(wire.read_destinations(servers)))
 
     def _made(self) -> list[Entry]:
         if self._entries is None:
-            from ipvsnl.model import Entry
-
             columns = self._columns
             servers = iter(wire.read_destinations(columns.servers.data))
             self._entries = [
-                Entry(status, tuple([next(servers) for _ in range(count)]))
+                model.Entry(status, tuple([next(servers) for _ in range(count)]))
                 for status, count in zip(wire.read_services(columns.services.data), columns.counts, strict=True)
             ]
         return self._entries

@@ -21,6 +21,9 @@
 /* IPVS_CMD_*, by their numbers in ipvsnl/family.py. */
 enum { NEW_SERVICE = 1, SET_SERVICE, DEL_SERVICE, NEW_DEST = 5, SET_DEST, DEL_DEST };
 
+/* Forwarding methods: IP_VS_CONN_F_*. */
+enum { MASQ, LOCAL, TUNNEL, ROUTE };
+
 struct word {
     const uint8_t *at;
     size_t length;

@@ -67,35 +67,14 @@ static void load_counters(uint64_t counters[COUNTERS], const struct ipvsnl_print
     memcpy(counters, (const uint8_t *)record + 8 * from, COUNTERS * sizeof *counters);
 }
 
-/* The name of a service. Answers whether it has one. */
-static int put_name(struct text *text, const struct ipvsnl_service *service)
-{
-    if (service->fwmark) {
-        PUT(text, "FWM  ");
-        ipvsnl_put_number(text, service->fwmark);
-        if (service->af == IPVSNL_AF_INET6)
-            PUT(text, " IPv6");
-        return 1;
-    }
-    if (service->protocol == IPVSNL_IPPROTO_TCP)
-        PUT(text, "TCP  ");
-    else if (service->protocol == IPVSNL_IPPROTO_UDP)
-        PUT(text, "UDP  ");
-    else if (service->protocol == IPVSNL_IPPROTO_SCTP)
-        PUT(text, "SCTP ");
-    else
-        return 0;
-    ipvsnl_put_endpoint(text, service->af, service->addr, service->port);
-    return 1;
-}
-
 int ipvsnl_list_service(struct text *text, const struct ipvsnl_print *print, const struct ipvsnl_service *service)
 {
+    static const struct key_words names = {"FWM  ", " IPv6", "TCP  ", "UDP  ", "SCTP "};
     const uint8_t *from = text->here;
     uint64_t counters[COUNTERS];
     size_t length;
 
-    if (!ipvsnl_is_plain(service, &length) || !put_name(text, service))
+    if (!ipvsnl_is_plain(service, &length) || !ipvsnl_put_key(text, service, &names))
         return 0;
     if (print->kind == IPVSNL_PRINT_STATS || print->kind == IPVSNL_PRINT_RATE) {
         ipvsnl_pad(text, from, NAME_WIDTH);

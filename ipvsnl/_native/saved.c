@@ -1,37 +1,16 @@
 /* The lines that ipvsadm -Sn writes. */
 #include "text.h"
 
-/* The options that name a service. Answers whether there are such. */
-static int put_selector(struct text *text, const struct ipvsnl_service *service)
-{
-    if (service->fwmark) {
-        PUT(text, "-f ");
-        ipvsnl_put_number(text, service->fwmark);
-        if (service->af == IPVSNL_AF_INET6)
-            PUT(text, " -6");
-        return 1;
-    }
-    if (service->protocol == IPVSNL_IPPROTO_TCP)
-        PUT(text, "-t ");
-    else if (service->protocol == IPVSNL_IPPROTO_UDP)
-        PUT(text, "-u ");
-    else if (service->protocol == IPVSNL_IPPROTO_SCTP)
-        PUT(text, "--sctp-service ");
-    else
-        return 0;
-    ipvsnl_put_endpoint(text, service->af, service->addr, service->port);
-    return 1;
-}
-
 int ipvsnl_save_service(struct text *text, const struct ipvsnl_service *service, struct word *named)
 {
+    static const struct key_words options = {"-f ", " -6", "-t ", "-u ", "--sctp-service "};
     size_t length;
 
     if (!ipvsnl_is_plain(service, &length))
         return 0;
     PUT(text, "-A ");
     named->at = text->here;
-    if (!put_selector(text, service))
+    if (!ipvsnl_put_key(text, service, &options))
         return 0;
     named->length = (size_t)(text->here - named->at);
     PUT(text, " -s ");

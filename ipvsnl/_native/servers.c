@@ -3,7 +3,6 @@
 
 #define NUMBER_MAX 2147483647
 
-enum { MASQ = 0, TUNNEL = 2, ROUTE = 3 };
 enum { IPIP, GUE, GRE };
 
 enum {

@@ -42,11 +42,32 @@ void ipvsnl_put_endpoint(struct text *text, uint16_t family, const uint8_t addre
     } else {
         inet_ntop(AF_INET6, address, six, sizeof six);
         PUT(text, "[");
-        put(text, six, strlen(six));
+        put_words(text, six);
         PUT(text, "]");
     }
     PUT(text, ":");
     ipvsnl_put_number(text, port);
+}
+
+int ipvsnl_put_key(struct text *text, const struct ipvsnl_service *service, const struct key_words *words)
+{
+    if (service->fwmark) {
+        put_words(text, words->mark);
+        ipvsnl_put_number(text, service->fwmark);
+        if (service->af == IPVSNL_AF_INET6)
+            put_words(text, words->six);
+        return 1;
+    }
+    if (service->protocol == IPVSNL_IPPROTO_TCP)
+        put_words(text, words->tcp);
+    else if (service->protocol == IPVSNL_IPPROTO_UDP)
+        put_words(text, words->udp);
+    else if (service->protocol == IPVSNL_IPPROTO_SCTP)
+        put_words(text, words->sctp);
+    else
+        return 0;
+    ipvsnl_put_endpoint(text, service->af, service->addr, service->port);
+    return 1;
 }
 
 void ipvsnl_put_persistence(struct text *text, const struct ipvsnl_service *service, const char *timeout,
@@ -56,11 +77,11 @@ void ipvsnl_put_persistence(struct text *text, const struct ipvsnl_service *serv
 
     if (!(service->flags & IPVSNL_SVC_F_PERSISTENT))
         return;
-    put(text, timeout, strlen(timeout));
+    put_words(text, timeout);
     ipvsnl_put_number(text, service->timeout);
     if (service->netmask == (service->af == IPVSNL_AF_INET6 ? 128 : UINT32_MAX))
         return;
-    put(text, mask, strlen(mask));
+    put_words(text, mask);
     store32(quad, service->netmask);
     if (service->af == IPVSNL_AF_INET6)
         ipvsnl_put_number(text, service->netmask);

@@ -6,8 +6,6 @@
 
 #define LINE_MAX 256 /* no line is longer: two addresses and six numbers with their options; or one and five of 20 digits */
 
-enum { MASQ, LOCAL, TUNNEL, ROUTE };
-
 struct text {
     uint8_t *here;
     uint8_t *end;
@@ -21,6 +19,11 @@ static inline void put(struct text *text, const void *bytes, size_t length)
 
 #define PUT(text, literal) put(text, literal, sizeof literal - 1)
 
+static inline void put_words(struct text *text, const char *words)
+{
+    put(text, words, strlen(words));
+}
+
 void ipvsnl_put_number(struct text *text, uint64_t number);
 void ipvsnl_put_signed(struct text *text, int32_t number);
 void ipvsnl_put_quad(struct text *text, const uint8_t quad[4]);
@@ -30,6 +33,14 @@ void ipvsnl_pad(struct text *text, const uint8_t *from, size_t width);
 
 /* `10.0.0.1:80`, `[::1]:80`. */
 void ipvsnl_put_endpoint(struct text *text, uint16_t family, const uint8_t address[16], uint16_t port);
+
+/* What stands before the number or the address of a service, and behind the mark of an IPv6 one. */
+struct key_words {
+    const char *mark, *six, *tcp, *udp, *sctp;
+};
+
+/* What names a service. Answers whether its protocol has a word. */
+int ipvsnl_put_key(struct text *text, const struct ipvsnl_service *service, const struct key_words *words);
 
 /* How persistent a service is: the timeout, and the mask unless it is the default, each behind its word. */
 void ipvsnl_put_persistence(struct text *text, const struct ipvsnl_service *service, const char *timeout,

@@ -61,6 +61,7 @@ def run(
     the terminal and the size of the input suggest. ``extras`` are our own options.
     """
     streams = Streams(stdin, stdout, stderr)
+    json, atomic = (extras.json, extras.atomic) if extras is not None else (False, False)
     if compat is None:
         compat = STRICT if prog == "ipvsadm" else OURS
     try:
@@ -78,8 +79,8 @@ def run(
         return unreachable(error, streams, compat)
     with client:
         if request.command != "restore":
-            return Command(client, streams, compat, chosen, json=extras is not None and extras.json).execute(request)
-        return _restore(client, streams, prog, compat, progress, atomic=extras is not None and extras.atomic)
+            return Command(client, streams, compat, chosen, json=json).execute(request)
+        return _restore(client, streams, prog, compat, progress, atomic=atomic)
 
 
 def _restore(

@@ -29,10 +29,15 @@ if TYPE_CHECKING:
     from collections.abc import Iterable
     from typing import Any
 
+    from ipvsnl import rules
     from ipvsnl.cli.commands import Streams
     from ipvsnl.cli.compat import Compat
     from ipvsnl.cli.grammar import Request
     from ipvsnl.client import IPVS
+else:
+    from ipvsnl._later import Later
+
+    rules = Later("ipvsnl.rules")
 
 SOURCE = "<stdin>"
 INTERRUPTED = 130
@@ -111,9 +116,7 @@ class Loader:
         return self._batch.sent - self._refused - len(self._batch.refused)
 
     def _line(self, number: int, line: str, many: bool) -> None:
-        from ipvsnl.rules import split
-
-        argv = [word for word in split(line) if word != "ipvsadm"]
+        argv = [word for word in rules.split(line) if word != "ipvsadm"]
         if not argv or (self.compat.comments and argv[0].startswith("#")):
             return
         self._last = number

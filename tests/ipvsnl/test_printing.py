@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from array import array
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from itertools import cycle
 
 import pytest
@@ -58,7 +58,7 @@ PRESENT = next(field.offset for field in SERVICE.fields if field.name == "presen
 CONNECTIONS = PRESENT + 4 + 4 * 4  # of a real server: behind the method, weight and thresholds
 
 
-def snapshot(table: Table, counters: list[int] = [0]) -> Snapshot:  # noqa: B006 (only read)
+def snapshot(table: Table, counters: Sequence[int] = (0,)) -> Snapshot:
     """The table as if it had been read, the counters one after the other: wide ones of every other entry."""
     some = cycle(counters)
 
