@@ -54,7 +54,6 @@ def ours(text: bytes, **how: Any) -> float:
 
 def inside(quick: bool, loads_only: bool) -> Measures:
     from bench import peers
-    from ipvsnl import loading, reloading, snapshot, transfer  # noqa: F401 (loaded before the forks)
     from ipvsnl.backends import _native_bulk  # noqa: F401
 
     measures = Measures()
@@ -118,8 +117,8 @@ def reloads(measures: Measures, text: bytes, times: int) -> None:
         return timed(lambda: ipvs.reload(text))
 
     def second_half() -> float:
-        from ipvsnl import reloading
-        from ipvsnl.loading import load
+        import ipvsnl.bulk.reload as reload_module
+        from ipvsnl.bulk.feed import load
 
         ipvs = warm()
         ipvs.load(text)
@@ -128,7 +127,7 @@ def reloads(measures: Measures, text: bytes, times: int) -> None:
         def timed_load(*arguments: Any, **more: Any) -> None:
             seconds.append(timed(lambda: load(*arguments, **more)))
 
-        vars(reloading)["load"] = timed_load
+        vars(reload_module)["load"] = timed_load
         ipvs.reload(text)
         return seconds[0]
 
@@ -143,15 +142,15 @@ def dumps(measures: Measures, text: bytes, times: int) -> None:
     """10,000 entries, read."""
 
     def requests() -> Path:
-        from ipvsnl import wire
         from ipvsnl.backends import native
-        from ipvsnl.exchange import DUMP
         from ipvsnl.family import Command
+        from ipvsnl.wire import records
+        from ipvsnl.wire.exchange import DUMP
 
         ipvs = client()
         asked = [native.encode(ipvs._family, Command.GET_SERVICE, DUMP, 1)]
         for status in ipvs.services():
-            asked.append(native.encode(ipvs._family, Command.GET_DEST, DUMP, 1, wire.service_key(status.service)))
+            asked.append(native.encode(ipvs._family, Command.GET_DEST, DUMP, 1, records.service_key(status.service)))
         path = Path(tempfile.mkstemp(dir="/tmp")[1])
         path.write_bytes(b"".join(asked))
         return path

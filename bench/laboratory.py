@@ -70,7 +70,7 @@ def timed(call: Callable[[], object]) -> float:
 
 def client() -> Any:
     from ipvsnl.client import IPVS
-    from ipvsnl.link import KernelLink
+    from ipvsnl.link.kernel import KernelLink
 
     return IPVS(KernelLink(), timeout=60)
 
@@ -80,8 +80,8 @@ def encoded(text: bytes, each: int) -> Path:
     from array import array
 
     from ipvsnl.backends import native
-    from ipvsnl.bulk import Progress
-    from ipvsnl.exchange import acknowledge
+    from ipvsnl.bulk.load import Progress
+    from ipvsnl.wire.exchange import acknowledge
 
     out, progress = bytearray(176 * (text.count(b"\n") + 1)), Progress()
     progress.sequence = 1

@@ -13,7 +13,7 @@ from functools import partial
 from pathlib import Path
 from typing import Any
 
-from ipvsnl.rules import PlainReader
+from ipvsnl.text.rules import PlainReader
 
 METHODS = {"masq": 0, "tunnel": 2, "route": 3}
 FEW = {"pyroute2": 500, "gnlpy": 2000}

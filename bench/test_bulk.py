@@ -12,7 +12,6 @@ import subprocess
 import sys
 from array import array
 from collections.abc import Callable
-from contextlib import nullcontext
 from pathlib import Path
 from time import perf_counter
 from typing import Any
@@ -20,19 +19,19 @@ from typing import Any
 import pytest
 from ipvsnl._native._core import ffi, lib
 
-from ipvsnl import wire
 from ipvsnl.backends import native
-from ipvsnl.bulk import MOST_REQUESTS, ROOM, Progress
-from ipvsnl.cli.compat import OURS
-from ipvsnl.cli.render import Listing
-from ipvsnl.cli.save import saved
+from ipvsnl.bulk.changes import MOST_REQUESTS, ROOM
+from ipvsnl.bulk.load import Progress
 from ipvsnl.client import IPVS
-from ipvsnl.columns import Columns
-from ipvsnl.link import SimulatedLink
 from ipvsnl.model import Destination, Service
-from ipvsnl.snapshot import Snapshot
-from ipvssim.namespace import Namespace
-from ipvssim.netlink import NetlinkSocket
+from ipvsnl.text.compat import OURS
+from ipvsnl.text.listing import Listing
+from ipvsnl.text.saving import saved
+from ipvsnl.wire import records
+from ipvsnl.wire.columns import Columns
+from ipvsnl.wire.snapshot import Snapshot
+from ipvssim import Kernel
+from ipvssim.net.networks import default_network
 
 ROOT = Path(__file__).parent.parent
 WEB = Service("tcp", "10.0.0.1", 80, scheduler="rr")
@@ -45,9 +44,8 @@ def text() -> bytes:
     return lzma.decompress((ROOT / "tests/data/rules/cluster-100k.rules.xz").read_bytes())
 
 
-def simulated(namespace: Namespace | None = None) -> IPVS:
-    socket = NetlinkSocket(namespace or Namespace(), cap_ack=True, ext_ack=True, sndbuf=1 << 24)
-    return IPVS(SimulatedLink(nullcontext(socket)))
+def simulated() -> IPVS:
+    return Kernel(network=default_network()).connect()
 
 
 def each(benchmark: Any, of: int, call: Callable[[], object]) -> None:
@@ -58,13 +56,13 @@ def each(benchmark: Any, of: int, call: Callable[[], object]) -> None:
 
 @pytest.mark.benchmark(group="encode")
 def test_encode_one_call_a_rule(benchmark: Any) -> None:
-    key, record = wire.service_key(WEB), wire.destination_record(ONE)
+    key, record = records.service_key(WEB), records.destination_record(ONE)
     each(benchmark, COUNT, lambda: [native.encode(28, 5, 1, 7, key, record) for _ in range(COUNT)])
 
 
 @pytest.mark.benchmark(group="encode")
 def test_encode_values(benchmark: Any) -> None:
-    encode, key, record = native.encode, wire.service_key, wire.destination_record
+    encode, key, record = native.encode, records.service_key, records.destination_record
     each(benchmark, COUNT, lambda: [encode(28, 5, 1, 7, key(WEB), record(ONE)) for _ in range(COUNT)])
 
 
@@ -132,8 +130,8 @@ def datagram() -> bytes:
     """A full datagram of a dump of servers."""
     ipvs = simulated()
     ipvs.load([(WEB, [ONE.replace(address=f"10.1.{n >> 8}.{n & 255}") for n in range(200)])])
-    ipvs._link.send(native.encode(ipvs._family, 8, 0x301, 7, wire.service_key(WEB)))
-    return ipvs._link.receive(1.0)
+    ipvs._conversation.link.send(native.encode(ipvs._conversation.family, 8, 0x301, 7, records.service_key(WEB)))
+    return ipvs._conversation.link.receive(1.0)
 
 
 @pytest.mark.benchmark(group="decode")
@@ -146,13 +144,13 @@ def test_decode_into_columns(benchmark: Any, datagram: bytes) -> None:
 def test_decode_into_columns_alone(benchmark: Any, datagram: bytes) -> None:
     """Without what Python adds to a call."""
     messages = len(native.split(datagram))
-    records, dump = ffi.new("char[]", 224 * messages), ffi.new("struct ipvsnl_dump *")
+    room, dump = ffi.new("char[]", 224 * messages), ffi.new("struct ipvsnl_dump *")
     fault = ffi.new("struct ipvsnl_fault *")
     dump.sequence = 7
 
     def decode() -> None:
         dump.at = 0
-        lib.ipvsnl_take_records(lib.IPVSNL_GROUP_DEST, datagram, len(datagram), dump, records, len(records), fault)
+        lib.ipvsnl_take_records(lib.IPVSNL_GROUP_DEST, datagram, len(datagram), dump, room, len(room), fault)
 
     each(benchmark, messages, decode)
 
@@ -164,12 +162,13 @@ def test_decode_into_values(benchmark: Any, datagram: bytes) -> None:
     size = 224
 
     def decode() -> None:
-        records = native.take_records("dest", datagram, 7)[0]
-        list(wire.read_destinations(records))
+        list(records.read_destinations(native.take_records("dest", datagram, 7)[0]))
 
-    records = native.take_records("dest", datagram, 7)[0]
-    busy = b"".join(counters + records[at + 160 : at + size] for at in range(0, len(records), size))
-    benchmark.extra_info["us_each_with_counters"] = _best(lambda: list(wire.read_destinations(busy))) / messages * 1e6
+    found = native.take_records("dest", datagram, 7)[0]
+    busy = b"".join(counters + found[at + 160 : at + size] for at in range(0, len(found), size))
+    benchmark.extra_info["us_each_with_counters"] = (
+        _best(lambda: list(records.read_destinations(busy))) / messages * 1e6
+    )
     each(benchmark, messages, decode)
 
 
@@ -189,8 +188,7 @@ def test_load_into_the_simulated_kernel(benchmark: Any, text: bytes) -> None:
 
 @pytest.mark.benchmark(group="simulator")
 def test_dump_of_the_simulated_kernel(benchmark: Any, text: bytes) -> None:
-    namespace = Namespace()
-    ipvs = simulated(namespace)
+    ipvs = simulated()
     ipvs.load(b"".join(text.splitlines(keepends=True)[:10_000]))
     benchmark.pedantic(ipvs.snapshot, rounds=5)
 
@@ -249,7 +247,7 @@ STARTS = {
     "bare": "pass",
     "ipvsnl": "import ipvsnl",
     "ipvsnl.open": "import ipvsnl; ipvsnl.open, ipvsnl.Service, ipvsnl.Destination, ipvsnl.backend",
-    "the simulator's target": "import ipvsnl; ipvsnl.open; import ipvssim.target",
+    "the simulator's target": "import ipvsnl; ipvsnl.open; import ipvssim.doors.table_file",
 }
 
 

@@ -14,7 +14,7 @@ from itertools import count, cycle
 import pytest
 
 from ipvssim.clock import SECOND
-from ipvssim.packets import parse4
+from ipvssim.net.packets import parse4
 from tests.ipvssim import worlds as w
 
 PAYLOAD = b"x" * 64
@@ -123,11 +123,11 @@ def test_a_million_connections() -> None:
     made = world("rr")
     before = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
     server = iter(made.namespace.table.services()).__next__().servers().__next__()
-    entries = made.director.entries
+    entries = made.director.connection_table
     numbers = count()
     for _ in range(MILLION):
         key = from_client(next(numbers)) + w.VIRTUAL + b"\4\0\0\x50"
-        made.director.entries.used(entries.open(w.TCP, key, server.address, b"\x1f\x90", 0x100, server, 0))
+        made.director.connection_table.used(entries.open(w.TCP, key, server.address, b"\x1f\x90", 0x100, server, 0))
     grown = (resource.getrusage(resource.RUSAGE_SELF).ru_maxrss - before) * 1024
     began = time.perf_counter()
     made.namespace.clock.advance(5 * SECOND)

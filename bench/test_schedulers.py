@@ -16,9 +16,9 @@ from typing import Any
 import pytest
 
 from ipvssim.clock import Clock
-from ipvssim.entries import RealServer, VirtualService
-from ipvssim.schedulers import Flow, find, names
-from ipvssim.table import Table
+from ipvssim.schedulers import Flow, Server, find, names
+from ipvssim.state.service_table import ServiceTable
+from ipvssim.state.services import VirtualService
 
 VIP = bytes([10, 255, 0, 1])
 PICKS = 1000
@@ -27,7 +27,7 @@ LIMIT = 2.0
 
 def service(name: str, servers: int) -> VirtualService:
     """A service with so many servers of weights 1 to 10."""
-    table = Table(Clock())
+    table = ServiceTable(Clock())
     made = VirtualService(2, 0, 6, VIP, 80)
     table.add_service(made, find(name))
     for number in range(servers):
@@ -44,7 +44,7 @@ def connections(name: str, servers: int) -> Callable[[], None]:
     pick, loaded, cares = scheduler.pick, scheduler.loaded, scheduler.LOADS
     random = Random(servers)
     flows = [Flow(6, random.randbytes(4), 1024 + number, VIP, 80) for number in range(PICKS)]
-    live: list[RealServer] = []
+    live: list[Server] = []
 
     def run() -> None:
         for flow in flows:

@@ -13,19 +13,14 @@ from __future__ import annotations
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
-    from ipvsnl.batch import Batch as Batch
-    from ipvsnl.cli.wanted import read_table as read_table
+    from ipvsnl.bulk.batch import Batch as Batch
+    from ipvsnl.bulk.feed import Report as Report
+    from ipvsnl.bulk.load import Load as Load
     from ipvsnl.client import IPVS as IPVS
     from ipvsnl.client import open as open
-    from ipvsnl.columns import Columns as Columns
-    from ipvsnl.connections import Connection as Connection
-    from ipvsnl.errors import ApplyError as ApplyError
-    from ipvsnl.errors import BatchError as BatchError
-    from ipvsnl.errors import ConflictError as ConflictError
     from ipvsnl.errors import DecodeError as DecodeError
     from ipvsnl.errors import EncodeError as EncodeError
     from ipvsnl.errors import IPVSError as IPVSError
-    from ipvsnl.errors import KernelError as KernelError
     from ipvsnl.errors import LinkError as LinkError
     from ipvsnl.model import Daemon as Daemon
     from ipvsnl.model import Destination as Destination
@@ -36,38 +31,80 @@ if TYPE_CHECKING:
     from ipvsnl.model import ServiceStatus as ServiceStatus
     from ipvsnl.model import Statistics as Statistics
     from ipvsnl.model import Timeouts as Timeouts
-    from ipvsnl.plan import Operation as Operation
-    from ipvsnl.plan import Plan as Plan
-    from ipvsnl.table import Table as Table
-    from ipvsnl.table import TableError as TableError
+    from ipvsnl.procfs import Connection as Connection
+    from ipvsnl.refusals import BatchError as BatchError
+    from ipvsnl.refusals import KernelError as KernelError
+    from ipvsnl.tables.failures import ApplyError as ApplyError
+    from ipvsnl.tables.failures import ConflictError as ConflictError
+    from ipvsnl.tables.failures import TableError as TableError
+    from ipvsnl.tables.plan import Operation as Operation
+    from ipvsnl.tables.plan import Plan as Plan
+    from ipvsnl.tables.table import Table as Table
+    from ipvsnl.tables.wanted import read_table as read_table
+    from ipvsnl.text.rules import RuleError as RuleError
+    from ipvsnl.wire.columns import Columns as Columns
+    from ipvsnl.wire.snapshot import Records as Records
+    from ipvsnl.wire.snapshot import Snapshot as Snapshot
 
     backend: str
 
 __version__ = "0.1.0"
 
 _HOMES = {
-    "batch": ("Batch",),
-    "columns": ("Columns",),
-    "cli.wanted": ("read_table",),
-    "client": ("IPVS", "open"),
-    "connections": ("Connection",),
+    "bulk.batch": ("Batch",),
+    "bulk.feed": ("Report",),
+    "bulk.load": ("Load",),
+    "client": (
+        "IPVS",
+        "open",
+    ),
     "errors": (
-        "ApplyError", "BatchError", "ConflictError", "DecodeError", "EncodeError", "IPVSError", "KernelError", "LinkError",
+        "DecodeError",
+        "EncodeError",
+        "IPVSError",
+        "LinkError",
     ),
     "model": (
-        "Daemon", "Destination", "DestinationStatus", "Entry", "Info", "Service", "ServiceStatus", "Statistics",
+        "Daemon",
+        "Destination",
+        "DestinationStatus",
+        "Entry",
+        "Info",
+        "Service",
+        "ServiceStatus",
+        "Statistics",
         "Timeouts",
     ),
-    "plan": ("Operation", "Plan"),
-    "table": ("Table", "TableError"),
-}  # fmt: skip
+    "procfs": ("Connection",),
+    "refusals": (
+        "BatchError",
+        "KernelError",
+    ),
+    "tables.failures": (
+        "ApplyError",
+        "ConflictError",
+        "TableError",
+    ),
+    "tables.plan": (
+        "Operation",
+        "Plan",
+    ),
+    "tables.table": ("Table",),
+    "tables.wanted": ("read_table",),
+    "text.rules": ("RuleError",),
+    "wire.columns": ("Columns",),
+    "wire.snapshot": (
+        "Records",
+        "Snapshot",
+    ),
+}
 _HOME_OF = {name: home for home, names in _HOMES.items() for name in names}
 __all__ = sorted(_HOME_OF) + ["backend"]
 
 
 def __getattr__(name: str) -> object:
     if name == "backend":
-        from ipvsnl.backends import chosen
+        from ipvsnl.backends.choice import chosen
 
         return chosen().name
     home = _HOME_OF.get(name)

@@ -4,13 +4,13 @@ from __future__ import annotations
 
 import errno as _errno
 
-from ipvsnl.backends import chosen
-from ipvsnl.errors import KernelError, LinkError
-from ipvsnl.exchange import ACKNOWLEDGED, DUMP, Exchange, Sequence, acknowledge
-from ipvsnl.family import NAME, Command
-from ipvsnl.link import await_answers, open_link
-from ipvsnl.operating import Operating
-from ipvsnl.verbs import NOTHING, Verbs
+from ipvsnl.errors import LinkError
+from ipvsnl.family import Command
+from ipvsnl.link.conversation import Conversation
+from ipvsnl.link.opening import open_link
+from ipvsnl.refusals import KernelError
+from ipvsnl.wire.exchange import ACKNOWLEDGED, DUMP
+from ipvsnl.wire.verbs import NOTHING, Verbs
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
@@ -18,28 +18,31 @@ if TYPE_CHECKING:
     from types import TracebackType
     from typing import Any, Self
 
-    from ipvsnl import wire
-    from ipvsnl.batch import Batch
-    from ipvsnl.bulk import Load
-    from ipvsnl.link import Link
-    from ipvsnl.loading import Report
+    from ipvsnl.bulk.batch import Batch
+    from ipvsnl.bulk.feed import Report
+    from ipvsnl.bulk.load import Load
+    from ipvsnl.link.contract import Link
     from ipvsnl.model import Daemon, Destination, DestinationStatus, Info, Service, ServiceStatus, Timeouts
-    from ipvsnl.rules import Grammar
-    from ipvsnl.snapshot import Snapshot
-    from ipvsnl.verbs import Records, Subject
+    from ipvsnl.procfs import Connection, Listed
+    from ipvsnl.tables.plan import Plan
+    from ipvsnl.tables.table import Table, Values
+    from ipvsnl.wire import records
+    from ipvsnl.wire.exchange import Exchange
+    from ipvsnl.wire.snapshot import Snapshot
+    from ipvsnl.wire.verbs import Records, Subject
 else:
     from ipvsnl._later import Later
 
-    wire = Later("ipvsnl.wire")
+    records = Later("ipvsnl.wire.records")
 
 _DAEMON_STOP_TIMEOUT = 0.5
 """Seconds to wait for an answer that the kernel may never send (DEL_DAEMON right after NEW_DAEMON)."""
 
 
-class IPVS(Verbs, Operating):
+class IPVS(Verbs):
     """One kernel's IPVS table, real or simulated.
 
-    Every method raises :class:`~ipvsnl.errors.KernelError` where the kernel refuses,
+    Every method raises :class:`~ipvsnl.refusals.KernelError` where the kernel refuses,
     :class:`~ipvsnl.errors.LinkError` where it does not answer within ``timeout`` seconds, and
     :class:`~ipvsnl.errors.EncodeError` for values that have no form on the wire.
     """
@@ -54,13 +57,8 @@ class IPVS(Verbs, Operating):
             link = open_link("kernel", netns)
         elif netns is not None:
             raise ValueError(f"netns={netns!r}: a link has its namespace already")
-        self._link = link
-        self._timeout = timeout
-        self._backend = chosen()
-        self._sequence = Sequence()
-        self._family = 0
         try:
-            self._family = self._find_family()
+            self._conversation = Conversation(link, timeout)
         except BaseException:
             link.close()
             raise
@@ -77,12 +75,14 @@ class IPVS(Verbs, Operating):
 
     def service(self, service: Service) -> ServiceStatus:
         """The live state of one virtual service, found by its key; refused with ESRCH where there is none."""
-        exchange = self._ask(Command.GET_SERVICE, ACKNOWLEDGED, "service", service, service=wire.service_key(service))
-        return wire.read_service(next(exchange))
+        exchange = self._ask(
+            Command.GET_SERVICE, ACKNOWLEDGED, "service", service, service=records.service_key(service)
+        )
+        return records.read_service(next(exchange))
 
     def services(self) -> list[ServiceStatus]:
         """All virtual services, in the kernel's order (a keyed hash: sort what is shown)."""
-        return list(wire.read_services(self._dump(Command.GET_SERVICE, "service")))
+        return list(records.read_services(self._conversation.dump(Command.GET_SERVICE, "service")))
 
     # --- real servers ---
 
@@ -102,7 +102,9 @@ class IPVS(Verbs, Operating):
 
     def servers(self, service: Service) -> list[DestinationStatus]:
         """The real servers of a virtual service, newest first; empty for an unknown one (the kernel does not say)."""
-        return list(wire.read_destinations(self._dump(Command.GET_DEST, "dest", wire.service_key(service))))
+        return list(
+            records.read_destinations(self._conversation.dump(Command.GET_DEST, "dest", records.service_key(service)))
+        )
 
     # --- the whole table ---
 
@@ -111,76 +113,79 @@ class IPVS(Verbs, Operating):
 
         A sequence of :class:`~ipvsnl.model.Entry`, made when they are looked at; ``columns()`` is the same as columns.
         """
-        from ipvsnl.snapshot import Snapshot
-        from ipvsnl.transfer import read_servers
+        from ipvsnl.wire.snapshot import Snapshot
 
-        services = self._dump(Command.GET_SERVICE, "service")
-        servers, counts = read_servers(self._link, self._backend, self._family, self._sequence, services, self._timeout)
-        return Snapshot(services, servers, counts)
+        services = self._conversation.dump(Command.GET_SERVICE, "service")
+        return Snapshot(services, *self._conversation.dump_servers(services))
 
     def batch(self) -> Batch:
-        """Many changes in few system calls: see :class:`~ipvsnl.batch.Batch`."""
-        from ipvsnl.batch import Batch
+        """Many changes in few system calls: see :class:`~ipvsnl.bulk.batch.Batch`."""
+        from ipvsnl.bulk.batch import Batch
 
-        return Batch(self._link, self._backend, self._family, self._sequence, self._timeout)
+        return Batch(self._conversation)
 
-    def load(self, source: Any, *, grammar: Grammar | None = None, put_off: Mapping[str, int] | None = None) -> Report:
+    def load(self, source: Any, *, put_off: Mapping[str, int] | None = None) -> Report:
         """Carry many changes out as fast as the kernel takes them, from text, columns or values, in order.
 
-        Rule text (``str``, bytes, or a file that is read in pieces) as tables are saved in it; ``grammar``
-        (``ipvsnl.cli.grammar.read_rule``) reads any other spelling. :class:`~ipvsnl.columns.Columns`. Or an iterable of
-        services, of entries (of a snapshot, say), of pairs of a service and its servers, and of columns.
+        ``source`` is rule text (``str``, bytes, or a file that is read in pieces) in any spelling that ``ipvsadm -R`` takes;
+        or :class:`~ipvsnl.wire.columns.Columns`; or an iterable of services, of entries (of a snapshot, say), of pairs of a
+        service and its servers, and of columns. ``put_off`` names schedulers that come last, each with the number of servers
+        of a new service from which on that is worth it (None: :data:`ipvsnl.bulk.load.PUT_OFF`; ``{}``: none); until the end
+        of the load such a service schedules by ``rr``.
 
-        Not atomic: a refused change does not stop the ones after it. :class:`~ipvsnl.errors.BatchError` names every one,
-        with its line, row or item as ``tag``; :class:`~ipvsnl.rules.RuleError` a line that is none, and what stands before
-        it was loaded. ``put_off``: schedulers that come last (``{}``: none), and from how many servers of a new service
-        on; see :data:`ipvsnl.bulk.PUT_OFF`. Until the end of the load such a service schedules by ``rr``.
+        Returns how many changes were made. A load is not atomic: a refused change does not stop the ones after it. At the
+        end :class:`~ipvsnl.refusals.BatchError` holds every refusal, with its line, row or item as ``tag``.
+        :class:`~ipvsnl.text.rules.RuleError` names a line that is no rule; what stands before it was loaded.
         """
-        from ipvsnl.bulk import PUT_OFF
-        from ipvsnl.loading import load
+        from ipvsnl.bulk.feed import load
+        from ipvsnl.bulk.load import PUT_OFF
 
-        return load(self, source, grammar=grammar, put_off=PUT_OFF if put_off is None else put_off)
+        return load(self._conversation, source, put_off=PUT_OFF if put_off is None else put_off)
 
-    def reload(self, source: str | bytes, *, grammar: Grammar | None = None) -> Report:
+    def reload(self, source: str | bytes) -> Report:
         """Make the table be the text's, every service anew, in an order in which the kernel finds what it still remembers.
 
-        Deleted servers stay in a list for two minutes and more, which every added one is looked up in, the last deleted
-        first: the text's services are deleted in the reverse of its order, so that each server is found at once; then the
-        text is loaded; then the services go that it does not name. A line that is none is a RuleError before all of that.
-        Where only a little differs, :meth:`plan` and :meth:`apply` do less, and leave the rest alone.
+        ``source`` is rule text, as in :meth:`load`, and so are the result and the errors; but a line that is no rule is a
+        RuleError before anything is sent. Deleted servers stay in a list of the kernel's for two minutes and more, which
+        every added one is looked up in, the last deleted first. So the text's services are deleted in the reverse of its
+        order, and each server is found at once; then the text is loaded; then the services go that it does not name. Where
+        only a little differs, :meth:`plan` and :meth:`apply` do less, and leave the rest alone.
         """
-        from ipvsnl.reloading import reload
+        from ipvsnl.bulk.reload import reload
 
-        return reload(self, source, grammar=grammar)
+        return reload(self._conversation, source)
 
     def loading(self, *, put_off: Mapping[str, int] | None = None) -> Load:
-        """A load to add to change by change, text by text: see :class:`~ipvsnl.bulk.Load`."""
-        from ipvsnl.bulk import Load
+        """A load to add to change by change, text by text: see :class:`~ipvsnl.bulk.load.Load`.
 
-        return Load(self._link, self._backend, self._family, self._sequence, self._timeout, put_off=put_off)
+        ``put_off`` is as in :meth:`load`, but for None, which puts off nothing. Call ``close`` at its end.
+        """
+        from ipvsnl.bulk.load import Load
+
+        return Load(self._conversation, put_off=put_off)
 
     # --- timeouts, info, daemons ---
 
     def timeouts(self) -> Timeouts:
         """The timeouts of TCP, TCP after FIN, and UDP connections, in seconds."""
-        return wire.read_config(next(self._ask(Command.GET_CONFIG, ACKNOWLEDGED, "config")))
+        return records.read_config(next(self._ask(Command.GET_CONFIG, ACKNOWLEDGED, "config")))
 
     def set_timeouts(self, timeouts: Timeouts) -> None:
         """Set timeouts (``ipvsadm --set``); None and 0 keep one. All or nothing."""
-        self._run(Command.SET_CONFIG, ACKNOWLEDGED, config=wire.config_record(timeouts))
+        self._run(Command.SET_CONFIG, ACKNOWLEDGED, config=records.config_record(timeouts))
 
     def info(self) -> Info:
         """The kernel's IPVS version and the size of its connection table."""
-        return wire.read_info(next(self._ask(Command.GET_INFO, ACKNOWLEDGED, "info")))
+        return records.read_info(next(self._ask(Command.GET_INFO, ACKNOWLEDGED, "info")))
 
     def daemons(self) -> list[Daemon]:
         """The connection synchronisation daemons that run: master before backup."""
-        return [wire.read_daemon(record) for record in self._ask(Command.GET_DAEMON, DUMP, "daemon")]
+        return [records.read_daemon(record) for record in self._ask(Command.GET_DAEMON, DUMP, "daemon")]
 
     def start_daemon(self, daemon: Daemon) -> None:
         """Start a synchronisation daemon (``ipvsadm --start-daemon``)."""
         try:
-            self._run(Command.NEW_DAEMON, ACKNOWLEDGED, daemon=wire.daemon_record(daemon))
+            self._run(Command.NEW_DAEMON, ACKNOWLEDGED, daemon=records.daemon_record(daemon))
         except KernelError as refusal:
             refusal.daemon = daemon
             raise
@@ -194,17 +199,75 @@ class IPVS(Verbs, Operating):
         try:
             self._run(
                 Command.DEL_DAEMON, ACKNOWLEDGED,
-                timeout=min(self._timeout, _DAEMON_STOP_TIMEOUT), daemon=wire.daemon_key(role),
+                timeout=min(self._conversation.timeout, _DAEMON_STOP_TIMEOUT), daemon=records.daemon_key(role),
             )  # fmt: skip
         except LinkError as lost:
             if lost.errno != _errno.ETIMEDOUT or any(daemon.role == role for daemon in self.daemons()):
                 raise
 
+    # --- from what is to what should be ---
+
+    def plan(self, wanted: Table | Values, *, prune: bool = False, drain: float | None = None) -> Plan:
+        """What to do so that the table becomes ``wanted``; empty (and false) where nothing differs.
+
+        ``wanted`` is a table that ``ipvsnl.read_table`` read from text or JSON, a snapshot, a mapping from services to
+        their servers, or pairs of those. What is not in it stays, unless ``prune`` is given. ``drain`` gives servers that
+        go weight 0 and so many seconds to become idle.
+        """
+        from ipvsnl.tables.plan import difference
+        from ipvsnl.tables.table import Table, live, of_values
+
+        if not isinstance(wanted, Table):
+            wanted = of_values(wanted)
+        timeouts = self.timeouts() if wanted.timeouts is not None else None
+        return difference(live(self.snapshot()), wanted, prune=prune, drain=drain, live_timeouts=timeouts)
+
+    def apply(self, plan: Plan) -> None:
+        """Carry a plan out: all of it, or none.
+
+        :class:`~ipvsnl.tables.failures.ApplyError` where an operation was refused, and everything is as it was;
+        :class:`~ipvsnl.tables.failures.ConflictError` where someone else changed what the plan is about, before or
+        meanwhile;
+        :class:`~ipvsnl.errors.EncodeError` before anything is sent.
+        """
+        from ipvsnl.tables.apply import apply
+
+        apply(self, plan)
+
+    @property
+    def place(self) -> str:
+        """What tells this table from others on this machine, for locks and journals; empty for one that has no name."""
+        return str(getattr(self._conversation.link, "place", ""))
+
+    # --- the kernel's files ---
+
+    def connections(
+        self, *, service: Service | None = None, server: Destination | None = None, state: str | None = None
+    ) -> Iterator[Connection]:
+        """The connection table as ``/proc/net/ip_vs_conn`` shows it, streaming; in no order that means anything.
+
+        Of one service, one real server, in one state (``"ESTABLISHED"``), or all. A connection does not tell the firewall
+        mark that it came by, so a service with one is a ValueError.
+        """
+        from ipvsnl.procfs import chosen_ones, read_connections
+
+        found = read_connections(self._conversation.link.proc("ip_vs_conn"))
+        return chosen_ones(found, service, server, state) if service or server or state else found
+
+    def plain(self) -> tuple[Info, list[Listed]]:
+        """The table as ``/proc/net/ip_vs`` shows it: less than :meth:`snapshot`, and readable with less privilege.
+
+        Netlink needs CAP_NET_ADMIN in the initial user namespace; the file is there for root of another one, too.
+        """
+        from ipvsnl.procfs import read_services
+
+        return read_services(self._conversation.link.proc("ip_vs"))
+
     # --- the conversation ---
 
     def close(self) -> None:
         """Let go of the link."""
-        self._link.close()
+        self._conversation.link.close()
 
     def __enter__(self) -> Self:
         return self
@@ -214,22 +277,6 @@ class IPVS(Verbs, Operating):
     ) -> None:
         self.close()
 
-    def _find_family(self) -> int:
-        sequence = self._sequence.next()
-        exchange = Exchange(self._backend, sequence, sequence)
-        request = bytearray(self._backend.encode_getfamily(sequence, NAME))
-        acknowledge(request, 0)
-        self._link.send(bytes(request))
-        await_answers(self._link, exchange, self._timeout)
-        for refusal in exchange.refusals:
-            if refusal.errno == _errno.ENOENT:
-                raise LinkError(
-                    _errno.ENOPROTOOPT,
-                    "this kernel has no IPVS: the ip_vs module is not there or could not be loaded (modprobe ip_vs)",
-                )
-            raise LinkError(refusal.errno, "the kernel did not name the IPVS family")
-        return exchange.family_id()
-
     def _change(
         self, command: int, subject: Subject = NOTHING, records: Records = NOTHING, *, tag: object = None
     ) -> None:
@@ -238,13 +285,6 @@ class IPVS(Verbs, Operating):
         except KernelError as refusal:
             refusal.tag = tag
             raise
-
-    def _dump(self, command: int, group: str, key: bytes | None = None) -> Any:
-        """The records of a dump, in one buffer."""
-        from ipvsnl.transfer import read_dump
-
-        sequence = self._sequence.next()
-        return read_dump(self._link, self._backend, self._family, sequence, command, group, key, self._timeout)
 
     def _ask(
         self, command: int, flags: int, group: str, subject: Service | None = None, *, service: bytes | None = None
@@ -258,13 +298,10 @@ class IPVS(Verbs, Operating):
         subject: Subject = NOTHING,
         *,
         timeout: float | None = None,
-        **records: bytes | None,
+        **said: bytes | None,
     ) -> Exchange:
         """One request to its final answer; KernelError names the rule that was refused."""
-        sequence = self._sequence.next()
-        exchange = Exchange(self._backend, sequence, sequence)
-        self._link.send(self._backend.encode(self._family, command, flags, sequence, **records))
-        await_answers(self._link, exchange, self._timeout if timeout is None else timeout)
+        exchange = self._conversation.ask(command, flags, timeout=timeout, **said)
         for refusal in exchange.refusals:
             service, destination = subject
             raise KernelError(refusal.errno, command, service=service, destination=destination, extack=refusal.extack)

@@ -8,15 +8,17 @@ import os
 import socket
 import struct
 from collections.abc import Callable, Iterator
-from contextlib import ExitStack, nullcontext
+from contextlib import ExitStack
 
 import pytest
 
 from ipvsnl.client import IPVS
-from ipvsnl.link import KernelLink, SimulatedLink
+from ipvsnl.link.kernel import KernelLink
 
 ON_THE_KERNEL = os.environ.get("IPVSNL_TEST_TARGET") == "kernel"
 CLONE_NEWNET = 0x40000000
+BUFFER = 212992
+"""Bytes of a netlink socket's send buffer, as the kernel has it."""
 SIOCSIFFLAGS, IFF_UP = 0x8914, 0x1
 
 
@@ -42,13 +44,11 @@ def connect() -> Iterator[Callable[[], IPVS]]:
             enter_fresh_namespace()
             yield lambda: opened.enter_context(IPVS(KernelLink()))
         else:
-            from ipvssim.namespace import Namespace
-            from ipvssim.netlink import NetlinkSocket
+            from ipvssim import Kernel
+            from ipvssim.net.networks import default_network
 
-            namespace = Namespace()
-            yield lambda: opened.enter_context(
-                IPVS(SimulatedLink(nullcontext(NetlinkSocket(namespace, cap_ack=True, ext_ack=True))))
-            )
+            kernel = Kernel(network=default_network())
+            yield lambda: opened.enter_context(kernel.connect(sndbuf=BUFFER))
 
 
 @pytest.fixture

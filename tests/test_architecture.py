@@ -19,31 +19,31 @@ LAYERS = [
     "ipvsnl.model",
     "ipvsnl._native",
     "ipvsnl.backends",
-    "ipvsnl.control",
-    "ipvsnl.wire ipvsnl.exchange",
-    "ipvsnl.columns",
-    "ipvsnl.snapshot",
-    "ipvsnl.netns",
-    "ipvsnl.link",
-    "ipvsnl.transfer",
-    "ipvsnl.verbs ipvsnl.connections ipvsnl.proc",
-    "ipvsnl.batch ipvsnl.bulk",
-    "ipvsnl.rules",
-    "ipvsnl.loading",
-    "ipvsnl.reloading",
-    "ipvsnl.table",
-    "ipvsnl.plan ipvsnl.schema",
-    "ipvsnl.document ipvsnl.journal ipvsnl.undo",
-    "ipvsnl.apply",
-    "ipvsnl.operating",
+    "ipvsnl.wire.control",
+    "ipvsnl.wire.records ipvsnl.wire.exchange",
+    "ipvsnl.wire.columns",
+    "ipvsnl.wire.snapshot",
+    "ipvsnl.link.namespaces",
+    "ipvsnl.link.links",
+    "ipvsnl.link.transfer",
+    "ipvsnl.wire.verbs ipvsnl.procfs ipvsnl.procfs",
+    "ipvsnl.bulk.batch ipvsnl.bulk.load",
+    "ipvsnl.text.rules",
+    "ipvsnl.bulk.feed",
+    "ipvsnl.bulk.reload",
+    "ipvsnl.tables.table",
+    "ipvsnl.tables.plan ipvsnl.tables.json_in",
+    "ipvsnl.tables.json_out ipvsnl.tables.journal ipvsnl.tables.undo",
+    "ipvsnl.tables.apply",
+    "ipvsnl.client",
     "ipvsnl.client",
     "ipvsnl.cli",
 ]
 """A room imports from the layers before its own, and from its own package."""
-ONLY_SOCKETS = {"ipvsnl.link", "ipvssim.server", "ipvsnl.cli"}
-ONLY_SCAPY = {"ipvssim.scapy_io"}
+ONLY_SOCKETS = {"ipvsnl.link.links", "ipvssim.doors.server", "ipvsnl.cli"}
+ONLY_SCAPY = {"ipvssim.net.scapy_packets"}
 ONLY_CLOCK = {"ipvssim.clock"}
-TO_THE_SIMULATOR = {"ipvsnl.link"}
+TO_THE_SIMULATOR = {"ipvsnl.link.links"}
 
 
 def modules(package: str) -> Iterator[tuple[str, Path]]:
@@ -107,7 +107,7 @@ def test_sockets_scapy_and_time_have_one_home_each() -> None:
                 assert top != "socket" or room(module) in ONLY_SOCKETS, f"{module} imports socket"
                 assert top != "scapy" or module in ONLY_SCAPY, f"{module} imports scapy"
                 if package == "ipvssim" and top in ("time", "random"):
-                    assert module in ONLY_CLOCK or room(module) == "ipvssim.cli", f"{module} imports {top}"
+                    assert module in ONLY_CLOCK or room(module) == "ipvssim.doors.command", f"{module} imports {top}"
 
 
 def test_nothing_leans_on_the_laboratory() -> None:

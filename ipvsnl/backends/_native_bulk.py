@@ -10,8 +10,8 @@ from errno import EMSGSIZE, ETIMEDOUT
 from os import strerror
 
 from ipvsnl._native._core import ffi, lib
-from ipvsnl.backends import Print, Stop
 from ipvsnl.backends._faults import Fault, encode_error
+from ipvsnl.backends.contract import Print, Stop
 from ipvsnl.errors import DecodeError, LinkError
 
 TYPE_CHECKING = False
@@ -19,7 +19,7 @@ if TYPE_CHECKING:
     from collections.abc import Iterator, Sequence
     from typing import Any
 
-    from ipvsnl.backends import Column, Outcome, Progress
+    from ipvsnl.backends.contract import Column, Outcome, Progress
 
 _WORDS: dict[int, str] = {
     code: getattr(Fault, word.removeprefix("IPVSNL_")) for code, word in ffi.typeof("enum ipvsnl_code").elements.items()
@@ -53,7 +53,7 @@ def rules(
     text: Any, progress: Progress, family_id: int, stops: bytes, out: bytearray, used: int, origins: memoryview,
     count: int,
 ) -> None:  # fmt: skip
-    """Rule text to requests; see :class:`ipvsnl.backends.Backend`."""
+    """Rule text to requests; see :class:`ipvsnl.backends.contract.Backend`."""
     state = ffi.new("struct ipvsnl_text *")
     fault = ffi.new("struct ipvsnl_fault *")
     state.at, state.line, state.sequence = progress.at, progress.line, progress.sequence
@@ -76,7 +76,7 @@ def rules(
 def deletions(
     text: Any, progress: Progress, family_id: int, out: bytearray, used: int, origins: memoryview, count: int
 ) -> None:
-    """Rule text to the requests that delete what it adds; see :class:`ipvsnl.backends.Backend`."""
+    """Rule text to the requests that delete what it adds; see :class:`ipvsnl.backends.contract.Backend`."""
     state = ffi.new("struct ipvsnl_text *")
     fault = ffi.new("struct ipvsnl_fault *")
     state.at, state.sequence, state.family_id = progress.at, progress.sequence, family_id
@@ -94,7 +94,7 @@ def deletions(
 def stamp(
     pattern: bytes, sequence: int, columns: Sequence[Column], first: int, rows: int, out: bytearray, used: int
 ) -> None:
-    """Columns to requests; see :class:`ipvsnl.backends.Backend`."""
+    """Columns to requests; see :class:`ipvsnl.backends.contract.Backend`."""
     fault = ffi.new("struct ipvsnl_fault *")
     items = ffi.new("struct ipvsnl_column[]", len(columns))
     kept = []
@@ -127,7 +127,7 @@ def _trouble(fault: Any, timeout: float) -> LinkError | DecodeError:
 
 
 def converse(socket: int, requests: Any, first: int, closing: int, most: int, timeout: float) -> Outcome:
-    """Send requests and take their answers in; see :class:`ipvsnl.backends.Backend`."""
+    """Send requests and take their answers in; see :class:`ipvsnl.backends.contract.Backend`."""
     try:
         space = _free.pop()
     except IndexError:
@@ -168,7 +168,7 @@ def converse(socket: int, requests: Any, first: int, closing: int, most: int, ti
 
 
 def dump(socket: int, request: bytes, group: str, sequence: int, timeout: float) -> tuple[Any, int]:
-    """The records of a dump, and the errno that it ended with; see :class:`ipvsnl.backends.Backend`."""
+    """The records of a dump, and the errno that it ended with; see :class:`ipvsnl.backends.contract.Backend`."""
     fault = ffi.new("struct ipvsnl_fault *")
     talk = ffi.new("struct ipvsnl_talk *")
     talk.dump.sequence = sequence
@@ -218,7 +218,7 @@ def _collect(step: Any, talk: Any, fault: Any, timeout: float) -> Any:
 
 
 def take_records(group: str, datagram: bytes, sequence: int) -> tuple[bytes, bool, int]:
-    """A datagram of a dump to records; see :class:`ipvsnl.backends.Backend`."""
+    """A datagram of a dump to records; see :class:`ipvsnl.backends.contract.Backend`."""
     try:
         state, fault, records = space = _readings.pop()
     except IndexError:
@@ -246,7 +246,7 @@ def take_records(group: str, datagram: bytes, sequence: int) -> tuple[bytes, boo
 
 
 def printed(kind: int, services: Any, servers: Any, counts: memoryview, options: int) -> Iterator[bytes | int]:
-    """Records to text; see :class:`ipvsnl.backends.Backend`."""
+    """Records to text; see :class:`ipvsnl.backends.contract.Backend`."""
     fault, state = ffi.new("struct ipvsnl_fault *"), ffi.new("struct ipvsnl_print *")
     held = ffi.from_buffer(services), ffi.from_buffer(servers), ffi.from_buffer("uint32_t[]", counts)
     total = len(servers) // lib.ipvsnl_record_size(_GROUPS["dest"])

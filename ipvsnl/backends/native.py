@@ -73,7 +73,7 @@ def encode(
     daemon: bytes | None = None,
     config: bytes | None = None,
 ) -> bytes:
-    """One whole request; see :class:`ipvsnl.backends.Backend`."""
+    """One whole request; see :class:`ipvsnl.backends.contract.Backend`."""
     try:
         request, out = space = _requests.pop()
     except IndexError:
@@ -108,7 +108,7 @@ def _encode_any(request: Any, *rest: Any) -> int:
 
 
 def encode_getfamily(sequence: int, name: str) -> bytes:
-    """The controller's CTRL_CMD_GETFAMILY; see :class:`ipvsnl.backends.Backend`."""
+    """The controller's CTRL_CMD_GETFAMILY; see :class:`ipvsnl.backends.contract.Backend`."""
     out, fault, _, _, _ = _workspace()
     text = family_name(name)
     try:
@@ -121,7 +121,7 @@ def encode_getfamily(sequence: int, name: str) -> bytes:
 
 
 def split(datagram: bytes) -> list[tuple[int, int, int, int, int, int]]:
-    """The messages of a datagram; see :class:`ipvsnl.backends.Backend`."""
+    """The messages of a datagram; see :class:`ipvsnl.backends.contract.Backend`."""
     try:
         _, fault, out, view, _ = space = _free.pop()
     except IndexError:
@@ -142,7 +142,7 @@ def split(datagram: bytes) -> list[tuple[int, int, int, int, int, int]]:
 
 
 def decode(group: str, datagram: bytes, start: int, end: int) -> bytes:
-    """The record of a reply's group; see :class:`ipvsnl.backends.Backend`."""
+    """The record of a reply's group; see :class:`ipvsnl.backends.contract.Backend`."""
     try:
         out, fault, _, _, _ = space = _free.pop()
     except IndexError:
@@ -159,12 +159,12 @@ def decode(group: str, datagram: bytes, start: int, end: int) -> bytes:
 
 
 def decode_error(flags: int, datagram: bytes, start: int, end: int) -> tuple[int, str | None, int | None]:
-    """An NLMSG_ERROR's errno and extack; see :class:`ipvsnl.backends.Backend`."""
+    """An NLMSG_ERROR's errno and extack; see :class:`ipvsnl.backends.contract.Backend`."""
     return _verdict(_decode_error, flags, datagram, start, end)
 
 
 def decode_done(flags: int, datagram: bytes, start: int, end: int) -> tuple[int, str | None, int | None]:
-    """An NLMSG_DONE's errno and extack; see :class:`ipvsnl.backends.Backend`."""
+    """An NLMSG_DONE's errno and extack; see :class:`ipvsnl.backends.contract.Backend`."""
     return _verdict(_decode_done, flags, datagram, start, end)
 
 
@@ -198,7 +198,7 @@ def __getattr__(wanted: str) -> Any:
 
 
 def decode_family_id(datagram: bytes, start: int, end: int) -> int:
-    """The family's number; see :class:`ipvsnl.backends.Backend`."""
+    """The family's number; see :class:`ipvsnl.backends.contract.Backend`."""
     fault = ffi.new("struct ipvsnl_fault *")
     try:
         family_id: int = lib.ipvsnl_decode_family_id(datagram, len(datagram), start, end, fault)

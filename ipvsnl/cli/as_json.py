@@ -2,17 +2,16 @@
 
 from __future__ import annotations
 
-from ipvsnl import document
+from ipvsnl.tables import json_out
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator
 
-    from ipvsnl.cli.grammar import Request
     from ipvsnl.client import IPVS
-    from ipvsnl.connections import Filter
     from ipvsnl.model import Info
-    from ipvsnl.proc import Listed
+    from ipvsnl.procfs import Filter, Listed
+    from ipvsnl.text.grammar import Request
 
 
 def listing(client: IPVS, request: Request, chosen: Filter | None) -> Iterable[str]:
@@ -20,44 +19,44 @@ def listing(client: IPVS, request: Request, chosen: Filter | None) -> Iterable[s
     options = request.options
     if "connection" in options:
         found = client.connections()
-        return document.stream("connections", map(document.connection, chosen(found) if chosen is not None else found))
+        return json_out.stream("connections", map(json_out.connection, chosen(found) if chosen is not None else found))
     if "timeout" in options:
-        return [document.document(timeouts=document.timeouts(client.timeouts()))]
+        return [json_out.document(timeouts=json_out.timeouts(client.timeouts()))]
     if "daemon" in options:
-        return [document.document(daemons=[document.daemon(one) for one in client.daemons()])]
+        return [json_out.document(daemons=[json_out.daemon(one) for one in client.daemons()])]
     return _services(client, request)
 
 
 def _services(client: IPVS, request: Request) -> Iterator[str]:
-    from ipvsnl.cli.order import sort_entries, sort_servers
     from ipvsnl.model import Entry
+    from ipvsnl.text.sorting import sort_entries, sort_servers
 
-    kernel = document.kernel(client.info())
+    kernel = json_out.kernel(client.info())
     if request.service is not None:
         entries = [Entry(client.service(request.service), tuple(client.servers(request.service)))]
     else:
         entries = list(client.snapshot())
     if "nosort" not in request.options:
         entries = [Entry(one.status, tuple(sort_servers(one.destinations))) for one in sort_entries(entries)]
-    return document.stream("services", map(document.entry, entries), kernel=kernel)
+    return json_out.stream("services", map(json_out.entry, entries), kernel=kernel)
 
 
 def plain(info: Info, services: Iterable[Listed]) -> Iterator[str]:
     """The document of what ``/proc/net/ip_vs`` tells: what it does not tell is null, and named under ``unknown``."""
-    from ipvsnl.proc import SERVER_UNKNOWN
+    from ipvsnl.procfs import SERVER_UNKNOWN
 
     listed = list(services)
     unknown = {f"services[].{name}" for one in listed for name in one.unknown}
     unknown |= {f"services[].servers[].{name}" for one in listed if one.servers for name in SERVER_UNKNOWN}
     objects = map(_plain_service, listed)
-    return document.stream("services", objects, kernel=document.kernel(info), unknown=sorted(unknown))
+    return json_out.stream("services", objects, kernel=json_out.kernel(info), unknown=sorted(unknown))
 
 
-def _plain_service(listed: Listed) -> document.Object:
+def _plain_service(listed: Listed) -> json_out.Object:
     from ipvsnl.model import Entry, ServiceStatus, Statistics
-    from ipvsnl.proc import SERVER_UNKNOWN
+    from ipvsnl.procfs import SERVER_UNKNOWN
 
-    shown = document.entry(Entry(ServiceStatus(listed.service, Statistics()), listed.servers))
+    shown = json_out.entry(Entry(ServiceStatus(listed.service, Statistics()), listed.servers))
     for name in listed.unknown:
         shown[name] = None
     for server in shown["servers"]:

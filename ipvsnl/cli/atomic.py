@@ -9,18 +9,20 @@ from __future__ import annotations
 
 import errno
 
-from ipvsnl.apply import ATTEMPTS, Application
 from ipvsnl.cli.commands import LIST_FAILED, REFUSED, words
-from ipvsnl.cli.errors import UsageError
-from ipvsnl.cli.grammar import Request, parse
 from ipvsnl.cli.planning import tell, what_was_under_way
-from ipvsnl.errors import ApplyError, ConflictError, IPVSError, KernelError
+from ipvsnl.errors import IPVSError
 from ipvsnl.family import Command
-from ipvsnl.journal import Journal, digest
 from ipvsnl.model import Timeouts
-from ipvsnl.plan import Plan, difference
-from ipvsnl.rules import split
-from ipvsnl.table import Table, live
+from ipvsnl.refusals import KernelError
+from ipvsnl.tables.apply import ATTEMPTS, Application
+from ipvsnl.tables.failures import ApplyError, ConflictError
+from ipvsnl.tables.journal import Journal, digest
+from ipvsnl.tables.plan import Plan, difference
+from ipvsnl.tables.table import Table, live
+from ipvsnl.text.grammar import Request, parse
+from ipvsnl.text.rules import split
+from ipvsnl.text.usage import UsageError
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
@@ -28,7 +30,7 @@ if TYPE_CHECKING:
 
     from ipvsnl.cli.commands import Streams
     from ipvsnl.client import IPVS
-    from ipvsnl.table import Key
+    from ipvsnl.tables.table import Key
 
     Line = tuple[int, str, Request]
 

@@ -6,20 +6,21 @@ as often as one likes. The client is asked for only when the command line is und
 
 from __future__ import annotations
 
-from ipvsnl.cli.compat import OURS, STRICT
-from ipvsnl.cli.errors import UsageError
-from ipvsnl.cli.grammar import Request, parse
-from ipvsnl.errors import IPVSError, KernelError, LinkError
+from ipvsnl.errors import IPVSError, LinkError
+from ipvsnl.refusals import KernelError
+from ipvsnl.text.compat import OURS, STRICT
+from ipvsnl.text.grammar import Request, parse
+from ipvsnl.text.usage import UsageError
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
     from collections.abc import Callable, Sequence
     from typing import TextIO
 
-    from ipvsnl.cli.compat import Compat
-    from ipvsnl.cli.ours import Extras
+    from ipvsnl.cli.extras import Extras
     from ipvsnl.client import IPVS
-    from ipvsnl.connections import Filter
+    from ipvsnl.procfs import Filter
+    from ipvsnl.text.compat import Compat
 
     ClientFactory = Callable[[], IPVS]
 
@@ -185,35 +186,35 @@ class Command:
             client.stop_daemon(request.daemon.role)
 
     def _save(self, request: Request) -> None:
-        from ipvsnl.cli.save import saved
+        from ipvsnl.text.saving import saved
 
         self.streams.stdout.writelines(saved(self.client.snapshot(), request.options, self.compat))
 
     def _list(self, request: Request) -> None:
-        from ipvsnl.cli import render
+        from ipvsnl.text import listing
 
         client, options, write = self.client, request.options, self.streams.stdout.write
         if self._json:
-            from ipvsnl.cli.as_json import listing
+            from ipvsnl.cli.as_json import listing as document
 
-            self.streams.stdout.writelines(listing(client, request, self._chosen))
+            self.streams.stdout.writelines(document(client, request, self._chosen))
         elif "connection" in options:
             found = client.connections()
             shown = self._chosen(found) if self._chosen is not None else found
-            self.streams.stdout.writelines(render.connections(shown, options))
+            self.streams.stdout.writelines(listing.connections(shown, options))
         elif request.service is not None:
             from ipvsnl.model import Entry
 
             status = client.service(request.service)
             entry = Entry(status, tuple(client.servers(request.service)))
-            self.streams.stdout.writelines(render.Listing(options, self.compat).table([entry]))
+            self.streams.stdout.writelines(listing.Listing(options, self.compat).table([entry]))
         elif "timeout" in options:
-            write(render.timeouts(client.timeouts()))
+            write(listing.timeouts(client.timeouts()))
         elif "daemon" in options:
-            self.streams.stdout.writelines(map(render.daemon, client.daemons()))
+            self.streams.stdout.writelines(map(listing.daemon, client.daemons()))
         else:
-            write(render.version(client.info()))
-            self.streams.stdout.writelines(render.Listing(options, self.compat).table(client.snapshot()))
+            write(listing.version(client.info()))
+            self.streams.stdout.writelines(listing.Listing(options, self.compat).table(client.snapshot()))
 
 
 def likely_cause(error: IPVSError) -> str:

@@ -6,9 +6,9 @@ Schedulers, flags and tunnels complete from the tables, services and servers fro
 
 from __future__ import annotations
 
-from ipvsnl.cli.options import COMMANDS, NONE, OPTIONAL, OPTIONS
 from ipvsnl.consts import GENERIC_SCHEDULER_FLAGS, SCHEDULER_FLAGS, TUNNEL_TYPES
 from ipvsnl.errors import IPVSError
+from ipvsnl.text.options import COMMANDS, NONE, OPTIONAL, OPTIONS
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:

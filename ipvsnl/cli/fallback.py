@@ -2,17 +2,17 @@
 
 from __future__ import annotations
 
-from ipvsnl.cli.render import FORMATS, Listing, version
 from ipvsnl.errors import IPVSError
 from ipvsnl.model import Entry, ServiceStatus, Statistics
+from ipvsnl.text.listing import FORMATS, Listing, version
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
     from ipvsnl.cli.commands import Streams
-    from ipvsnl.cli.compat import Compat
-    from ipvsnl.cli.grammar import Request
     from ipvsnl.client import IPVS
     from ipvsnl.model import Service
+    from ipvsnl.text.compat import Compat
+    from ipvsnl.text.grammar import Request
 
 MISSING = (
     "Read from /proc/net/ip_vs: netlink needs CAP_NET_ADMIN in the initial user namespace, which this process lacks.\n"

@@ -94,7 +94,7 @@ def _run(argv: Sequence[str], stdout: TextIO, stderr: TextIO) -> int:
 
     extras = None
     if any(word.startswith("--") for word in rest):
-        from ipvsnl.cli.ours import take
+        from ipvsnl.cli.extras import take
 
         try:
             rest, extras = take(rest)
@@ -123,7 +123,7 @@ def _sub_command(words: list[str], own: Own, stdout: TextIO, stderr: TextIO) -> 
 def _version() -> str:
     from importlib.metadata import PackageNotFoundError, version
 
-    from ipvsnl.backends import chosen
+    from ipvsnl.backends.choice import chosen
 
     try:
         ours = version(PROG)

@@ -5,7 +5,8 @@ from __future__ import annotations
 from argparse import ArgumentParser
 
 from ipvsnl.cli.commands import words as said
-from ipvsnl.errors import IPVSError, KernelError, LinkError
+from ipvsnl.errors import IPVSError, LinkError
+from ipvsnl.refusals import KernelError
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:

@@ -7,8 +7,9 @@ import signal
 import time
 
 from ipvsnl.cli.operate import CHANGES, FAILED, NOTHING_TO_DO
-from ipvsnl.cli.wanted import read_file
-from ipvsnl.errors import ApplyError, KernelError
+from ipvsnl.refusals import KernelError
+from ipvsnl.tables.failures import ApplyError
+from ipvsnl.tables.wanted import read_file
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
@@ -17,9 +18,9 @@ if TYPE_CHECKING:
     from typing import TextIO
 
     from ipvsnl.cli.operate import ClientFactory
-    from ipvsnl.journal import Entry
-    from ipvsnl.plan import Operation, Plan
-    from ipvsnl.table import Table
+    from ipvsnl.tables.journal import Unfinished
+    from ipvsnl.tables.plan import Operation, Plan
+    from ipvsnl.tables.table import Table
 
 INTERRUPTED, TERMINATED = 130, 143
 _SIGNS = {"add": ("+", "32"), "edit": ("~", "33"), "drain": ("~", "33"), "delete": ("-", "31"), "set": ("~", "33")}
@@ -39,9 +40,9 @@ def plan(arguments: Arguments, client: ClientFactory, stdin: TextIO, stdout: Tex
         found = ipvs.plan(read[0], prune=arguments.prune, drain=arguments.drain)
     gc.freeze()  # nor is it worth it to look for garbage among them at the end
     if arguments.json:
-        from ipvsnl import document
+        from ipvsnl.tables import json_out
 
-        stdout.write(document.document(plan=document.plan(found)))
+        stdout.write(json_out.document(plan=json_out.plan(found)))
     else:
         show(found, stdout)
         stdout.write(summary(found) + "\n")
@@ -50,8 +51,8 @@ def plan(arguments: Arguments, client: ClientFactory, stdin: TextIO, stdout: Tex
 
 def apply(arguments: Arguments, client: ClientFactory, stdin: TextIO, stdout: TextIO, stderr: TextIO) -> int:
     """Carry it out. Status 0: the table is as wanted, 1: it is not, and standard error says why and what it is now."""
-    from ipvsnl.apply import converge
-    from ipvsnl.journal import Journal
+    from ipvsnl.tables.apply import converge
+    from ipvsnl.tables.journal import Journal
 
     gc.disable()
     read = _read(arguments.file, stdin, stderr)
@@ -93,10 +94,10 @@ def _read(name: str, stdin: TextIO, stderr: TextIO) -> tuple[Table, str] | None:
         return None
 
 
-def what_was_under_way(entry: Entry, text: str, place: str) -> str:
+def what_was_under_way(entry: Unfinished, text: str, place: str) -> str:
     """What an apply that was killed left behind in the journal, and what is done about it."""
-    from ipvsnl.journal import boot, digest
-    from ipvsnl.plan import Plan
+    from ipvsnl.tables.journal import boot, digest
+    from ipvsnl.tables.plan import Plan
 
     began = time.strftime("%Y-%m-%d %H:%M:%S", time.localtime(entry.started))
     source = entry.source or "a plan"

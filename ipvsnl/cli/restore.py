@@ -7,7 +7,8 @@ are all answered before anything else is said or done, so that nothing is out of
 
 from __future__ import annotations
 
-from ipvsnl.bulk import PUT_OFF
+from ipvsnl.bulk.feed import Feeder, chunks_of
+from ipvsnl.bulk.load import PUT_OFF
 from ipvsnl.cli.commands import (
     EPERM,
     LIST_FAILED,
@@ -19,25 +20,24 @@ from ipvsnl.cli.commands import (
     unreachable,
     words,
 )
-from ipvsnl.cli.errors import UsageError
-from ipvsnl.cli.grammar import parse
 from ipvsnl.errors import IPVSError
-from ipvsnl.loading import Feeder, chunks_of
+from ipvsnl.text.grammar import parse
+from ipvsnl.text.usage import UsageError
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
     from collections.abc import Iterable
     from typing import Any
 
-    from ipvsnl import rules
     from ipvsnl.cli.commands import Streams
-    from ipvsnl.cli.compat import Compat
-    from ipvsnl.cli.grammar import Request
     from ipvsnl.client import IPVS
+    from ipvsnl.text import rules
+    from ipvsnl.text.compat import Compat
+    from ipvsnl.text.grammar import Request
 else:
     from ipvsnl._later import Later
 
-    rules = Later("ipvsnl.rules")
+    rules = Later("ipvsnl.text.rules")
 
 SOURCE = "<stdin>"
 INTERRUPTED = 130

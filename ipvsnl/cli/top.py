@@ -5,8 +5,8 @@ from __future__ import annotations
 import sys
 import time
 
-from ipvsnl.plan import difference
-from ipvsnl.table import live
+from ipvsnl.tables.plan import difference
+from ipvsnl.tables.table import live
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
@@ -20,7 +20,7 @@ if TYPE_CHECKING:
     from ipvsnl.cli.operate import ClientFactory
     from ipvsnl.client import IPVS
     from ipvsnl.model import DestinationStatus, Entry, Service, Statistics
-    from ipvsnl.table import Table
+    from ipvsnl.tables.table import Table
 
 CHANGES_SHOWN = 6
 WIDEST = 120
@@ -169,7 +169,7 @@ class View:
         return grid
 
     def _sorted(self) -> Sequence[Entry]:
-        from ipvsnl.cli.order import sort_entries
+        from ipvsnl.text.sorting import sort_entries
 
         entries = sort_entries(self._entries)
         return sorted(entries, key=ORDERS[self._order], reverse=True) if self._order else entries

@@ -1,1 +1,25 @@
-"""A userspace twin of the Linux kernel's IPVS: the same netlink bytes, the same packets, no root."""
+"""A userspace twin of the Linux kernel's IPVS: the same netlink bytes, the same packets, no root.
+
+:class:`Kernel` is the front door; it is imported when it is first asked for.
+"""
+
+from __future__ import annotations
+
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from ipvssim.kernel import Kernel as Kernel
+    from ipvssim.net.network import Network as Network
+
+__all__ = ["Kernel", "Network"]
+
+
+def __getattr__(name: str) -> object:
+    if name == "Kernel":
+        from ipvssim.kernel import Kernel
+
+        return Kernel
+    if name == "Network":
+        from ipvssim.net.network import Network
+
+        return Network
+    raise AttributeError(f"module 'ipvssim' has no attribute {name!r}")

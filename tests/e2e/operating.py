@@ -14,7 +14,7 @@ import pytest
 from ipvsnl.client import IPVS
 from ipvsnl.client import open as open_ipvs
 from ipvsnl.model import Destination, Service
-from ipvsnl.rules import format_server, format_service, selector
+from ipvsnl.text.rules import format_server, format_service, selector
 from tests.conftest import ON_THE_KERNEL, enter_fresh_namespace
 
 BIN = Path(sys.executable).parent

@@ -2,14 +2,10 @@
 
 from __future__ import annotations
 
-from contextlib import nullcontext
-
 from hypothesis import given, settings
 
 from ipvsnl.client import IPVS
-from ipvsnl.link import SimulatedLink
 from ipvsnl.model import Destination, Service
-from ipvssim.netlink import NetlinkSocket
 from tests.ipvsnl.tables import Tables, edited, meaning, server, tables
 from tests.ipvssim import worlds as w
 
@@ -20,7 +16,7 @@ SERVER = Destination("10.0.0.10", 8080, "masq")
 def under_traffic() -> tuple[w.World, IPVS]:
     """A director with one established connection from a client to the server."""
     world = w.World()
-    ipvs = IPVS(SimulatedLink(nullcontext(NetlinkSocket(world.namespace, cap_ack=True, ext_ack=True))))
+    ipvs = world.kernel.connect()
     ipvs.add_service(WEB)
     ipvs.add_server(WEB, SERVER)
     assert world.client(w.tcp(w.SYN)).opened

@@ -127,9 +127,9 @@ def test_restoring_atomically_is_all_or_nothing(machine: Machine) -> None:
 
 def test_a_killed_atomic_restore_is_completed_by_the_next(machine: Machine) -> None:
     """The journal knows what was under way: the same lines again complete it, though half of them are there already."""
-    from ipvsnl.journal import Journal
-    from ipvsnl.plan import difference
-    from ipvsnl.table import live
+    from ipvsnl.tables.journal import Journal
+    from ipvsnl.tables.plan import difference
+    from ipvsnl.tables.table import live
 
     machine.run("-R", stdin=WEB)
     lines = (

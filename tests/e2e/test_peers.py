@@ -10,7 +10,6 @@ import asyncio
 import errno
 import struct
 from collections.abc import Iterator
-from contextlib import nullcontext
 from types import SimpleNamespace
 from typing import Any
 
@@ -22,29 +21,29 @@ from pyroute2.ipvs import AsyncIPVS
 from pyroute2.netlink.generic import ipvs as pyroute2_ipvs
 
 from ipvsnl.client import IPVS
-from ipvsnl.link import SimulatedLink
 from ipvsnl.model import Destination, Service
-from ipvssim.namespace import Namespace
-from ipvssim.netlink import FAMILY_ID, NetlinkSocket
+from ipvssim import Kernel
+from ipvssim.net.networks import default_network
+from ipvssim.netlink.socket import FAMILY_ID, NetlinkSocket
 
 WEB = Service("tcp", "192.0.2.1", 80, scheduler="wlc")
 TCP = 6
 
 
 @pytest.fixture
-def namespace() -> Namespace:
-    return Namespace()
+def kernel() -> Kernel:
+    return Kernel(network=default_network())
 
 
 @pytest.fixture
-def ipvs(namespace: Namespace) -> Iterator[IPVS]:
-    with IPVS(SimulatedLink(nullcontext(NetlinkSocket(namespace, cap_ack=True, ext_ack=True)))) as client:
+def ipvs(kernel: Kernel) -> Iterator[IPVS]:
+    with kernel.connect() as client:
         yield client
 
 
-def ask(namespace: Namespace, request: bytes) -> int:
+def ask(kernel: Kernel, request: bytes) -> int:
     """Send one request as root and return the errno that answers it (0 for an ACK)."""
-    socket = NetlinkSocket(namespace)
+    socket = NetlinkSocket(kernel.namespace)
     socket.send(request)
     answer = socket.recv(65536)
     assert struct.unpack_from("=H", answer, 4) == (2,)
@@ -73,28 +72,28 @@ def pyroute2_request(command: str, service: dict[str, Any], dest: dict[str, Any]
 ADDRESSED = {"addr": "192.0.2.1", "port": 80, "protocol": TCP}
 
 
-def test_what_pyroute2_gets_right_is_understood(namespace: Namespace, ipvs: IPVS) -> None:
+def test_what_pyroute2_gets_right_is_understood(kernel: Kernel, ipvs: IPVS) -> None:
     """An IPv4 service and its servers, added and deleted by pyroute2's bytes, are what our client reads."""
-    assert ask(namespace, pyroute2_request("NEW_SERVICE", ADDRESSED)) == 0
-    assert ask(namespace, pyroute2_request("NEW_DEST", ADDRESSED, {"addr": "10.0.0.1", "port": 80, "weight": 5})) == 0
+    assert ask(kernel, pyroute2_request("NEW_SERVICE", ADDRESSED)) == 0
+    assert ask(kernel, pyroute2_request("NEW_DEST", ADDRESSED, {"addr": "10.0.0.1", "port": 80, "weight": 5})) == 0
     assert [status.service for status in ipvs.services()] == [WEB]
     assert [status.destination for status in ipvs.servers(WEB)] == [Destination("10.0.0.1", 80, "route", 5)]
-    assert ask(namespace, pyroute2_request("DEL_DEST", ADDRESSED, {"addr": "10.0.0.1", "port": 80})) == 0
-    assert ask(namespace, pyroute2_request("DEL_SERVICE", ADDRESSED)) == 0
+    assert ask(kernel, pyroute2_request("DEL_DEST", ADDRESSED, {"addr": "10.0.0.1", "port": 80})) == 0
+    assert ask(kernel, pyroute2_request("DEL_SERVICE", ADDRESSED)) == 0
     assert ipvs.services() == []
 
 
-def test_pyroute2s_ipv6_service_is_refused_as_the_kernel_refuses_it(namespace: Namespace) -> None:
+def test_pyroute2s_ipv6_service_is_refused_as_the_kernel_refuses_it(kernel: Kernel) -> None:
     """pyroute2 leaves the prefix length out where the address is IPv6: EINVAL."""
     service = {"addr": "2001:db8::1", "port": 80, "protocol": TCP}
-    assert ask(namespace, pyroute2_request("NEW_SERVICE", service)) == errno.EINVAL
+    assert ask(kernel, pyroute2_request("NEW_SERVICE", service)) == errno.EINVAL
 
 
-def test_pyroute2s_gue_port_arrives_swapped_as_on_the_kernel(namespace: Namespace, ipvs: IPVS) -> None:
+def test_pyroute2s_gue_port_arrives_swapped_as_on_the_kernel(kernel: Kernel, ipvs: IPVS) -> None:
     """pyroute2 writes the tunnel port in the host's byte order, where the kernel reads the network's."""
     ipvs.add_service(WEB)
     gue = {"addr": "10.0.0.1", "port": 80, "fwd_method": 2, "tun_type": 1, "tun_port": 6080}
-    assert ask(namespace, pyroute2_request("NEW_DEST", ADDRESSED, gue)) == 0
+    assert ask(kernel, pyroute2_request("NEW_DEST", ADDRESSED, gue)) == 0
     (status,) = ipvs.servers(WEB)
     assert status.destination.tunnel_port == int.from_bytes((6080).to_bytes(2, "little"), "big")
 
@@ -119,8 +118,8 @@ def test_pyroute2s_update_deletes_as_on_the_kernel() -> None:
 class Socket:
     """As much of a socket as gnlpy uses, over the simulated kernel."""
 
-    def __init__(self, namespace: Namespace) -> None:
-        self._end = NetlinkSocket(namespace)
+    def __init__(self, kernel: Kernel) -> None:
+        self._end = NetlinkSocket(kernel.namespace)
 
     def bind(self, _: object) -> None:
         """Nothing to bind."""
@@ -148,8 +147,8 @@ class Array(array.array):  # type: ignore[type-arg]
 
 
 @pytest.fixture
-def gnlpy_client(namespace: Namespace, monkeypatch: pytest.MonkeyPatch) -> Any:
-    monkeypatch.setattr(gnlpy.netlink.socket, "socket", lambda *_: Socket(namespace))
+def gnlpy_client(kernel: Kernel, monkeypatch: pytest.MonkeyPatch) -> Any:
+    monkeypatch.setattr(gnlpy.netlink.socket, "socket", lambda *_: Socket(kernel))
     monkeypatch.setattr(gnlpy.netlink, "array", SimpleNamespace(array=Array))
     monkeypatch.setattr(gnlpy.netlink.subprocess, "check_call", lambda _: 0)
     return gnlpy.ipvs.IpvsClient()

@@ -18,15 +18,11 @@ from pathlib import Path
 import atheris
 
 with atheris.instrument_imports(include=["ipvssim"]):
-    from ipvssim.director import Director
-    from ipvssim.namespace import Namespace
-    from ipvssim.netlink import NetlinkSocket
-    from ipvssim.networks import trace_network
+    from ipvssim.kernel import Kernel
+    from ipvssim.net.networks import trace_network
+    from ipvssim.path.director import Director
 
-from contextlib import nullcontext
 
-from ipvsnl.client import IPVS
-from ipvsnl.link import SimulatedLink
 from ipvsnl.model import Destination, Service
 
 TRACES = Path(__file__).parent.parent / "data" / "traces"
@@ -37,10 +33,9 @@ FOUR, SIX = [f"10.0.0.{last}" for last in range(10, 14)], [f"fd00:10::{last:x}" 
 
 def director() -> Director:
     """A director with services of every kind, on the traces' network."""
-    namespace = Namespace(network=trace_network())
-    link = SimulatedLink(nullcontext(NetlinkSocket(namespace, cap_ack=True, ext_ack=True)))
+    kernel = Kernel(network=trace_network())
     methods = ("masq", "route", "tunnel")
-    with IPVS(link) as ipvs, ipvs.batch() as batch:
+    with kernel.connect() as ipvs, ipvs.batch() as batch:
         for number, (protocol, port) in enumerate((("tcp", 80), ("tcp", 21), ("udp", 53), ("sctp", 5060), ("udp", 0))):
             for address, servers in (("203.0.113.1", FOUR), ("2001:db8:80::1", SIX)):
                 service = Service(protocol, address, port, scheduler="rr", persistence=None if port else 60)
@@ -51,7 +46,7 @@ def director() -> Director:
             marked = Service(fwmark=7, family=family, scheduler="sh")
             batch.add_service(marked)
             batch.add_server(marked, Destination(servers[0], 0, "masq"))
-    return Director(namespace)
+    return kernel.director
 
 
 def one_input(data: bytes) -> None:

@@ -16,7 +16,7 @@ from ipvsnl.errors import DecodeError, EncodeError
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
 
-    from ipvsnl.backends import Backend
+    from ipvsnl.backends.contract import Backend
     from ipvsnl.family import Attribute, Group
 
 VECTORS: list[dict[str, Any]] = [

@@ -15,7 +15,7 @@ from typing import TYPE_CHECKING
 from ipvsnl.errors import LinkError
 
 if TYPE_CHECKING:
-    from ipvsnl.link import Link
+    from ipvsnl.link.contract import Link
 
 HEADER = struct.Struct("=IHHII")
 

@@ -9,7 +9,7 @@ from hypothesis.strategies import SearchStrategy
 
 from ipvsnl.consts import AF_INET, AF_INET6, SVC_F_SCHED1, SVC_F_SCHED2, SVC_F_SCHED3
 from ipvsnl.model import Destination, Entry, Service
-from ipvsnl.table import normal_server, normal_service
+from ipvsnl.tables.table import normal_server, normal_service
 
 Servers = list[Destination]
 Tables = dict[Service, Servers]

@@ -11,16 +11,18 @@ import pytest
 from hypothesis import HealthCheck, assume, given, settings
 
 from ipvsnl.client import IPVS
-from ipvsnl.errors import ApplyError, ConflictError, EncodeError, KernelError
+from ipvsnl.errors import EncodeError
 from ipvsnl.model import Destination, Service, Timeouts
-from ipvsnl.table import Table, of_values
+from ipvsnl.refusals import KernelError
+from ipvsnl.tables.failures import ApplyError, ConflictError
+from ipvsnl.tables.table import Table, of_values
 from tests.conftest import ON_THE_KERNEL
 
 from .awkward import HEADER
 from .tables import Tables, exact, meaning, tables
 
 if TYPE_CHECKING:
-    from ipvsnl.link import Link
+    from ipvsnl.link.contract import Link
 
 PAIRS = int(os.environ.get("IPVSNL_PAIRS", "30"))
 """Random pairs of tables; the campaign sets 1000."""
@@ -101,7 +103,7 @@ def test_a_refusal_at_any_position_changes_nothing(connect: Callable[[], IPVS], 
     assume(plan)
     for number, operation in enumerate(plan.operations):
         with connect() as refusing:
-            refusing._link = Refusing(refusing._link, number)  # type: ignore[assignment]
+            refusing._conversation.link = Refusing(refusing._conversation.link, number)  # type: ignore[assignment]
             with pytest.raises(ApplyError) as failed:
                 refusing.apply(plan)
         assert failed.value.operation == operation and failed.value.rolled_back
@@ -138,7 +140,7 @@ def test_a_refusal_at_each_position_of_200_operations(connect: Callable[[], IPVS
     assert len(plan) >= 200, len(plan)
     for number in range(len(plan)):
         with connect() as refusing:
-            refusing._link = Refusing(refusing._link, number)  # type: ignore[assignment]
+            refusing._conversation.link = Refusing(refusing._conversation.link, number)  # type: ignore[assignment]
             with pytest.raises(ApplyError) as failed:
                 refusing.apply(plan)
         assert failed.value.operation == plan.operations[number] and failed.value.rolled_back
@@ -152,7 +154,7 @@ def test_a_rollback_that_is_refused_says_what_is_left(connect: Callable[[], IPVS
     ipvs = connect()
     become(ipvs, {WEB: [ONE]})
     plan = ipvs.plan({WEB: [ONE.replace(weight=5), TWO]})
-    ipvs._link = Refusing(ipvs._link, 1, 2)  # type: ignore[assignment]
+    ipvs._conversation.link = Refusing(ipvs._conversation.link, 1, 2)  # type: ignore[assignment]
     with pytest.raises(ApplyError) as failed:
         ipvs.apply(plan)
     assert not failed.value.rolled_back and "10.0.0.2:80" in failed.value.left[0]
@@ -192,11 +194,11 @@ def test_a_refusal_that_is_certain_is_found_before_the_first_write(
     ipvs = connect()
     become(ipvs, {WEB: [ONE]})
     plan = ipvs.plan({WEB.replace(scheduler="wlc"): [ONE.replace(weight=5), bad]})
-    ipvs._link = Refusing(ipvs._link)  # type: ignore[assignment]
+    ipvs._conversation.link = Refusing(ipvs._conversation.link)  # type: ignore[assignment]
     with pytest.raises(ApplyError) as failed:
         ipvs.apply(plan)
     assert isinstance(failed.value.reason, KernelError) and failed.value.reason.cause
-    assert ipvs._link.changes == 0  # type: ignore[attr-defined]
+    assert ipvs._conversation.link.changes == 0  # type: ignore[attr-defined]
     with pytest.raises(KernelError) as refused:
         ipvs.add_server(WEB, bad)
     assert refused.value.errno == failed.value.reason.errno
@@ -249,7 +251,9 @@ def test_a_write_of_someone_else_meanwhile_is_told(connect: Callable[[], IPVS]) 
     ipvs, other = connect(), connect()
     become(ipvs, {WEB: [ONE]})
     plan = ipvs.plan({WEB: [ONE.replace(weight=9)]})
-    ipvs._link = Meddling(ipvs._link, 1, lambda: other.edit_server(WEB, ONE.replace(weight=4)))  # type: ignore[assignment]
+    ipvs._conversation.link = Meddling(
+        ipvs._conversation.link, 1, lambda: other.edit_server(WEB, ONE.replace(weight=4))
+    )  # type: ignore[assignment]
     with pytest.raises(ConflictError, match=r"10\.0\.0\.1:80") as conflict:
         ipvs.apply(plan)
     assert conflict.value.written
@@ -260,8 +264,8 @@ def test_a_rollback_leaves_alone_what_someone_else_wrote(connect: Callable[[], I
     ipvs, other = connect(), connect()
     become(ipvs, {WEB: [ONE, TWO]})
     plan = ipvs.plan({WEB: [ONE.replace(weight=9)]}, prune=True)
-    meddled = Meddling(ipvs._link, 1, lambda: other.edit_server(WEB, ONE.replace(weight=4)))
-    ipvs._link = Refusing(meddled, 1)  # type: ignore[assignment, arg-type]
+    meddled = Meddling(ipvs._conversation.link, 1, lambda: other.edit_server(WEB, ONE.replace(weight=4)))
+    ipvs._conversation.link = Refusing(meddled, 1)  # type: ignore[assignment, arg-type]
     with pytest.raises(ApplyError) as failed:
         ipvs.apply(plan)
     assert not failed.value.rolled_back and "someone else" in failed.value.left[0]
@@ -270,11 +274,13 @@ def test_a_rollback_leaves_alone_what_someone_else_wrote(connect: Callable[[], I
 
 def test_converging_outlasts_others(connect: Callable[[], IPVS]) -> None:
     """What others change meanwhile is planned for anew, until nothing differs."""
-    from ipvsnl.apply import converge
+    from ipvsnl.tables.apply import converge
 
     ipvs, other = connect(), connect()
     become(ipvs, {WEB: [ONE]})
-    ipvs._link = Meddling(ipvs._link, 1, lambda: other.edit_server(WEB, ONE.replace(weight=4)))  # type: ignore[assignment]
+    ipvs._conversation.link = Meddling(
+        ipvs._conversation.link, 1, lambda: other.edit_server(WEB, ONE.replace(weight=4))
+    )  # type: ignore[assignment]
     converge(ipvs, of_values({WEB: [ONE.replace(weight=9), TWO]}))
     assert meaning(ipvs.snapshot()) == {WEB: {ONE.replace(weight=9), TWO}}
 
@@ -306,7 +312,7 @@ def test_edits_keep_connections_and_draining_waits_for_them(connect: Callable[[]
     """A server that is only edited keeps its connection counts; one that goes waits until its connections have ended."""
     ipvs = connect()
     become(ipvs, {WEB: [ONE, TWO]})
-    (service,) = ipvs._link._endpoint.namespace.table.services()  # type: ignore[attr-defined]
+    (service,) = ipvs._conversation.link._endpoint.namespace.table.services()  # type: ignore[attr-defined]
     for one in service.servers():
         one.active = 1
     ipvs.apply(ipvs.plan({WEB.replace(scheduler="wlc"): [ONE.replace(weight=7), TWO]}))
@@ -318,7 +324,7 @@ def test_edits_keep_connections_and_draining_waits_for_them(connect: Callable[[]
         for one in service.servers():
             one.active = 0
 
-    from ipvsnl.apply import apply
+    from ipvsnl.tables.apply import apply
 
     apply(ipvs, ipvs.plan({WEB: [ONE]}, prune=True, drain=30), watch=watch)
     assert "1 of 1 servers" in said[0] and meaning(ipvs.snapshot()) == {WEB: {ONE}}

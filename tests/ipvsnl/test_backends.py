@@ -14,7 +14,7 @@ import pytest
 from hypothesis import given, settings
 
 from ipvsnl import backends, family
-from ipvsnl.backends import _faults, _layout, portable
+from ipvsnl.backends import _faults, _layout, choice, ctypes_
 from ipvsnl.consts import GENL_ID_CTRL, NLMSG_DONE, NLMSG_ERROR
 from ipvsnl.family import CONFIG, DAEMON, DEST, SERVICE, Command
 from tests.fuzz.material import (
@@ -35,21 +35,21 @@ from tests.fuzz.material import (
 )
 
 if TYPE_CHECKING:
-    from ipvsnl.backends import Backend
+    from ipvsnl.backends.contract import Backend
 
 try:
     from ipvsnl._native import _core as core
     from ipvsnl.backends import native
 except ImportError:  # the test below says whether that is allowed here
-    native = portable  # type: ignore[misc]
+    native = ctypes_  # type: ignore[misc]
 
-BACKENDS = pytest.mark.parametrize("backend", [native, portable], ids=["native", "ctypes"])
-needs_native = pytest.mark.skipif(native is portable, reason="the C core is not built")
+BACKENDS = pytest.mark.parametrize("backend", [native, ctypes_], ids=["native", "ctypes"])
+needs_native = pytest.mark.skipif(native is ctypes_, reason="the C core is not built")
 
 
 def test_the_core_is_built_in_ci() -> None:
     """Where CI is set, a missing C core is a failure, never a silent fallback to comparing ctypes with itself."""
-    assert not os.environ.get("CI") or native is not portable
+    assert not os.environ.get("CI") or native is not ctypes_
 
 
 # --- recorded traffic ------------------------------------------------------------------------------------------------
@@ -58,7 +58,7 @@ def test_twins_agree_on_recorded_replies() -> None:
     """Of every recorded reply both make the same messages, records, errors and extacks; none of them is a fault."""
     for reply in REPLIES:
         found = reading(native, reply)
-        assert found == reading(portable, reply), reply.hex()
+        assert found == reading(ctypes_, reply), reply.hex()
         assert not faults(found), reply.hex()
 
 
@@ -67,11 +67,11 @@ def test_twins_agree_on_recorded_requests() -> None:
     """Every recorded request, malformed ones too, is split and read the same by both."""
     for request in REQUESTS:
         found = outcome(native.split, request)
-        assert found == outcome(portable.split, request), request.hex()
+        assert found == outcome(ctypes_.split, request), request.hex()
         for _, _, _, _, start, end in [] if isinstance(found, tuple) else found:
             for group in GROUPS:
                 mine = outcome(native.decode, group.name, request, start, end)
-                assert mine == outcome(portable.decode, group.name, request, start, end), request.hex()
+                assert mine == outcome(ctypes_.decode, group.name, request, start, end), request.hex()
 
 
 @BACKENDS
@@ -179,9 +179,9 @@ def test_most_recorded_requests_come_back(backend: Backend) -> None:
 def test_records_survive_the_wire(groups: dict[str, bytes]) -> None:
     """Both write the same request of any records, and both read those records from it."""
     request = native.encode(28, 1, 5, 2**32 - 1, **groups)
-    assert request == portable.encode(28, 1, 5, 2**32 - 1, **groups)
+    assert request == ctypes_.encode(28, 1, 5, 2**32 - 1, **groups)
     assert len(request) % 4 == 0
-    for backend in (native, portable):
+    for backend in (native, ctypes_):
         ((type, flags, sequence, port, start, end),) = backend.split(request)
         assert (type, flags, sequence, port, start, end) == (28, 5, 2**32 - 1, 0, 16, len(request))
         for name, record in groups.items():
@@ -196,7 +196,7 @@ def test_replies_are_read_wherever_they_lie(group: family.Group) -> None:
     @settings(max_examples=50, deadline=None)
     def law(record: bytes) -> None:
         request = native.encode(28, 1, 5, 1, **{group.name: record})
-        for backend in (native, portable):
+        for backend in (native, ctypes_):
             for before in range(1, 8):
                 datagram = bytes(before) + request
                 assert backend.decode(group.name, datagram, before + 16, len(datagram)) == record
@@ -257,7 +257,7 @@ def test_one_layout(group: family.Group) -> None:
     for field in group.fields:
         place: Any = getattr(record, field.name or "reserved_")
         assert (place.offset, place.size) == (field.offset, field.size), field.name
-    if native is portable:
+    if native is ctypes_:
         return
     assert core.ffi.sizeof(f"struct ipvsnl_{group.name}") == group.record_size
     for field in group.fields:
@@ -277,22 +277,22 @@ def test_every_fault_has_words() -> None:
 def test_the_environment_chooses(monkeypatch: pytest.MonkeyPatch) -> None:
     """IPVSNL_BACKEND=ctypes and =native force a backend; anything else is an ImportError."""
     monkeypatch.setenv("IPVSNL_BACKEND", "ctypes")
-    assert backends.chosen().name == "ctypes"
+    assert choice.chosen().name == "ctypes"
     monkeypatch.setenv("IPVSNL_BACKEND", "C")
     with pytest.raises(ImportError, match="must be 'native' or 'ctypes', not 'C'"):
-        backends.chosen()
-    if native is not portable:
+        choice.chosen()
+    if native is not ctypes_:
         monkeypatch.setenv("IPVSNL_BACKEND", "native")
-        assert backends.chosen().name == "native"
+        assert choice.chosen().name == "native"
 
 
 def test_a_forced_core_must_be_there(monkeypatch: pytest.MonkeyPatch) -> None:
-    """Without the C core the portable one serves, unless the C was forced: then it is an ImportError."""
+    """Without the C core the one in ctypes serves, unless the C was forced: then it is an ImportError."""
     monkeypatch.delitem(sys.modules, "ipvsnl.backends.native", raising=False)
     monkeypatch.delattr(backends, "native", raising=False)
     monkeypatch.setitem(sys.modules, "ipvsnl._native._core", None)
     monkeypatch.delenv("IPVSNL_BACKEND", raising=False)
-    assert backends.chosen().name == "ctypes"
+    assert choice.chosen().name == "ctypes"
     monkeypatch.setenv("IPVSNL_BACKEND", "native")
     with pytest.raises(ImportError, match="_core"):
-        backends.chosen()
+        choice.chosen()

@@ -10,20 +10,20 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from ipvsnl.backends import portable
+from ipvsnl.backends import ctypes_
 from ipvsnl.errors import DecodeError, EncodeError
 from ipvsnl.family import CONFIG, DAEMON, DEST, INFO, SERVICE, Command
 from tests.fuzz.material import REPLIES, attribute, everything, faults, message, outcome, pack, reading, reply, shapes
 
 if TYPE_CHECKING:
-    from ipvsnl.backends import Backend
+    from ipvsnl.backends.contract import Backend
 
 try:
     from ipvsnl.backends import native
 except ImportError:  # test_backends.py says whether that is allowed here
-    native = portable  # type: ignore[misc]
+    native = ctypes_  # type: ignore[misc]
 
-BACKENDS = pytest.mark.parametrize("backend", [native, portable], ids=["native", "ctypes"])
+BACKENDS = pytest.mark.parametrize("backend", [native, ctypes_], ids=["native", "ctypes"])
 FLIPS = 300
 """Damaged copies of each shape of reply."""
 
@@ -35,7 +35,7 @@ def test_a_cut_datagram_is_a_fault() -> None:
         borders = {0, *(end + 3 & ~3 for *_, end in native.split(datagram))}
         for cut in range(len(datagram)):
             found = outcome(native.split, datagram[:cut])
-            assert found == outcome(portable.split, datagram[:cut])
+            assert found == outcome(ctypes_.split, datagram[:cut])
             assert isinstance(found, list) == (cut in borders)
 
 
@@ -45,7 +45,7 @@ def test_a_cut_payload_is_a_fault_or_shorter() -> None:
         for type, flags, _, _, start, end in native.split(datagram)[:1]:
             for cut in range(start, end):
                 mine = everything(native, datagram, start, cut, flags)
-                assert mine == everything(portable, datagram, start, cut, flags)
+                assert mine == everything(ctypes_, datagram, start, cut, flags)
                 group = {Command.NEW_SERVICE: 0, Command.NEW_DEST: 1, Command.NEW_DAEMON: 2}.get(datagram[start])
                 if type == 0xFFFF and group is not None:
                     assert faults(mine[group : group + 1]), "a container that is cut is always noticed"
@@ -61,10 +61,10 @@ def test_flipped_bytes() -> None:
             for _ in range(chance.choice((1, 1, 2, 8))):
                 damaged[chance.randrange(len(damaged))] = chance.choice((0, 1, 4, 5, 255, chance.randrange(256)))
             hostile = bytes(damaged)
-            assert reading(native, hostile) == reading(portable, hostile), hostile.hex()
+            assert reading(native, hostile) == reading(ctypes_, hostile), hostile.hex()
             start = min(16, len(hostile))
             assert everything(native, hostile, start, len(hostile)) == everything(
-                portable, hostile, start, len(hostile)
+                ctypes_, hostile, start, len(hostile)
             ), hostile.hex()
 
 
@@ -82,7 +82,7 @@ def test_made_up_attributes(payload: bytes, before: int, flags: int) -> None:
     """Trees of attributes of any number and size are read the same by both, wherever they lie."""
     datagram = bytes(before) + bytes((1, 1, 0, 0)) + payload
     assert everything(native, datagram, before, len(datagram), flags) == everything(
-        portable, datagram, before, len(datagram), flags
+        ctypes_, datagram, before, len(datagram), flags
     )
 
 
@@ -90,8 +90,8 @@ def test_made_up_attributes(payload: bytes, before: int, flags: int) -> None:
 @settings(deadline=None)
 def test_any_bytes_and_bounds(datagram: bytes, start: int, end: int) -> None:
     """Any bytes and any bounds, even outside the datagram, are a value or the same DecodeError."""
-    assert outcome(native.split, datagram) == outcome(portable.split, datagram)
-    assert everything(native, datagram, start, end) == everything(portable, datagram, start, end)
+    assert outcome(native.split, datagram) == outcome(ctypes_.split, datagram)
+    assert everything(native, datagram, start, end) == everything(ctypes_, datagram, start, end)
 
 
 # --- each fault, by its words ----------------------------------------------------------------------------------------
@@ -229,7 +229,7 @@ def test_mistakes_of_the_caller(mistake: dict[str, Any], words: str) -> None:
     """A record or number that the wire has no form for is an EncodeError that says whose and where, alike in both."""
     arguments = {"family_id": 28, "command": 1, "flags": 5, "sequence": 1, **mistake}
     said = []
-    for backend in (native, portable):
+    for backend in (native, ctypes_):
         with pytest.raises(EncodeError) as caught:
             backend.encode(**arguments)
         said.append(str(caught.value))
@@ -248,7 +248,7 @@ def test_mistakes_of_the_caller(mistake: dict[str, Any], words: str) -> None:
 @settings(deadline=None)
 def test_any_records(groups: dict[str, bytes]) -> None:
     """Any bytes of a record's size give a request, or an EncodeError, the same in both."""
-    assert outcome(native.encode, 28, 1, 5, 1, **groups) == outcome(portable.encode, 28, 1, 5, 1, **groups)
+    assert outcome(native.encode, 28, 1, 5, 1, **groups) == outcome(ctypes_.encode, 28, 1, 5, 1, **groups)
 
 
 @BACKENDS
@@ -264,4 +264,4 @@ def test_family_names(backend: Backend) -> None:
 
 def test_the_longest_reply() -> None:
     """A whole 32 KB datagram of a dump is read alike by both."""
-    assert reading(native, REPLIES[-1]) == reading(portable, REPLIES[-1])
+    assert reading(native, REPLIES[-1]) == reading(ctypes_, REPLIES[-1])

@@ -13,16 +13,15 @@ from typing import Any, BinaryIO
 
 import pytest
 
-from ipvsnl import wire
-from ipvsnl.backends import portable
-from ipvsnl.bulk import PUT_OFF
-from ipvsnl.cli.grammar import read_rule as grammar
+from ipvsnl.bulk.load import PUT_OFF
 from ipvsnl.client import IPVS
-from ipvsnl.errors import BatchError, LinkError
+from ipvsnl.errors import LinkError
 from ipvsnl.family import Command
+from ipvsnl.link.conversation import Conversation
 from ipvsnl.model import Service
-from ipvsnl.rules import RuleError
-from ipvsnl.transfer import transfer
+from ipvsnl.refusals import BatchError
+from ipvsnl.text.rules import RuleError
+from ipvsnl.wire import records
 from tests.conftest import ON_THE_KERNEL
 from tests.ipvsnl.awkward import HEADER, Splitting, error
 
@@ -80,7 +79,7 @@ class Accepting:
 
 def test_text_loads_what_its_lines_say(connect: Callable[[], IPVS]) -> None:
     """A load of text is the table that the grammar's rules make one by one; str, bytes and files are the same."""
-    from ipvsnl.cli.grammar import read_rules
+    from ipvsnl.text.grammar import read_rules
 
     ipvs = connect()
     for rule in read_rules(MIXED.decode().splitlines()):
@@ -111,15 +110,15 @@ def test_a_load_in_pieces_is_the_same(ipvs: IPVS) -> None:
 
 
 def test_lines_that_are_not_plain(ipvs: IPVS) -> None:
-    """The grammar reads every other spelling, in its place; without one they are errors that name their line."""
+    """The grammar reads every other spelling, in its place; a line that is no rule is an error that names it."""
     text = "--add-service -t 10.1:80 --scheduler lc\n-a -t 10.0.0.1:80 -r 10.2 -m\n-A -t 10.0.0.1:81 -s rr\n"
-    assert ipvs.load(text, grammar=grammar).changes == 3
+    assert ipvs.load(text).changes == 3
     assert [str(entry.service) for entry in ipvs.snapshot() if entry.destinations] == ["TCP 10.0.0.1:80"]
     ipvs.flush()
-    with pytest.raises(RuleError, match=r"line 2: .*no grammar"):
-        ipvs.load("-A -t 10.0.0.1:80 -s rr\n" + text)
+    with pytest.raises(RuleError, match=r"line 2: -L: 'list' is no rule"):
+        ipvs.load("-A -t 10.0.0.1:80 -s rr\n-L\n" + text)
     with pytest.raises(RuleError, match="line 1: "):
-        ipvs.load("-A -t 10.0.0.1:99999 -s rr\n", grammar=grammar)
+        ipvs.load("-A -t 10.0.0.1:99999 -s rr\n")
 
 
 # --- asking the kernel for less --------------------------------------------------------------------------------------
@@ -177,15 +176,17 @@ def deletions(ipvs: IPVS, monkeypatch: pytest.MonkeyPatch) -> list[tuple[int, in
     """Notes the deletions and additions of services that are sent from now on: command and port."""
     noted: list[tuple[int, int]] = []
 
-    def listening(link: Any, backend: Any, requests: memoryview, *rest: Any) -> Any:
-        datagram = bytes(requests)
+    transfer = Conversation.transfer
+
+    def listening(talk: Conversation, requests: memoryview, *rest: Any) -> Any:
+        datagram, backend = bytes(requests), talk.backend
         for *_, start, end in backend.split(datagram):
             if datagram[start] in (Command.NEW_SERVICE, Command.DEL_SERVICE):
-                status = wire.read_service(backend.decode("service", datagram, start, end))
+                status = records.read_service(backend.decode("service", datagram, start, end))
                 noted.append((datagram[start], status.service.port))
-        return transfer(link, backend, requests, *rest)
+        return transfer(talk, requests, *rest)
 
-    monkeypatch.setattr("ipvsnl.bulk.transfer", listening)
+    monkeypatch.setattr(Conversation, "transfer", listening)
     return noted
 
 
@@ -224,7 +225,7 @@ def test_a_reload_is_a_flush_and_a_load_whatever_the_text_says(ipvs: IPVS, text:
     def outcome(how: Any) -> tuple[list[str], list[tuple[object, int | None]]]:
         refusals: list[tuple[object, int | None]] = []
         try:
-            how(text, grammar=grammar)
+            how(text)
         except BatchError as error:
             refusals = [(one.tag, one.errno) for one in error.refused]
         return sorted(map(str, ipvs.snapshot())), refusals
@@ -274,7 +275,7 @@ def test_ten_thousand_bad_rules_are_all_named(ipvs: IPVS) -> None:
 def test_an_awkward_kernel_changes_nothing(connect: Callable[[], IPVS]) -> None:
     """Answers split to single messages, with others' in between."""
     ipvs = connect()
-    ipvs._link = Splitting(ipvs._link)
+    ipvs._conversation.link = Splitting(ipvs._conversation.link)
     assert ipvs.load(MIXED).changes == 24
     assert refused(lambda: ipvs.load(MIXED))[5] == (6, errno.EEXIST)
     assert len(ipvs.snapshot().columns().services) == len(ipvs.services())
@@ -287,7 +288,9 @@ def test_the_portable_backend_loads_the_same(connect: Callable[[], IPVS], monkey
     found = refused(lambda: ipvs.load(text, put_off={"mh": 3}))
     table = ipvs.snapshot()
     ipvs.flush()
-    monkeypatch.setattr(ipvs, "_backend", portable)
+    from ipvsnl.backends import ctypes_
+
+    monkeypatch.setattr(ipvs._conversation, "backend", ctypes_)
     assert refused(lambda: ipvs.load(text, put_off={"mh": 3})) == found
     assert sorted(map(str, ipvs.snapshot())) == sorted(map(str, table))
 
@@ -295,13 +298,9 @@ def test_the_portable_backend_loads_the_same(connect: Callable[[], IPVS], monkey
 @pytest.mark.skipif(ON_THE_KERNEL, reason="the simulated kernel's queue is made small")
 def test_an_overrun_queue_is_not_taken_for_success() -> None:
     """Where refusals were lost, what is known is kept and the loss is an error: ENOBUFS."""
-    from contextlib import nullcontext
+    from ipvssim import Kernel
 
-    from ipvsnl.link import SimulatedLink
-    from ipvssim.namespace import Namespace
-    from ipvssim.netlink import NetlinkSocket
-
-    ipvs = IPVS(SimulatedLink(nullcontext(NetlinkSocket(Namespace(), cap_ack=True, rcvbuf=8000))))
+    ipvs = Kernel().connect(rcvbuf=8000, ext_ack=False)
     load = ipvs.loading()
     with pytest.raises(LinkError) as lost:
         for mark in range(1, 101):

@@ -9,9 +9,9 @@ from typing import Any
 import pytest
 
 from ipvsnl.client import IPVS
-from ipvsnl.columns import Columns
 from ipvsnl.errors import EncodeError
 from ipvsnl.model import Destination, Service
+from ipvsnl.wire.columns import Columns
 from tests.ipvsnl.test_bulk import FARM, WEB, refused
 
 

@@ -15,11 +15,11 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from ipvsnl.backends import native, portable
+from ipvsnl.backends import ctypes_, native
 from ipvsnl.consts import NLMSG_OVERRUN
 from ipvsnl.errors import DecodeError, EncodeError, LinkError
 from ipvsnl.family import DEST, SERVICE
-from ipvsnl.snapshot import Records
+from ipvsnl.wire.snapshot import Records
 from tests.fuzz.material import REPLIES, outcome
 from tests.ipvsnl.awkward import HEADER, done, error, message
 
@@ -164,7 +164,7 @@ def test_the_backends_read_the_same_records(group: str) -> None:
     for reply in REPLIES:
         for sequence in (HEADER.unpack_from(reply)[3], 1):
             found = outcome(native.take_records, group, reply, sequence)
-            assert found == outcome(portable.take_records, group, reply, sequence)
+            assert found == outcome(ctypes_.take_records, group, reply, sequence)
 
 
 @settings(max_examples=400, deadline=None)
@@ -177,14 +177,14 @@ def test_damaged_dumps(data: st.DataObject) -> None:
     damaged = bytes(reply[: data.draw(st.integers(0, len(reply)))]) if data.draw(st.booleans()) else bytes(reply)
     group = data.draw(st.sampled_from(["service", "dest"]))
     found = outcome(native.take_records, group, damaged, 7)
-    assert found == outcome(portable.take_records, group, damaged, 7)
+    assert found == outcome(ctypes_.take_records, group, damaged, 7)
 
 
 def test_a_dump_over_a_socket(pair: tuple[socket.socket, socket.socket]) -> None:
     """Datagram after datagram, more than the first records hold, foreign ones between; then its errno."""
     ours, kernels = pair
     replies = [with_sequence(reply, 5) for reply in MANY if reply[16:17] == b"\x05"]
-    wanted = b"".join(portable.take_records("dest", reply, 5)[0] for reply in replies * 9)
+    wanted = b"".join(ctypes_.take_records("dest", reply, 5)[0] for reply in replies * 9)
 
     def kernel() -> None:
         assert kernels.recv(100) == b"request"
@@ -236,7 +236,7 @@ stamps = st.lists(
 def test_stamps_are_the_same(columns: list[Any], first: int, rows: int, room: int, sequence: int) -> None:
     """The requests of columns, or the fault, from both backends."""
     found = []
-    for backend in (native, portable):
+    for backend in (native, ctypes_):
         out = bytearray(room)
         try:
             backend.stamp(bytes(range(40)), sequence, columns, first, rows, out, 0)

@@ -9,14 +9,15 @@ import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
-from ipvsnl.batch import MOST_REQUESTS
+from ipvsnl.bulk.changes import FEW_REFUSALS
 from ipvsnl.client import IPVS
 from ipvsnl.client import open as open_ipvs
 from ipvsnl.consts import AF_INET6, SVC_F_SCHED1, SVC_F_SCHED2
-from ipvsnl.errors import BatchError, EncodeError, KernelError, LinkError
+from ipvsnl.errors import EncodeError, LinkError
 from ipvsnl.family import Command
-from ipvsnl.link import open_link
+from ipvsnl.link.opening import open_link
 from ipvsnl.model import Daemon, Destination, Service, Timeouts
+from ipvsnl.refusals import BatchError, KernelError
 from tests.ipvsnl.awkward import Scripted, Splitting, done, error
 
 WEB = Service("tcp", "192.0.2.1", 80, scheduler="rr")
@@ -233,7 +234,7 @@ def test_a_batch_goes_on_after_a_refusal_and_names_every_one(ipvs: IPVS) -> None
 
 def test_a_batch_of_any_size_loses_no_refusal(ipvs: IPVS) -> None:
     """More refusals than the receive queue could hold at once are all reported."""
-    many = 3 * MOST_REQUESTS + 5
+    many = 3 * FEW_REFUSALS + 5
     with ipvs.batch() as batch:
         for mark in range(1, many + 1):
             batch.add_service(Service(fwmark=mark, scheduler="rr"))
@@ -275,7 +276,7 @@ def test_an_awkward_kernel_changes_nothing(connect: Callable[[], IPVS]) -> None:
     """Dumps split to single messages and foreign answers in between are read as if they were not."""
     plain = connect()
     awkward = connect()
-    awkward._link = Splitting(awkward._link)
+    awkward._conversation.link = Splitting(awkward._conversation.link)
     with awkward.batch() as batch:
         for service in SERVICES:
             batch.add_service(service)

@@ -6,10 +6,10 @@ import errno
 
 import pytest
 
-from ipvsnl.backends import chosen
+from ipvsnl.backends.choice import chosen
 from ipvsnl.errors import DecodeError, LinkError
-from ipvsnl.exchange import Exchange, Sequence
-from ipvsnl.link import await_answers
+from ipvsnl.link.conversation import await_answers
+from ipvsnl.wire.exchange import Exchange, Sequence
 from tests.ipvsnl.awkward import Scripted, done, error, message
 
 

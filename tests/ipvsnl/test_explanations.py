@@ -9,9 +9,9 @@ import pytest
 
 from ipvsnl.causes import diagnose
 from ipvsnl.client import IPVS
-from ipvsnl.errors import KernelError
 from ipvsnl.family import Command
 from ipvsnl.model import Daemon, Destination, Service, Timeouts
+from ipvsnl.refusals import KernelError
 
 WEB = Service("tcp", "192.0.2.1", 80, scheduler="rr")
 SIX = Service("tcp", "2001:db8::1", 80, scheduler="rr")

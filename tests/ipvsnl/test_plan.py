@@ -5,12 +5,13 @@ from __future__ import annotations
 import pytest
 from hypothesis import given, settings
 
-from ipvsnl.cli.wanted import read_table
 from ipvsnl.consts import AF_INET6, SVC_F_HASHED
 from ipvsnl.model import Destination, Service
-from ipvsnl.plan import LOSING, Plan, difference
-from ipvsnl.rules import RuleError
-from ipvsnl.table import TableError, of_values, same
+from ipvsnl.tables.failures import TableError
+from ipvsnl.tables.plan import LOSING, Plan, difference
+from ipvsnl.tables.table import of_values, same
+from ipvsnl.tables.wanted import read_table
+from ipvsnl.text.rules import RuleError
 
 from .tables import Tables, tables
 

@@ -10,14 +10,15 @@ import pytest
 from hypothesis import example, given
 from hypothesis import strategies as st
 
-from ipvsnl import wire
-from ipvsnl.backends import Print, native
-from ipvsnl.cli.compat import OURS, STRICT
-from ipvsnl.cli.render import FORMATS, Listing
-from ipvsnl.cli.save import saved
+from ipvsnl.backends import native
+from ipvsnl.backends.contract import Print
 from ipvsnl.family import SERVICE
 from ipvsnl.model import Destination, Service
-from ipvsnl.snapshot import Snapshot
+from ipvsnl.text.compat import OURS, STRICT
+from ipvsnl.text.listing import FORMATS, Listing
+from ipvsnl.text.saving import saved
+from ipvsnl.wire import records
+from ipvsnl.wire.snapshot import Snapshot
 
 from .strategies import DESTINATIONS, SERVICES
 
@@ -74,8 +75,10 @@ def snapshot(table: Table, counters: Sequence[int] = (0,)) -> Snapshot:
                 )
             yield bytes(read)
 
-    services = counted([wire.service_record(service) for service, _ in table], connections=False)
-    servers = counted([wire.destination_record(server) for _, servers in table for server in servers], connections=True)
+    services = counted([records.service_record(service) for service, _ in table], connections=False)
+    servers = counted(
+        [records.destination_record(server) for _, servers in table for server in servers], connections=True
+    )
     return Snapshot(
         b"".join(services), b"".join(servers), memoryview(array("I", [len(servers) for _, servers in table]))
     )

@@ -11,9 +11,9 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from ipvsnl import rules
-from ipvsnl.cli.grammar import read_rules
 from ipvsnl.model import Destination, DestinationStatus, Entry, Service, ServiceStatus, Statistics
+from ipvsnl.text import rules
+from ipvsnl.text.grammar import read_rules
 
 FILES = Path(__file__).parents[1] / "data" / "rules"
 

@@ -8,10 +8,11 @@ from typing import Any
 import pytest
 from hypothesis import given
 
-from ipvsnl import document
 from ipvsnl.model import Destination, DestinationStatus, Entry, Service, ServiceStatus, Statistics
-from ipvsnl.schema import read
-from ipvsnl.table import TableError, normal_server
+from ipvsnl.tables import json_out
+from ipvsnl.tables.failures import TableError
+from ipvsnl.tables.json_in import read
+from ipvsnl.tables.table import normal_server
 
 from .strategies import DESTINATIONS, SERVICES
 
@@ -26,7 +27,7 @@ def entry(service: Service, *servers: Destination, counted: Statistics | None = 
 
 
 def text(*entries: Entry) -> str:
-    return "".join(document.stream("services", map(document.entry, entries)))
+    return "".join(json_out.stream("services", map(json_out.entry, entries)))
 
 
 NAMES: dict[str | int, str] = {6: "tcp", 17: "udp", 132: "sctp"}
@@ -62,7 +63,7 @@ def test_counters_are_whole() -> None:
     counted = Statistics(*[FULL] * 10)
     whole = json.loads(text(entry(Service(fwmark=7), counted=counted)))
     statistics = whole["services"][0]["statistics"]
-    assert {*statistics["rates"].values(), *(statistics[name] for name in document.COUNTERS)} == {FULL}
+    assert {*statistics["rates"].values(), *(statistics[name] for name in json_out.COUNTERS)} == {FULL}
 
 
 MINIMAL: dict[str, Any] = {"protocol": "tcp", "address": "192.0.2.1", "port": 80}

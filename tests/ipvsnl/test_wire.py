@@ -5,42 +5,42 @@ from __future__ import annotations
 import pytest
 from hypothesis import given
 
-from ipvsnl import wire
-from ipvsnl.backends import chosen
+from ipvsnl.backends.choice import chosen
 from ipvsnl.errors import EncodeError
 from ipvsnl.family import DAEMON, DEST, SERVICE, Command
 from ipvsnl.model import Daemon, Destination, Service, Timeouts
+from ipvsnl.wire import records
 from tests.ipvsnl.strategies import DAEMONS, DESTINATIONS, SERVICES
 
 
 @given(SERVICES)
 def test_a_service_survives_the_record(service: Service) -> None:
     """Nothing of a service is lost or changed on its way to a record and back."""
-    assert wire.read_service(wire.service_record(service)).service == service
+    assert records.read_service(records.service_record(service)).service == service
 
 
 @given(DESTINATIONS)
 def test_a_destination_survives_the_record(destination: Destination) -> None:
     """Nothing of a destination is lost or changed on its way to a record and back."""
-    assert wire.read_destination(wire.destination_record(destination)).destination == destination
+    assert records.read_destination(records.destination_record(destination)).destination == destination
 
 
 @given(DAEMONS)
 def test_a_daemon_survives_the_record(daemon: Daemon) -> None:
     """Nothing of a daemon is lost or changed on its way to a record and back."""
-    assert wire.read_daemon(wire.daemon_record(daemon)) == daemon
+    assert records.read_daemon(records.daemon_record(daemon)) == daemon
 
 
 @given(SERVICES, DESTINATIONS)
 def test_values_survive_the_wire(service: Service, destination: Destination) -> None:
     """Through the bytes of a message and back, a service and a destination are the same values."""
     backend = chosen()
-    message = backend.encode(28, Command.NEW_SERVICE, 1, 7, service=wire.service_record(service))
+    message = backend.encode(28, Command.NEW_SERVICE, 1, 7, service=records.service_record(service))
     ((_, _, _, _, start, end),) = backend.split(message)
-    assert wire.read_service(backend.decode("service", message, start, end)).service == service
-    message = backend.encode(28, Command.NEW_DEST, 1, 7, dest=wire.destination_record(destination))
+    assert records.read_service(backend.decode("service", message, start, end)).service == service
+    message = backend.encode(28, Command.NEW_DEST, 1, 7, dest=records.destination_record(destination))
     ((_, _, _, _, start, end),) = backend.split(message)
-    assert wire.read_destination(backend.decode("dest", message, start, end)).destination == destination
+    assert records.read_destination(backend.decode("dest", message, start, end)).destination == destination
 
 
 def test_the_packers_follow_the_tables() -> None:
@@ -111,7 +111,7 @@ BAD_SERVICES = {
 def test_what_the_wire_has_no_form_for_is_the_callers_error(service: Service) -> None:
     """A bad service is an EncodeError (and a ValueError) before anything is sent."""
     with pytest.raises(EncodeError) as refused:
-        wire.service_record(service)
+        records.service_record(service)
     assert isinstance(refused.value, ValueError)
 
 
@@ -130,10 +130,10 @@ def test_what_the_wire_has_no_form_for_is_the_callers_error(service: Service) ->
 def test_a_bad_destination_is_the_callers_error(destination: Destination) -> None:
     """A bad destination is an EncodeError before anything is sent."""
     with pytest.raises(EncodeError):
-        wire.destination_record(destination)
+        records.destination_record(destination)
 
 
 def test_a_timeout_that_is_none_is_left_out() -> None:
     """None keeps a timeout by not naming it."""
-    assert wire.read_config(wire.config_record(Timeouts(tcp=5))) == Timeouts(5, 0, 0)
-    assert wire.config_record(Timeouts())[:4] == bytes(4)
+    assert records.read_config(records.config_record(Timeouts(tcp=5))) == Timeouts(5, 0, 0)
+    assert records.config_record(Timeouts())[:4] == bytes(4)

@@ -5,8 +5,8 @@ from __future__ import annotations
 import errno
 import struct
 
-from ipvssim.namespace import Namespace
-from ipvssim.netlink import FAMILY_ID, NetlinkSocket
+from ipvssim.netlink.socket import FAMILY_ID, NetlinkSocket
+from ipvssim.state.namespace import Namespace
 
 REQUEST, ACK, DUMP = 0x1, 0x4, 0x300
 VIP = bytes([203, 0, 113, 1])

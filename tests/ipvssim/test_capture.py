@@ -10,8 +10,9 @@ from scapy.layers.inet import ICMP, IP, TCP
 from scapy.layers.l2 import Ether
 from scapy.utils import rdpcap, wrpcap
 
-from ipvssim.capture import director, main
-from ipvssim.replay import main as replay
+from ipvssim.doors.pcap import main
+from ipvssim.doors.replay import main as replay
+from ipvssim.kernel import Kernel
 
 DATA = Path(__file__).parent.parent / "data"
 RULES = DATA / "rules" / "mixed.rules"
@@ -65,8 +66,8 @@ def test_unusable_files_are_named(tmp_path: Path, capture: Path, capsys: pytest.
 
 def test_rules_that_the_kernel_refuses_are_refused() -> None:
     """A director is only made of rules that all took effect."""
-    with pytest.raises(ValueError, match="already exists"):
-        director("-A -t 203.0.113.1:80 -s rr\n-A -t 203.0.113.1:80 -s rr\n")
+    with pytest.raises(ValueError, match=r"line 2: TCP 203\.0\.113\.1:80: Service already exists"):
+        Kernel("-A -t 203.0.113.1:80 -s rr\n-A -t 203.0.113.1:80 -s rr\n")
 
 
 def test_replay_explains_without_changing_an_answer(capsys: pytest.CaptureFixture[str]) -> None:

@@ -62,12 +62,12 @@ def test_of_equal_keys_the_newest_is_found_and_the_older_after_it() -> None:
     world.client(w.udp(0))
     world.pass_seconds(1)
     world.client(w.udp(0))
-    index = world.director.entries.replies[w.UDP]
+    index = world.director.connection_table.replies[w.UDP]
     (key,) = index
     newest = index[key]
-    world.director.entries.expire(newest)
+    world.director.connection_table.expire(newest)
     assert index[key] is not newest
-    world.director.entries.flush()
+    world.director.connection_table.flush()
     assert not index
 
 
@@ -93,9 +93,9 @@ def test_thresholds_by_release() -> None:
             for port in range(1, 9):
                 world.client(w.tcp(port=1000 + port))
             assert server.overloaded
-            for connection in list(world.director.entries):
+            for connection in list(world.director.connection_table):
                 assert server.overloaded == (server.conns > free_at)
-                world.director.entries.expire(connection)
+                world.director.connection_table.expire(connection)
 
 
 def test_one_packet_connections_leave_nothing() -> None:
@@ -114,7 +114,7 @@ def test_a_template_is_late_once_and_then_for_good() -> None:
     world.server(world.service(persistent=10))
     world.client(w.tcp(w.SYN))
     world.client(w.tcp(w.ACK))
-    (template,) = [one for one in world.director.entries if one.is_template]
+    (template,) = [one for one in world.director.connection_table if one.is_template]
     assert template.timeout == 10 * SECOND and template.state == 1
     world.pass_seconds(12)
     assert template.timeout == 60 * SECOND
@@ -142,9 +142,9 @@ def test_deleted_servers_connections_go_a_tick_later_if_asked() -> None:
     server = world.server(service)
     world.client(w.tcp(w.SYN))
     world.namespace.table.delete_server(server)
-    assert len(world.director.entries) == 2
+    assert len(world.director.connection_table) == 2
     world.pass_seconds(0.02)
-    assert len(world.director.entries) == 0 and not server.referenced
+    assert len(world.director.connection_table) == 0 and not server.referenced
 
 
 @given(st.lists(st.tuples(st.integers(0, 3), st.sampled_from((0, 1, 2, 4, 16, 18))), max_size=60), st.booleans())
@@ -155,8 +155,8 @@ def test_loads_are_the_sum_of_the_connections(steps: list[tuple[int, int]], pers
     for port, flags in steps:
         world.client(w.tcp(flags, 1000 + port))
         world.pass_seconds(port)
-        mine = [one for one in world.director.entries if not one.is_template]
+        mine = [one for one in world.director.connection_table if not one.is_template]
         assert server.conns == len(mine) == server.active + server.inactive
         assert server.active == sum(1 for one in mine if not one.flags & 0x100)
-    world.director.entries.flush()
-    assert (server.active, server.inactive, server.persistent, len(world.director.entries)) == (0, 0, 0, 0)
+    world.director.connection_table.flush()
+    assert (server.active, server.inactive, server.persistent, len(world.director.connection_table)) == (0, 0, 0, 0)

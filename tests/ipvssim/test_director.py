@@ -6,8 +6,8 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from ipvssim.packets import sign4
-from ipvssim.result import Verdict
+from ipvssim.net.packets import sign4
+from ipvssim.path.result import Verdict
 
 from . import worlds as w
 

@@ -6,8 +6,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from ipvssim.packets import parse4
-from ipvssim.result import Verdict
+from ipvssim.net.packets import parse4
+from ipvssim.path.result import Verdict
 
 from . import worlds as w
 

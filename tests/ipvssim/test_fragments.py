@@ -8,9 +8,9 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from ipvssim.clock import Clock
-from ipvssim.fragments import Reassembler, split4, split6
-from ipvssim.packets import Packet, parse4, parse6, sign4
-from ipvssim.result import Verdict
+from ipvssim.net.fragments import Reassembler, split4, split6
+from ipvssim.net.packets import Packet, parse4, parse6, sign4
+from ipvssim.path.result import Verdict
 
 from . import worlds as w
 

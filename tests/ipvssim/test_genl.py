@@ -8,8 +8,8 @@ from random import Random
 import pytest
 
 from ipvssim.clock import SECOND
-from ipvssim.namespace import Namespace
-from ipvssim.netlink import NetlinkSocket
+from ipvssim.netlink.socket import NetlinkSocket
+from ipvssim.state.namespace import Namespace
 from tests.ipvssim.requests import (
     ACK,
     DUMP,

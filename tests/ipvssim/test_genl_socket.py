@@ -6,9 +6,9 @@ import errno
 
 import pytest
 
-from ipvssim.dumps import reply_cost, truesize
-from ipvssim.namespace import Namespace
-from ipvssim.netlink import BUFFER, FAMILY_ID, NetlinkSocket
+from ipvssim.netlink.dumps import reply_cost, truesize
+from ipvssim.netlink.socket import BUFFER, FAMILY_ID, NetlinkSocket
+from ipvssim.state.namespace import Namespace
 from tests.ipvssim.requests import (
     ACK,
     DUMP,

@@ -6,8 +6,8 @@ from typing import Any
 
 import pytest
 
-from ipvssim.packets import Packet, parse4, sign4
-from ipvssim.result import Verdict
+from ipvssim.net.packets import Packet, parse4, sign4
+from ipvssim.path.result import Verdict
 
 from . import worlds as w
 

@@ -6,10 +6,10 @@ import errno
 
 import pytest
 
-from ipvssim.daemons import BACKUP, MASTER, Daemon, Daemons
-from ipvssim.namespace import Namespace, sublevel
-from ipvssim.networks import vectors_network
-from ipvssim.sysctl import PREFIX, Sysctls, names
+from ipvssim.net.networks import vectors_network
+from ipvssim.state.daemons import BACKUP, MASTER, Daemon, Daemons
+from ipvssim.state.namespace import Namespace, sublevel
+from ipvssim.state.sysctls import PREFIX, Sysctls, names
 
 
 def test_defaults() -> None:

@@ -6,8 +6,8 @@ from socket import AF_INET, AF_INET6, inet_pton
 
 import pytest
 
-from ipvssim.network import ETHERNET, Network, loopback
-from ipvssim.networks import default_network, trace_network, vectors_network
+from ipvssim.net.network import ETHERNET, Network, loopback
+from ipvssim.net.networks import default_network, trace_network, vectors_network
 
 
 def packed(text: str) -> bytes:

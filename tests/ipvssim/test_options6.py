@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pytest
 
-from ipvssim.options6 import BadOption6Error, verify_destination, verify_hops
+from ipvssim.net.options6 import BadOption6Error, verify_destination, verify_hops
 
 HEADER = bytes.fromhex("60000000 0008 00 40".replace(" ", "")) + bytes(32)
 

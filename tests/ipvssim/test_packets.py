@@ -5,8 +5,8 @@ from __future__ import annotations
 from hypothesis import given
 from hypothesis import strategies as st
 
-from ipvssim.checksums import checksum, crc32c, finish, is_valid, total
-from ipvssim.packets import Packet, parse4, parse6, quote, sign4, with_hops4
+from ipvssim.net.checksums import checksum, crc32c, finish, is_valid, total
+from ipvssim.net.packets import Packet, parse4, parse6, quote, sign4, with_hops4
 
 from . import worlds as w
 

@@ -7,9 +7,9 @@ import struct
 import pytest
 
 from ipvssim.clock import SECOND
-from ipvssim.namespace import Namespace
-from ipvssim.netlink import NetlinkSocket
-from ipvssim.proc import lines, protocol_name
+from ipvssim.netlink.socket import NetlinkSocket
+from ipvssim.state.namespace import Namespace
+from ipvssim.state.procfs import lines, protocol_name
 from tests.ipvssim.requests import ask, attribute, dest, mark_key, message, service, service_key
 
 V6 = bytes.fromhex("20010db8000000000000000000000001")

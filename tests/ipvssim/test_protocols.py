@@ -6,7 +6,7 @@ from pathlib import Path
 
 import pytest
 
-from ipvssim.protocols import INPUT, INPUT_ONLY, OUTPUT, Sctp, Tcp, diagram, sctp, tcp
+from ipvssim.path.protocols import INPUT, INPUT_ONLY, OUTPUT, Sctp, Tcp, diagram, sctp, tcp
 
 from . import worlds as w
 
@@ -14,7 +14,7 @@ DOCUMENT = Path(__file__).parent.parent.parent / "docs" / "state-machines.md"
 
 
 def test_the_document_is_drawn_from_the_tables() -> None:
-    """docs/state-machines.md is what ``python -m ipvssim.protocols.diagram`` prints."""
+    """docs/state-machines.md is what ``python -m ipvssim.path.protocols.diagram`` prints."""
     assert DOCUMENT.read_text() == diagram.markdown()
 
 

@@ -9,7 +9,7 @@ from pathlib import Path
 
 SUITE = """
 from ipvsnl.model import Destination, Service
-from ipvsnl.errors import KernelError
+from ipvsnl import KernelError
 import pytest
 
 WEB = Service("tcp", "203.0.113.1", 80, scheduler="rr")
@@ -32,7 +32,7 @@ def test_fresh(ipvs):
 
 def test_packets(ipvs, director):
     fill(ipvs)
-    from ipvssim.packets import sign4
+    from ipvssim.net.packets import sign4
     result = director.receive(sign4(SYN[:20]) + SYN[20:])
     assert result.opened, result.reason
     director.clock.advance(3_000_000)
@@ -44,7 +44,7 @@ def test_another_project_s_tests_run_against_the_twin(tmp_path: Path) -> None:
     """A suite that has never heard of us gets ``ipvs`` and ``director`` on one fresh kernel for each test."""
     (tmp_path / "test_theirs.py").write_text(SUITE)
     known = any(entry.name == "ipvssim" for entry in entry_points(group="pytest11"))
-    load = [] if known else ["-p", "ipvssim.pytest_plugin"]
+    load = [] if known else ["-p", "ipvssim.doors.pytest_plugin"]
     done = subprocess.run(
         [sys.executable, "-m", "pytest", "-q", "-p", "no:cacheprovider", *load, str(tmp_path)],
         capture_output=True, text=True, cwd=tmp_path, timeout=60,

@@ -8,8 +8,8 @@ from typing import Any
 
 import pytest
 
-from ipvssim.compare import differences, normalised
-from ipvssim.replay import Replay, ReplayError, main
+from ipvssim.doors.compare import differences, normalised
+from ipvssim.doors.replay import Replay, ReplayError, main
 
 TRACES = Path(__file__).parent.parent / "data" / "traces"
 ADMIN = sorted(TRACES.glob("admin-*.trace"))
@@ -102,7 +102,7 @@ def test_other_ways_to_fail(tmp_path: Path, capsys: pytest.CaptureFixture[str]) 
 def test_time_passes_by_sleep_and_by_stats_alone() -> None:
     """A sleep moves the clock as far as it says, stats by 2.2 s, a recording's ``at`` to where it stands."""
     director = Replay({})
-    clock = director.namespace.clock
+    clock = director.kernel.namespace.clock
     director.answer({"do": "sleep", "seconds": 2.5})
     assert clock.now == 2_500_000
     director.answer({"do": "stats"})
@@ -115,7 +115,7 @@ def test_time_passes_by_sleep_and_by_stats_alone() -> None:
 def test_sysctl_steps() -> None:
     """An accepted write is empty, a refused one has its errno, and the header's are written first."""
     director = Replay({"sysctl": {"net.ipv4.vs.sloppy_tcp": 1}})
-    assert director.namespace.sysctls.sloppy_tcp == 1
+    assert director.kernel.namespace.sysctls.sloppy_tcp == 1
     assert director.answer({"do": "sysctl", "name": "net.ipv4.vs.drop_entry", "value": 3}) == {}
     assert director.answer({"do": "sysctl", "name": "net.ipv4.vs.drop_entry", "value": 4}) == {"errno": 22}
     assert director.answer({"do": "sysctl", "name": "net.ipv4.vs.nope", "value": 4}) == {"errno": 2}

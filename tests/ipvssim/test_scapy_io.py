@@ -17,7 +17,7 @@ from scapy.layers.inet6 import IPv6
 from scapy.layers.l2 import Ether
 from scapy.utils import rdpcap, wrpcap
 
-from ipvssim.scapy_io import play
+from ipvssim.doors.capture import play
 
 
 def test_scapy_packets_come_in_and_out_with_the_decision() -> None:

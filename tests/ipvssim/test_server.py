@@ -15,17 +15,16 @@ from pathlib import Path
 
 import pytest
 
-from ipvssim.cli import main
-from ipvssim.namespace import Namespace
-from ipvssim.netlink import NetlinkSocket
-from ipvssim.server import Server
-from ipvssim.target import TableFile
+from ipvssim.doors.command import main
+from ipvssim.doors.server import Server
+from ipvssim.doors.table_file import TableFile
+from ipvssim.kernel import Kernel
 from tests.ipvssim.requests import DUMP, REQUEST, ask, attribute, mark_key, message, new_service, outcome
 
 
 @contextmanager
 def serving(path: Path) -> Iterator[Server]:
-    server = Server(Namespace(), path, now=time.monotonic)
+    server = Server(Kernel(), path, now=time.monotonic)
     stop = threading.Event()
 
     def run() -> None:
@@ -61,7 +60,7 @@ def test_the_bytes_are_those_of_a_netlink_socket(tmp_path: Path) -> None:
         message(99),
         message(3, attribute(2, b"IPVS\0"), REQUEST, kind=16),
     ]
-    twin = NetlinkSocket(Namespace(), cap_ack=True, ext_ack=True)
+    twin = Kernel().socket()
     with serving(tmp_path / "s"), connected(tmp_path / "s") as client:
         for data in conversation:
             twin.send(data)
@@ -84,7 +83,7 @@ def test_clients_share_the_table_and_not_the_socket(tmp_path: Path) -> None:
         one.send(new_service(mark_key(1)))
         second = one.recv(65536)
         assert first[12:16] != second[12:16] and second[16:20] != bytes(4)
-        assert len(server.namespace.table.by_mark) == 1
+        assert len(server.kernel.table.by_mark) == 1
 
 
 def test_an_overrun_is_told(tmp_path: Path) -> None:
@@ -98,7 +97,7 @@ def test_an_overrun_is_told(tmp_path: Path) -> None:
 def test_a_slow_reader_gets_all_of_a_dump(tmp_path: Path) -> None:
     """A dump larger than the socket's queue goes on as it is read, and others are served meanwhile."""
     with serving(tmp_path / "s") as server, connected(tmp_path / "s") as slow:
-        local = NetlinkSocket(server.namespace, sndbuf=1 << 24)
+        local = server.kernel.socket(sndbuf=1 << 24)
         for mark in range(1, 3001):
             local.send(new_service(mark_key(mark), flags=REQUEST))
         slow.send(message(4, b"", REQUEST | DUMP))
@@ -117,22 +116,22 @@ def test_a_dead_servers_file_is_replaced_and_a_live_ones_is_not(tmp_path: Path) 
     with socket.socket(socket.AF_UNIX, socket.SOCK_SEQPACKET) as dead:
         dead.bind(str(path))
     with serving(path), pytest.raises(OSError, match="in use"):
-        Server(Namespace(), path, now=time.monotonic)
+        Server(Kernel(), path, now=time.monotonic)
     assert not path.exists()
     path.write_text("a file")
     with pytest.raises(OSError, match="in use"):
-        Server(Namespace(), path, now=time.monotonic)
+        Server(Kernel(), path, now=time.monotonic)
     assert path.read_text() == "a file"
 
 
 def test_the_clock_follows(tmp_path: Path) -> None:
     """The simulated clock stands where the given one does."""
     moment = [100.0]
-    server = Server(Namespace(), tmp_path / "s", now=lambda: moment[0])
+    server = Server(Kernel(), tmp_path / "s", now=lambda: moment[0])
     try:
         moment[0] += 7.5
         server.turn(0)
-        assert server.namespace.clock.now == 7_500_000
+        assert server.kernel.clock.now == 7_500_000
     finally:
         server.close()
 
@@ -140,7 +139,7 @@ def test_the_clock_follows(tmp_path: Path) -> None:
 def test_serve_keeps_its_table_and_ends_cleanly(tmp_path: Path) -> None:
     """SIGTERM ends it with status 0, the table written and the socket's file gone."""
     path, table = tmp_path / "s", tmp_path / "table"
-    command = [sys.executable, "-m", "ipvssim.cli", "serve", str(path), "--table", str(table)]
+    command = [sys.executable, "-m", "ipvssim.doors.command", "serve", str(path), "--table", str(table)]
     process = subprocess.Popen(command, env={**os.environ, "PYTHONPATH": os.pathsep.join(sys.path)})
     try:
         for _ in range(200):
@@ -166,6 +165,6 @@ def test_the_commands_usage(capsys: pytest.CaptureFixture[str]) -> None:
 
 def test_peers_without_the_right_are_refused(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     """A peer that is neither root nor the server's user gets EPERM, as an unprivileged netlink socket does."""
-    twin = NetlinkSocket(Namespace(), privilege="none")
+    twin = Kernel().socket(privilege="none", ext_ack=False, cap_ack=False)
     assert outcome(twin, message(15)) == "EPERM"
     assert ask(twin, message(3, attribute(2, b"IPVS\0"), REQUEST, kind=16))

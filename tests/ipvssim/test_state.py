@@ -15,13 +15,14 @@ import pytest
 from filelock import FileLock
 
 from ipvsnl.errors import LinkError
-from ipvssim import target
 from ipvssim.clock import SECOND
-from ipvssim.namespace import Namespace
-from ipvssim.netlink import NetlinkSocket
-from ipvssim.proc import lines
-from ipvssim.state import MAGIC, StateError, dumped, restored
-from ipvssim.target import TableFile, default_path, opened
+from ipvssim.doors import table_file
+from ipvssim.doors.table_file import TableFile, default_path, opened
+from ipvssim.kernel import Kernel
+from ipvssim.netlink.socket import NetlinkSocket
+from ipvssim.state.namespace import Namespace
+from ipvssim.state.procfs import lines
+from ipvssim.state.saving import MAGIC, StateError, dumped, restored
 from tests.ipvssim.requests import (
     DUMP,
     REQUEST,
@@ -83,7 +84,7 @@ def test_everything_that_can_be_asked_comes_back() -> None:
     """Services, destinations in order, statistics, timeouts, daemons, tunables, hash key; saved again, the same text."""
     before = rich()
     text = dumped(before)
-    after = restored(text)
+    after = restored(text, Kernel).namespace
     assert observed(after) == observed(before)
     assert dumped(after) == text
     assert text.decode("ascii").count("\n") > len(before.table.by_mark)
@@ -92,7 +93,7 @@ def test_everything_that_can_be_asked_comes_back() -> None:
 def test_statistics_go_on_where_they_stood() -> None:
     """The tick after loading moves the rates from where they were."""
     before = rich()
-    after = restored(dumped(before))
+    after = restored(dumped(before), Kernel).namespace
     for namespace in (before, after):
         namespace.clock.advance(2 * SECOND)
     assert observed(after) == observed(before)
@@ -119,7 +120,7 @@ def test_damaged_and_foreign_texts_are_refused(name: str) -> None:
         "address": signed(body.replace(b'"10.0.0.1"', b'"10.0.0"', 1)),
     }
     with pytest.raises(StateError):
-        restored(texts[name])
+        restored(texts[name], Kernel)
 
 
 def test_changes_last_and_questions_write_nothing(tmp_path: Path) -> None:
@@ -146,7 +147,7 @@ def test_a_file_of_the_callers_own_permissions_keeps_them(tmp_path: Path) -> Non
     with opened(str(link)) as endpoint:
         endpoint.send(message(17))
     assert link.is_symlink() and stat.S_IMODE(real.stat().st_mode) == 0o640
-    assert not restored(real.read_bytes()).table.by_address
+    assert not restored(real.read_bytes(), Kernel).table.by_address
 
 
 def test_a_damaged_file_is_left_as_it_is(tmp_path: Path) -> None:
@@ -182,7 +183,7 @@ def test_a_failed_write_leaves_the_old_file(tmp_path: Path, monkeypatch: pytest.
     def full(_: int) -> None:
         raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC))
 
-    monkeypatch.setattr("ipvssim.target.os.fsync", full)
+    monkeypatch.setattr("ipvssim.doors.table_file.os.fsync", full)
     with pytest.raises(LinkError, match="No space left"), opened(str(path)) as endpoint:
         endpoint.send(message(17))
     assert path.read_bytes() == before
@@ -193,7 +194,7 @@ def test_commands_at_the_same_time_lose_nothing(tmp_path: Path) -> None:
     """Eight processes that each add a service and a destination leave all sixteen."""
     path = tmp_path / "table"
     script = (
-        "import sys; from ipvssim.target import opened; from tests.ipvssim.requests import *\n"
+        "import sys; from ipvssim.doors.table_file import opened; from tests.ipvssim.requests import *\n"
         "key = mark_key(int(sys.argv[2]))\n"
         "with opened(sys.argv[1]) as end:\n"
         "    end.send(message(4, b'', REQUEST | DUMP)); drain(end)\n"
@@ -211,7 +212,7 @@ def test_commands_at_the_same_time_lose_nothing(tmp_path: Path) -> None:
 
 def test_a_lock_that_is_never_freed_is_reported(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     """Waiting has an end, and it says for whom."""
-    monkeypatch.setattr(target, "LOCK_TIMEOUT", 0.05)
+    monkeypatch.setattr(table_file, "LOCK_TIMEOUT", 0.05)
     path = tmp_path / "table"
     held, done = threading.Event(), threading.Event()
 

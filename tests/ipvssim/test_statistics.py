@@ -5,7 +5,7 @@ from __future__ import annotations
 import pytest
 
 from ipvssim.clock import SECOND, Clock
-from ipvssim.statistics import TICK, Counters, Estimator
+from ipvssim.state.statistics import TICK, Counters, Estimator
 
 
 def made() -> tuple[Clock, Estimator, Counters]:

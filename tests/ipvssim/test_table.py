@@ -4,21 +4,23 @@ from __future__ import annotations
 
 from ipvssim.clock import SECOND, Clock
 from ipvssim.schedulers import find
-from ipvssim.table import RealServer, Table, VirtualService, fold
+from ipvssim.schedulers._hashing import fold
+from ipvssim.state.service_table import ServiceTable
+from ipvssim.state.services import RealServer, VirtualService
 
 VIP = bytes([203, 0, 113, 1])
 
 
-def table_with(*ports: int) -> tuple[Clock, Table, list[VirtualService]]:
+def table_with(*ports: int) -> tuple[Clock, ServiceTable, list[VirtualService]]:
     clock = Clock()
-    table = Table(clock)
+    table = ServiceTable(clock)
     services = [VirtualService(2, None, 6, VIP, port) for port in ports]
     for one in services:
         table.add_service(one, find("rr"))
     return clock, table, services
 
 
-def add(table: Table, service: VirtualService, last: int, port: int = 80) -> RealServer:
+def add(table: ServiceTable, service: VirtualService, last: int, port: int = 80) -> RealServer:
     server = table.add_server(service, 2, bytes([10, 0, 0, last]), port)
     table.server_added(server)
     return server
@@ -73,9 +75,9 @@ def test_an_idle_destination_is_freed_three_minutes_after_it_was_deleted() -> No
     server = add(table, one, 1)
     table.delete_server(server)
     clock.advance(179 * SECOND)
-    assert list(table.trash()) == [server]
+    assert list(table.trash) == [server]
     clock.advance(1 * SECOND)
-    assert not list(table.trash())
+    assert not list(table.trash)
 
 
 def test_one_that_joins_later_waits_for_the_next_tick() -> None:
@@ -86,11 +88,11 @@ def test_one_that_joins_later_waits_for_the_next_tick() -> None:
     clock.advance(90 * SECOND)
     table.delete_server(second)
     clock.advance(90 * SECOND)
-    assert list(table.trash()) == [second]
+    assert list(table.trash) == [second]
     clock.advance(59 * SECOND)
-    assert list(table.trash()) == [second]
+    assert list(table.trash) == [second]
     clock.advance(1 * SECOND)
-    assert not list(table.trash())
+    assert not list(table.trash)
 
 
 def test_connections_keep_a_deleted_destination() -> None:
@@ -100,10 +102,10 @@ def test_connections_keep_a_deleted_destination() -> None:
     server.conns = 1
     table.delete_server(server)
     clock.advance(1000 * SECOND)
-    assert list(table.trash()) == [server]
+    assert list(table.trash) == [server]
     server.conns = 0
     clock.advance(181 * SECOND)
-    assert not list(table.trash())
+    assert not list(table.trash)
 
 
 def test_revival_goes_by_value() -> None:
@@ -118,7 +120,7 @@ def test_revival_goes_by_value() -> None:
     again = VirtualService(2, None, 6, VIP, 80)
     table.add_service(again, find("rr"))
     assert add(table, again, 1) is server and server.service is again
-    assert server not in list(table.trash())
+    assert server not in list(table.trash)
 
 
 def test_another_scheduler_starts_afresh_and_the_same_one_stays() -> None:

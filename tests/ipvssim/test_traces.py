@@ -7,7 +7,7 @@ from pathlib import Path
 
 import pytest
 
-from ipvssim.replay import SAME, Job, replay
+from ipvssim.doors.replay import SAME, Job, replay
 
 DATA = Path(__file__).parent.parent / "data"
 TRACES = sorted((DATA / "traces").glob("*.trace"))

@@ -8,9 +8,9 @@ from typing import Any
 
 import pytest
 
-from ipvssim.namespace import Namespace
-from ipvssim.netlink import NetlinkSocket
-from ipvssim.networks import vectors_network
+from ipvssim.net.networks import vectors_network
+from ipvssim.netlink.socket import NetlinkSocket
+from ipvssim.state.namespace import Namespace
 from tests.ipvssim.requests import drain
 
 PATH = Path(__file__).parent.parent / "data" / "netlink-vectors.jsonl"

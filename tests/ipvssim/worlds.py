@@ -4,14 +4,13 @@ from __future__ import annotations
 
 from struct import pack
 
-from ipvssim.checksums import crc32c, transport
-from ipvssim.director import Director
-from ipvssim.namespace import Namespace
-from ipvssim.networks import trace_network
-from ipvssim.packets import sign4
-from ipvssim.result import Result
+from ipvssim.kernel import Kernel
+from ipvssim.net.checksums import crc32c, transport
+from ipvssim.net.networks import trace_network
+from ipvssim.net.packets import sign4
+from ipvssim.path.result import Result
 from ipvssim.schedulers import find
-from ipvssim.table import RealServer, VirtualService
+from ipvssim.state.services import RealServer, VirtualService
 
 TCP, UDP, SCTP = 6, 17, 132
 SYN, ACK, FIN, RST = 2, 16, 1, 4
@@ -29,10 +28,9 @@ class World:
     """A director on the network of traces, and short words for what tests do to it."""
 
     def __init__(self, release: str = "6.1.176", **sysctls: int) -> None:
-        self.namespace = Namespace(network=trace_network(), release=release)
-        for name, value in sysctls.items():
-            self.namespace.sysctls.write(f"net.ipv4.vs.{name}", value)
-        self.director = Director(self.namespace)
+        self.kernel = Kernel(network=trace_network(), release=release, sysctl=sysctls)
+        self.namespace = self.kernel.namespace
+        self.director = self.kernel.director
 
     def service(
         self, protocol: int = TCP, address: bytes = VIRTUAL, port: int = 80, *, scheduler: str = "rr", fwmark: int = 0,

@@ -99,11 +99,13 @@ def python() -> str:
 
 
 def replay(*arguments: str) -> subprocess.CompletedProcess[str]:
-    return subprocess.run([python(), "-m", "ipvssim.replay", *arguments], cwd=ROOT, capture_output=True, text=True)
+    return subprocess.run(
+        [python(), "-m", "ipvssim.doors.replay", *arguments], cwd=ROOT, capture_output=True, text=True
+    )
 
 
 def replayable() -> bool:
-    probe = "import importlib.util as u, sys; sys.exit(not (u.find_spec('ipvssim') and u.find_spec('ipvssim.replay')))"
+    probe = "import importlib.util as u, sys; sys.exit(not (u.find_spec('ipvssim') and u.find_spec('ipvssim.doors.replay')))"
     return subprocess.run([python(), "-c", probe], cwd=ROOT).returncode == 0
 
 

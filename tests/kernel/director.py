@@ -1,4 +1,4 @@
-"""The network of every trace: a namespace with a device for the clients and one for the servers (ipvssim.replay)."""
+"""The network of every trace: a namespace with a device for the clients and one for the servers (ipvssim.doors.replay)."""
 
 from __future__ import annotations
 

@@ -10,7 +10,7 @@ import pytest
 from ipvsnl.backends import native
 from ipvsnl.client import IPVS
 from ipvsnl.errors import LinkError
-from ipvsnl.link import KernelLink
+from ipvsnl.link.kernel import KernelLink
 from ipvsnl.model import Service
 from tests.conftest import ON_THE_KERNEL, enter_fresh_namespace
 
@@ -53,7 +53,7 @@ def test_an_overrun_queue_is_not_taken_for_success(link: KernelLink) -> None:
 def test_a_send_that_is_too_long_was_not_executed(link: KernelLink) -> None:
     """EMSGSIZE: the requests were not sent, and the table is as it was."""
     ipvs = IPVS(link)
-    one = native.encode(ipvs._family, 17, 5, 9)
+    one = native.encode(ipvs._conversation.family, 17, 5, 9)
     refusals, sent, trouble = native.converse(link.descriptor or 0, one * 100_000, 9, 9, 1, 1.0)
     assert (refusals, sent) == ([], False)
     assert isinstance(trouble, LinkError) and trouble.errno == errno.EMSGSIZE

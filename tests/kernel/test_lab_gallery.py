@@ -14,11 +14,11 @@ import pytest
 
 pytest.importorskip("numpy", reason="the laboratory of schedulers needs numpy: pip install 'ipvsnl[lab]'")
 
+from ipvssim.doors.replay import SAME, Job, replay
 from ipvssim.lab import gallery, load
-from ipvssim.lab.traces import Trace, opened, traces
-from ipvssim.namespace import RELEASE
-from ipvssim.packets import SYN
-from ipvssim.replay import SAME, Job, replay
+from ipvssim.lab.run.traces import Trace, opened, traces
+from ipvssim.net.packets import SYN
+from ipvssim.state.namespace import RELEASE
 
 pytestmark = pytest.mark.kernel
 RECORDER = Path(__file__).with_name("recorder.py")

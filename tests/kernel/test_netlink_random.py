@@ -13,9 +13,9 @@ from typing import Any
 
 import pytest
 
-from ipvssim.namespace import Namespace
-from ipvssim.netlink import NetlinkSocket
-from ipvssim.networks import vectors_network
+from ipvssim.net.networks import vectors_network
+from ipvssim.netlink.socket import NetlinkSocket
+from ipvssim.state.namespace import Namespace
 from tests.conftest import enter_fresh_namespace
 
 HERE = Path(__file__).parent

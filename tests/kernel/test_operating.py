@@ -17,7 +17,7 @@ from hypothesis import HealthCheck, given, settings
 from ipvsnl.client import IPVS
 from ipvsnl.client import open as open_ipvs
 from ipvsnl.errors import LinkError
-from ipvsnl.link import KernelLink
+from ipvsnl.link.kernel import KernelLink
 from ipvsnl.model import Destination, Service
 from tests.conftest import enter_fresh_namespace
 from tests.ipvsnl.tables import ANCHOR, ANCHORED, Tables, meaning, tables
@@ -83,7 +83,7 @@ def test_a_live_connection_outlives_every_plan(connected: tuple[IPVS, socket.soc
 
 def test_a_rollback_revives_the_server_with_its_connections(connected: tuple[IPVS, socket.socket]) -> None:
     """A server that was deleted and is rolled back comes out of the kernel's trash: its connection goes on, and counts."""
-    from ipvsnl.errors import ApplyError
+    from ipvsnl.tables.failures import ApplyError
     from tests.ipvsnl.test_apply import Refusing
 
     ipvs, client = connected
@@ -91,7 +91,7 @@ def test_a_rollback_revives_the_server_with_its_connections(connected: tuple[IPV
     ipvs.add_service(other)
     plan = ipvs.plan({ANCHOR.replace(scheduler="rr"): [Destination("10.9.9.8", 80, "masq")]}, prune=True)
     assert [one.kind for one in plan.operations] == ["add-server", "delete-server", "delete-service"]
-    ipvs._link = Refusing(ipvs._link, 2)  # type: ignore[assignment]
+    ipvs._conversation.link = Refusing(ipvs._conversation.link, 2)  # type: ignore[assignment]
     with pytest.raises(ApplyError) as failed:
         ipvs.apply(plan)
     assert failed.value.rolled_back
@@ -103,7 +103,7 @@ def test_draining_waits_for_a_live_connection(connected: tuple[IPVS, socket.sock
     ipvs, client = connected
     seen: list[int] = []
 
-    from ipvsnl.apply import apply
+    from ipvsnl.tables.apply import apply
 
     def watch(_: str) -> None:
         seen.append(ipvs.server(ANCHOR, ANCHORED).destination.weight)

@@ -10,10 +10,10 @@ docs/scheduler-laboratory.md tells the rest.
 """
 
 from ipvssim.lab.api import compare, report, sweep
-from ipvssim.lab.engine import simulate
-from ipvssim.lab.outcome import Outcome
-from ipvssim.lab.reading import ScenarioError
-from ipvssim.lab.scenario import Scenario, build, gallery, load
+from ipvssim.lab.run.engine import simulate
+from ipvssim.lab.run.outcome import Outcome
+from ipvssim.lab.scenario.definition import Scenario, build, gallery, load
+from ipvssim.lab.scenario.reader import ScenarioError
 
 __all__ = [
     "Outcome", "Scenario", "ScenarioError", "build", "compare", "gallery", "load", "report", "simulate", "sweep",

@@ -7,11 +7,11 @@ from concurrent.futures import Executor
 from pathlib import Path
 from typing import Any
 
-from ipvssim.lab.engine import simulate
-from ipvssim.lab.outcome import Outcome
-from ipvssim.lab.scenario import Scenario
-from ipvssim.lab.store import Journal, write
-from ipvssim.lab.sweeps import carry_out, outcome, points, pool, row
+from ipvssim.lab.run.engine import simulate
+from ipvssim.lab.run.outcome import Outcome
+from ipvssim.lab.run.store import Journal, write
+from ipvssim.lab.run.sweeps import carry_out, outcome, points, pool, row
+from ipvssim.lab.scenario.definition import Scenario
 
 Told = Callable[[float, int], object]
 """Told how many runs are done (with fractions where runs are done in this process), and how many there are."""
@@ -88,8 +88,8 @@ def report(
     scenario: Scenario, outcomes: Sequence[Outcome], folder: str | Path, formats: Sequence[str] = ("html", "png", "svg")
 ) -> list[Path]:
     """Reports in a folder, named after the scenario: HTML, and pictures for papers."""
-    from ipvssim.lab.figures import summaries
-    from ipvssim.lab.html import page
+    from ipvssim.lab.show.figures import summaries
+    from ipvssim.lab.show.html import page
 
     place = Path(folder)
     place.mkdir(parents=True, exist_ok=True)
@@ -100,7 +100,7 @@ def report(
         written[-1].write_text(page(scenario, found), encoding="utf-8")
     pictures = [one for one in formats if one != "html"]
     if pictures:
-        from ipvssim.lab.pictures import draw
+        from ipvssim.lab.show.pictures import draw
 
         written += draw(scenario, found, place, pictures)
     return written

@@ -9,8 +9,8 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
-    from ipvssim.lab.outcome import Outcome
-    from ipvssim.lab.scenario import Scenario
+    from ipvssim.lab.run.outcome import Outcome
+    from ipvssim.lab.scenario.definition import Scenario
 
 INTERRUPTED = 130
 _EPILOG = """SCENARIO is a TOML file, or the name of one of the gallery's scenarios (ipvssim lab gallery).
@@ -25,7 +25,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
     except ImportError:
         print("ipvssim lab: the laboratory needs numpy: pip install 'ipvsnl[lab]'", file=sys.stderr)
         return 1
-    from ipvssim.lab.reading import ScenarioError
+    from ipvssim.lab.scenario.reader import ScenarioError
 
     command: Callable[[argparse.Namespace], int] = chosen.command
     try:
@@ -68,8 +68,8 @@ def _parser() -> argparse.ArgumentParser:
 
 
 def _scenario(chosen: argparse.Namespace) -> Scenario:
-    from ipvssim.lab.reading import ScenarioError
-    from ipvssim.lab.scenario import load
+    from ipvssim.lab.scenario.definition import load
+    from ipvssim.lab.scenario.reader import ScenarioError
 
     scenario = load(chosen.scenario)
     if chosen.small:
@@ -98,8 +98,9 @@ def _value(text: str) -> Any:
 def _run(chosen: argparse.Namespace) -> int:
     from rich.console import Console
 
-    from ipvssim.lab import api, terminal
-    from ipvssim.lab.figures import summaries
+    from ipvssim.lab import api
+    from ipvssim.lab.show import terminal
+    from ipvssim.lab.show.figures import summaries
 
     scenario = _scenario(chosen)
     shown, said = Console(), Console(stderr=True, quiet=chosen.quiet)
@@ -123,7 +124,8 @@ def _run(chosen: argparse.Namespace) -> int:
 def _sweep(chosen: argparse.Namespace) -> int:
     from rich.console import Console
 
-    from ipvssim.lab import api, terminal
+    from ipvssim.lab import api
+    from ipvssim.lab.show import terminal
 
     scenario = _scenario(chosen)
     with terminal.progress(Console(stderr=True, quiet=chosen.quiet), scenario.title or scenario.name) as told:
@@ -133,7 +135,7 @@ def _sweep(chosen: argparse.Namespace) -> int:
 
 
 def _trace(chosen: argparse.Namespace) -> int:
-    from ipvssim.lab.traces import write
+    from ipvssim.lab.run.traces import write
 
     for path in write(_scenario(chosen), chosen.out):
         print(path)
@@ -144,7 +146,7 @@ def _gallery(_: argparse.Namespace) -> int:
     from rich.console import Console
     from rich.table import Table
 
-    from ipvssim.lab.scenario import gallery, load
+    from ipvssim.lab.scenario.definition import gallery, load
 
     table = Table("scenario", "question", box=None)
     for name in gallery():

@@ -1,78 +1,8 @@
-"""The schedulers by name: the kernel's, loaded when they are first asked for, and what users register beside them."""
+"""The schedulers: one file for each of the kernel's, found by name; and the shape that one of a user's own has."""
 
-from __future__ import annotations
+from ipvssim.schedulers._base import Flow, Scheduler, Server, Service, Settings
+from ipvssim.schedulers._registry import KERNEL, REGISTRY, find, names, register
 
-from importlib import import_module
-from os import environ
-
-from ipvssim.schedulers.base import Flow, Scheduler, Settings
-
-KERNEL = {
-    "dh": "DestinationHashing",
-    "fo": "Failover",
-    "lblc": "LocalityBased",
-    "lblcr": "LocalityBasedReplicated",
-    "lc": "LeastConnection",
-    "mh": "Maglev",
-    "nq": "NeverQueue",
-    "ovf": "Overflow",
-    "rr": "RoundRobin",
-    "sed": "ShortestExpectedDelay",
-    "sh": "SourceHashing",
-    "wlc": "WeightedLeastConnection",
-    "wrr": "WeightedRoundRobin",
-}
-"""The kernel's: the class in the module of that name."""
-
-VARIABLE = "IPVSSIM_SCHEDULERS"
-"""The environment's list of users' schedulers: modules, or files that end in .py, with commas between."""
-
-REGISTRY: dict[str, type[Scheduler]] = {}
-"""Those that were registered, and those of the kernel's that were asked for."""
-
-
-def register(scheduler: type[Scheduler]) -> type[Scheduler]:
-    """Make a scheduler known by its ``NAME`` (1 to 15 characters); usable as a class decorator.
-
-    A name of the kernel's may be taken over: services that get their scheduler afterwards get this one.
-    """
-    if not 0 < len(scheduler.NAME) <= 15:
-        raise ValueError(f"a scheduler's NAME has 1 to 15 characters, not {scheduler.NAME!r}")
-    REGISTRY[scheduler.NAME] = scheduler
-    return scheduler
-
-
-def find(name: str) -> type[Scheduler] | None:
-    """The scheduler of that name, or None. Only for a name that is not known are the environment's files run."""
-    found = REGISTRY.get(name)
-    if found is None and name in KERNEL:
-        found = getattr(import_module(f"{__name__}.{name}"), KERNEL[name])
-        REGISTRY[name] = found
-    if found is None and VARIABLE in environ:
-        _load(environ[VARIABLE])
-        found = REGISTRY.get(name)
-    return found
-
-
-def names() -> list[str]:
-    """All names that :func:`find` knows, sorted."""
-    return sorted({*KERNEL, *REGISTRY})
-
-
-def _load(wanted: str) -> None:
-    """Run what the environment names, each once."""
-    for place in filter(None, wanted.split(",")):
-        if place in _loaded:
-            continue
-        _loaded.add(place)
-        if place.endswith(".py"):
-            from runpy import run_path
-
-            run_path(place)
-        else:
-            import_module(place)
-
-
-_loaded: set[str] = set()
-
-__all__ = ["KERNEL", "REGISTRY", "Flow", "Scheduler", "Settings", "find", "names", "register"]
+__all__ = [
+    "KERNEL", "REGISTRY", "Flow", "Scheduler", "Server", "Service", "Settings", "find", "names", "register",
+]  # fmt: skip

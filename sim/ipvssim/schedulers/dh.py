@@ -8,13 +8,10 @@ Kernel: net/netfilter/ipvs/ip_vs_dh.c, Linux 6.1.
 from __future__ import annotations
 
 from itertools import cycle, islice
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
-from ipvssim.schedulers.base import Flow, Scheduler, Settings, label
-from ipvssim.schedulers.hashing import fold, hash_32
-
-if TYPE_CHECKING:
-    from ipvssim.entries import RealServer, VirtualService
+from ipvssim.schedulers._base import Flow, Scheduler, Server, Service, Settings, label
+from ipvssim.schedulers._hashing import fold, hash_32
 
 
 class DestinationHashing(Scheduler):
@@ -23,17 +20,17 @@ class DestinationHashing(Scheduler):
     NAME = "dh"
     RULE = "the destination address hashed into 256 buckets, filled in list order"
 
-    def __init__(self, service: VirtualService, settings: Settings | None = None) -> None:
+    def __init__(self, service: Service, settings: Settings | None = None) -> None:
         super().__init__(service, settings)
-        self._buckets: list[RealServer] | None = None
+        self._buckets: list[Server] | None = None
 
-    def added(self, server: RealServer) -> None:
+    def added(self, server: Server) -> None:
         self._buckets = None
 
-    def removed(self, server: RealServer) -> None:
+    def removed(self, server: Server) -> None:
         self._buckets = None
 
-    def pick(self, flow: Flow) -> RealServer | None:
+    def pick(self, flow: Flow) -> Server | None:
         buckets = self._filled()
         if not buckets:
             return None
@@ -44,7 +41,7 @@ class DestinationHashing(Scheduler):
         buckets, bucket = self._filled(), hash_32(fold(flow.destination), 8)
         return {"bucket": bucket, "holds": label(buckets[bucket]) if buckets else None}
 
-    def _filled(self) -> list[RealServer]:
+    def _filled(self) -> list[Server]:
         """The buckets, filled at the first pick after a change."""
         if self._buckets is None:
             self._buckets = list(islice(cycle(self.service.servers()), 256))

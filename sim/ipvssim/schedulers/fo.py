@@ -6,12 +6,8 @@ Kernel: net/netfilter/ipvs/ip_vs_fo.c, Linux 6.1.
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
-
-from ipvssim.schedulers.ranked import Ranked
-
-if TYPE_CHECKING:
-    from ipvssim.entries import RealServer
+from ipvssim.schedulers._base import Server
+from ipvssim.schedulers._ranked import Ranked
 
 
 class Failover(Ranked):
@@ -21,6 +17,6 @@ class Failover(Ranked):
     RULE = "highest weight, first in list order of equals"
     LOADS = False
 
-    def rank(self, server: RealServer) -> int | None:
+    def rank(self, server: Server) -> int | None:
         weight = server.weight
         return None if weight <= 0 or server.overloaded else -weight

@@ -8,13 +8,11 @@ are dropped. Kernel: net/netfilter/ipvs/ip_vs_lblc.c, Linux 6.1.
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
-from ipvssim.schedulers.base import Flow, label
-from ipvssim.schedulers.locality import HZ, Entry, Locality
-
-if TYPE_CHECKING:
-    from ipvssim.entries import RealServer
+from ipvssim.clock import HZ
+from ipvssim.schedulers._base import Flow, Server, label
+from ipvssim.schedulers._locality import CacheEntry, Locality
 
 
 class LocalityBased(Locality["Home"]):
@@ -23,7 +21,7 @@ class LocalityBased(Locality["Home"]):
     NAME = "lblc"
     RULE = "the destination address's server unless it has too much, else least connection overhead / weight"
 
-    def pick(self, flow: Flow) -> RealServer | None:
+    def pick(self, flow: Flow) -> Server | None:
         home = self._cache.get(flow.destination)
         if home is not None:
             home.last_use = flow.now
@@ -34,7 +32,7 @@ class LocalityBased(Locality["Home"]):
             self.store(flow.destination, Home(server, flow.now))
         return server
 
-    def peek(self, flow: Flow) -> RealServer | None:
+    def peek(self, flow: Flow) -> Server | None:
         home = self._cache.get(flow.destination)
         return home.server if home is not None and self._serves(home.server) else self.least()
 
@@ -46,16 +44,16 @@ class LocalityBased(Locality["Home"]):
     def expiration(self) -> int:
         return self.settings.tunables.lblc_expiration * HZ
 
-    def _serves(self, server: RealServer) -> bool:
+    def _serves(self, server: Server) -> bool:
         return server.available and server.weight > 0 and not self.over(server)
 
 
-class Home(Entry):
+class Home(CacheEntry):
     """One destination address's server."""
 
     __slots__ = ("server",)
 
-    def __init__(self, server: RealServer, now: int) -> None:
+    def __init__(self, server: Server, now: int) -> None:
         super().__init__(now)
         self.server = server
         server.holders += 1

@@ -8,14 +8,12 @@ newest first, else list order. Sets unused for that time are dropped. Kernel: ne
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
-from ipvssim.schedulers.base import Flow, Settings, label
-from ipvssim.schedulers.locality import HZ, Locality
-from ipvssim.schedulers.replicas import Changes, Replicas
-
-if TYPE_CHECKING:
-    from ipvssim.entries import RealServer, VirtualService
+from ipvssim.clock import HZ
+from ipvssim.schedulers._base import Flow, Server, Service, Settings, label
+from ipvssim.schedulers._locality import Locality
+from ipvssim.schedulers._replicas import Changes, Replicas
 
 
 class LocalityBasedReplicated(Locality[Replicas]):
@@ -24,11 +22,11 @@ class LocalityBasedReplicated(Locality[Replicas]):
     NAME = "lblcr"
     RULE = "the least connection overhead / weight in the destination address's set unless it has too much, else of all"
 
-    def __init__(self, service: VirtualService, settings: Settings | None = None) -> None:
+    def __init__(self, service: Service, settings: Settings | None = None) -> None:
         super().__init__(service, settings)
         self._changes = Changes()
 
-    def removed(self, server: RealServer) -> None:
+    def removed(self, server: Server) -> None:
         super().removed(server)
         self._changes.note([server])
 
@@ -36,7 +34,7 @@ class LocalityBasedReplicated(Locality[Replicas]):
         self._changes.note(self._changed)
         super().refresh()
 
-    def pick(self, flow: Flow) -> RealServer | None:
+    def pick(self, flow: Flow) -> Server | None:
         replicas = self._cache.get(flow.destination)
         if replicas is None:
             server = self.least()
@@ -53,7 +51,7 @@ class LocalityBasedReplicated(Locality[Replicas]):
                 self._changes.note([server])
         return server
 
-    def peek(self, flow: Flow) -> RealServer | None:
+    def peek(self, flow: Flow) -> Server | None:
         replicas = self._cache.get(flow.destination)
         server = self._best(replicas) if replicas is not None else None
         return self.least() if server is None or self.over(server) else server
@@ -72,7 +70,7 @@ class LocalityBasedReplicated(Locality[Replicas]):
     def expiration(self) -> int:
         return self.settings.tunables.lblcr_expiration * HZ
 
-    def _best(self, replicas: Replicas) -> RealServer | None:
+    def _best(self, replicas: Replicas) -> Server | None:
         if self._changed:
             self.refresh()
         return replicas.least(self.cost, self._least, self._changes)

@@ -6,13 +6,8 @@ Kernel: net/netfilter/ipvs/ip_vs_lc.c, Linux 6.1.
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
-
-from ipvssim.schedulers.ranked import Ranked, overhead_of_active
-
-if TYPE_CHECKING:
-    from ipvssim.entries import RealServer, VirtualService
-    from ipvssim.schedulers.base import Settings
+from ipvssim.schedulers._base import Server, Service, Settings
+from ipvssim.schedulers._ranked import Ranked, overhead_of_active
 
 
 class LeastConnection(Ranked):
@@ -21,11 +16,11 @@ class LeastConnection(Ranked):
     NAME = "lc"
     RULE = "least connection overhead, first in list order of equals"
 
-    def __init__(self, service: VirtualService, settings: Settings | None = None) -> None:
+    def __init__(self, service: Service, settings: Settings | None = None) -> None:
         super().__init__(service, settings)
         self._cost = overhead_of_active(self.settings)
 
-    def rank(self, server: RealServer) -> int | None:
+    def rank(self, server: Server) -> int | None:
         if server.weight <= 0 or server.overloaded:
             return None
         return server.active * self._cost + server.inactive & 0xFFFFFFFF

@@ -8,15 +8,12 @@ Kernel: net/netfilter/ipvs/ip_vs_mh.c, Linux 6.1 (after "Maglev", NSDI 2016).
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 from math import gcd
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
-from ipvssim.schedulers.base import Flow, Scheduler, Settings, label
-from ipvssim.schedulers.hashing import PROTOCOLS_WITH_PORTS, fold, hsiphash
-
-if TYPE_CHECKING:
-    from ipvssim.entries import RealServer, VirtualService
+from ipvssim.schedulers._base import Flow, Scheduler, Server, Service, Settings, label
+from ipvssim.schedulers._hashing import PROTOCOLS_WITH_PORTS, fold, hsiphash
 
 F_FALLBACK, F_PORT = 0x8, 0x10
 SLOTS = 4093
@@ -29,27 +26,27 @@ class Maglev(Scheduler):
     NAME = "mh"
     RULE = "the client hashed into 4093 slots, shared out by last weight through each server's permutation"
 
-    def __init__(self, service: VirtualService, settings: Settings | None = None) -> None:
+    def __init__(self, service: Service, settings: Settings | None = None) -> None:
         super().__init__(service, settings)
         if len(service.destinations) > SLOTS:
             raise ValueError(f"mh has {SLOTS} slots, fewer than the service's {len(service.destinations)} servers")
-        self._slots: list[RealServer] | None = None
+        self._slots: list[Server] | None = None
 
-    def added(self, server: RealServer) -> None:
+    def added(self, server: Server) -> None:
         if len(self.service.destinations) <= SLOTS:
             self._slots = None
         elif self._slots is None:
             self._slots = assign([other for other in self.service.servers() if other is not server])
 
-    def removed(self, server: RealServer) -> None:
+    def removed(self, server: Server) -> None:
         if len(self.service.destinations) <= SLOTS:
             self._slots = None
 
-    def edited(self, server: RealServer) -> None:
+    def edited(self, server: Server) -> None:
         if len(self.service.destinations) <= SLOTS:
             self._slots = None
 
-    def pick(self, flow: Flow) -> RealServer | None:
+    def pick(self, flow: Flow) -> Server | None:
         slots = self._assigned()
         if not slots:
             return None
@@ -64,7 +61,7 @@ class Maglev(Scheduler):
         slots, slot = self._assigned(), hsiphash(self._value(flow) & 0xFFFFFFFF, KEY_OFFSET) % SLOTS
         return {"slot": slot, "holds": label(slots[slot]) if slots else None}
 
-    def _assigned(self) -> list[RealServer]:
+    def _assigned(self) -> list[Server]:
         """The slots, assigned at the first pick after a change."""
         if self._slots is None:
             self._slots = assign(list(self.service.servers()))
@@ -85,14 +82,14 @@ def turns(weights: Iterable[int]) -> list[int]:
     return [max(weight // divisor >> shift, 1) if weight else 0 for weight in given]
 
 
-def assign(servers: list[RealServer]) -> list[RealServer]:
+def assign(servers: Sequence[Server]) -> list[Server]:
     """All the slots of servers in list order; none where no server ever had a weight."""
     shares = [
         (server, count) for server, count in zip(servers, turns(s.last_weight for s in servers), strict=True) if count
     ]
     if not shares:
         return []
-    slots: list[RealServer | None] = [None] * SLOTS
+    slots: list[Server | None] = [None] * SLOTS
     walks = [_permutation(server) for server, _ in shares]
     left = SLOTS
     while True:
@@ -108,12 +105,12 @@ def assign(servers: list[RealServer]) -> list[RealServer]:
             walks[index] = (place, skip)
 
 
-def _permutation(server: RealServer) -> tuple[int, int]:
+def _permutation(server: Server) -> tuple[int, int]:
     value = fold(server.address) + server.port & 0xFFFFFFFF
     return hsiphash(value, KEY_OFFSET) % SLOTS, hsiphash(value, KEY_SKIP) % (SLOTS - 1) + 1
 
 
-def _fallback(slots: list[RealServer], value: int, first: int) -> RealServer | None:
+def _fallback(slots: list[Server], value: int, first: int) -> Server | None:
     for offset in range(SLOTS):
         probe = value + (first + offset) % SLOTS & 0xFFFFFFFF
         server = slots[hsiphash(probe, KEY_OFFSET) % SLOTS]

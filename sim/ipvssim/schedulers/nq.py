@@ -6,12 +6,8 @@ Kernel: net/netfilter/ipvs/ip_vs_nq.c, Linux 6.1.
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
-
-from ipvssim.schedulers.ranked import SCALE, Ranked
-
-if TYPE_CHECKING:
-    from ipvssim.entries import RealServer
+from ipvssim.schedulers._base import Server
+from ipvssim.schedulers._ranked import SCALE, Ranked
 
 
 class NeverQueue(Ranked):
@@ -20,7 +16,7 @@ class NeverQueue(Ranked):
     NAME = "nq"
     RULE = "first in list order with no active connection, else least (active + 1) / weight"
 
-    def rank(self, server: RealServer) -> int | None:
+    def rank(self, server: Server) -> int | None:
         weight = server.weight
         if weight <= 0 or server.overloaded:
             return None

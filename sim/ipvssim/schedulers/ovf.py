@@ -6,12 +6,8 @@ Kernel: net/netfilter/ipvs/ip_vs_ovf.c, Linux 6.1.
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
-
-from ipvssim.schedulers.ranked import Ranked
-
-if TYPE_CHECKING:
-    from ipvssim.entries import RealServer
+from ipvssim.schedulers._base import Server
+from ipvssim.schedulers._ranked import Ranked
 
 
 class Overflow(Ranked):
@@ -20,6 +16,6 @@ class Overflow(Ranked):
     NAME = "ovf"
     RULE = "highest weight with active <= weight, first in list order of equals"
 
-    def rank(self, server: RealServer) -> int | None:
+    def rank(self, server: Server) -> int | None:
         weight = server.weight
         return None if weight <= 0 or server.overloaded or server.active > weight else -weight

@@ -6,13 +6,10 @@ Ties: none. Weights matter only as zero or not. Kernel: net/netfilter/ipvs/ip_vs
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
-from ipvssim.schedulers.base import Flow, Scheduler, Settings, label
-from ipvssim.schedulers.line import Line
-
-if TYPE_CHECKING:
-    from ipvssim.entries import RealServer, VirtualService
+from ipvssim.schedulers._base import Flow, Scheduler, Server, Service, Settings, label
+from ipvssim.schedulers._line import Line
 
 
 class RoundRobin(Scheduler):
@@ -21,32 +18,32 @@ class RoundRobin(Scheduler):
     NAME = "rr"
     RULE = "next usable server in list order after the last picked"
 
-    def __init__(self, service: VirtualService, settings: Settings | None = None) -> None:
+    def __init__(self, service: Service, settings: Settings | None = None) -> None:
         super().__init__(service, settings)
         self._all = Line(service.servers())
         self._usable = Line(server for server in service.servers() if server.weight > 0 and not server.overloaded)
-        self._last: RealServer | None = None
+        self._last: Server | None = None
 
-    def added(self, server: RealServer) -> None:
+    def added(self, server: Server) -> None:
         self._all.put(server)
         self.loaded(server)
 
-    def removed(self, server: RealServer) -> None:
+    def removed(self, server: Server) -> None:
         if server is self._last:
             self._last = self._all.before(server)
         self._all.drop(server)
         self._usable.drop(server)
 
-    def edited(self, server: RealServer) -> None:
+    def edited(self, server: Server) -> None:
         self.loaded(server)
 
-    def loaded(self, server: RealServer) -> None:
+    def loaded(self, server: Server) -> None:
         if server.weight > 0 and not server.overloaded and server.available:
             self._usable.put(server)
         else:
             self._usable.drop(server)
 
-    def pick(self, flow: Flow) -> RealServer | None:
+    def pick(self, flow: Flow) -> Server | None:
         picked = self._usable.after(self._last) or self._usable.after(None)
         if picked is not None:
             self._last = picked

@@ -8,13 +8,10 @@ other buckets in turn. Kernel: net/netfilter/ipvs/ip_vs_sh.c, Linux 6.1.
 from __future__ import annotations
 
 from itertools import chain, cycle, islice, repeat
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
-from ipvssim.schedulers.base import Flow, Scheduler, Settings, label
-from ipvssim.schedulers.hashing import PROTOCOLS_WITH_PORTS, fold, hash_32
-
-if TYPE_CHECKING:
-    from ipvssim.entries import RealServer, VirtualService
+from ipvssim.schedulers._base import Flow, Scheduler, Server, Service, Settings, label
+from ipvssim.schedulers._hashing import PROTOCOLS_WITH_PORTS, fold, hash_32
 
 F_FALLBACK, F_PORT = 0x8, 0x10
 
@@ -25,20 +22,20 @@ class SourceHashing(Scheduler):
     NAME = "sh"
     RULE = "the client hashed into 256 buckets, filled in list order by weight"
 
-    def __init__(self, service: VirtualService, settings: Settings | None = None) -> None:
+    def __init__(self, service: Service, settings: Settings | None = None) -> None:
         super().__init__(service, settings)
-        self._buckets: list[RealServer] | None = None
+        self._buckets: list[Server] | None = None
 
-    def added(self, server: RealServer) -> None:
+    def added(self, server: Server) -> None:
         self._buckets = None
 
-    def removed(self, server: RealServer) -> None:
+    def removed(self, server: Server) -> None:
         self._buckets = None
 
-    def edited(self, server: RealServer) -> None:
+    def edited(self, server: Server) -> None:
         self._buckets = None
 
-    def pick(self, flow: Flow) -> RealServer | None:
+    def pick(self, flow: Flow) -> Server | None:
         buckets = self._filled()
         if not buckets:
             return None
@@ -56,7 +53,7 @@ class SourceHashing(Scheduler):
         port = flow.client_port if self.service.flags & F_PORT and flow.protocol in PROTOCOLS_WITH_PORTS else 0
         return hash_32(fold(flow.client) + port, 8)
 
-    def _filled(self) -> list[RealServer]:
+    def _filled(self) -> list[Server]:
         """The buckets, filled at the first pick after a change."""
         if self._buckets is None:
             runs = (repeat(server, max(server.weight, 1)) for server in self.service.servers())
@@ -64,7 +61,7 @@ class SourceHashing(Scheduler):
         return self._buckets
 
 
-def _fallback(buckets: list[RealServer], bucket: int) -> RealServer | None:
+def _fallback(buckets: list[Server], bucket: int) -> Server | None:
     """The kernel adds the bucket's number to the offset that is added to it: the search begins at twice the bucket."""
     for offset in range(256):
         server = buckets[(2 * bucket + offset) % 256]

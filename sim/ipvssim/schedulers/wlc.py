@@ -6,7 +6,7 @@ Kernel: net/netfilter/ipvs/ip_vs_wlc.c, Linux 6.1.
 
 from __future__ import annotations
 
-from ipvssim.schedulers.ranked import LeastOverhead
+from ipvssim.schedulers._ranked import LeastOverhead
 
 
 class WeightedLeastConnection(LeastOverhead):

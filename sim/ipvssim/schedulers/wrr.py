@@ -15,16 +15,12 @@ from __future__ import annotations
 from bisect import bisect_left, bisect_right, insort
 from collections import Counter
 from math import gcd
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
-from ipvssim.schedulers.base import Flow, Scheduler, Settings, label
-from ipvssim.schedulers.line import Line
+from ipvssim.schedulers._base import Flow, Scheduler, Server, Service, Settings, label
+from ipvssim.schedulers._line import Line
 
-if TYPE_CHECKING:
-    from ipvssim.entries import RealServer, VirtualService
-
-
-Entry = tuple[int, int, "RealServer"]
+Entry = tuple[int, int, "Server"]
 
 
 class WeightedRoundRobin(Scheduler):
@@ -33,14 +29,14 @@ class WeightedRoundRobin(Scheduler):
     NAME = "wrr"
     RULE = "next usable server in list order with at least the current weight, which falls by the step after each pass"
 
-    def __init__(self, service: VirtualService, settings: Settings | None = None) -> None:
+    def __init__(self, service: Service, settings: Settings | None = None) -> None:
         super().__init__(service, settings)
-        self._weights: dict[RealServer, int] = {}
+        self._weights: dict[Server, int] = {}
         self._counts: Counter[int] = Counter()
-        self._entries: dict[RealServer, Entry] = {}
+        self._entries: dict[Server, Entry] = {}
         self._usable: list[Entry] = []
         self._pass = _Pass()
-        self._last: RealServer | None = None
+        self._last: Server | None = None
         self._divisor = self._highest = 0
         for server in service.servers():
             self._weigh(server)
@@ -48,24 +44,24 @@ class WeightedRoundRobin(Scheduler):
         self._step = self._divisor or 1
         self._top = self._current = self._highest - self._step + 1
 
-    def added(self, server: RealServer) -> None:
+    def added(self, server: Server) -> None:
         self._weigh(server)
         self._place(server)
         self._begin()
 
-    def removed(self, server: RealServer) -> None:
+    def removed(self, server: Server) -> None:
         self._forget(self._weights.pop(server, 0))
         self._place(server)
         self._begin()
 
-    def edited(self, server: RealServer) -> None:
+    def edited(self, server: Server) -> None:
         self.added(server)
 
-    def loaded(self, server: RealServer) -> None:
+    def loaded(self, server: Server) -> None:
         if server.overloaded == (server in self._entries):
             self._place(server)
 
-    def pick(self, flow: Flow) -> RealServer | None:
+    def pick(self, flow: Flow) -> Server | None:
         if not self._usable:
             self._give_up()
             return None
@@ -103,7 +99,7 @@ class WeightedRoundRobin(Scheduler):
         elif step > 1:
             self._current = self._current // step * step + 1
 
-    def _weigh(self, server: RealServer) -> None:
+    def _weigh(self, server: Server) -> None:
         """Take its weight into the divisor and the highest, in place of the one it had."""
         old, new = self._weights.get(server, 0), server.weight
         self._weights[server] = new
@@ -122,7 +118,7 @@ class WeightedRoundRobin(Scheduler):
             self._divisor = gcd(*self._counts)
             self._highest = max(self._counts, default=0)
 
-    def _place(self, server: RealServer) -> None:
+    def _place(self, server: Server) -> None:
         """Among the usable, by weight, and into the present pass; or out of them."""
         old = self._entries.pop(server, None)
         if old is not None:
@@ -143,7 +139,7 @@ class _Pass(Line):
         super().__init__()
         self._least = 1 << 32
 
-    def admit(self, server: RealServer) -> None:
+    def admit(self, server: Server) -> None:
         """A server became usable."""
         if server.weight >= self._least:
             self.put(server)

@@ -5,9 +5,8 @@ from __future__ import annotations
 import errno
 from typing import Any
 
-from ipvsnl.backends import Stop
-from ipvsnl.bulk import Progress
-from ipvsnl.errors import KernelError
+from ipvsnl.backends.contract import Stop
+from ipvsnl.bulk.load import Progress
 from ipvsnl.family import Command
 from ipvsnl.model import (
     Daemon,
@@ -20,6 +19,7 @@ from ipvsnl.model import (
     Statistics,
     Timeouts,
 )
+from ipvsnl.refusals import KernelError
 
 SCHEDULERS = frozenset(("rr", "wrr", "lc", "wlc", "lblc", "lblcr", "dh", "sh", "sed", "nq", "fo", "ovf", "mh"))
 DEVICES = {"d0": 1500}

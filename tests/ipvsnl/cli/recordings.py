@@ -9,7 +9,7 @@ from pathlib import Path
 from typing import Any
 
 from ipvsnl.cli.commands import run
-from ipvsnl.cli.compat import Compat
+from ipvsnl.text.compat import Compat
 
 from .fake import FakeIPVS
 

@@ -10,12 +10,11 @@ from collections.abc import Iterator
 import pytest
 
 from ipvsnl.cli.commands import run
-from ipvsnl.cli.errors import UsageError
-from ipvsnl.cli.ours import Extras, take
-from ipvsnl.connections import Filter, read_connections
-from ipvsnl.errors import KernelError
+from ipvsnl.cli.extras import Extras, take
 from ipvsnl.model import Info
-from ipvsnl.proc import Listed, read_table
+from ipvsnl.procfs import Filter, Listed, read_connections, read_services
+from ipvsnl.refusals import KernelError
+from ipvsnl.text.usage import UsageError
 
 from .fake import FakeIPVS
 from .recordings import command
@@ -127,7 +126,7 @@ class Unprivileged(FakeIPVS):
         raise KernelError(errno.EPERM, 15)
 
     def plain(self) -> tuple[Info, list[Listed]]:
-        return read_table([
+        return read_services([
             "IP Virtual Server version 1.2.1 (size=4096)\n", "Prot LocalAddress:Port Scheduler Flags\n",
             "  -> RemoteAddress:Port Forward Weight ActiveConn InActConn\n",
             "TCP  0A000001:0050 rr  persistent 6000 FFFFFF00\n",

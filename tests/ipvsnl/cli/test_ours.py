@@ -13,9 +13,10 @@ import pytest
 
 from ipvsnl.cli import main as program
 from ipvsnl.cli.commands import run
-from ipvsnl.cli.compat import OURS, STRICT
-from ipvsnl.errors import KernelError, LinkError
+from ipvsnl.errors import LinkError
 from ipvsnl.model import Destination, Info, Service, Statistics
+from ipvsnl.refusals import KernelError
+from ipvsnl.text.compat import OURS, STRICT
 
 from .conftest import Names
 from .fake import FakeIPVS

@@ -6,9 +6,9 @@ from typing import Any
 
 import pytest
 
-from ipvsnl.cli.order import sort_entries, sort_servers
-from ipvsnl.connections import read_connections
 from ipvsnl.model import AF_INET6, Destination, DestinationStatus, Entry, Service, ServiceStatus, Statistics
+from ipvsnl.procfs import read_connections
+from ipvsnl.text.sorting import sort_entries, sort_servers
 
 from .conftest import Names
 from .fake import FakeIPVS

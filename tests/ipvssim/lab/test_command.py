@@ -8,7 +8,7 @@ from pathlib import Path
 
 import pytest
 
-from ipvssim.cli import main
+from ipvssim.doors.command import main
 
 FEW = ["--small", "--quiet", "--set", "traffic.seconds=5", "--set", "events=[]"]
 

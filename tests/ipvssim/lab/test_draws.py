@@ -5,8 +5,8 @@ from __future__ import annotations
 import numpy as np
 import pytest
 
-from ipvssim.lab import draws
-from ipvssim.lab.reading import ScenarioError
+from ipvssim.lab.run import draws
+from ipvssim.lab.scenario.reader import ScenarioError
 
 MANY = 200_000
 

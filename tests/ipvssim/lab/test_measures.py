@@ -7,10 +7,10 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from ipvssim.lab.figures import Figure, figure, short
-from ipvssim.lab.measures import interval, jain, peak
-from ipvssim.lab.outcome import COLUMNS, Change, Outcome, grids
-from ipvssim.lab.terminal import sparkline
+from ipvssim.lab.run.measures import interval, jain, peak
+from ipvssim.lab.run.outcome import COLUMNS, Change, Outcome, grids
+from ipvssim.lab.show.figures import Figure, figure, short
+from ipvssim.lab.show.terminal import sparkline
 
 LOADS = st.lists(st.integers(0, 10_000), min_size=1, max_size=50).filter(any)
 

@@ -9,11 +9,11 @@ from typing import Any
 import numpy as np
 import pytest
 
+from ipvssim.doors.replay import Replay
 from ipvssim.lab import Outcome, ScenarioError, build, gallery, load, simulate
-from ipvssim.lab.engine import Engine
-from ipvssim.lab.traces import traces
-from ipvssim.protocols import tcp
-from ipvssim.replay import Replay
+from ipvssim.lab.run.engine import Engine
+from ipvssim.lab.run.traces import traces
+from ipvssim.path.protocols import tcp
 
 TRAFFIC: dict[str, Any] = {
     "arrivals": {"kind": "poisson", "rate": 40}, "durations": {"kind": "exponential", "mean": 2}, "seconds": 10,
@@ -54,7 +54,7 @@ def test_a_connection_s_packets(options: str, packets: int) -> None:
     engine = Engine(made("-t 203.0.113.1:80", options, traffic), "rr", 1)
     run = engine.run()
     assert total(run, "packets") == 9 * packets + 1
-    states = {connection.state for connection in engine.nodes[0].director.entries}
+    states = {connection.state for connection in engine.nodes[0].director.connection_table}
     assert states == ({tcp.FIN_WAIT, tcp.SYN_RECV} if options == "-g" else {tcp.TIME_WAIT, tcp.SYN_RECV})
 
 
@@ -201,6 +201,6 @@ def test_a_trace_is_the_run(name: str) -> None:
 
 
 def _servers(director: Replay) -> Any:
-    table = director.namespace.table
+    table = director.kernel.table
     yield from (server for service in table.services() for server in service.servers())
-    yield from table.trash()
+    yield from table.trash

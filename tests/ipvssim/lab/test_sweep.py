@@ -14,8 +14,8 @@ from typing import Any
 import pytest
 
 from ipvssim.lab import ScenarioError, build, compare, sweep
-from ipvssim.lab.store import write
-from ipvssim.lab.sweeps import Point, carry_out, points, pool
+from ipvssim.lab.run.store import write
+from ipvssim.lab.run.sweeps import Point, carry_out, points, pool
 
 CLIENTS = [{"kind": "uniform", "count": 9}, {"kind": "zipf", "count": 9, "exponent": 1}]
 SWEPT: dict[str, Any] = {
@@ -102,7 +102,7 @@ def test_an_interrupted_comparison_keeps_what_is_done(monkeypatch: pytest.Monkey
             raise KeyboardInterrupt
         return real(*arguments, **more)
 
-    monkeypatch.setattr("ipvssim.lab.sweeps.wait", wait)
+    monkeypatch.setattr("ipvssim.lab.run.sweeps.wait", wait)
     kept: list[Any] = []
     with ThreadPoolExecutor(1) as one, pytest.raises(KeyboardInterrupt):
         compare(build({**SWEPT, "seeds": 6}), executor=one, kept=kept)

@@ -5,10 +5,10 @@ from __future__ import annotations
 import numpy as np
 import pytest
 
-from ipvssim.checksums import crc32c, is_valid, pseudo
-from ipvssim.lab.rules import endpoint
-from ipvssim.lab.wires import ACK, ANSWER, CLOSE, CLOSED, DATA, LAST, OPEN, OPENED, Template, reply
-from ipvssim.packets import SCTP, TCP, UDP, Packet, parse4, parse6
+from ipvssim.lab.run.wires import ACK, ANSWER, CLOSE, CLOSED, DATA, LAST, OPEN, OPENED, Template, reply
+from ipvssim.lab.scenario.rules import endpoint
+from ipvssim.net.checksums import crc32c, is_valid, pseudo
+from ipvssim.net.packets import SCTP, TCP, UDP, Packet, parse4, parse6
 
 SERVICES = ["-t 203.0.113.1:80", "-u 203.0.113.1:53", "--sctp-service 203.0.113.1:5060", "-t [2001:db8:80::1]:80",
             "-u [2001:db8:80::1]:53", "--sctp-service [2001:db8:80::1]:5060"]  # fmt: skip

@@ -5,9 +5,9 @@ from __future__ import annotations
 from typing import Any
 
 from ipvssim.clock import SECOND, Clock
-from ipvssim.entries import RealServer, VirtualService
 from ipvssim.schedulers import Flow, Scheduler, Settings, find
-from ipvssim.table import Table
+from ipvssim.state.service_table import ServiceTable
+from ipvssim.state.services import RealServer, VirtualService
 
 VIP = bytes([10, 0, 0, 1])
 CLIENT = bytes([192, 0, 2, 1])
@@ -26,7 +26,7 @@ class Lab:
     def __init__(self, name: str, *, sublevel: int = 176, flags: int = 0, model: Any = None) -> None:
         self.clock = Clock()
         self.tunables = Tunables()
-        self.table = Table(self.clock, settings=Settings(sublevel, self.tunables))
+        self.table = ServiceTable(self.clock, settings=Settings(sublevel, self.tunables))
         self.service = VirtualService(2, 0, 6, VIP, 80)
         self.service.flags |= flags
         scheduler = find(name)
@@ -87,7 +87,7 @@ class Lab:
 
     def connect(self, **flow: Any) -> int | None:
         """As :meth:`pick`, and the connection becomes active (a SYN)."""
-        server = self.scheduler.pick(self.flow(**flow))
+        server = self.service.pick(self.flow(**flow))
         if server is None:
             return None
         self.load(server, server.active + 1, server.inactive)

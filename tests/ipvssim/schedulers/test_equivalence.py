@@ -15,8 +15,8 @@ from hypothesis import strategies as st
 from hypothesis.stateful import RuleBasedStateMachine, initialize, rule, run_state_machine_as_test
 
 from ipvssim.clock import SECOND
-from ipvssim.entries import RealServer
-from ipvssim.schedulers import Flow, locality, names, replicas
+from ipvssim.schedulers import Flow, _locality, _replicas, names
+from ipvssim.state.services import RealServer
 from tests.ipvssim.schedulers.harness import Lab
 from tests.ipvssim.schedulers.reference import MODELS
 
@@ -36,7 +36,7 @@ class Pair:
         self.name = name
         self.model = MODELS[name]()
         self.model.sublevel, self.model.flags = sublevel, flags
-        self.model.full, self.model.bound = locality.FULL, locality.BOUND
+        self.model.full, self.model.bound = _locality.FULL, _locality.BOUND
         self.lab = Lab(name, sublevel=sublevel, flags=flags, model=self.model)
         self.deleted: list[RealServer] = []
         self.weights = WEIGHTS.get(name, ANY_WEIGHT)
@@ -59,7 +59,7 @@ class Pair:
             self.lab.load(picked, picked.active + 1, picked.inactive)
         if self.name in ("lblc", "lblcr"):
             held = self.model.held()
-            assert all(server.holders == held.count(server) for server in [*self.lab.servers, *self.lab.table.trash()])
+            assert all(server.holders == held.count(server) for server in [*self.lab.servers, *self.lab.table.trash])
 
     def wait(self, seconds: float) -> None:
         """Time passes, and the table has the scheduler collect every minute."""
@@ -135,10 +135,10 @@ class Equivalence(RuleBasedStateMachine):
 def small_bounds() -> Iterator[None]:
     """Caches that are full with four entries, sets that are large with three."""
     with (
-        mock.patch.object(locality, "FULL", 4),
-        mock.patch.object(locality, "BOUND", 6),
-        mock.patch.object(replicas, "FEW", 2),
-        mock.patch.object(replicas, "KEPT", 16),
+        mock.patch.object(_locality, "FULL", 4),
+        mock.patch.object(_locality, "BOUND", 6),
+        mock.patch.object(_replicas, "FEW", 2),
+        mock.patch.object(_replicas, "KEPT", 16),
     ):
         yield
 

@@ -6,7 +6,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from ipvssim.schedulers.hashing import fold, hash_32, hsiphash
+from ipvssim.schedulers._hashing import fold, hash_32, hsiphash
 from ipvssim.schedulers.mh import SLOTS, assign, turns
 from tests.ipvssim.schedulers import reference
 from tests.ipvssim.schedulers.harness import Lab

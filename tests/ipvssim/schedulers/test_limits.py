@@ -6,9 +6,9 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from ipvssim.schedulers import find, locality
+from ipvssim.schedulers import _locality, find
+from ipvssim.schedulers._ranked import SCALE, overhead
 from ipvssim.schedulers.mh import SLOTS
-from ipvssim.schedulers.ranked import SCALE, overhead
 from tests.ipvssim.schedulers.harness import Lab
 
 LOADS = st.integers(-(1 << 31), (1 << 31) - 1)
@@ -65,12 +65,12 @@ def test_cached_servers_stay_in_the_trash(name: str) -> None:
     lab.pick()
     lab.delete(server)
     lab.wait(1000)
-    assert list(lab.table.trash()) == [server]
+    assert list(lab.table.trash) == [server]
     lab.tunables.lblc_expiration = lab.tunables.lblcr_expiration = 60
     lab.wait(31 * 60)
     assert server.holders == 0
     lab.wait(300)
-    assert not list(lab.table.trash())
+    assert not list(lab.table.trash)
 
 
 @pytest.mark.parametrize("name", ["lblc", "lblcr"])
@@ -89,7 +89,7 @@ def test_another_scheduler_empties_the_cache(name: str) -> None:
 @pytest.mark.parametrize("name", ["lblc", "lblcr"])
 def test_the_caches_bound(name: str, sublevel: int, cached: int, monkeypatch: pytest.MonkeyPatch) -> None:
     """6.1.192 adds no more once half as many again as make the cache full are there; 6.1.176 knows no bound."""
-    monkeypatch.setattr(locality, "BOUND", 24)
+    monkeypatch.setattr(_locality, "BOUND", 24)
     lab = Lab(name, sublevel=sublevel)
     server = lab.add(2)
     for number in range(40):
@@ -100,7 +100,7 @@ def test_the_caches_bound(name: str, sublevel: int, cached: int, monkeypatch: py
 @pytest.mark.parametrize("name", ["lblc", "lblcr"])
 def test_a_full_cache_loses_what_is_six_minutes_old(name: str, monkeypatch: pytest.MonkeyPatch) -> None:
     """Of 30 where 16 make it full, (30 - 16) * 4 / 3 but at most 8 are to go, bucket by bucket; what is younger stays."""
-    monkeypatch.setattr(locality, "FULL", 16)
+    monkeypatch.setattr(_locality, "FULL", 16)
     lab = Lab(name)
     server = lab.add(2)
     for number in range(30):

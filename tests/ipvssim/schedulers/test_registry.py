@@ -9,9 +9,8 @@ from pathlib import Path
 
 import pytest
 
-from ipvssim import schedulers
-from ipvssim.entries import RealServer
-from ipvssim.schedulers import KERNEL, REGISTRY, Flow, Scheduler, find, names, register
+from ipvssim.schedulers import _registry
+from ipvssim.schedulers import KERNEL, REGISTRY, Flow, Scheduler, Server, find, names, register
 from tests.ipvssim.schedulers.harness import Lab
 
 
@@ -31,7 +30,7 @@ def test_they_load_when_asked_for() -> None:
     """Importing the registry imports no scheduler."""
     script = "import sys, ipvssim.schedulers; print([m for m in sys.modules if m.startswith('ipvssim.schedulers.')])"
     done = subprocess.run([sys.executable, "-c", script], capture_output=True, text=True, check=True)
-    assert done.stdout.strip() == "['ipvssim.schedulers.base']"
+    assert done.stdout.strip() == "['ipvssim.schedulers._base', 'ipvssim.schedulers._registry']"
 
 
 def test_a_users_scheduler(monkeypatch: pytest.MonkeyPatch) -> None:
@@ -45,7 +44,7 @@ def test_a_users_scheduler(monkeypatch: pytest.MonkeyPatch) -> None:
         NAME = "newest"
         RULE = "first usable in list order"
 
-        def pick(self, flow: Flow) -> RealServer | None:
+        def pick(self, flow: Flow) -> Server | None:
             usable = (s for s in self.service.servers() if s.weight > 0 and not s.overloaded)
             return next(usable, None)
 
@@ -80,7 +79,7 @@ def test_schedulers_of_the_environment(by: str, tmp_path: Path, monkeypatch: pyt
     file.write_text(USERS)
     monkeypatch.syspath_prepend(tmp_path)
     monkeypatch.setenv("IPVSSIM_SCHEDULERS", f"json,{file if by == 'file' else file.stem}")
-    monkeypatch.setattr(schedulers, "REGISTRY", {})
+    monkeypatch.setattr(_registry, "REGISTRY", {})
     assert find("rr") is not None
     assert "oldest" not in names()
     oldest = find("oldest")

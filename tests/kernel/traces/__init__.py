@@ -1,1 +1,1 @@
-"""Random traces by kind and seed (the format is that of `ipvssim.replay`)."""
+"""Random traces by kind and seed (the format is that of `ipvssim.doors.replay`)."""

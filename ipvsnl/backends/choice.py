@@ -1,0 +1,31 @@
+"""Which backend is in use.
+
+``IPVSNL_BACKEND=native|ctypes`` forces one. Without it the C one is used, and the ctypes one where the C one was never
+built. A forced one that is missing is an ImportError, never a silent fallback.
+"""
+
+from __future__ import annotations
+
+import os
+
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from ipvsnl.backends.contract import Backend
+
+
+def chosen() -> Backend:
+    """The backend in use, imported at the first call."""
+    wanted = os.environ.get("IPVSNL_BACKEND", "")
+    if wanted not in ("", "native", "ctypes"):
+        raise ImportError(f"IPVSNL_BACKEND must be 'native' or 'ctypes', not {wanted!r}")
+    if wanted != "ctypes":
+        try:
+            import ipvsnl.backends.native as native
+
+            return native
+        except ModuleNotFoundError as missing:
+            if wanted == "native" or missing.name not in ("ipvsnl._native._core", "_cffi_backend"):
+                raise
+    import ipvsnl.backends.ctypes_ as ctypes_
+
+    return ctypes_

@@ -1,0 +1,1 @@
+"""Many changes in few system calls."""

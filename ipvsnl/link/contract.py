@@ -1,0 +1,45 @@
+"""What a client needs of a way to a kernel, and what a simulated kernel offers at the other end."""
+
+from __future__ import annotations
+
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from collections.abc import Iterable
+    from typing import Protocol
+
+    class Link(Protocol):
+        """What a client needs of a link."""
+
+        max_send: int
+        """Bytes that one send may hold."""
+
+        def send(self, data: bytes) -> None:
+            """Send one datagram; the kernel has executed its requests when this returns. LinkError where it cannot."""
+
+        def receive(self, timeout: float) -> bytes:
+            """The next datagram; LinkError when none came in ``timeout`` seconds, or when some were lost (ENOBUFS)."""
+
+        def proc(self, name: str) -> Iterable[str]:
+            """The lines of ``/proc/net/NAME`` of the kernel at the other end; LinkError where there is none."""
+
+        def close(self) -> None:
+            """Let go of it; a simulated kernel with a file is written to it."""
+
+    class Endpoint(Protocol):
+        """A simulated kernel's end of a socket (``ipvssim.netlink.socket.NetlinkSocket``)."""
+
+        def send(self, data: bytes) -> None:
+            """Execute a datagram of requests."""
+
+        def recv(self, size: int) -> bytes:
+            """The next datagram; BlockingIOError when there is none."""
+
+        def proc(self, name: str) -> Iterable[str]:
+            """The lines of the simulated ``/proc/net/NAME``."""
+
+        def close(self) -> None:
+            """Let go of it; a table that is kept in a file is written to it."""
+
+
+RECEIVE_BUFFER = 32768
+"""Bytes offered to each receive: the kernel cuts the datagrams of a dump to what a socket was seen to offer."""

@@ -1,0 +1,60 @@
+"""Targets by name: ``kernel``, ``sim``, ``sim:FILE``, ``sim::memory:``, ``unix:PATH``."""
+
+from __future__ import annotations
+
+import errno as _errno
+import os
+
+from ipvsnl.errors import LinkError
+from ipvsnl.link.kernel import KernelLink
+
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from ipvsnl.link.contract import Link
+
+
+MEMORY = ":memory:"
+"""``sim::memory:`` is a simulated table that nobody keeps."""
+SIMULATOR = "ipvssim.doors.table_file"
+"""Where the simulator's tables are opened: named, not imported, since the simulator itself imports this package."""
+
+
+def open_link(target: str, netns: str | None = None) -> Link:
+    """The link that a target names; ``netns`` is the network namespace of a kernel's (a name or a path).
+
+    ``kernel``, or for the simulated one ``sim``, ``sim:FILE`` (the only way there) and ``unix:PATH`` (one that serves).
+    """
+    if netns is not None and target != "kernel":
+        raise LinkError(
+            _errno.EINVAL, f"--netns {netns}: only the kernel has network namespaces, not {target!r}"
+        )  # fmt: skip
+    if target == "kernel":
+        return _kernel(netns)
+    kind, _, where = target.partition(":")
+    if kind == "sim":
+        from importlib import import_module
+
+        opened = import_module(SIMULATOR).opened
+
+        from ipvsnl.link.simulated import SimulatedLink
+
+        place = "" if where == MEMORY else f"sim:{os.path.realpath(where) if where else ''}"
+        return SimulatedLink(opened(where or None), place)
+    if kind == "unix" and where:
+        from ipvsnl.link.unix import UnixLink
+
+        return UnixLink(where)
+    raise LinkError(_errno.EINVAL, f"unknown target {target!r}: one of kernel, sim, sim:FILE, sim::memory:, unix:PATH")
+
+
+def _kernel(netns: str | None) -> KernelLink:
+    if netns is None:
+        return KernelLink()
+    from ipvsnl.link.namespaces import NetworkNamespace
+
+    namespace = NetworkNamespace(netns)
+    try:
+        return KernelLink(namespace)
+    except BaseException:
+        namespace.close()
+        raise

@@ -1,0 +1,1 @@
+"""ipvsadm's language, both ways: command lines and rule lines to values, tables to text."""

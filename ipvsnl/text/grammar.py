@@ -1,0 +1,194 @@
+"""Arguments to a request: what a command line asks for, or the refusal that ipvsadm would give, in its order.
+
+The order of refusals is part of the behaviour: an option's value is judged when it is met, then the words that are left
+over, then the scheduler's flags, then which option goes with which command, then what the values mean together.
+"""
+
+from __future__ import annotations
+
+from ipvsnl._value import Value, value
+from ipvsnl.text.gathered import HANDLERS, Gathered
+from ipvsnl.text.options import ALLOWED, COMMAND_KEYS, NAMES, TUNNEL_NAMES, TUNNELS, Table
+from ipvsnl.text.popt import Popt, PoptError
+from ipvsnl.text.usage import UsageError, try_help
+
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from collections.abc import Iterable, Iterator, Sequence
+
+    from ipvsnl.model import Daemon, Destination, Service, Timeouts
+    from ipvsnl.text import rules, values
+    from ipvsnl.text.rules import Plain, Rule
+else:
+    from ipvsnl._later import Later
+
+    rules, values = Later("ipvsnl.text.rules"), Later("ipvsnl.text.values")
+
+_TUNNEL_OPTIONS = frozenset((*TUNNEL_NAMES, "tun-type"))
+_BARE_LISTS = frozenset(("timeout", "daemon"))
+_FORMATS = frozenset(("stats", "rate", "thresholds"))
+
+
+@value
+class Request(Value):
+    """A command line, understood: ``command`` (a key of ``options.COMMANDS``) and what it is about.
+
+    ``options`` holds the names of the options given, for the commands that look at them (list, save, daemons).
+    """
+
+    command: str
+    service: Service | None = None
+    destination: Destination | None = None
+    timeouts: Timeouts | None = None
+    daemon: Daemon | None = None
+    options: frozenset[str] = frozenset()
+
+
+def parse(argv: Sequence[str], prog: str, *, nested: bool = False) -> Request:
+    """The request of ``argv`` (without the program's name); :class:`UsageError` for a refused one.
+
+    ``nested`` is a line of a restore, where another restore is not understood.
+    """
+    popt = Popt(argv)
+    command, role = _command(popt, prog)
+    if command in ("help", "version"):
+        return Request(command)
+    gathered = Gathered()
+    _read_options(popt, gathered)
+    timeouts = _timeouts(popt.leftovers) if command == "set" else None
+    if popt.leftovers:
+        raise UsageError(f"unexpected argument {popt.leftovers[0]}")
+    _read_flags(gathered)
+    _check(gathered.given, ALLOWED[command], NAMES, f"'{command}' command")
+    if nested and command == "restore":
+        raise try_help(prog)
+    return _request(command, role, gathered, timeouts)
+
+
+def read_rules(lines: Iterable[str]) -> Iterator[Rule]:
+    """The rules of lines, in any spelling that ``-R`` takes. RuleError names the line that is no rule."""
+    return rules.parse(lines, read_rule)
+
+
+def read_numbered(lines: Iterable[str]) -> Iterator[tuple[int, Plain]]:
+    """The same, faster: number and rule, and no value made of both."""
+    return rules.numbered(lines, read_rule)
+
+
+def read_rule(words: list[str]) -> Plain:
+    """What the words of one rule line mean; ValueError with ipvsadm's reason where they are none (a ``Grammar``)."""
+    try:
+        request = parse(words, "ipvsadm", nested=True)
+    except UsageError as error:
+        raise ValueError(error.message.rstrip("\n")) from None
+    if request.command not in rules.OPERATIONS or request.service is None:
+        raise ValueError(f"'{request.command}' is no rule")
+    return request.command, request.service, request.destination
+
+
+def _command(popt: Popt, prog: str) -> tuple[str, str]:
+    try:
+        first = popt.read()
+    except PoptError:
+        raise try_help(prog) from None
+    if first is None or first[0] not in COMMAND_KEYS:
+        raise try_help(prog)
+    command, role = first[0], first[1] or ""
+    if command.endswith("-daemon") and role not in ("master", "backup"):
+        words = "start-daemon parameter" if command == "start-daemon" else "start_daemon"
+        raise UsageError(f"illegal {words} specified")
+    return command, role
+
+
+def _read_options(popt: Popt, gathered: Gathered) -> None:
+    try:
+        while (option := popt.read()) is not None:
+            key, text = option
+            handler = HANDLERS.get(key)
+            if handler is None:
+                raise UsageError(f"invalid option `{popt.word}'")
+            handler(gathered, key, text)
+    except PoptError as error:
+        raise UsageError(str(error), 255, final=False) from None
+
+
+def _timeouts(words: list[str]) -> Timeouts:
+    """The three words of ``--set``, taken off ``words``."""
+    if len(words) < 3:
+        raise UsageError("--set option requires 3 timeout values")
+    from ipvsnl.model import Timeouts
+
+    seconds = []
+    for word in words[:3]:
+        try:
+            seconds.append(values.number(word, 0, values.TIMEOUT_MAX))
+        except ValueError:
+            raise UsageError(f"invalid timeout value `{word}' specified") from None
+    del words[:3]
+    return Timeouts(*seconds)
+
+
+def _read_flags(gathered: Gathered) -> None:
+    if gathered.flag_names is None:
+        return
+    try:
+        gathered.flags = values.scheduler_flags(gathered.flag_names, gathered.scheduler)
+    except values.FlagError as error:
+        raise UsageError(str(error)) from None
+
+
+def _check(given: set[str], table: Table, names: tuple[str, ...], where: str) -> None:
+    """Hold the options given against a table; ``where`` is how the message goes on ("'list' command")."""
+    must, may, one_of = table
+    before = ""
+    for name in names:
+        if name not in given:
+            if name in must:
+                raise UsageError(f"You need to supply the '{name}' option for the {where}")
+            continue
+        if name not in may:
+            raise UsageError(f"Illegal '{name}' option with the {where}")
+        if name in one_of:
+            if before:
+                raise UsageError(f"The option '{name}' conflicts with the '{before}' option in the {where}")
+            before = name
+
+
+def _request(command: str, role: str, gathered: Gathered, timeouts: Timeouts | None) -> Request:
+    if command in ("add-service", "edit-service"):
+        _check_service(gathered)
+    elif command in ("add-server", "edit-server"):
+        _check_server(gathered)
+    elif command == "list":
+        _check_list(gathered.given)
+    service = gathered.service() if "service-address" in gathered.given else None
+    destination = gathered.destination() if "real-server" in gathered.given else None
+    daemon = gathered.daemon(role) if role else None
+    return Request(command, service, destination, timeouts, daemon, frozenset(gathered.given))
+
+
+def _check_service(gathered: Gathered) -> None:
+    if not gathered.fwmark and not gathered.port and gathered.persistence is None:
+        raise UsageError("Zero port specified for non-persistent service")
+    if gathered.one_packet and not gathered.fwmark and gathered.protocol != "udp":
+        raise UsageError("One-Packet Scheduling is only for UDP virtual services")
+
+
+def _check_server(gathered: Gathered) -> None:
+    """Direct routing and tunnels leave the packet's port alone, so the service's is taken; families may mix in tunnels."""
+    if not gathered.fwmark and gathered.forwarding != "masq":
+        gathered.server_port = gathered.port
+    if gathered.forwarding != "tunnel":
+        if gathered.server_family != gathered.family:
+            raise UsageError("Different address family is allowed only for tunneling servers")
+        if gathered.given & _TUNNEL_OPTIONS:
+            raise UsageError("Tunnel options conflict with forward method")
+    else:
+        kind = gathered.tunnel_type
+        _check(gathered.given, TUNNELS[kind], TUNNEL_NAMES, f"'{kind}' tunnel type")
+
+
+def _check_list(given: set[str]) -> None:
+    bare = given & _BARE_LISTS
+    if ((bare or "connection" in given) and given & _FORMATS) or (bare and "persistent-conn" in given):
+        raise UsageError("options conflicts in the list command")

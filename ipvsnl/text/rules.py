@@ -1,0 +1,249 @@
+"""Rule text both ways: the lines that ``ipvsadm -S`` writes and ``-R`` reads.
+
+A rule line is a command line without the program's name, cut at blanks, tabs and carriage returns; there is no quoting.
+:func:`parse` reads lines as typed rules and names the line that is none. The lines that ``-S`` writes with numbers are
+read by :class:`PlainReader`, some ten times as fast; it knows what it understands and leaves the rest to the grammar of
+the command line, which stands above this module and is handed in, so that both mean the same.
+"""
+
+from __future__ import annotations
+
+from _socket import inet_ntop, inet_pton
+
+from ipvsnl._value import Value, maker, value
+from ipvsnl.consts import (
+    AF_INET,
+    AF_INET6,
+    GENERIC_SCHEDULER_FLAGS,
+    SCHEDULER_FLAGS,
+    SVC_F_SCHED1,
+    SVC_F_SCHED2,
+    SVC_F_SCHED3,
+    TUNNEL_F_CSUM,
+    TUNNEL_F_REMCSUM,
+)
+from ipvsnl.errors import IPVSError
+from ipvsnl.model import Destination, Service, endpoint
+
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from collections.abc import Callable, Iterable, Iterator
+
+    from ipvsnl.model import Entry
+
+    Plain = tuple[str, Service, Destination | None]
+    """What a rule does, to which service, with which real server."""
+    Grammar = Callable[[list[str]], Plain]
+
+ALL_SCHEDULER_FLAGS = SVC_F_SCHED1 | SVC_F_SCHED2 | SVC_F_SCHED3
+OPERATIONS = frozenset(
+    ("add-service", "edit-service", "delete-service", "add-server", "edit-server", "delete-server")
+)  # fmt: skip
+
+
+@value
+class Rule(Value):
+    """One line, understood: its number (from 1), what it does (one of :data:`OPERATIONS`), and to what."""
+
+    number: int
+    operation: str
+    service: Service
+    destination: Destination | None = None
+
+
+class RuleError(IPVSError, ValueError):
+    """A line that is no rule: ``number`` (from 1), ``line`` and ``reason``, in ipvsadm's words."""
+
+    def __init__(self, number: int, line: str, reason: str) -> None:
+        super().__init__(f"line {number}: {line}: {reason}")
+        self.number = number
+        self.line = line
+        self.reason = reason
+
+
+# --- text from values -------------------------------------------------------------------------------------------------
+
+
+def flag_names(scheduler: str, flags: int, *, third: bool = True) -> str:
+    """The scheduler flags by name, comma-separated. ``third`` off leaves flag 3 of sh and mh out, as ipvsadm does."""
+    own = SCHEDULER_FLAGS.get(scheduler)
+    names = {**own, "flag-3": SVC_F_SCHED3} if own and third else own or GENERIC_SCHEDULER_FLAGS
+    return ",".join([name for name, bit in names.items() if flags & bit])
+
+
+def mark_text(mark: int, *, unsigned: bool = True) -> str:
+    """A firewall mark; ``unsigned`` off shows the 32 bits as a signed number, as ipvsadm does."""
+    return str(mark if unsigned or mark < 2**31 else mark - 2**32)
+
+
+def selector(service: Service, where: str, *, unsigned: bool = True) -> str:
+    """The options that name a service: ``-t 10.0.0.1:80``, ``-f 7 -6``. ``where`` is its address and port as text."""
+    if service.fwmark:
+        return f"-f {mark_text(service.fwmark, unsigned=unsigned)}{' -6' if service.family == AF_INET6 else ''}"
+    return f"{_OPTION.get(service.protocol, f'--protocol-{service.protocol}')} {where}"
+
+
+_OPTION: dict[str | int, str] = {"tcp": "-t", "udp": "-u", "sctp": "--sctp-service"}
+_METHOD = {"-m": "masq", "-i": "tunnel", "-g": "route"}
+_FORWARDING: dict[str | int, str] = {"local": "-g", **{method: option for option, method in _METHOD.items()}}
+
+
+def format_service(service: Service, named: str, *, third: bool = True) -> str:
+    """The line that adds a service; ``named`` is its :func:`selector`."""
+    line = f"-A {named} -s {service.scheduler}"
+    if service.persistence is not None:
+        line += f" -p {service.persistence}"
+        if service.netmask is not None:
+            line += f" -M {service.netmask}"
+    if service.persistence_engine:
+        line += f" --pe {service.persistence_engine}"
+    if service.one_packet:
+        line += " -o"
+    if service.flags & ALL_SCHEDULER_FLAGS:
+        line += f" -b {flag_names(service.scheduler, service.flags, third=third)}"
+    return line
+
+
+def format_server(named: str, server: Destination, where: str, *, thresholds: bool = True) -> str:
+    """The line that adds a real server to the service of :func:`selector` ``named``."""
+    # As ipvsadm writes it: there is no option for any other method, and -R refuses the line.
+    forwarding = _FORWARDING.get(server.forwarding, "(null)")
+    line = f"-a {named} -r {where} {forwarding} -w {server.weight}"
+    if thresholds and server.upper_threshold:
+        line += f" -x {server.upper_threshold}"
+    if thresholds and server.lower_threshold:
+        line += f" -y {server.lower_threshold}"
+    return line + _tunnel(server) if forwarding == "-i" else line
+
+
+def _tunnel(server: Destination) -> str:
+    if server.tunnel_type not in ("gue", "gre"):
+        return " --tun-type ipip"
+    port = f" --tun-port {server.tunnel_port}" if server.tunnel_type == "gue" else ""
+    if server.tunnel_flags & TUNNEL_F_CSUM:
+        checksum = "csum"
+    elif server.tunnel_flags & TUNNEL_F_REMCSUM and server.tunnel_type == "gue":
+        checksum = "remcsum"
+    else:
+        checksum = "nocsum"
+    return f" --tun-type {server.tunnel_type}{port} --tun-{checksum}"
+
+
+def format_rules(entries: Iterable[Entry]) -> Iterator[str]:
+    """The lines that make a table, in the order given, with numbers and without line ends."""
+    for entry in entries:
+        service = entry.service
+        named = selector(service, endpoint(service.address, service.port))
+        yield format_service(service, named)
+        for status in entry.destinations:
+            server = status.destination
+            yield format_server(named, server, endpoint(server.address, server.port))
+
+
+# --- values from text -------------------------------------------------------------------------------------------------
+
+
+def split(line: str) -> list[str]:
+    """The words of a line; a word ends at a NUL, as every word does in C."""
+    words = line.replace("\t", " ").replace("\r", " ").replace("\n", " ").split(" ")
+    if "\0" in line:
+        return [word.partition("\0")[0] for word in words if word]
+    return [word for word in words if word]
+
+
+def parse(lines: Iterable[str], grammar: Grammar) -> Iterator[Rule]:
+    """The rules of lines, streaming; :class:`RuleError` for the first line that is none.
+
+    Blank lines, lines that begin with ``#``, and the word ``ipvsadm`` are passed over. ``grammar`` reads the words of
+    the lines that are not plain, and raises ValueError with its reason; ``ipvsnl.text.grammar.read_rules`` brings it.
+    """
+    return (Rule(number, *plain) for number, plain in numbered(lines, grammar))
+
+
+def numbered(lines: Iterable[str], grammar: Grammar) -> Iterator[tuple[int, Plain]]:
+    """The same as :func:`parse` without a value a line: its number, and what it says."""
+    read = PlainReader()
+    for number, line in enumerate(lines, start=1):
+        plain = read(line)
+        if plain is None:
+            words = [word for word in split(line) if word != "ipvsadm"]
+            if not words or words[0].startswith("#"):
+                continue
+            try:
+                plain = grammar(words)
+            except ValueError as error:
+                raise RuleError(number, line.rstrip("\r\n"), str(error)) from None
+        yield number, plain
+
+
+_PROTOCOL = {option: protocol for protocol, option in _OPTION.items()}
+_make_server = maker(Destination)
+
+
+class PlainReader:
+    """Reads the lines that saved tables are made of: ``-A -t A:P -s S [-p N]``, ``-a -t A:P -r A:P -m -w N``.
+
+    None for any other line, right or wrong. Services are kept, since each of their servers names them again.
+    """
+
+    def __init__(self) -> None:
+        self._services: dict[str, Service] = {}
+
+    def __call__(self, line: str) -> Plain | None:
+        """What the line does, to which service, with which real server; None: not plain."""
+        if not line.isascii():
+            return None
+        # Cut at single blanks only: any other white space stays in a word, and makes it one that is not plain.
+        words = line[:-1].split(" ") if line.endswith("\n") else line.split(" ")
+        try:
+            if words[0] == "-a":
+                return self._server(words)
+            return self._service(words) if words[0] == "-A" else None
+        except (OSError, ValueError, KeyError):
+            return None
+
+    def _server(self, words: list[str]) -> Plain | None:
+        _, option, where, dash_r, server, method, dash_w, weight, *rest = words
+        if dash_r != "-r" or dash_w != "-w" or len(weight) > 9 or not weight.isdecimal():
+            return None
+        if (rest != ["--tun-type", "ipip"] or method != "-i") if rest else False:
+            return None
+        named = f"{option} {where}"
+        service = self._services.get(named)
+        if service is None:
+            protocol = _PROTOCOL[option]
+            self._services[named] = service = Service(protocol, *_endpoint(where))
+        address, port = _endpoint(server)
+        if method != "-m":
+            port = service.port  # as the grammar does: these methods leave the packet's port alone
+        if method != "-i" and (":" in address) is not (":" in service.address):
+            return None
+        return "add-server", service, _make_server(address, port, _METHOD[method], int(weight), 0, 0, "ipip", 0, 0)
+
+    def _service(self, words: list[str]) -> Plain | None:
+        _, option, where, dash_s, scheduler, *rest = words
+        if dash_s != "-s" or not 0 < len(scheduler) <= 15:
+            return None
+        address, port = _endpoint(where)
+        persistence = None
+        if rest:
+            dash_p, seconds = rest
+            if dash_p != "-p" or len(seconds) > 6 or not seconds.isdecimal():
+                return None
+            persistence = int(seconds) or None
+        if persistence is None and (rest or not port):
+            return None
+        return "add-service", Service(
+            _PROTOCOL[option], address, port, scheduler=scheduler, persistence=persistence
+        ), None  # fmt: skip
+
+
+def _endpoint(text: str) -> tuple[str, int]:
+    """Address and port of ``10.0.0.1:80`` or ``[::1]:80`` as they are saved; OSError or ValueError for other forms."""
+    host, _, port = text.rpartition(":")
+    if not port.isdecimal() or len(port) > 5 or (number := int(port)) > 65535:
+        raise ValueError(text)
+    if host[:1] == "[" and host[-1:] == "]":
+        return inet_ntop(AF_INET6, inet_pton(AF_INET6, host[1:-1])), number
+    inet_pton(AF_INET, host)  # takes only the one spelling that is saved
+    return host, number

@@ -1,0 +1,1 @@
+"""Values to records and back, and the sans-IO conversation that carries them."""

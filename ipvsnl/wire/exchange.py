@@ -1,0 +1,124 @@
+"""What a conversation over netlink means, with no socket near it: bytes go in, the outcome comes out.
+
+An :class:`Exchange` follows the requests of one ``send``: which sequence numbers are ours, which messages belong to them,
+which of them failed and when nothing more will come. Foreign sequence numbers are passed over: replies of an exchange
+that was given up arrive late.
+"""
+
+from __future__ import annotations
+
+import sys
+
+from ipvsnl.consts import NLM_F_ACK, NLM_F_DUMP, NLM_F_REQUEST, NLMSG_DONE, NLMSG_ERROR, NLMSG_MIN_TYPE, NLMSG_OVERRUN
+from ipvsnl.errors import DecodeError
+
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+
+    from ipvsnl.backends.contract import Backend
+
+ACKNOWLEDGED = NLM_F_REQUEST | NLM_F_ACK
+DUMP = NLM_F_REQUEST | NLM_F_DUMP
+UNACKNOWLEDGED = NLM_F_REQUEST
+_SEQUENCES = 0xFFFFFFFF
+_FLAGS_OFFSET = 6 if sys.byteorder == "little" else 7
+"""Of the low byte of nlmsg_flags."""
+
+
+class Sequence:
+    """Sequence numbers of one link: 1 to 2^32-1, then 1 again (0 is what the kernel's own messages have)."""
+
+    __slots__ = ("_last",)
+
+    def __init__(self) -> None:
+        self._last = 0
+
+    @property
+    def last(self) -> int:
+        """The one used last."""
+        return self._last
+
+    def next(self) -> int:
+        """The next one."""
+        self._last = self._last % _SEQUENCES + 1
+        return self._last
+
+    def skip_to(self, following: int) -> None:
+        """Others were used: ``following`` is the one that comes next."""
+        self._last = following - 1 or (_SEQUENCES if self._last else 0)
+
+
+def acknowledge(requests: bytearray, offset: int) -> None:
+    """Ask for an acknowledgement of the request that begins at ``offset``: the last of a batch, which closes it."""
+    requests[offset + _FLAGS_OFFSET] |= NLM_F_ACK
+
+
+class Refusal:
+    """One request that was refused: its sequence number, the errno, the kernel's own words where it sent any."""
+
+    __slots__ = ("errno", "extack", "sequence")
+
+    def __init__(self, sequence: int, errno: int, extack: str | None) -> None:
+        self.sequence = sequence
+        self.errno = errno
+        self.extack = extack
+
+
+class Exchange:
+    """The answers to the requests of one send.
+
+    ``sequences`` are ours; the exchange is ``finished`` when the last of them was answered finally: acknowledged,
+    refused, or, for a dump, DONE. ``refusals`` are the refused ones in the order in which they were reported.
+    """
+
+    __slots__ = ("_backend", "_closing", "_first", "_replies", "finished", "refusals")
+
+    def __init__(self, backend: Backend, first: int, closing: int) -> None:
+        """Requests ``first`` to ``closing`` were sent, and ``closing`` asks for an acknowledgement or is a dump."""
+        self._backend = backend
+        self._first = first
+        self._closing = closing
+        self._replies: list[tuple[bytes, int, int]] = []
+        self.finished = False
+        self.refusals: list[Refusal] = []
+
+    def feed(self, datagram: bytes) -> bool:
+        """Take one datagram in, and say whether anything in it was ours; DecodeError for one that is no netlink."""
+        ours = False
+        for kind, flags, sequence, _, start, end in self._backend.split(datagram):
+            if not self._ours(sequence):
+                continue
+            ours = True
+            if kind >= NLMSG_MIN_TYPE:
+                self._replies.append((datagram, start, end))
+            elif kind == NLMSG_ERROR:
+                self._ended(sequence, *self._backend.decode_error(flags, datagram, start, end))
+            elif kind == NLMSG_DONE:
+                self._ended(sequence, *self._backend.decode_done(flags, datagram, start, end))
+            elif kind == NLMSG_OVERRUN:
+                raise DecodeError("the kernel says that it lost data (NLMSG_OVERRUN)", start)
+        return ours
+
+    def replies(self, group: str) -> Iterator[bytes]:
+        """The records of all replies so far, in order, each read as ``group`` when it is asked for."""
+        decode = self._backend.decode
+        for datagram, start, end in self._replies:
+            yield decode(group, datagram, start, end)
+
+    def family_id(self) -> int:
+        """The family's number out of the controller's reply; DecodeError where there was none."""
+        for datagram, start, end in self._replies:
+            return self._backend.decode_family_id(datagram, start, end)
+        raise DecodeError("the controller named no family")
+
+    def _ours(self, sequence: int) -> bool:
+        if self._first <= self._closing:
+            return self._first <= sequence <= self._closing
+        return sequence >= self._first or 0 < sequence <= self._closing
+
+    def _ended(self, sequence: int, errno: int, message: str | None, _offset: int | None) -> None:
+        if errno:
+            self.refusals.append(Refusal(sequence, errno, message))
+        if sequence == self._closing:
+            self.finished = True

@@ -1,0 +1,1 @@
+"""How the simulated kernel is reached: table file, server, traces, captures, pytest."""

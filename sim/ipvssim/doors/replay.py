@@ -1,0 +1,203 @@
+"""Replays traces on the simulator: ``python -m ipvssim.doors.replay [--clock | --check] [FILE.kernel] FILE.trace ...``
+
+A trace is a script of what an administrator and a network do to one director (docs/simulator.md has the format). Answers
+go to standard output, one JSON object a line; with ``--check`` only where they differ from a recording.
+"""
+
+from __future__ import annotations
+
+import argparse
+import json
+import sys
+from collections.abc import Callable, Iterator, Sequence
+from pathlib import Path
+from typing import Any, NamedTuple, TextIO
+
+from ipvssim.clock import SECOND
+from ipvssim.doors.compare import differences
+from ipvssim.kernel import Kernel
+from ipvssim.net.networks import trace_network
+from ipvssim.netlink.socket import BUFFER
+from ipvssim.state.namespace import RELEASE
+
+STATISTICS = 2.2
+"""Seconds that a ``stats`` step waits: more than an estimator tick."""
+PORT = 0xBEEF
+FAMILY_ID = 0xFFFF
+"""How a ``netlink`` step writes the family's number."""
+SAME, DIFFERENT, FAILED = 0, 1, 2
+_RECEIVE = 65536
+
+
+class ReplayError(Exception):
+    """A trace or a step of it that can't be replayed."""
+
+
+class Replay:
+    """One director that answers the steps of one trace. ``header`` is the trace's first line; with ``explain`` the answer to
+    a packet has its way besides."""
+
+    def __init__(self, header: dict[str, Any], release: str = RELEASE, *, explain: bool = False) -> None:
+        network = trace_network(header.get("servers4", 16), header.get("servers6", 4))
+        self.kernel = Kernel(network=network, release=release, padding=True)
+        self.director = self.kernel.director
+        self.director.explaining = explain
+        self._clock = self.kernel.clock
+        self._steps: dict[str, Callable[[dict[str, Any]], dict[str, Any]]] = {
+            "ipvsadm": self._ipvsadm,
+            "packet": self._packet,
+            "sleep": self._sleep,
+            "sysctl": self._sysctl,
+            "conns": self._conns,
+            "stats": self._stats,
+            "netlink": self._netlink,
+        }
+        for name, value in header.get("sysctl", {}).items():
+            if self._sysctl({"name": name, "value": value}):
+                raise ReplayError(f"the header's {name} is refused")
+
+    def answer(self, step: dict[str, Any], at: float | None = None) -> dict[str, Any]:
+        """The answer to one step, met ``at`` seconds after the trace began (None: now). ReplayError where it has none."""
+        try:
+            method = self._steps[step["do"]]
+            if at is not None:
+                self._clock.advance_to(round(at * SECOND))
+            return method(step)
+        except ReplayError:
+            raise
+        except (KeyError, TypeError, ValueError, AttributeError, NotImplementedError) as wrong:
+            raise ReplayError(f"{type(wrong).__name__}: {wrong}") from wrong
+
+    def _ipvsadm(self, step: dict[str, Any]) -> dict[str, Any]:
+        done = self.kernel.ipvsadm(*step["args"], stdin=step.get("stdin", ""))
+        return {"rc": done.status, "stdout": done.stdout, "stderr": done.stderr}
+
+    def _packet(self, step: dict[str, Any]) -> dict[str, Any]:
+        result = self.director.receive(bytes.fromhex(step["hex"]), step["on"], step.get("mark", 0))
+        answer: dict[str, Any] = {"out": [{"on": device, "hex": data.hex()} for device, data in result.out]}
+        if result.local:
+            answer["local"] = True
+        if self.director.explaining:
+            answer["explain"] = result.explain()
+        return answer
+
+    def _sleep(self, step: dict[str, Any]) -> dict[str, Any]:
+        self._clock.advance(round(step["seconds"] * SECOND))
+        return {}
+
+    def _sysctl(self, step: dict[str, Any]) -> dict[str, Any]:
+        if step["name"] in ("net.ipv4.ip_forward", "net.ipv6.conf.all.forwarding"):
+            self.kernel.network.forwarding = bool(int(step["value"]))
+            return {}
+        if step["name"] == "net.ipv4.ip_unprivileged_port_start":
+            self.director.unprivileged_port_start = int(step["value"])
+            return {}
+        if not step["name"].startswith("net.ipv4.vs."):
+            raise ReplayError(f"the simulator has no {step['name']}")
+        try:
+            self.kernel.namespace.sysctls.write(step["name"], step["value"])
+        except OSError as refused:
+            return {"errno": refused.errno}
+        return {}
+
+    def _conns(self, _: dict[str, Any]) -> dict[str, Any]:
+        return {"conns": sorted(map(dict, self.director.connections()), key=lambda row: [*map(str, row.values())])}
+
+    def _stats(self, _: dict[str, Any]) -> dict[str, Any]:
+        self._clock.advance(round(STATISTICS * SECOND))
+        return {"stdout": self._ipvsadm({"args": ["-Ln", "--stats", "--exact"]})["stdout"]}
+
+    def _netlink(self, step: dict[str, Any]) -> dict[str, Any]:
+        socket = self.kernel.socket(port=PORT, family_id=FAMILY_ID, cap_ack=False, ext_ack=False, sndbuf=BUFFER)
+        socket.send(bytes.fromhex(step["hex"]))
+        replies = []
+        while True:
+            try:
+                replies.append(socket.recv(_RECEIVE).hex())
+            except BlockingIOError:
+                return {"replies": replies}
+            except OSError:  # some were lost; the others follow
+                continue
+
+
+# --- the command ---
+
+
+class Job(NamedTuple):
+    """A trace, and the recording beside it where one is wanted."""
+
+    trace: Path
+    recording: Path | None
+
+
+def jobs(files: Sequence[str], *, recorded: bool) -> Iterator[Job]:
+    """The traces among ``files``; a recording is the ``.kernel`` file named before its trace, else the one beside it."""
+    named: Path | None = None
+    for path in map(Path, files):
+        if path.suffix == ".kernel" and recorded:
+            named = path
+        else:
+            yield Job(path, (named or path.with_suffix(".kernel")) if recorded else None)
+            named = None
+
+
+def lines(path: Path) -> list[dict[str, Any]]:
+    """The JSON objects of a file, one a line; ReplayError where it is none."""
+    try:
+        with path.open(encoding="utf-8") as file:
+            return [json.loads(line) for line in file if line.strip()]
+    except (OSError, ValueError) as wrong:
+        raise ReplayError(f"{path}: {wrong}") from wrong
+
+
+def replay(job: Job, *, check: bool, release: str, out: TextIO, explain: bool = False) -> int:
+    """Replay one trace and write its answers, or with ``check`` the differences; the exit status that it deserves."""
+    header, *steps = lines(job.trace) or [{}]
+    if header.get("trace") != 1:
+        raise ReplayError(f"{job.trace}: not a trace of version 1")
+    recording = lines(job.recording) if job.recording is not None else []
+    if job.recording is not None and len(recording) != len(steps):
+        raise ReplayError(f"{job.recording}: {len(recording)} answers to {len(steps)} steps")
+    tells_local = any("local" in answer for answer in recording)
+    director = Replay(header, release, explain=explain)
+    status = SAME
+    for number, step in enumerate(steps):
+        recorded = recording[number] if recording else {}
+        try:
+            answer = director.answer(step, recorded.get("at"))
+        except ReplayError as wrong:
+            raise ReplayError(f"{job.trace}: step {number}: {wrong}") from wrong
+        if not check:
+            out.write(json.dumps(answer) + "\n")
+            continue
+        way = {"explain": answer.pop("explain")} if "explain" in answer else {}
+        for what, kernel, simulator in differences(step, recorded, answer, tells_local=tells_local):
+            status = DIFFERENT
+            found = {"trace": job.trace.stem, "step": number, "what": what, "kernel": kernel, "simulator": simulator}
+            out.write(json.dumps(found | way) + "\n")
+    return status
+
+
+def main(arguments: Sequence[str] | None = None) -> int:
+    """The command; its exit status is 0, 1 where answers differ, 2 where something can't be replayed."""
+    parser = argparse.ArgumentParser(prog="ipvssim replay", description="Replay traces on the simulator.")
+    way = parser.add_mutually_exclusive_group()
+    way.add_argument("--clock", action="store_true", help="take the time of each step from a recording")
+    way.add_argument("--check", action="store_true", help="likewise, and print only the steps that differ from it")
+    parser.add_argument("--kernel", default=RELEASE, metavar="RELEASE", help="behave as that release of Linux 6.1")
+    parser.add_argument("--explain", action="store_true", help="tell every packet's way in its answer")
+    parser.add_argument("files", nargs="+", metavar="FILE", help="X.trace, or X.kernel X.trace (default: beside it)")
+    chosen = parser.parse_args(arguments)
+    worst = SAME
+    for job in jobs(chosen.files, recorded=chosen.clock or chosen.check):
+        try:
+            status = replay(job, check=chosen.check, release=chosen.kernel, out=sys.stdout, explain=chosen.explain)
+        except (ReplayError, ValueError) as wrong:
+            print(f"ipvssim replay: {wrong}", file=sys.stderr)
+            status = FAILED
+        worst = max(worst, status)
+    return worst
+
+
+if __name__ == "__main__":
+    sys.exit(main())

@@ -1,0 +1,226 @@
+"""The simulated kernel behind ``--target sim[:FILE]``: a table in a file, from one command to the next.
+
+Commands that only read take no lock: the file is always whole, since it is only ever replaced. The first request that
+may change something takes the lock, reads the file again if another command has replaced it meanwhile, and holds the
+lock until the end, when the file is written once.
+"""
+
+from __future__ import annotations
+
+import errno
+import os
+import stat
+import tempfile
+from collections.abc import Iterable
+from contextlib import suppress
+from functools import partial
+from pathlib import Path
+from struct import Struct
+from typing import Any
+
+from ipvsnl.consts import NLM_F_DUMP, NLMSG_HEADER
+from ipvsnl.errors import LinkError
+from ipvsnl.family import Command
+from ipvssim.kernel import Kernel
+from ipvssim.net.networks import default_network
+from ipvssim.netlink.socket import FAMILY_ID
+from ipvssim.state.namespace import Namespace
+from ipvssim.state.saving import StateError, dumped, restored
+
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from filelock import BaseFileLock
+
+LOCK_TIMEOUT = 10.0
+"""Seconds to wait for another command to finish."""
+MEMORY = ":memory:"
+_HEADER = Struct("=IHH")
+_READING = frozenset((Command.GET_SERVICE, Command.GET_DEST, Command.GET_DAEMON, Command.GET_CONFIG, Command.GET_INFO))
+
+
+def default_path() -> Path:
+    """Where the table lies if no file is named: in the user's state directory."""
+    from platformdirs import user_state_dir
+
+    return Path(user_state_dir("ipvsnl")) / "sim.table"
+
+
+class TableFile:
+    """One file with a table."""
+
+    def __init__(self, path: str | os.PathLike[str] | None = None) -> None:
+        self.path = Path(os.path.realpath(path if path is not None else default_path()))
+        self._lock: BaseFileLock | None = None
+        self._read: tuple[int, ...] | None = None
+
+    def load(self, **how: Any) -> Kernel:
+        """A kernel with what it holds; with an empty table where there is no file. LinkError where it can't be read or is no
+        table. ``how`` are more arguments of :class:`ipvssim.kernel.Kernel`."""
+        make = partial(Kernel, network=default_network(), **how)
+        try:
+            with self.path.open("rb") as file:
+                self._read = _identity(os.fstat(file.fileno()))
+                text = file.read()
+        except FileNotFoundError:
+            self._read = None
+            return make()
+        except OSError as wrong:
+            raise _trouble(self.path, wrong) from wrong
+        try:
+            return restored(text, make)
+        except StateError as wrong:
+            raise LinkError(errno.EBADMSG, f"{self.path}: {wrong}; it is left as it is") from wrong
+
+    @property
+    def stale(self) -> bool:
+        """Whether the file is another one than when it was last loaded."""
+        try:
+            return _identity(self.path.stat()) != self._read
+        except FileNotFoundError:
+            return self._read is not None
+
+    def lock(self) -> None:
+        """Keep other commands from changing it; LinkError where one does for longer than ``LOCK_TIMEOUT``."""
+        from filelock import FileLock, Timeout
+
+        try:
+            self.path.parent.mkdir(parents=True, exist_ok=True)
+            self._lock = FileLock(f"{self.path}.lock")
+            self._lock.acquire(timeout=LOCK_TIMEOUT)
+        except Timeout:
+            words = f"{self.path}: another command has held it locked for {LOCK_TIMEOUT:g} s"
+            raise LinkError(errno.ETIMEDOUT, words) from None
+        except OSError as wrong:
+            raise _trouble(self.path, wrong) from wrong
+
+    def unlock(self) -> None:
+        """Let other commands go on."""
+        if self._lock is not None:
+            self._lock.release()
+            self._lock = None
+
+    def save(self, namespace: Namespace) -> None:
+        """Replace the file: another one, whole and on the disk, takes its name and its permissions."""
+        text = dumped(namespace)
+        try:
+            handle, name = tempfile.mkstemp(prefix=f".{self.path.name}.", dir=self.path.parent)
+            try:
+                with open(handle, "wb") as file:  # noqa: PTH123
+                    file.write(text)
+                    file.flush()
+                    self._keep_permissions(file.fileno())
+                    os.fsync(file.fileno())
+                Path(name).replace(self.path)
+            except BaseException:
+                with suppress(OSError):
+                    Path(name).unlink()
+                raise
+            self._sync_directory()
+            self._read = _identity(self.path.stat())
+        except OSError as wrong:
+            raise _trouble(self.path, wrong) from wrong
+
+    def _keep_permissions(self, handle: int) -> None:
+        try:
+            old = self.path.stat()
+        except FileNotFoundError:
+            umask = os.umask(0)
+            os.umask(umask)
+            os.fchmod(handle, 0o666 & ~umask)
+            return
+        with suppress(PermissionError):
+            os.fchown(handle, old.st_uid, old.st_gid)
+        os.fchmod(handle, stat.S_IMODE(old.st_mode))
+
+    def _sync_directory(self) -> None:
+        directory = os.open(self.path.parent, os.O_RDONLY | os.O_DIRECTORY)
+        try:
+            os.fsync(directory)
+        finally:
+            os.close(directory)
+
+
+class Endpoint:
+    """A client's end of a simulated kernel whose table is kept in a file (None: in no file).
+
+    The first request that may change something takes the file's lock. :meth:`close` writes what was changed; as a context
+    manager it writes nothing where an exception ended the work.
+    """
+
+    def __init__(self, file: TableFile | None) -> None:
+        self._file = file
+        self._connect(file.load() if file is not None else Kernel(network=default_network()))
+        self._writing = False
+
+    def _connect(self, kernel: Kernel) -> None:
+        self.kernel = kernel
+        self._socket = kernel.socket()
+        self._unchanged = kernel.namespace.changes
+
+    def send(self, data: bytes) -> None:
+        """Execute a datagram of requests."""
+        if self._file is not None and not self._writing and _may_change(data):
+            self._file.lock()
+            self._writing = True
+            if self._file.stale:
+                self._connect(self._file.load())
+        self._socket.send(data)
+
+    def recv(self, size: int) -> bytes:
+        """The next datagram; BlockingIOError when there is none."""
+        return self._socket.recv(size)
+
+    def proc(self, name: str) -> Iterable[str]:
+        """The lines of the simulated ``/proc/net/NAME``."""
+        return self._socket.proc(name)
+
+    def close(self) -> None:
+        """Write what was changed, and let other commands go on. LinkError where it can't be written."""
+        if self._file is None:
+            return
+        try:
+            if self._writing and self.kernel.namespace.changes != self._unchanged:
+                self._file.save(self.kernel.namespace)
+        finally:
+            self._release()
+
+    def _release(self) -> None:
+        if self._file is not None:
+            self._writing = False
+            self._file.unlock()
+
+    def __enter__(self) -> Endpoint:
+        return self
+
+    def __exit__(self, kind: object, error: object, trace: object) -> None:
+        if kind is None:
+            self.close()
+        else:
+            self._release()
+
+
+def opened(path: str | None = None) -> Endpoint:
+    """The simulated kernel whose table is in ``path`` (default :func:`default_path`; ``:memory:``: in no file). LinkError
+    where the file can't be read, or is no table."""
+    return Endpoint(None if path == MEMORY else TableFile(path))
+
+
+def _may_change(data: bytes) -> bool:
+    """Whether a datagram holds a request of the family that is more than a question."""
+    at, end = 0, len(data)
+    while end - at > NLMSG_HEADER:
+        length, kind, flags = _HEADER.unpack_from(data, at)
+        if length < NLMSG_HEADER:
+            return False
+        if kind == FAMILY_ID and data[at + NLMSG_HEADER] not in _READING and flags & NLM_F_DUMP != NLM_F_DUMP:
+            return True
+        at += (length + 3) & ~3
+    return False
+
+
+def _identity(status: os.stat_result) -> tuple[int, ...]:
+    return status.st_dev, status.st_ino, status.st_size, status.st_mtime_ns
+
+
+def _trouble(path: Path, wrong: OSError) -> LinkError:
+    return LinkError(wrong.errno or errno.EIO, f"{path}: {wrong.strerror or wrong}")

@@ -1,0 +1,241 @@
+"""The front door: one simulated kernel, with its table, its network, its packets and its time.
+
+    from ipvssim import Kernel
+
+    kernel = Kernel(rules="-A -t 192.0.2.1:80 -s wrr\\n-a -t 192.0.2.1:80 -r 10.9.8.7:8080 -m -w 3")
+    result = kernel.receive(packet)     # bytes, or a scapy packet
+    kernel.advance(60)                  # seconds
+    ipvs = kernel.connect()             # ipvsnl's client, on the same table
+
+Everything that makes a simulated kernel makes one of these. What only packets need is imported with the first packet.
+"""
+
+from __future__ import annotations
+
+import io
+from functools import cached_property
+from typing import TYPE_CHECKING, Any, NamedTuple
+
+from ipvssim.clock import JIFFY, SECOND, Clock
+from ipvssim.net.networks import OpenNetwork
+from ipvssim.state.namespace import CONNECTION_TABLE_SIZE, RELEASE, Namespace
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable, Iterator, Mapping, MutableMapping
+
+    from ipvsnl.client import IPVS
+    from ipvsnl.procfs import Connection
+    from ipvsnl.wire.snapshot import Snapshot
+    from ipvssim.net.network import Network
+    from ipvssim.netlink.socket import NetlinkSocket
+    from ipvssim.path.director import Director
+    from ipvssim.path.result import Result
+    from ipvssim.state.service_table import ServiceTable
+    from ipvssim.state.services import RealServer
+
+SEND_BUFFER = 1 << 26
+"""Bytes of a client's send buffer: a simulated kernel takes whatever one send holds."""
+
+
+class Completed(NamedTuple):
+    """What became of a command line: its exit status, what it wrote, and what it complained of."""
+
+    status: int
+    stdout: str
+    stderr: str
+
+
+class Trashed(NamedTuple):
+    """A deleted real server that is not freed yet: ``references`` counts the connections, templates and scheduler caches
+    that still know it, ``idle`` is for how many seconds nothing has (None: not yet noticed)."""
+
+    server: RealServer
+    references: int
+    idle: float | None
+
+
+class Kernel:
+    """A simulated kernel with one network namespace.
+
+    ``rules`` is what its table begins with: lines in any spelling that ``ipvsadm -R`` takes. ValueError names the line that
+    is refused, and why.
+
+    ``network`` is what its host is connected to. Without one, any addresses work: a virtual address is local as soon as a
+    service has it, a real server resolves as soon as a service has it, and everyone else is a client
+    (:class:`ipvssim.net.networks.OpenNetwork`).
+
+    ``release`` chooses between the behaviours of stable releases, ``sysctl`` are tunables to begin with, ``seed`` is that of
+    the one source of chance, ``hash_key`` the secret byte that orders service dumps; ``padding`` puts 64-bit attributes at
+    multiples of eight, as user-mode-linux does.
+    """
+
+    def __init__(
+        self,
+        rules: str = "",
+        *,
+        network: Network | None = None,
+        release: str = RELEASE,
+        sysctl: Mapping[str, int | str] | None = None,
+        seed: int = 0,
+        hash_key: int = 0,
+        padding: bool = False,
+        connection_table_size: int = CONNECTION_TABLE_SIZE,
+    ) -> None:
+        network = network if network is not None else OpenNetwork()
+        self.namespace = Namespace(
+            clock=Clock(seed=seed), network=network, release=release, padding=padding, hash_key=hash_key,
+            connection_table_size=connection_table_size,
+        )  # fmt: skip
+        self.namespace.connections = lambda: self.director.connections()
+        if isinstance(network, OpenNetwork):
+            self.namespace.table.named_hook = network.name
+        for name, value in (sysctl or {}).items():
+            self.sysctl[name] = value
+        if rules:
+            self.load(rules)
+
+    def __repr__(self) -> str:
+        services = sum(1 for _ in self.namespace.table.services())
+        return f"<Kernel {self.release} services={services} now={self.now:g}>"
+
+    # --- the table ---
+
+    def load(self, rules: str) -> None:
+        """Carry out rule lines (-A, -a, -E, -e, -D, -d) in any spelling; ValueError names the lines that are refused, and
+        why. What is not refused is carried out."""
+        from ipvsnl.refusals import BatchError
+
+        try:
+            with self.connect() as ipvs:
+                ipvs.load(rules)
+        except BatchError as some:
+            lines = [f"line {one.tag}: {one}{f' ({one.cause})' if one.cause else ''}" for one in some.refused]
+            raise ValueError("\n".join(lines)) from some
+
+    def connect(self, **how: Any) -> IPVS:
+        """A client of this kernel's table; it speaks to it as to a real one, in netlink's bytes.
+
+        ``how`` are arguments of :meth:`socket`.
+        """
+        from ipvsnl.client import IPVS
+        from ipvsnl.link.simulated import SimulatedLink
+
+        return IPVS(SimulatedLink(self.socket(**how)))
+
+    def socket(self, **how: Any) -> NetlinkSocket:
+        """A netlink socket of this kernel (:class:`ipvssim.netlink.socket.NetlinkSocket`), as a client wants it."""
+        from ipvssim.netlink.socket import NetlinkSocket
+
+        return NetlinkSocket(self.namespace, **{"cap_ack": True, "ext_ack": True, "sndbuf": SEND_BUFFER, **how})
+
+    def ipvsadm(self, *arguments: str, stdin: str = "", prog: str = "ipvsadm") -> Completed:
+        """Run a command line of ``ipvsadm`` on this kernel, in this process. ``prog`` ``ipvsnl``: with our extensions."""
+        from ipvsnl.cli.commands import run
+
+        out, err = io.StringIO(), io.StringIO()
+        status = run(
+            list(arguments), client_factory=self.connect, stdin=io.StringIO(stdin), stdout=out, stderr=err, prog=prog,
+            progress=False,
+        )  # fmt: skip
+        return Completed(status, out.getvalue(), err.getvalue())
+
+    def snapshot(self) -> Snapshot:
+        """All virtual services with their real servers, as a client reads them."""
+        with self.connect() as ipvs:
+            return ipvs.snapshot()
+
+    def connections(self) -> list[Connection]:
+        """The connection table, persistence templates included, in no order that means anything."""
+        from ipvsnl.procfs import read_connections
+        from ipvssim.state.procfs import lines
+
+        return list(read_connections(lines(self.namespace, "ip_vs_conn")))
+
+    def trash(self) -> list[Trashed]:
+        """The real servers that were deleted and are not freed yet."""
+        now = self.clock.now
+        return [
+            Trashed(
+                server, server.conns + server.persistent + server.holders,
+                None if server.idle_since is None else (now - server.idle_since) / SECOND,
+            )
+            for server in self.namespace.table.trash
+        ]  # fmt: skip
+
+    # --- packets ---
+
+    @cached_property
+    def director(self) -> Director:
+        """The packet path."""
+        from ipvssim.path.director import Director
+
+        return Director(self.namespace)
+
+    def receive(self, packet: Any, on: str | None = None, mark: int = 0) -> Result:
+        """A packet comes in: bytes, or a scapy packet. Whatever it is, there is a result.
+
+        ``on`` names the device (None: the one by which the packet's source is reached), ``mark`` is its firewall mark.
+        Bytes begin with the Ethernet header where the device has one. KeyError for a device that does not exist.
+        """
+        if on is None:
+            data = packet if isinstance(packet, bytes | bytearray | memoryview) else _ip_bytes(packet)
+            on = self.network.came_by(bytes(data))
+        return self.director.receive(packet, on, mark)
+
+    # --- time, network, tunables ---
+
+    def advance(self, seconds: float) -> None:
+        """Let time pass; what falls due happens on the way, in order."""
+        self.clock.advance(round(seconds * SECOND))
+
+    @property
+    def now(self) -> float:
+        """Seconds since this kernel began."""
+        return self.clock.now / SECOND
+
+    @property
+    def jiffies(self) -> int:
+        """The same in ticks of the kernel's clock (HZ=100)."""
+        return self.clock.now // JIFFY
+
+    @property
+    def clock(self) -> Clock:
+        """Its clock, in microseconds."""
+        return self.namespace.clock
+
+    @property
+    def network(self) -> Network:
+        """Devices, addresses, routes, neighbours."""
+        return self.namespace.network
+
+    @property
+    def table(self) -> ServiceTable:
+        """Its virtual services and real servers, as the kernel keeps them."""
+        return self.namespace.table
+
+    @property
+    def release(self) -> str:
+        """The release whose behaviours it has."""
+        return self.namespace.release
+
+    @cached_property
+    def sysctl(self) -> MutableMapping[str, int | str]:
+        """The tunables ``net.ipv4.vs.*``, by their full or short names; a value is text as ``/proc/sys`` shows it, and
+        numbers are taken, too. KeyError for a name that there is not; OSError for a value that the kernel refuses."""
+        from ipvssim.state.sysctls import SysctlView
+
+        return SysctlView(self.namespace.sysctls)
+
+    def proc(self, name: str) -> Iterator[str]:
+        """The lines of ``/proc/net/NAME``; FileNotFoundError where there is no such file."""
+        from ipvssim.state.procfs import lines
+
+        found: Iterable[str] = lines(self.namespace, name)
+        return iter(found)
+
+
+def _ip_bytes(packet: Any) -> bytes:
+    """A scapy packet from its IP header on."""
+    from ipvssim.net.scapy_packets import ip_bytes
+
+    return ip_bytes(packet)

@@ -1,0 +1,1 @@
+"""Scenarios carried out: traffic, directors, runs, figures' raw material."""

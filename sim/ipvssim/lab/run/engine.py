@@ -1,0 +1,250 @@
+"""A run: the traffic of one seed through the directors of one variant. Every decision is the director's.
+
+The loop over packets does nothing but let time pass and hand packets over; what is reported is counted afterwards, from
+where each connection went and from samples of the directors' own counters.
+"""
+
+from __future__ import annotations
+
+import gc
+from collections.abc import Callable
+from typing import Any
+
+import numpy as np
+
+from ipvssim.clock import SECOND
+from ipvssim.lab.run import measures, traffic
+from ipvssim.lab.run.nodes import Node
+from ipvssim.lab.run.outcome import Change, Outcome, grids
+from ipvssim.lab.run.wires import OPEN, RAW, reply
+from ipvssim.lab.scenario.definition import Event, Scenario, period
+from ipvssim.lab.scenario.reader import ScenarioError
+from ipvssim.lab.scenario.rules import split
+from ipvssim.state.services import RealServer
+
+Progress = Callable[[int, int], object]
+"""Told the packets done, and how many there are."""
+_NOWHERE = -1
+_COLLECT_AFTER = 200_000
+
+
+class Engine:
+    """One run, from :meth:`run`."""
+
+    def __init__(self, scenario: Scenario, variant: str, seed: int, *, tracing: bool = False) -> None:
+        self.scenario = scenario
+        self.variant = variant
+        self.seed = seed
+        self.traffic = traffic.draw(scenario, seed)
+        self._lines = scenario.rules.lines(variant)
+        self.nodes = [
+            Node(self._lines, scenario.sysctls, seed=seed * 1000 + number, tracing=tracing)
+            for number in range(scenario.directors)
+        ]
+        self._numbers: dict[str, int] = {}
+        self._of: dict[RealServer, int] = {}
+        self._addresses: list[tuple[bytes, int]] = []
+        self._learn()
+        count = self.traffic.count
+        self.placed = [_NOWHERE] * count
+        """The number of the server that each connection went to."""
+        self._fresh = bytearray(count)
+        self._gone = bytearray(count)
+        self._reused = self._reopened = self._done = 0
+        self._route = measures.spread(self.traffic, scenario.spread, scenario.directors, seed)
+        marked = any(flows.end.mark for flows in self.traffic.flows)
+        self._marks = [flows.end.mark for flows in self.traffic.flows for _ in range(len(flows) * marked)]
+        self._samples: list[list[list[int]]] = []
+        self._times: list[float] = []
+        self._changes: list[Change] = []
+
+    # --- the course of a run ---
+
+    def run(self, progress: Progress | None = None) -> Outcome:
+        """Everything from the beginning to the last arrival; KeyboardInterrupt ends it early, with what there is by then."""
+        when = self.traffic.when
+        arrivals = when[np.isin(self.traffic.kind, (OPEN, RAW))]
+        end = int(arrivals[-1]) + 1 if len(arrivals) else 1
+        step = max(round(period(self.scenario, end / SECOND) * SECOND), 1)
+        waiting = [event for event in self.scenario.events if event.at is None]
+        timed = sorted((event for event in self.scenario.events if event.at is not None), key=lambda one: one.at or 0.0)
+        total = int(np.searchsorted(when, end))
+        now, complete = 0, True
+        thresholds = gc.get_threshold()
+        gc.set_threshold(_COLLECT_AFTER, 20, 100)
+        try:
+            while now < end:
+                at = min(end, (now // step + 1) * step, *(round((one.at or 0.0) * SECOND) for one in timed[:1]))
+                self._play(int(np.searchsorted(when, at)), total, progress)
+                now = max(at, now)
+                self._advance(now)
+                due = [event for event in timed if round((event.at or 0.0) * SECOND) <= now]
+                timed = timed[len(due) :]
+                if now % step == 0 or now == end or due:
+                    self._sample(now)
+                met = [event for event in waiting if self._measure(event.measure) > event.above]
+                waiting = [event for event in waiting if event not in met]
+                for event in due + met:
+                    self._carry_out(event, now)
+        except KeyboardInterrupt:
+            complete = False
+            self._sample(max(node.clock.now for node in self.nodes))
+        finally:
+            gc.set_threshold(*thresholds)
+        return self._outcome(complete)
+
+    def _play(self, stop: int, total: int, progress: Progress | None) -> None:
+        """Hand over the packets up to a position."""
+        placed, fresh, gone, route, of = self.placed, self._fresh, self._gone, self._route, self._of
+        receives = [node.receive for node in self.nodes]
+        clocks = [node.clock.advance_to for node in self.nodes]
+        marks = self._marks
+        for times, kinds, flows, packets in self.traffic.chunks(self._done, stop):
+            for when, kind, flow, packet in zip(times, kinds, flows, packets, strict=True):
+                if gone[flow]:
+                    continue
+                node = route[flow]
+                clocks[node](when)
+                if packet is None:
+                    self._reply(flow, kind, receives[node])
+                    continue
+                result = receives[node](packet, "client", marks[flow] if marks else 0)
+                if result.opened:
+                    server = result.server
+                    assert server is not None
+                    if fresh[flow]:
+                        self._reopened += 1
+                    fresh[flow] = 1
+                    number = of.get(server)
+                    placed[flow] = self._number(server) if number is None else number
+                elif kind == OPEN:
+                    self._not_opened(flow, result.server)
+            self._done += len(times)
+            if progress is not None:
+                progress(self._done, total)
+
+    def _not_opened(self, flow: int, server: RealServer | None) -> None:
+        """A first packet that met a connection it belongs to by accident, or none at all."""
+        if server is None:
+            self._gone[flow] = 1
+        else:
+            self._reused += 1
+            self.placed[flow] = self._number(server)
+
+    def _reply(self, flow: int, kind: int, receive: Callable[[bytes, str], Any]) -> None:
+        server = self.placed[flow]
+        if server == _NOWHERE:
+            return
+        for flows in self.traffic.flows:
+            own = flow - flows.first
+            if 0 <= own < len(flows):
+                client = flows.addresses[flows.client[own]].tobytes()
+                data = reply(flows.end.protocol, kind, self._addresses[server], client, int(flows.port[own]))
+                receive(data, "server")
+                return
+
+    # --- events ---
+
+    def _carry_out(self, event: Event, now: int) -> None:
+        before = self._usable()
+        active = self._columns()[1]
+        chosen = range(len(self.nodes)) if event.directors is None else event.directors
+        for number in chosen:
+            if number >= len(self.nodes):
+                raise ScenarioError(f"event {event.label}: there is no director {number}")
+            self.nodes[number].administer(self._rules(event))
+        self._learn()
+        usable = self._usable()
+        broken = sum(active[one] for one in before - usable if one < len(active))
+        self._changes.append(Change(event.label, now / SECOND, usable, usable - before, broken))
+
+    def _rules(self, event: Event) -> list[str]:
+        rules = self.scenario.rules
+        if event.action == "add":
+            return [rules.add(event.server, event.weight)]
+        if event.action == "remove":
+            return [rules.remove(event.server)]
+        if event.action == "weight":
+            return [rules.edit(event.server, event.weight)]
+        if event.action == "rules":
+            return [line.strip() for line in event.rules.splitlines() if line.strip()]
+        return ["-C", *self._lines]
+
+    def _measure(self, name: str) -> float:
+        row = self._samples[-1]
+        if name == "refused":
+            return sum(self._gone)
+        values = row[0] if name == "opened" else row[1]
+        return max(values, default=0) if name == "most_active" else sum(values)
+
+    # --- what is counted ---
+
+    def _number(self, server: RealServer) -> int:
+        found = self._of.get(server)
+        if found is None:
+            self._learn()
+            found = self._of[server]
+        return found
+
+    def _learn(self) -> None:
+        """Give numbers to servers that came."""
+        for node in self.nodes:
+            for server, name in node.servers.items():
+                if server not in self._of:
+                    if name not in self._numbers:
+                        self._numbers[name] = len(self._numbers)
+                        self._addresses.append(split(name))
+                    self._of[server] = self._numbers[name]
+
+    def _usable(self) -> set[int]:
+        return {
+            number for server, number in self._of.items() if server.available and server.weight > 0
+        }  # fmt: skip
+
+    def _advance(self, now: int) -> None:
+        for node in self.nodes:
+            node.clock.advance_to(now)
+
+    def _columns(self) -> list[list[int]]:
+        size = len(self._numbers)
+        columns = [[0] * size for _ in range(6)]
+        opened, active, inactive, packets, weights, templates = columns
+        for server, number in self._of.items():
+            counters = server.counters
+            opened[number] += counters.conns
+            active[number] += server.active
+            inactive[number] += server.inactive
+            packets[number] += counters.inpkts + counters.outpkts
+            templates[number] += server.persistent
+            if server.available:
+                weights[number] = max(weights[number], server.weight)
+        return columns
+
+    def _sample(self, now: int) -> None:
+        self._times.append(now / SECOND)
+        self._samples.append(self._columns())
+
+    def _outcome(self, complete: bool) -> Outcome:
+        names = list(self._numbers)
+        placed = np.array(self.placed, np.int64)
+        heat, clients = measures.heat(self.traffic, placed, len(names), self.scenario.heat)
+        counts = {
+            "offered": int((placed != _NOWHERE).sum()) + sum(self._gone),
+            "opened": sum(self._samples[-1][0]) if self._samples else 0,
+            "refused": sum(self._gone),
+            "reused": self._reused,
+            "reopened": self._reopened,
+        }
+        outcome = Outcome(
+            self.variant, self.seed, names, np.array(self._times), grids(self._samples, len(names)), self._changes,
+            heat, clients, counts, complete,
+        )  # fmt: skip
+        measures.judge(
+            outcome, self.traffic, np.where(np.frombuffer(self._fresh, np.uint8) > 0, placed, _NOWHERE), self._route
+        )
+        return outcome
+
+
+def simulate(scenario: Scenario, variant: str, seed: int, progress: Progress | None = None) -> Outcome:
+    """One run of a scenario."""
+    return Engine(scenario, variant, seed).run(progress)

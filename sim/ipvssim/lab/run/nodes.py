@@ -1,0 +1,83 @@
+"""One director of a scenario: a namespace of the simulated kernel, its packet path, and who administers it."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from typing import Any
+
+from ipvssim.kernel import Kernel
+from ipvssim.lab.scenario.reader import ScenarioError
+from ipvssim.lab.scenario.rules import FIRST, addresses
+from ipvssim.net.network import Network
+from ipvssim.net.networks import trace_network
+from ipvssim.path.result import Result
+from ipvssim.schedulers._base import label
+from ipvssim.state.services import RealServer
+
+_NEIGHBOURS = 4096
+_MAC = bytes.fromhex("02000a000001")
+
+
+class Node:
+    """A director. With ``tracing``, ``steps`` keeps everything that happens to it, as the steps of a trace."""
+
+    def __init__(
+        self, lines: Sequence[str], sysctls: Mapping[str, Any], *, seed: int = 0, tracing: bool = False
+    ) -> None:
+        self.kernel = Kernel(network=lab_network(lines), seed=seed)
+        self.namespace = self.kernel.namespace
+        self.director = self.kernel.director
+        self.clock = self.kernel.clock
+        self.steps: list[dict[str, Any]] | None = [] if tracing else None
+        self.receive = self._traced if tracing else self.director.receive
+        self.servers: dict[RealServer, str] = {}
+        """Every server that its table ever had, by what the report calls it: ``address:port``."""
+        for name, value in sysctls.items():
+            full = name if "." in name else f"net.ipv4.vs.{name}"
+            try:
+                self.namespace.sysctls.write(full, str(value))
+            except OSError as refused:
+                raise ScenarioError(f"sysctl {full} = {value}: {refused.strerror}") from refused
+        self.administer(lines)
+
+    def administer(self, lines: Sequence[str]) -> None:
+        """Carry out rules as ``ipvsadm -R`` does; ScenarioError where one is refused."""
+        text = "".join(line + "\n" for line in lines)
+        if self.steps is not None:
+            self.steps.append({"do": "ipvsadm", "args": ["-R"], "stdin": text})
+        done = self.kernel.ipvsadm("-R", stdin=text, prog="ipvsnl")
+        if done.status:
+            raise ScenarioError(f"the rules are refused: {(done.stdout + done.stderr).strip()}")
+        for service in self.namespace.table.services():
+            for server in service.destinations.values():
+                self.servers.setdefault(server, label(server) or "")
+
+    def _traced(self, data: bytes, on: str = "client", mark: int = 0) -> Result:
+        assert self.steps is not None
+        step: dict[str, Any] = {"do": "packet", "on": on, "hex": data.hex()}
+        self.steps.append({**step, "mark": mark} if mark else step)
+        return self.director.receive(data, on, mark)
+
+
+def lab_network(lines: Sequence[str]) -> Network:
+    """The network of traces, with whatever else rules name: virtual addresses are local, servers are neighbours."""
+    network = trace_network(servers4=0, servers6=0)
+    virtual, servers = addresses(lines)
+    for address in virtual:
+        if not network.is_local(address):
+            network.add_local(_text(address))
+    for index in range(FIRST, FIRST + _NEIGHBOURS):
+        network.neighbours["server", bytes((10, 0, index >> 8, index & 0xFF))] = _MAC
+        network.neighbours["server", bytes.fromhex("fd000010") + bytes(10) + index.to_bytes(2, "big")] = _MAC
+    for address in servers:
+        path = network.path(address)
+        if path.device is None or path.device.name != "server":
+            network.add_route(_text(address), device="server")
+        network.neighbours["server", address] = _MAC
+    return network
+
+
+def _text(address: bytes) -> str:
+    from ipaddress import ip_address
+
+    return str(ip_address(address))

@@ -1,0 +1,191 @@
+"""Many runs: every combination of a scenario's ranges, variants and seeds, on whatever executor there is.
+
+A run depends on nothing but its :class:`Point`, so any worker anywhere may do it, and do it again: a worker that dies costs
+the runs that it was at, which are handed out anew.
+"""
+
+from __future__ import annotations
+
+import json
+import multiprocessing
+import os
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from concurrent.futures import (
+    FIRST_COMPLETED,
+    BrokenExecutor,
+    CancelledError,
+    Executor,
+    Future,
+    ProcessPoolExecutor,
+    wait,
+)
+from dataclasses import dataclass, field
+from itertools import product
+from typing import Any, TypeVar
+
+from ipvssim.lab.run.outcome import Outcome
+from ipvssim.lab.scenario.definition import Scenario, build
+from ipvssim.lab.scenario.reader import ScenarioError
+
+TRIES = 3
+"""How often a run is handed out before its worker's death counts as its own fault."""
+DASK = "dask://"
+_Result = TypeVar("_Result")
+
+
+@dataclass(frozen=True, slots=True)
+class Point:
+    """One run: a scenario with values put in, a variant, a seed."""
+
+    raw: Mapping[str, Any] = field(repr=False)
+    setting: Mapping[str, Any]
+    variant: str
+    seed: int
+
+    @property
+    def key(self) -> str:
+        """What tells it from the other runs of its sweep."""
+        return json.dumps([self.setting, self.variant, self.seed], sort_keys=True)
+
+
+def points(scenario: Scenario, *, swept: bool = True) -> list[Point]:
+    """The runs of a scenario; without ``swept`` those of its variants and seeds alone."""
+    ranges = dict(scenario.sweep) if swept else {}
+    found = []
+    for values in product(*ranges.values()):
+        setting = dict(zip(ranges, values, strict=True))
+        chosen = scenario.changed(setting) if setting else scenario
+        found += [
+            Point(chosen.raw, setting, variant, seed)
+            for variant in chosen.compare
+            for seed in range(1, chosen.seeds + 1)
+        ]  # fmt: skip
+    return found
+
+
+def outcome(point: Point) -> Outcome:
+    """Do one run."""
+    from ipvssim.lab.run.engine import simulate
+
+    return simulate(build(point.raw), point.variant, point.seed)
+
+
+def row(point: Point) -> dict[str, Any]:
+    """Do one run for a sweep: its place in it, counts and figures; ``complete`` where it came to its end."""
+    found = outcome(point)
+    figures = {name: value for name, value in found.figures.items() if value == value}
+    return {
+        **point.setting, "variant": point.variant, "seed": point.seed, "complete": found.complete, **found.counts, **figures,
+    }  # fmt: skip
+
+
+# --- executors ---
+
+
+Made = tuple[Executor, Callable[[], object]]
+"""An executor, and how to let go of it."""
+
+
+class Pool:
+    """An executor that is replaced where it breaks. ``make`` makes one; what is not ``owned`` stays the caller's."""
+
+    def __init__(self, make: Callable[[], Made], *, owned: bool = True) -> None:
+        self._make = make
+        self._owned = owned
+        self.executor, self._shut = make()
+
+    def renew(self) -> None:
+        """Take a new executor in the place of a broken one."""
+        if not self._owned:
+            raise ScenarioError("the executor broke, and only its owner can make another")
+        self._shut()
+        self.executor, self._shut = self._make()
+
+    def close(self) -> None:
+        """Let go of it, unless it is the caller's own."""
+        if self._owned:
+            self._shut()
+
+
+def pool(executor: Executor | str | None = None, jobs: int = 0) -> Pool:
+    """All cores of this machine (or ``jobs`` processes), ``dask://ADDRESS``, or an executor of the caller's own."""
+    if isinstance(executor, str) and executor.startswith(DASK):
+        return Pool(lambda: _dask(executor.removeprefix(DASK)))
+    if isinstance(executor, str) and executor not in ("", "processes"):
+        raise ScenarioError(f"{executor!r} is no executor: processes, or dask://ADDRESS")
+    if executor is None or isinstance(executor, str):
+        return Pool(lambda: _processes(jobs or os.cpu_count() or 1))
+    return Pool(lambda: (executor, _nothing), owned=False)
+
+
+def _nothing() -> None:
+    pass
+
+
+def _processes(jobs: int) -> Made:
+    made = ProcessPoolExecutor(jobs, mp_context=multiprocessing.get_context("fork"))
+    return made, lambda: made.shutdown(wait=False, cancel_futures=True)
+
+
+def _dask(address: str) -> Made:
+    try:
+        from distributed import Client
+    except ImportError:
+        raise ScenarioError("dask:// needs the package distributed: pip install 'ipvsnl[sweep]'") from None
+    try:
+        client = Client(address if "://" in address else f"tcp://{address}", set_as_default=False)
+    except OSError as wrong:
+        raise ScenarioError(f"dask://{address}: {wrong}") from wrong
+    return client.get_executor(pure=False), client.close
+
+
+def carry_out(
+    todo: Sequence[Point], work: Callable[[Point], _Result], workers: Pool
+) -> Iterator[tuple[Point, _Result]]:  # fmt: skip
+    """Hand runs out, and give back what comes as it comes. A KeyboardInterrupt cancels what has not begun, waits for what
+    has (which breaks off by itself and says so), and goes on to the caller after that."""
+    tries: dict[str, int] = {}
+    running: dict[Future[_Result], Point] = {}
+    interrupted = False
+    for point in todo:
+        running[workers.executor.submit(work, point)] = point
+    while running:
+        try:
+            done, _ = wait(running, return_when=FIRST_COMPLETED)
+            for future in done:
+                point = running.pop(future)
+                try:
+                    found = future.result()
+                except (BrokenExecutor, CancelledError):
+                    if interrupted:
+                        continue
+                    lost = [point, *running.values()]
+                    running = _again(lost, work, workers, tries)
+                    break
+                except Exception as died:
+                    if type(died).__name__ != "KilledWorker":
+                        raise
+                    _count(point, tries)
+                    running[workers.executor.submit(work, point)] = point
+                else:
+                    yield point, found
+        except KeyboardInterrupt:
+            interrupted = True
+            running = {future: point for future, point in running.items() if not future.cancel()}
+    if interrupted:
+        raise KeyboardInterrupt
+
+
+def _again(
+    lost: list[Point], work: Callable[[Point], _Result], workers: Pool, tries: dict[str, int]
+) -> dict[Future[_Result], Point]:
+    workers.renew()
+    for point in lost[:1]:
+        _count(point, tries)
+    return {workers.executor.submit(work, point): point for point in lost}
+
+
+def _count(point: Point, tries: dict[str, int]) -> None:
+    tries[point.key] = tries.get(point.key, 0) + 1
+    if tries[point.key] >= TRIES:
+        raise ScenarioError(f"the run {point.key} killed its worker {TRIES} times")

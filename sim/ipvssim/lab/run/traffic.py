@@ -1,0 +1,175 @@
+"""The traffic of a run: every packet that clients will send, in order of time, before the first of them is sent.
+
+Traffic is open-loop: when a client sends does not depend on what the director does. What a server answers, and whether a
+refused client goes on, is decided as it happens (:mod:`ipvssim.lab.run.engine`).
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from dataclasses import dataclass
+
+import numpy as np
+from numpy.typing import NDArray
+
+from ipvssim.clock import SECOND
+from ipvssim.lab.run import draws, recording
+from ipvssim.lab.run.draws import Bytes, Integers
+from ipvssim.lab.run.wires import ACK, ANSWER, CLOSE, CLOSED, DATA, LAST, OPEN, OPENED, RAW, Template
+from ipvssim.lab.scenario.definition import Scenario, Stream
+from ipvssim.lab.scenario.reader import ScenarioError
+from ipvssim.lab.scenario.rules import Endpoint, endpoint
+from ipvssim.net.packets import SCTP, TCP, UDP
+
+GAP = 1000
+"""Microseconds between a packet and its answer."""
+_CHUNK = 1 << 15
+
+
+@dataclass(slots=True)
+class Flows:
+    """The connections of one stream, numbered from ``first`` on within the run; ``client`` counts within the stream."""
+
+    stream: Stream
+    end: Endpoint
+    first: int
+    opened: Integers
+    closed: Integers
+    client: Integers
+    port: Integers
+    addresses: Bytes
+    replies: bool
+    recorded: list[bytes]
+    """The packets themselves, where they were read from a file: then each counts as a connection here."""
+
+    def __len__(self) -> int:
+        return len(self.opened)
+
+
+@dataclass(slots=True)
+class Traffic:
+    """All packets of a run: parallel vectors of time (microseconds), kind and connection, in order of time."""
+
+    flows: list[Flows]
+    when: Integers
+    kind: NDArray[np.uint8]
+    flow: NDArray[np.int32]
+    count: int
+    """Connections."""
+
+    @property
+    def end(self) -> int:
+        """The time of the last packet, in microseconds."""
+        return int(self.when[-1]) if len(self.when) else 0
+
+    def chunks(self, start: int, stop: int) -> Iterator[tuple[list[int], list[int], list[int], list[bytes | None]]]:
+        """Times, kinds, connections and bytes of the packets from one position to another; None is a server's answer."""
+        for at in range(start, stop, _CHUNK):
+            part = slice(at, min(at + _CHUNK, stop))
+            kinds, numbers = self.kind[part], self.flow[part]
+            yield self.when[part].tolist(), kinds.tolist(), numbers.tolist(), self._bytes(kinds, numbers)
+
+    def _bytes(self, kinds: NDArray[np.uint8], numbers: NDArray[np.int32]) -> list[bytes | None]:
+        made = np.empty(len(kinds), object)
+        for flows in self.flows:
+            mine = (numbers >= flows.first) & (numbers < flows.first + len(flows))
+            for kind in (OPEN, ACK, DATA, CLOSE, LAST, RAW):
+                chosen = np.flatnonzero(mine & (kinds == kind))
+                if not len(chosen):
+                    continue
+                own = numbers[chosen] - flows.first
+                if kind == RAW:
+                    made[chosen] = _objects([flows.recorded[one] for one in own])
+                    continue
+                template = Template(flows.end, kind, reset=kind == CLOSE and flows.stream.close == "rst")
+                made[chosen] = _objects(template.packets(flows.addresses[flows.client[own]], flows.port[own]))
+        return list(made)
+
+
+def _objects(items: list[bytes]) -> NDArray[np.object_]:
+    held = np.empty(len(items), object)
+    held[:] = items
+    return held
+
+
+def draw(scenario: Scenario, seed: int) -> Traffic:
+    """The traffic of one seed."""
+    flows: list[Flows] = []
+    first = 0
+    for number, stream in enumerate(scenario.streams):
+        random = np.random.default_rng([seed, number])
+        made = _recorded(stream, first) if stream.pcap else _drawn(scenario, stream, random, first)
+        flows.append(made)
+        first += len(made)
+    plans = [plan for one in flows for plan in _plan(one)]
+    when = np.concatenate([plan[0] for plan in plans])
+    kind = np.concatenate([np.full(len(plan[0]), plan[1], np.uint8) for plan in plans])
+    flow = np.concatenate([plan[2] for plan in plans])
+    order = np.lexsort((flow, when))
+    return Traffic(flows, when[order], kind[order], flow[order], first)
+
+
+def _drawn(scenario: Scenario, stream: Stream, random: np.random.Generator, first: int) -> Flows:
+    end = endpoint(stream.service)
+    addresses, shares = draws.clients(stream.clients, random, len(end.address))
+    opened = draws.arrivals(stream.arrivals, random, stream.connections, stream.seconds) + stream.start
+    count = len(opened)
+    lasting = draws.durations(stream.durations, random, count)
+    client = random.choice(len(shares), count, p=shares).astype(np.int64)
+    start = (opened * SECOND).astype(np.int64)
+    replies = scenario.rules.method in ("-m", "--masquerading") if stream.replies is None else stream.replies
+    return Flows(
+        stream, end, first, start, start + (lasting * SECOND).astype(np.int64), client,
+        draws.ports(client, len(shares)), addresses, replies, [],
+    )  # fmt: skip
+
+
+def _recorded(stream: Stream, first: int) -> Flows:
+    times, recorded = [], []
+    for when, packet in recording.packets(stream.pcap):
+        times.append(when + round(stream.start * SECOND))
+        recorded.append(packet)
+    sources = [packet[12:16] if packet[0] < 0x60 else packet[8:24] for packet in recorded]
+    known = {source: number for number, source in enumerate(dict.fromkeys(sources))}
+    if not known:
+        raise ScenarioError(f"{stream.pcap}: there is no IP packet in it")
+    opened = np.array(times, np.int64)
+    client = np.array([known[source] for source in sources], np.int64)
+    longest = max(map(len, known))
+    addresses = np.frombuffer(b"".join(source.rjust(longest, b"\0") for source in known), np.uint8)
+    end = Endpoint(0, bytes(longest), 0)
+    nothing = np.zeros(len(times), np.int64)
+    return Flows(stream, end, first, opened, opened, client, nothing, addresses.reshape(-1, longest), False, recorded)
+
+
+Plan = tuple[Integers, int, NDArray[np.int32]]
+
+
+def _plan(flows: Flows) -> list[Plan]:
+    """The packets of a stream's connections: times, kind, connections."""
+    numbers = np.arange(flows.first, flows.first + len(flows), dtype=np.int32)
+    if flows.recorded:
+        return [(flows.opened, RAW, numbers)]
+    start, protocol, stream = flows.opened, flows.end.protocol, flows.stream
+    steps: list[tuple[Integers, int]] = [(start, OPEN)]
+    if protocol in (TCP, SCTP):
+        steps.append((start + GAP, ACK))
+    finish = np.maximum(flows.closed, start + 2 * GAP)
+    for turn in range(1, stream.packets + 1):
+        steps.append((start + GAP + (finish - start - GAP) * turn // (stream.packets + 1), DATA))
+    if protocol == UDP:
+        steps.append((finish, DATA))
+    elif stream.close != "none":
+        steps.append((finish, CLOSE))
+    if flows.replies:
+        answers = {OPEN: OPENED, DATA: ANSWER, CLOSE: CLOSED}
+        steps += [
+            (when + GAP // 2, answers[kind]) for when, kind in steps if kind in answers and _answered(kind, stream)
+        ]
+        if protocol != UDP and stream.close == "fin":
+            steps.append((finish + GAP, LAST))
+    return [(when, kind, numbers) for when, kind in steps]
+
+
+def _answered(kind: int, stream: Stream) -> bool:
+    return kind != CLOSE or stream.close == "fin"

@@ -1,0 +1,1 @@
+"""Outcomes shown: terminal, HTML, pictures."""

@@ -1,0 +1,77 @@
+"""The comparison on a terminal: a table, sparklines, and how far it is."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
+
+import numpy as np
+from numpy.typing import NDArray
+from rich.console import Console
+from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeElapsedColumn, TimeRemainingColumn
+from rich.table import Table
+
+from ipvssim.lab.api import Told
+from ipvssim.lab.scenario.definition import Scenario
+from ipvssim.lab.show.figures import Summary, figure, names, short
+
+_BLOCKS = "▁▂▃▄▅▆▇█"
+_WIDTH = 24
+_LEFT, _COLUMN = 48, 21
+_FIRST = ("first_picks", "moved", "rush", "even_after", "peak", "peak_active", "peak_templates", "overshoot", "jain")
+
+
+def sparkline(values: NDArray[np.float64], width: int = _WIDTH, low: float = 0.0, high: float | None = None) -> str:
+    """Values as a row of blocks, each the mean of a part of them, between ``low`` and ``high`` (default: their greatest)."""
+    parts = [
+        part[~np.isnan(part)] for part in np.array_split(np.asarray(values, float), min(width, max(len(values), 1)))
+    ]
+    means = [float(part.mean()) if len(part) else float("nan") for part in parts]
+    known = [mean for mean in means if mean == mean]
+    top = high if high is not None else max(known, default=low)
+    reach = (top - low) or 1.0
+
+    def block(mean: float) -> str:
+        if mean != mean:
+            return " "
+        return _BLOCKS[min(max(int((mean - low) / reach * len(_BLOCKS)), 0), len(_BLOCKS) - 1)]
+
+    return "".join(map(block, means))
+
+
+def show(console: Console, scenario: Scenario, found: Sequence[Summary]) -> None:
+    """The table: a row a variant, its figures, and how uneven it was over time."""
+    partial = "" if all(one.complete for one in found) else " (interrupted: as far as it came)"
+    table = Table(title=f"{scenario.title or scenario.name}{partial}", caption=scenario.question or None)
+    table.add_column("scheduler", no_wrap=True)
+    known = _fitting(names(found), console.width)
+    for name in known:
+        table.add_column(short(name), justify="right", no_wrap=True)
+    table.add_column("max/mean over time", no_wrap=True)
+    highest = max((float(np.nanmax(one.skew)) for one in found if np.isfinite(one.skew).any()), default=1.0)
+    for one in found:
+        cells = [figure(name).shown(*one.figures.get(name, (float("nan"),) * 2)) for name in known]
+        table.add_row(one.variant or "as it is", *cells, sparkline(one.skew, low=1.0, high=highest))
+    console.print(table)
+
+
+def _fitting(known: Sequence[str], width: int) -> list[str]:
+    """The figures for which there is room, the most telling first."""
+    order = [*(name for name in _FIRST if name in known), *(name for name in known if name not in _FIRST)]
+    return order[: max((width - _LEFT) // _COLUMN, 1)]
+
+
+@contextmanager
+def progress(console: Console, what: str) -> Iterator[Told]:
+    """A bar with an estimate of what is left, for :func:`ipvssim.lab.compare` and :func:`ipvssim.lab.sweep` to tell."""
+    columns = (
+        TextColumn("{task.description}"), BarColumn(), MofNCompleteColumn(), TimeElapsedColumn(), TextColumn("left:"),
+        TimeRemainingColumn(),
+    )  # fmt: skip
+    with Progress(*columns, console=console, transient=True) as bar:
+        task = bar.add_task(what, total=None)
+
+        def told(done: float, total: int) -> None:
+            bar.update(task, completed=round(done, 2), total=total)
+
+        yield told

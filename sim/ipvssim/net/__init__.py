@@ -1,0 +1,1 @@
+"""Packets and the network that they travel: views on bytes, checksums, fragments, ICMP, options, routes, devices."""

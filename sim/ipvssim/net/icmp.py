@@ -1,0 +1,86 @@
+"""The ICMP errors that the director makes itself (net/ipv4/icmp.c, net/ipv6/icmp.c, Linux 6.1)."""
+
+from __future__ import annotations
+
+from struct import Struct
+
+from ipvsnl.consts import AF_INET
+from ipvssim.net.checksums import checksum, transport
+from ipvssim.net.packets import ICMP, ICMPV6, MF, OFFSET, Packet, sign4
+
+UNREACHABLE, SOURCE_QUENCH, TIME_EXCEEDED, PARAMETER_PROBLEM = 3, 4, 11, 12
+HOST_UNREACHABLE, PORT_UNREACHABLE, FRAGMENTATION_NEEDED = 1, 3, 4
+ERRORS4 = frozenset((3, 4, 5, 11, 12))
+ECHO_TYPES4 = frozenset((0, 3, 4, 5, 8, 11, 12, 13, 14, 15, 16, 17, 18))
+"""Types that icmp_pointers knows; an ICMP packet of any higher type gets no error in answer."""
+
+UNREACHABLE6, TOO_BIG6, TIME_EXCEEDED6, PARAMETER_PROBLEM6 = 1, 2, 3, 4
+NO_ROUTE6, ADDRESS6, PORT6 = 0, 3, 4
+INFORMATIONAL6 = 0x80
+
+HOPS = 64
+LARGEST4, LARGEST6 = 576, 1280
+
+_ip4 = Struct("!BBHHHBBH4s4s").pack
+_ip6 = Struct("!IHBB16s16s").pack
+_icmp = Struct("!BBHI").pack
+
+
+def answers(packet: Packet) -> bool:
+    """Whether an error may answer ``packet``: not a later fragment, an ICMP error, or what was sent to several hosts."""
+    if not packet.unicast:
+        return False
+    data = packet.data
+    if packet.family == AF_INET:
+        if int.from_bytes(data[6:8], "big") & OFFSET:
+            return False
+        kind = data[packet.offset] if len(data) > packet.offset else 0
+        return packet.protocol != ICMP or (kind not in ERRORS4 and kind <= 18)
+    source = packet.source
+    if source == bytes(16) or source[0] == 0xFF or packet.destination[0] == 0xFF or is_link_local(source):
+        return False  # a link-local sender could be answered if its neighbour entry were there, but none ever is
+    if packet.protocol == ICMPV6 and not packet.fragment & 0xFFF8:
+        return len(data) > packet.offset and bool(data[packet.offset] & INFORMATIONAL6)
+    return True
+
+
+def is_link_local(address: bytes) -> bool:
+    """fe80::/10."""
+    return address[0] == 0xFE and address[1] & 0xC0 == 0x80
+
+
+def error4(
+    packet: Packet,
+    source: bytes,
+    kind: int,
+    code: int,
+    info: int,
+    ident: int,
+    options: bytes = b"",
+    room: int = LARGEST4,
+) -> bytes:
+    """An ICMP error from ``source`` to the sender of ``packet``, quoting what fits ``room`` (at most 576) bytes.
+
+    ``options`` are those of the packet that an answer carries too (:func:`ipvssim.net.options4.echo`).
+    """
+    data = packet.data
+    room = min(room, LARGEST4) - 28 - len(options)
+    body = data[: max(room, 0)]
+    header = _icmp(kind, code, 0, info)
+    message = _icmp(kind, code, checksum(header + body), info) + body
+    tos = data[1] & 0x1E | 0xC0
+    first = 0x45 + len(options) // 4
+    size = 20 + len(options) + len(message)
+    return sign4(_ip4(first, tos, size, ident, 0, HOPS, ICMP, 0, source, packet.source) + options) + message
+
+
+def error6(packet: Packet, source: bytes, kind: int, code: int, info: int, label: int) -> bytes:
+    """An ICMPv6 error from ``source`` to the sender of ``packet``, 1280 bytes at most."""
+    body = packet.data[: LARGEST6 - 48]
+    header = _icmp(kind, code, 0, info)
+    check = transport(source, packet.source, ICMPV6, header + body)
+    message = _icmp(kind, code, check, info) + body
+    return _ip6(6 << 28 | label, len(message), ICMPV6, HOPS, source, packet.source) + message
+
+
+__all__ = ["MF", "OFFSET", "answers", "error4", "error6"]

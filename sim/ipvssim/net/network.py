@@ -1,0 +1,271 @@
+"""The director's network: devices, addresses, routes, neighbours, and the lookup that the packet path asks.
+
+A small model of Linux's forwarding tables: the *local* table (own addresses, broadcast addresses, local prefixes) is asked
+before the *main* table (connected and configured routes); within a table the longest prefix wins. Addresses are 4 or 16
+bytes in network order throughout.
+"""
+
+from __future__ import annotations
+
+from ipvsnl.address import family_of, pack
+from ipvsnl.consts import AF_INET
+from ipvssim.net.routes import (
+    BLACKHOLE,
+    BROADCAST,
+    DUMMY,
+    ETHERNET,
+    LOCAL,
+    LOOPBACK,
+    MULTICAST,
+    NONE,
+    PROHIBIT,
+    RAW,
+    UNICAST,
+    UNREACHABLE,
+    Device,
+    Path,
+    Route,
+    RouteTable,
+)
+
+_ALL_ONES = b"\xff" * 4
+_CACHE_LIMIT = 1 << 16
+
+
+class Network:
+    """The devices and tables of one network namespace."""
+
+    def __init__(self) -> None:
+        self.devices: dict[str, Device] = {}
+        self.neighbours: dict[tuple[str, bytes], bytes] = {}
+        """(device name, address) to link-layer address; what is not in it does not resolve."""
+        self.forwarding = True
+        """Whether the host forwards packets that are not its own (both families)."""
+        self._configured: list[tuple[bytes, int, Route, bool]] = []
+        self._had_ipv4 = False
+        self._tables: dict[int, tuple[RouteTable, RouteTable]] | None = None
+        self._paths: dict[bytes, Path] = {}
+        self._learned: dict[bytes, int] = {}
+
+    # --- configuration (addresses as text) ---
+
+    def add_device(
+        self, name: str, kind: str, *addresses: str, up: bool = True, mtu: int = 1500, mac: bytes = b""
+    ) -> Device:
+        """A device with addresses, each as ``10.0.0.1/8``."""
+        device = self.devices[name] = Device(name, kind, up=up, mtu=mtu, mac=mac)
+        for text in addresses:
+            self.add_address(device, text)
+        self.changed()
+        return device
+
+    def add_address(self, device: Device, text: str) -> None:
+        """One more address, as ``10.0.0.1/8``."""
+        device.addresses.append(_prefix(text))
+        self.changed()
+
+    def add_route(
+        self, prefix: str, kind: str = UNICAST, device: str = "", *, via: str = "", source: str = "", mtu: int = 0
+    ) -> None:
+        """A route of the main table; ``0.0.0.0/0`` or ``::/0`` is the default."""
+        address, length = _prefix(prefix)
+        where = self.devices[device] if device else None
+        route = Route(kind, where, gateway=_packed(via), source=_packed(source), mtu=mtu)
+        self._configured.append((address, length, route, False))
+        self.changed()
+
+    def add_local(self, prefix: str, device: str = "lo") -> None:
+        """A prefix of the local table: every address in it is the host's own."""
+        address, length = _prefix(prefix)
+        self._configured.append((address, length, Route(LOCAL, self.devices[device]), True))
+        self.changed()
+
+    def add_neighbour(self, device: str, address: str, mac: bytes) -> None:
+        """A permanent neighbour."""
+        self.neighbours[device, _packed(address)] = mac
+
+    def add_host(self, address: bytes, route: Route, *, local: bool = False) -> None:
+        """A route to one address (4 or 16 bytes), of the main table or the local one. Costs the same however many there are:
+        no other address is looked up anew."""
+        self._configured.append((address, len(address) * 8, route, local))
+        if self._tables is not None:
+            self._tables[len(address)][0 if local else 1].add(address, len(address) * 8, route)
+        self._paths.pop(address, None)
+
+    def changed(self) -> None:
+        """Forget every lookup: call it after changing a device by hand (``device.up``, ``device.mtu``...)."""
+        self._tables = None
+        self._paths.clear()
+        if any(device.up and len(own) == 4 for device in self.devices.values() for own, _ in device.addresses):
+            self._had_ipv4 = True
+
+    # --- lookups (addresses as 4 or 16 bytes) ---
+
+    def path(self, address: bytes) -> Path:
+        """Where packets to ``address`` go (remembered until the configuration changes)."""
+        found = self._paths.get(address)
+        if found is None:
+            if len(self._paths) >= _CACHE_LIMIT:
+                self._paths.clear()
+            found = self._paths[address] = self._look_up(address)
+        return found
+
+    def resolve(self, device: Device, address: bytes) -> bytes | None:
+        """The link-layer address of a next hop: empty on devices that need none, None where it does not resolve."""
+        if device.kind != ETHERNET:
+            return b""
+        return self.neighbours.get((device.name, address))
+
+    def learn_mtu(self, address: bytes, mtu: int) -> None:
+        """A router on the way to ``address`` says that no more fits. Paths handed out before keep the size they had."""
+        self._learned[address] = mtu
+        self._paths.pop(address, None)
+
+    def is_local(self, address: bytes) -> bool:
+        """Whether ``address`` is the host's own."""
+        return self.path(address).kind == LOCAL
+
+    def came_by(self, data: bytes) -> str:
+        """The device by which an IP packet must have come in: the one that its source is reached by; else the first that is
+        not the loopback."""
+        source = data[12:16] if data[:1] < b"\x60" else data[8:24]
+        if len(source) in (4, 16):
+            device = self.path(source).device
+            if device is not None and device.kind != LOOPBACK:
+                return device.name
+        return next(name for name, device in self.devices.items() if device.kind != LOOPBACK)
+
+    def address_type(self, address: bytes) -> str:
+        """The type of an IPv4 address by the local table alone, as inet_addr_type (net/ipv4/fib_frontend.c, 6.1) tells it.
+
+        The table comes into being with the first address of the namespace; before that all is broadcast.
+        """
+        if address in (bytes(4), _ALL_ONES):
+            return BROADCAST
+        if address[0] & 0xF0 == 0xE0:
+            return MULTICAST
+        if not self._had_ipv4:
+            return BROADCAST
+        route = self._built()[4][0].find(address)
+        return UNICAST if route is None else route.kind
+
+    # --- inside ---
+
+    def _look_up(self, address: bytes) -> Path:
+        size = len(address)
+        local, main = self._built()[size]
+        route = local.find(address)
+        if route is None:
+            route = main.find(address)
+        if (size == 4 and address[0] & 0xF0 == 0xE0) or (size == 16 and address[0] == 0xFF):
+            device = route.device if route is not None else None
+            return self._reached(MULTICAST, address, Route(MULTICAST, device))
+        if size == 4 and address == _ALL_ONES:
+            return self._reached(BROADCAST, address, Route(BROADCAST, route.device if route is not None else None))
+        if route is None:
+            return Path(NONE, None, b"", address, b"", 0)
+        return self._reached(route.kind, address, route)
+
+    def _reached(self, kind: str, address: bytes, route: Route) -> Path:
+        device = route.device
+        if device is None:
+            return Path(kind, None, b"", address, b"", 0)
+        next_hop = route.gateway or address
+        source = route.source or (address if kind == LOCAL else self.source_for(device, next_hop))
+        mtu = self._learned.get(address) or route.mtu or device.mtu
+        return Path(kind, device, route.gateway, next_hop, source, mtu)
+
+    def source_for(self, device: Device, target: bytes) -> bytes:
+        """The address that the host sends from on ``device``: the one nearest to ``target`` (for IPv4 the first whose
+        prefix holds it, else the first; for IPv6 the longest common prefix within the target's scope)."""
+        size = len(target)
+        mine = [(own, length) for own, length in device.addresses if len(own) == size]
+        if not mine:
+            every = [
+                own for other in self.devices.values() if other.up for own, _ in other.addresses if len(own) == size
+            ]
+            return next((own for own in every if not _host_only(own)), b"")
+        if size == 4:
+            return next((own for own, length in mine if _holds(own, length, target)), mine[0][0])
+        scoped = [own for own, _ in mine if _link_local(own) == _link_local(target)] or [own for own, _ in mine]
+        return max(scoped, key=lambda own: _common_bits(own, target))
+
+    def _built(self) -> dict[int, tuple[RouteTable, RouteTable]]:
+        if self._tables is None:
+            self._tables = {4: (RouteTable(32), RouteTable(32)), 16: (RouteTable(128), RouteTable(128))}
+            for device in self.devices.values():
+                if device.up:
+                    for address, length in device.addresses:
+                        self._add_own(device, address, length)
+            for address, length, route, is_local in self._configured:
+                if route.device is None or route.device.up:
+                    self._tables[len(address)][0 if is_local else 1].add(address, length, route)
+        return self._tables
+
+    def _add_own(self, device: Device, address: bytes, length: int) -> None:
+        assert self._tables is not None
+        local, main = self._tables[len(address)]
+        bits = len(address) * 8
+        own = Route(LOCAL, device, source=address)
+        local.add(address, bits, own)
+        if length == bits:
+            return
+        if device.kind == LOOPBACK and len(address) == 4:
+            local.add(address, length, own)
+        else:
+            main.add(address, length, Route(UNICAST, device, source=address if len(address) == 4 else b""))
+        if len(address) == 4 and length < 31:
+            last = int.from_bytes(address, "big") | (1 << 32 - length) - 1
+            local.add(last.to_bytes(4, "big"), 32, Route(BROADCAST, device, source=address))
+
+
+def _prefix(text: str) -> tuple[bytes, int]:
+    address, _, length = text.partition("/")
+    packed = _packed(address)
+    return packed, int(length) if length else len(packed) * 8
+
+
+def _packed(text: str) -> bytes:
+    if not text:
+        return b""
+    return pack(text)[:4] if family_of(text) == AF_INET else pack(text)
+
+
+def _holds(own: bytes, length: int, target: bytes) -> bool:
+    return _common_bits(own, target) >= length
+
+
+def _common_bits(one: bytes, other: bytes) -> int:
+    return len(one) * 8 - (int.from_bytes(one, "big") ^ int.from_bytes(other, "big")).bit_length()
+
+
+def _link_local(address: bytes) -> bool:
+    return address[0] == 0xFE and address[1] & 0xC0 == 0x80
+
+
+def _host_only(address: bytes) -> bool:
+    return address[0] == 127 if len(address) == 4 else address == bytes(15) + b"\x01"
+
+
+_ETHER_TYPES = {4: b"\x08\x00", 6: b"\x86\xdd"}
+
+
+def ether_type(data: bytes) -> bytes:
+    """The EtherType of an IP packet; zero for bytes that are none."""
+    return _ETHER_TYPES.get(data[0] >> 4 if data else 0, b"\0\0")
+
+
+def framed(data: bytes, device: Device) -> bytes:
+    """A bare IP packet in an Ethernet frame to the host, from a sender of address zero."""
+    return device.mac + bytes(6) + ether_type(data) + data
+
+
+def loopback(network: Network, *addresses: str) -> None:
+    """Bring ``lo`` up as every Linux host has it, with more addresses where wanted."""
+    network.add_device("lo", LOOPBACK, "127.0.0.1/8", "::1/128", *addresses, mtu=65536)
+
+
+__all__ = [
+    "BLACKHOLE", "BROADCAST", "DUMMY", "ETHERNET", "LOCAL", "LOOPBACK", "MULTICAST", "NONE", "PROHIBIT", "RAW", "UNICAST",
+    "UNREACHABLE", "Device", "Network", "Path", "Route", "ether_type", "framed", "loopback",
+]  # fmt: skip

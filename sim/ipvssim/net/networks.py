@@ -1,0 +1,97 @@
+"""The networks that come with the simulator: of traces, of the recorded netlink exchanges, of ``--target sim``."""
+
+from __future__ import annotations
+
+from ipvssim.net.network import (
+    BLACKHOLE,
+    DUMMY,
+    ETHERNET,
+    LOCAL,
+    PROHIBIT,
+    RAW,
+    UNICAST,
+    UNREACHABLE,
+    Network,
+    Route,
+    loopback,
+)
+
+
+def default_network() -> Network:
+    """One Ethernet device ``eth0`` (MTU 1500) over which everything is reachable: nothing that an administrator might
+    name as a destination is refused for want of a route or for being a broadcast address."""
+    network = Network()
+    loopback(network)
+    network.add_device("eth0", ETHERNET, "192.0.2.1/32", "2001:db8::1/128", mac=bytes.fromhex("020000000001"))
+    network.add_route("0.0.0.0/0", device="eth0")
+    network.add_route("::/0", device="eth0")
+    return network
+
+
+def trace_network(servers4: int = 16, servers6: int = 4) -> Network:
+    """The director of every trace (docs/simulator.md): raw IP towards clients, Ethernet towards the real servers.
+
+    ``servers4`` neighbours from 10.0.0.10 up and ``servers6`` from fd00:10::10 up resolve; nothing else does.
+    """
+    network = Network()
+    loopback(network)
+    network.add_device("client", RAW, "198.51.100.1/24", "2001:db8:1::1/64")
+    network.add_device("server", ETHERNET, "10.0.0.1/16", "fd00:10::1/64", mac=bytes.fromhex("020000000001"))
+    network.add_local("203.0.113.0/24")
+    network.add_local("2001:db8:80::/64")
+    network.add_route("0.0.0.0/0", device="client")
+    network.add_route("::/0", device="client")
+    for index in range(10, 10 + servers4):
+        high, low = index >> 8, index & 0xFF
+        network.add_neighbour("server", f"10.0.{high}.{low}", bytes((0x02, 0x00, 0x0A, 0x00, high, low)))
+    for index in range(10, 10 + servers6):
+        network.add_neighbour(
+            "server", f"fd00:10::{index:x}", bytes((0x02, 0x00, 0xFD, 0x00, index >> 8, index & 0xFF))
+        )
+    return network
+
+
+def vectors_network() -> Network:
+    """The namespace in which the netlink exchanges of tests/data were recorded."""
+    network = Network()
+    loopback(network)
+    network.add_device("d0", DUMMY, "10.0.0.1/8", "172.16.255.254/16", "2001:db8::1/64", "fe80::1/64")
+    network.add_device("d1", DUMMY, up=False)
+    network.add_device("d2", DUMMY, mtu=9000)
+    network.add_route("198.51.100.0/24", BLACKHOLE)
+    network.add_route("203.0.113.0/24", UNREACHABLE)
+    network.add_route("192.0.2.0/24", PROHIBIT)
+    return network
+
+
+class OpenNetwork(Network):
+    """A network in which any addresses work: whatever a table names has its place as soon as it is named.
+
+    ::
+
+        clients ── (raw IP) client ─┐
+                                    ├─ director: every virtual address is its own
+        servers ── (Ethernet) server┘
+
+    ``client`` carries bare IP packets and has the default routes of both families. A real server is a neighbour on
+    ``server``; its link-layer address is 02:00 and the last four bytes of its address. A service by firewall mark has no
+    address: packets that carry the mark are the director's own (``marks``).
+    """
+
+    def __init__(self) -> None:
+        super().__init__()
+        loopback(self)
+        self.add_device("client", RAW, "198.51.100.1/32", "2001:db8:1::1/128")
+        self.add_device("server", ETHERNET, "10.0.0.1/32", "fd00:10::1/128", mac=bytes.fromhex("020000000001"))
+        self.add_route("0.0.0.0/0", device="client")
+        self.add_route("::/0", device="client")
+        self._local = Route(LOCAL, self.devices["lo"])
+        self._wired = Route(UNICAST, self.devices["server"])
+
+    def name(self, virtual: bytes, server: bytes) -> None:
+        """A table names a virtual address, and a real server (either may be empty)."""
+        if virtual and any(virtual) and not self.is_local(virtual):
+            self.add_host(virtual, self._local, local=True)
+        if server and ("server", server) not in self.neighbours and not self.is_local(server):
+            self.neighbours["server", server] = b"\x02\x00" + server[-4:]
+            self.add_host(server, self._wired)

@@ -1,0 +1,1 @@
+"""The generic-netlink family: request bytes in, reply bytes out, refusals in the kernel's order."""

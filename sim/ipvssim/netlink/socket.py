@@ -1,0 +1,250 @@
+"""A simulated netlink socket: requests in, the kernel's datagrams out, with its receive queue's limits.
+
+``netlink_rcv_skb``, ``netlink_ack``, ``netlink_dump``, ``netlink_recvmsg`` of net/netlink/af_netlink.c and
+``genl_rcv_msg`` of net/netlink/genetlink.c, Linux 6.1; memory accounting of x86-64.
+"""
+
+from __future__ import annotations
+
+import os
+from collections import deque
+from collections.abc import Iterable
+from errno import EAGAIN, EBUSY, EINVAL, EMSGSIZE, ENOBUFS, ENODATA, ENOENT, EOPNOTSUPP, EPERM
+from struct import Struct
+
+from ipvsnl.consts import (
+    GENL_HEADER,
+    GENL_ID_CTRL,
+    NLM_F_ACK,
+    NLM_F_ACK_TLVS,
+    NLM_F_CAPPED,
+    NLM_F_DUMP,
+    NLM_F_ECHO,
+    NLM_F_MULTI,
+    NLM_F_REQUEST,
+    NLMSG_DONE,
+    NLMSG_ERROR,
+    NLMSG_HEADER,
+    NLMSG_MIN_TYPE,
+)
+from ipvssim.netlink import replies
+from ipvssim.netlink.controller import Controller
+from ipvssim.netlink.dumps import LARGEST_DUMP, SMALLEST_DUMP, Dump, reply_cost, truesize
+from ipvssim.netlink.family import Family
+from ipvssim.netlink.validation import Extack
+from ipvssim.state import procfs
+from ipvssim.state.namespace import Namespace
+
+FAMILY_ID = 28
+"""The family's number where no other is asked for (the kernel gives them out as modules are loaded)."""
+BUFFER = 212992
+"""Default size of a socket's send and receive buffers in bytes."""
+_HEADER = Struct("=IHHII")
+_ACK = Struct("=IHHIIi")
+_DONE = Struct("=IHHIIi")
+_ACK_SIZE = NLMSG_HEADER + 4 + NLMSG_HEADER
+_RESERVED = b"genlmsghdr.reserved field is not 0"
+_AMBIGUOUS = b"ambiguous or reserved bits set in nlmsg_flags"
+
+
+_ACK_COST = truesize(_ACK_SIZE)
+
+
+class NetlinkSocket:
+    """One generic-netlink socket in a namespace of the simulated kernel.
+
+    ``privilege`` is ``root``, ``none``, or ``userns_root`` (root of a user namespace of its own); ``cap_ack`` and
+    ``ext_ack`` are the socket options; ``rcvbuf`` and ``sndbuf`` are in bytes as the kernel reports them.
+    """
+
+    def __init__(
+        self,
+        namespace: Namespace,
+        *,
+        port: int = 1,
+        cap_ack: bool = False,
+        ext_ack: bool = False,
+        privilege: str = "root",
+        rcvbuf: int = BUFFER,
+        sndbuf: int = BUFFER,
+        family_id: int = FAMILY_ID,
+    ) -> None:
+        self.namespace = namespace
+        self.port = port
+        self._cap_ack = cap_ack
+        self._ext_ack = ext_ack
+        self._capable = privilege == "root"
+        self._rcvbuf = rcvbuf
+        self._sndbuf = sndbuf
+        self._family_id = family_id
+        self._family = Family(namespace)
+        self._controller = Controller(namespace, family_id)
+        self._queue: deque[tuple[bytes, int]] = deque()
+        self._used = 0
+        self._congested = False
+        self._error = 0
+        self._longest_receive = 0
+        self._dump: Dump | None = None
+
+    # --- the socket ---
+
+    def send(self, data: bytes) -> None:
+        """Execute a datagram of requests; every answer that does not wait for a receive is queued when this returns.
+
+        OSError: ENODATA for no bytes, EMSGSIZE for more than the send buffer takes (nothing is executed).
+        """
+        end = len(data)
+        if not end:
+            raise _failure(ENODATA)
+        if end > self._sndbuf - 32:
+            raise _failure(EMSGSIZE)
+        at = 0
+        family_id, fast, capable = self._family_id, self._family.fast, self._capable
+        while end - at >= NLMSG_HEADER:
+            length, kind, flags, sequence, _ = _HEADER.unpack_from(data, at)
+            if length < NLMSG_HEADER or length > end - at:
+                return
+            error: int | None = 0
+            if flags & NLM_F_REQUEST and kind >= NLMSG_MIN_TYPE:
+                error = None
+                if kind == family_id and capable and length > 20 and flags & NLM_F_DUMP != NLM_F_DUMP:
+                    error = fast(data[at + NLMSG_HEADER], data, at, length)
+                if error is None:
+                    self._slow(data, at, length, kind, flags, sequence)
+                elif error or flags & NLM_F_ACK:
+                    self._acknowledge(data, at, length, sequence, error, None)
+            elif flags & NLM_F_ACK:
+                self._acknowledge(data, at, length, sequence, 0, None)
+            at += (length + 3) & ~3
+
+    def recv(self, size: int) -> bytes:
+        """The next datagram, cut at ``size`` bytes. BlockingIOError where there is none, OSError(ENOBUFS) once where
+        some were lost."""
+        if self._error:
+            error, self._error = self._error, 0
+            raise _failure(error)
+        if not self._queue:
+            raise BlockingIOError(EAGAIN, os.strerror(EAGAIN))
+        datagram, cost = self._queue.popleft()
+        self._used -= cost
+        self._longest_receive = min(max(self._longest_receive, size), LARGEST_DUMP)
+        if self._dump is not None and self._used <= self._rcvbuf // 2:
+            self._error = self._continue_dump()
+        if not self._queue:
+            self._congested = False
+        return datagram[:size]
+
+    def close(self) -> None:
+        """Let go of what waits to be received."""
+        self._queue.clear()
+        self._dump = None
+
+    def proc(self, name: str) -> Iterable[str]:
+        """The lines of ``/proc/net/NAME`` in this namespace; FileNotFoundError where there is no such file."""
+        return procfs.lines(self.namespace, name)
+
+    # --- requests ---
+
+    def _slow(self, data: bytes, at: int, length: int, kind: int, flags: int, sequence: int) -> None:
+        extack = Extack()
+        error = self._dispatch(data, at, length, kind, flags, sequence, extack)
+        if error is None:  # a dump was started: it answers for itself
+            return
+        if error or flags & NLM_F_ACK:
+            self._acknowledge(data, at, length, sequence, error, extack)
+
+    def _dispatch(
+        self, data: bytes, at: int, length: int, kind: int, flags: int, sequence: int, extack: Extack
+    ) -> int | None:
+        target: Family | Controller
+        if kind == self._family_id:
+            target = self._family
+        elif kind == GENL_ID_CTRL:
+            target = self._controller
+        else:
+            return ENOENT
+        if length < NLMSG_HEADER + GENL_HEADER:
+            return EINVAL
+        command = data[at + NLMSG_HEADER]
+        if command > target.LAST_LENIENT and _refused_header(data, at, flags, extack):
+            return EINVAL
+        if command not in target.OPERATIONS:
+            return EOPNOTSUPP
+        if target.ADMIN and not self._capable:
+            return EPERM
+        if flags & NLM_F_DUMP == NLM_F_DUMP:
+            if command not in target.DUMPS:
+                return EOPNOTSUPP
+            if self._dump is not None:
+                return EBUSY
+            error = target.check_dump(command, data, at, length, extack)
+            if error:
+                return error
+            self._dump = Dump(target, kind, command, sequence, bytes(data[at : at + length]))
+            return self._continue_dump() or None
+        if command in target.ONLY_DUMPS:
+            return EOPNOTSUPP
+        error, body, reply = target.execute(command, data, at, length, extack)
+        if reply:
+            message = replies.message(reply, sequence, self.port, 0, kind, body, target.VERSION)
+            self._enqueue(message, reply_cost(len(message)))
+        return error
+
+    def _continue_dump(self) -> int:
+        """One more datagram of the dump that is under way; ENOBUFS where there is no room for one."""
+        dump = self._dump
+        assert dump is not None
+        if self._used >= self._rcvbuf:
+            return ENOBUFS
+        room = max(SMALLEST_DUMP, self._longest_receive)
+        phase = -room % 8 if self.namespace.padding else replies.UNPADDED
+        datagram = dump.next(self.port, room, phase)
+        if not datagram:
+            self._dump = None
+            words = dump.extack.encode(False, 0, False) if self._ext_ack else b""
+            flags = NLM_F_MULTI | (NLM_F_ACK_TLVS if words else 0)
+            datagram = _DONE.pack(_DONE.size + len(words), NLMSG_DONE, flags, dump.sequence, self.port, 0) + words
+        cost = truesize(room)
+        self._queue.append((datagram, cost))
+        self._used += cost
+        return 0
+
+    # --- answers ---
+
+    def _acknowledge(self, data: bytes, at: int, length: int, sequence: int, error: int, extack: Extack | None) -> None:
+        echo = data[at : at + NLMSG_HEADER]
+        flags = NLM_F_CAPPED
+        if error and not self._cap_ack:
+            flags = 0
+            echo = data[at : at + length] + bytes(-length % 4)
+        if extack is not None and self._ext_ack and (extack.message or extack.offset):
+            words = extack.encode(error != 0, NLMSG_HEADER + 4 + len(echo), self.namespace.padding)
+            if words:
+                flags |= NLM_F_ACK_TLVS
+                echo += words
+        size = NLMSG_HEADER + 4 + len(echo)
+        datagram = _ACK.pack(size, NLMSG_ERROR, flags, sequence, self.port, -error) + echo
+        self._enqueue(datagram, _ACK_COST if size == _ACK_SIZE else truesize(size))
+
+    def _enqueue(self, datagram: bytes, cost: int) -> None:
+        if not self._congested and (not self._used or self._used + cost <= self._rcvbuf):
+            self._queue.append((datagram, cost))
+            self._used += cost
+        elif not self._congested:
+            self._congested = True
+            self._error = ENOBUFS
+
+
+def _refused_header(data: bytes, at: int, flags: int, extack: Extack) -> bool:
+    """Commands newer than a family's old ones have their header's unused bits checked (``genl_header_check``)."""
+    if data[at + NLMSG_HEADER + 2] or data[at + NLMSG_HEADER + 3]:
+        extack.message = _RESERVED
+    else:
+        rest = flags & ~NLM_F_DUMP if flags & NLM_F_DUMP == NLM_F_DUMP else flags
+        if rest & ~(NLM_F_REQUEST | NLM_F_ACK | NLM_F_ECHO):
+            extack.message = _AMBIGUOUS
+    return bool(extack.message)
+
+
+def _failure(error: int) -> OSError:
+    return OSError(error, os.strerror(error))

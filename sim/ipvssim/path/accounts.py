@@ -1,0 +1,141 @@
+"""What the packet path keeps books of: states, statistics, and which services and servers there are to be counted for."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+from ipvsnl.consts import AF_INET, AF_INET6
+from ipvssim.clock import SECOND
+from ipvssim.net.packets import AH, ESP, SCTP, TCP, UDP, WITH_PORTS, Packet, quote
+from ipvssim.path.connection_table import ConnectionTable
+from ipvssim.path.connections import MASQUERADE, TUNNEL, ConnectionEntry
+from ipvssim.path.protocols import AhEsp, Machine, Sctp, Tcp, Udp, tcp
+
+if TYPE_CHECKING:
+    from ipvssim.state.namespace import Namespace
+    from ipvssim.state.services import RealServer
+
+_RIGHT_OFFSET6 = 178
+"""From this 6.1 release on TCP and SCTP states look behind IPv6 extension headers; before, always at byte 40."""
+_ALWAYS = 3
+
+
+class Accounts:
+    """The protocols' machines and the counters of one director."""
+
+    def __init__(self, namespace: Namespace, entries: ConnectionTable) -> None:
+        self.table = namespace.table
+        self.sysctls = namespace.sysctls
+        self._timeouts = namespace.timeouts
+        self._entries = entries
+        self._tcp, self._udp = Tcp(), Udp()
+        following = AhEsp()
+        self.machines: dict[int, Machine] = {
+            TCP: self._tcp,
+            UDP: self._udp,
+            SCTP: Sctp(),
+            AH: following,
+            ESP: following,
+        }
+        for machine in self.machines.values():
+            machine.activity_changed = entries.activity_changed
+        self._tcp_timeout = self._fin_timeout = self._udp_timeout = -1
+        self._fixed_offset6 = namespace.sublevel < _RIGHT_OFFSET6
+        self.sysctls.on_write("secure_tcp", self._choose_tcp_table)
+        self._choose_tcp_table()
+
+    # --- states ---
+
+    def take_timeouts(self) -> None:
+        """``ipvsadm --set`` counts from the next packet on: called before each."""
+        timeouts = self._timeouts
+        if (
+            timeouts.tcp == self._tcp_timeout
+            and timeouts.tcp_fin == self._fin_timeout
+            and timeouts.udp == self._udp_timeout
+        ):
+            return
+        self._tcp_timeout, self._fin_timeout, self._udp_timeout = timeouts.astuple()
+        self._tcp.timeouts[tcp.ESTABLISHED] = timeouts.tcp * SECOND
+        self._tcp.timeouts[tcp.FIN_WAIT] = timeouts.tcp_fin * SECOND
+        self._udp.timeouts[0] = timeouts.udp * SECOND
+
+    def follow(self, packet: Packet, connection: ConnectionEntry, direction: int) -> None:
+        """Let the protocol's machine see a packet."""
+        offset = 40 if self._fixed_offset6 and packet.family == AF_INET6 else packet.offset
+        self.machines[packet.protocol].transition(connection, packet.data, offset, direction)
+
+    def _choose_tcp_table(self) -> None:
+        self._tcp.tables = Tcp.SECURE if self.sysctls.secure_tcp == _ALWAYS else Tcp.NORMAL
+
+    # --- statistics ---
+
+    def count_in(self, connection: ConnectionEntry, size: int) -> None:
+        """A request of ``size`` bytes, for server, service and total; nothing for a server that is gone."""
+        server = connection.server
+        if server is not None and server.available:
+            service = server.service
+            assert service is not None
+            counters = server.counters
+            counters.inpkts += 1
+            counters.inbytes += size
+            counters = service.counters
+            counters.inpkts += 1
+            counters.inbytes += size
+            counters = self.table.total
+            counters.inpkts += 1
+            counters.inbytes += size
+
+    def count_out(self, connection: ConnectionEntry, size: int) -> None:
+        """A reply of ``size`` bytes."""
+        server = connection.server
+        if server is not None and server.available:
+            service = server.service
+            assert service is not None
+            counters = server.counters
+            counters.outpkts += 1
+            counters.outbytes += size
+            counters = service.counters
+            counters.outpkts += 1
+            counters.outbytes += size
+            counters = self.table.total
+            counters.outpkts += 1
+            counters.outbytes += size
+
+    def count_own(self, raw: bytes) -> None:
+        """The host's own ICMP error, seen at LOCAL_OUT: it counts as a reply where the virtual address answers itself."""
+        four = raw[0] < 0x60
+        body = raw[(raw[0] & 15) * 4 + 8 :] if four else raw[48:]
+        quoted = quote(body, AF_INET if four else AF_INET6, reverse=True)
+        if quoted is None or quoted.protocol not in WITH_PORTS:
+            return
+        connection = self._entries.replies[quoted.protocol].get(quoted.key)
+        if connection is not None and connection.flags & 7 != MASQUERADE:
+            self.count_out(connection, len(raw))
+
+    # --- who is there ---
+
+    def is_hooked(self, family: int) -> bool:
+        """Whether IPVS sees packets of that family: only while it has a service."""
+        return self.table.service_count(family) > 0
+
+    def serves(self, protocol: int, address: bytes, port: int) -> bool:
+        """Whether that is a real server behind address translation (``ip_vs_has_real_service``)."""
+        for service in self.table.services():
+            server = service.destinations.get((address, port))
+            if (
+                server is not None
+                and server.forwarding == MASQUERADE
+                and (service.fwmark or service.protocol == protocol)
+            ):
+                return True
+        return False
+
+    def tunnel_server(self, address: bytes, port: int, kind: int) -> RealServer | None:
+        """The destination that a tunnel of ours leads to (``ip_vs_find_tunnel``)."""
+        for service in self.table.services():
+            for server in service.servers():
+                leads = server.address == address and server.forwarding == TUNNEL and server.tunnel_type == kind
+                if leads and port in (0, server.tunnel_port):
+                    return server
+        return None

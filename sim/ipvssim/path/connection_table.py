@@ -1,0 +1,279 @@
+"""The connection table: lookups by packet bytes, lives and deaths, and what they do to the servers' loads
+(net/netfilter/ipvs/ip_vs_conn.c, Linux 6.1).
+
+There is a dictionary for each direction and protocol. Where two connections have one key, the newest is found.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator
+from typing import TYPE_CHECKING
+
+from ipvssim.clock import Clock, Timer
+from ipvssim.path.connections import (
+    F_ALIVE,
+    F_INACTIVE,
+    F_ONE_PACKET,
+    F_TEMPLATE,
+    GONE,
+    LATE,
+    NO_PORTS,
+    SCTP,
+    TCP,
+    TEMPLATE_ASSURED,
+    UDP,
+    ConnectionEntry,
+    reply_key,
+)
+
+if TYPE_CHECKING:
+    from ipvssim.state.services import RealServer
+
+Index = dict[bytes, ConnectionEntry]
+
+
+_U32 = 0xFFFFFFFF
+
+
+class Shadowed:
+    """Dictionaries whose newest entry hides older ones of the same key until it goes."""
+
+    __slots__ = ("_older", "by_protocol")
+
+    def __init__(self) -> None:
+        self.by_protocol: dict[int, Index] = {TCP: {}, UDP: {}, SCTP: {}}
+        self._older: dict[tuple[int, bytes], list[ConnectionEntry]] = {}
+
+    def add(self, protocol: int, key: bytes, connection: ConnectionEntry) -> None:
+        """Put it in front of those with the same key."""
+        index = self.by_protocol.get(protocol)
+        if index is None:
+            index = self.by_protocol[protocol] = {}
+        older = index.get(key)
+        if older is not None:
+            self._older.setdefault((protocol, key), []).append(older)
+        index[key] = connection
+
+    def remove(self, protocol: int, key: bytes, connection: ConnectionEntry) -> None:
+        """Take it out, wherever it stands."""
+        index = self.by_protocol[protocol]
+        if not self._older:  # no key stands twice anywhere
+            del index[key]
+            return
+        hidden = self._older.get((protocol, key))
+        if index.get(key) is not connection:
+            if hidden is not None:
+                hidden.remove(connection)
+        elif hidden:
+            index[key] = hidden.pop()
+        else:
+            del index[key]
+        if hidden is not None and not hidden:
+            del self._older[protocol, key]
+
+    def __iter__(self) -> Iterator[ConnectionEntry]:
+        for index in self.by_protocol.values():
+            yield from index.values()
+        for hidden in self._older.values():
+            yield from hidden
+
+    def __len__(self) -> int:
+        return sum(map(len, self.by_protocol.values())) + sum(map(len, self._older.values()))
+
+
+class ConnectionTable:
+    """The connection table of one namespace. ``sublevel`` chooses between the releases' rules of overload."""
+
+    def __init__(self, clock: Clock, sublevel: int = 176) -> None:
+        self.clock = clock
+        self._recomputes = sublevel >= 183
+        self._requests = Shadowed()
+        self._replies = Shadowed()
+        self._templates = Shadowed()
+        self._expire = self.expire  # one bound method for a million timers
+        self.requests = self._requests.by_protocol
+        """Protocol and request key to connection."""
+        self.replies = self._replies.by_protocol
+        """Protocol and reply key to connection. Templates stand here too: a reply to client port 0 may find one, whose state
+        it then spoils (``ip_vs_conn_out_get`` looks at no flag)."""
+        self.on_load: Callable[[RealServer], None] | None = None
+        """Called after each change of a server's counts, where somebody watches them all."""
+
+    def __iter__(self) -> Iterator[ConnectionEntry]:
+        yield from self._requests
+        yield from self._templates
+
+    def __len__(self) -> int:
+        return len(self._requests) + len(self._templates)
+
+    # --- life ---
+
+    def open(
+        self, protocol: int, key: bytes, address: bytes, port: bytes, flags: int, server: RealServer | None, mark: int
+    ) -> ConnectionEntry:
+        """A new connection (or template, by its flag), bound to its server and hashed; its timer is not started yet."""
+        connection = ConnectionEntry(protocol, key, address, port, flags | F_ALIVE, server, mark)
+        connection.timer = Timer(self.clock, self._expire, connection)
+        if server is not None:
+            self._bind(connection, server)
+        if not flags & F_ONE_PACKET:
+            connection.reply_key = reply_key(connection)
+            (self._templates if flags & F_TEMPLATE else self._requests).add(protocol, key, connection)
+            self._replies.add(protocol, connection.reply_key, connection)
+        return connection
+
+    def used(self, connection: ConnectionEntry) -> None:
+        """A packet is done with it (``ip_vs_conn_put``): its timer starts anew, a one-packet connection ends."""
+        if connection.flags & F_ONE_PACKET:
+            self.expire(connection)
+        else:
+            connection.timer.start(connection.timeout)
+
+    def expire(self, connection: ConnectionEntry) -> None:
+        """Its timer fired, or it was told to go: it goes unless it still controls others (``ip_vs_conn_expire``)."""
+        if connection.controlled:
+            connection.timeout = LATE
+            connection.timer.start(LATE)
+            return
+        if not connection.flags & F_ALIVE:  # its last controlled connection took it along
+            return
+        connection.flags ^= F_ALIVE
+        if connection.timer.pending:
+            connection.timer.cancel()
+        self._unhash(connection)
+        control = connection.control
+        if control is not None:
+            connection.control = None
+            control.controlled -= 1
+            if not connection.timeout and not control.controlled and not _worth_keeping(control):
+                self.drop(control)
+        if connection.server is not None:
+            self._unbind(connection, connection.server)
+
+    def drop(self, connection: ConnectionEntry) -> None:
+        """Remove it at once, and its template with it if that is of no more use (``ip_vs_conn_del``)."""
+        connection.timeout = 0
+        self.expire(connection)
+
+    def flush(self) -> None:
+        """Remove everything: connections first, so that templates are free to go."""
+        for connection in list(self._requests):
+            self.drop(connection)
+        for template in list(self._templates):
+            self.drop(template)
+
+    # --- templates ---
+
+    def template(self, protocol: int, key: bytes) -> ConnectionEntry | None:
+        """The newest template of that key."""
+        return self._templates.by_protocol.get(protocol, {}).get(key)
+
+    def orphan(self, template: ConnectionEntry) -> None:
+        """Make an unusable template unfindable; it runs out its time with ports FFFF (``ip_vs_check_template``)."""
+        if template.virtual_port != GONE:
+            self._unhash(template)
+            template.key = template.key[:-4] + NO_PORTS + GONE
+            template.port = GONE
+            template.reply_key = reply_key(template)
+            self._templates.add(template.protocol, template.key, template)
+            self._replies.add(template.protocol, template.reply_key, template)
+
+    def control(self, connection: ConnectionEntry, template: ConnectionEntry) -> None:
+        """``template`` placed ``connection``."""
+        connection.control = template
+        template.controlled += 1
+
+    # --- servers ---
+
+    def sweep(self) -> None:
+        """Remove the connections of servers that are gone, and templates left without use
+        (``ip_vs_expire_nodest_conn_flush``)."""
+        for connection in list(self):
+            server = connection.server
+            if server is None or server.available or connection.controlled:
+                continue
+            template = connection.control
+            self.drop(connection)
+            if template is not None and not template.controlled:
+                self.drop(template)
+
+    def activity_changed(self, connection: ConnectionEntry, active: bool) -> None:
+        """It became active or inactive."""
+        server = connection.server
+        assert server is not None
+        step = 1 if active else -1
+        server.active += step
+        # a template that a reply made active was never counted as inactive: the kernel's counter wraps
+        server.inactive = server.inactive - step & _U32
+        self._loaded(server)
+
+    def _bind(self, connection: ConnectionEntry, server: RealServer) -> None:
+        if connection.flags & F_TEMPLATE:
+            server.persistent += 1
+        else:
+            server.conns += 1
+            if connection.flags & F_INACTIVE:
+                server.inactive = server.inactive + 1 & _U32
+            else:
+                server.active += 1
+        upper = server.upper
+        if upper and not server.overloaded and self._is_full(connection, server, upper):
+            server.overloaded = True
+            self._marked(server)
+        else:
+            self._loaded(server)
+
+    def _is_full(self, connection: ConnectionEntry, server: RealServer, upper: int) -> bool:
+        if self._recomputes:
+            return server.conns == upper and not connection.flags & F_TEMPLATE
+        return server.conns >= upper
+
+    def _unbind(self, connection: ConnectionEntry, server: RealServer) -> None:
+        if connection.flags & F_TEMPLATE:
+            server.persistent -= 1
+        else:
+            server.conns -= 1
+            if connection.flags & F_INACTIVE:
+                server.inactive = server.inactive - 1 & _U32
+            else:
+                server.active -= 1
+        if server.overloaded and self._has_room(connection, server):
+            server.overloaded = False
+            self._marked(server)
+        else:
+            self._loaded(server)
+
+    def _has_room(self, connection: ConnectionEntry, server: RealServer) -> bool:
+        """Whether an unbind ends the overload, by the rule of the release (6.1.183 changed it)."""
+        upper, lower, conns = server.upper, server.lower, server.conns
+        if self._recomputes:
+            least = lower or upper - upper // 4
+            return not connection.flags & F_TEMPLATE and conns == least - 1 and conns < upper
+        if lower:
+            return conns < lower
+        return not upper or conns * 4 < upper * 3
+
+    def _loaded(self, server: RealServer) -> None:
+        service = server.service
+        if service is not None and service.scheduler is not None and service.scheduler.LOADS:
+            service.scheduler.loaded(server)
+        if self.on_load is not None:
+            self.on_load(server)
+
+    def _marked(self, server: RealServer) -> None:
+        """Its mark of overload changed: every scheduler is told."""
+        if server.service is not None and server.service.scheduler is not None:
+            server.service.scheduler.loaded(server)
+        if self.on_load is not None:
+            self.on_load(server)
+
+    def _unhash(self, connection: ConnectionEntry) -> None:
+        flags = connection.flags
+        if not flags & F_ONE_PACKET:
+            index = self._templates if flags & F_TEMPLATE else self._requests
+            index.remove(connection.protocol, connection.key, connection)
+            self._replies.remove(connection.protocol, connection.reply_key, connection)
+
+
+def _worth_keeping(control: ConnectionEntry) -> bool:
+    return bool(control.flags & F_TEMPLATE and control.state & TEMPLATE_ASSURED)

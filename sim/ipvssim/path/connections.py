@@ -1,0 +1,108 @@
+"""Connections and persistence templates, by the bytes that packets carry (net/netfilter/ipvs/ip_vs_conn.c, Linux 6.1).
+
+A connection is found by a slice of the packet: source, destination and both ports as they stand in it.
+"""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+from ipvssim.clock import SECOND, Timer
+
+if TYPE_CHECKING:
+    from ipvssim.state.services import RealServer
+
+MASQUERADE, LOCAL_NODE, TUNNEL, DIRECT, BYPASS = range(5)
+METHOD = 0x7
+F_ALIVE = 0x40
+"""The kernel's HASHED: not gone yet."""
+F_INACTIVE, F_NO_OUTPUT, F_TEMPLATE, F_ONE_PACKET = 0x100, 0x80, 0x1000, 0x2000
+TEMPLATE_ASSURED = 1
+"""The state of a template that is worth keeping."""
+FIRST_TIMEOUT = 3 * SECOND
+"""Until the first packet's transition sets another; what a connection keeps that only an ICMP error opened."""
+LATE = 60 * SECOND
+"""How long a timer waits again that fired while connections were still controlled, and from then on always."""
+NO_PORTS = b"\x00\x00"
+GONE = b"\xff\xff"
+TCP, UDP, SCTP = 6, 17, 132
+
+
+class ConnectionEntry:
+    """One entry of the connection table.
+
+    ``key`` is client, virtual address, client port, virtual port; ``reply_key`` what a reply carries: server (or virtual)
+    address, client, its port, client port. A template's ``key`` holds the masked client with port 0. ``state`` belongs to
+    the protocol's machine; ``timeout`` is in microseconds; ``server`` is None for a bypass.
+    """
+
+    __slots__ = (
+        "address", "control", "controlled", "flags", "in_packets", "key", "mark", "port", "protocol", "reply_key", "server",
+        "shift", "state", "timeout", "timer",
+    )  # fmt: skip
+
+    def __init__(
+        self, protocol: int, key: bytes, address: bytes, port: bytes, flags: int, server: RealServer | None, mark: int
+    ) -> None:
+        self.protocol = protocol
+        self.key = key
+        self.address = address
+        self.port = port
+        """The server's port as the connection has it, in network order."""
+        self.flags = flags
+        self.server = server
+        self.mark = mark
+        self.state = 0
+        self.timeout = FIRST_TIMEOUT
+        self.control: ConnectionEntry | None = None
+        """The template that placed it."""
+        self.controlled = 0
+        """How many connections this one controls."""
+        self.in_packets = 0
+        self.reply_key = b""
+        self.shift: tuple[int, int] | None = None
+        """What address translation adds to the header's sum and to the transport's, towards the server."""
+        self.timer: Timer
+
+    @property
+    def method(self) -> int:
+        """How it forwards: MASQUERADE, LOCAL_NODE, TUNNEL, DIRECT or BYPASS."""
+        return self.flags & METHOD
+
+    @property
+    def is_template(self) -> bool:
+        """Whether it is a persistence template."""
+        return bool(self.flags & F_TEMPLATE)
+
+    @property
+    def client(self) -> bytes:
+        """The client's address (a template's: masked)."""
+        return self.key[: len(self.key) - 4 >> 1]
+
+    @property
+    def virtual(self) -> bytes:
+        """The virtual address (a fwmark template's: the mark)."""
+        return self.key[len(self.key) - 4 >> 1 : -4]
+
+    @property
+    def client_port(self) -> bytes:
+        """The client's port, in network order."""
+        return self.key[-4:-2]
+
+    @property
+    def virtual_port(self) -> bytes:
+        """The virtual port, in network order."""
+        return self.key[-2:]
+
+    def __repr__(self) -> str:
+        ports = f"{int.from_bytes(self.client_port, 'big')} -> {int.from_bytes(self.virtual_port, 'big')}"
+        return f"Connection({self.protocol}, {self.client.hex()} -> {self.virtual.hex()}, {ports}, state {self.state})"
+
+
+def reply_key(connection: ConnectionEntry) -> bytes:
+    """What a reply carries: a translated one comes from the server, any other from the virtual address."""
+    key = connection.key
+    half = len(key) - 4 >> 1
+    if connection.flags & METHOD == MASQUERADE:
+        return b"".join((connection.address, key[:half], connection.port, key[-4:-2]))
+    return b"".join((key[half:-4], key[:half], key[-2:], key[-4:-2]))

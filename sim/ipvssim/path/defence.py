@@ -1,0 +1,85 @@
+"""How a director defends itself: drop_packet, drop_entry, secure_tcp (update_defense_level, ip_vs_ctl.c; Linux 6.1).
+
+Modes 1 and 2 flip with the host's free memory, which the simulator takes to be ample: mode 1 and 2 do nothing, 3 acts.
+"""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+from ipvssim.clock import SECOND
+from ipvssim.path.protocols import sctp, tcp
+
+if TYPE_CHECKING:
+    from ipvssim.path.connection_table import ConnectionTable
+    from ipvssim.path.connections import ConnectionEntry
+    from ipvssim.state.namespace import Namespace
+
+ALWAYS = 3
+PERIOD = SECOND
+_SHARE = 32
+_IDLE = 60 * SECOND
+_HALF_OPEN = {
+    tcp.NUMBER: frozenset((tcp.SYN_RECV, tcp.SYNACK)),
+    sctp.NUMBER: frozenset((sctp.INIT1, sctp.INIT)),
+}
+
+
+class Defence:
+    """The counters of drop_packet, and the random drops of drop_entry."""
+
+    def __init__(self, namespace: Namespace, connections: ConnectionTable) -> None:
+        self._sysctls = namespace.sysctls
+        self._clock = namespace.clock
+        self._connections = connections
+        self._rate = 0
+        self._counter = 0
+        self._computed = -PERIOD
+        self._timer = namespace.clock.timer(self._thin_out)
+        for name in ("drop_packet", "drop_entry", "secure_tcp"):
+            namespace.sysctls.on_write(name, self._recompute)
+
+    def drops_packet(self) -> bool:
+        """Whether this packet, which could open a connection, is the one in so many that is dropped."""
+        if self._sysctls.drop_packet != ALWAYS:
+            return False
+        if self._clock.now - self._computed >= PERIOD:
+            self._recompute()
+        if not self._rate:
+            return False
+        self._counter -= 1
+        if self._counter > 0:
+            return False
+        self._counter = self._rate
+        return True
+
+    def _recompute(self) -> None:
+        """Levels are computed every second, and on a write of their switches (not of ``am_droprate``)."""
+        self._rate = self._sysctls.am_droprate
+        self._computed = self._clock.now
+        if self._sysctls.drop_entry == ALWAYS and not self._timer.pending:
+            self._timer.start(PERIOD)
+
+    def _thin_out(self, _: None) -> None:
+        """Every second, drop what looks half open of a thirty-second of the connections (``ip_vs_random_dropentry``)."""
+        if self._sysctls.drop_entry != ALWAYS:
+            return
+        random = self._clock.random
+        for connection in [one for one in self._connections if not random.randrange(_SHARE)]:
+            if not connection.controlled and self._is_victim(connection):
+                self._connections.drop(connection)
+        self._timer.start(PERIOD)
+
+    def _is_victim(self, connection: ConnectionEntry) -> bool:
+        if connection.is_template:
+            return not connection.state & 1
+        half_open = _HALF_OPEN.get(connection.protocol)
+        if half_open is not None and connection.state in half_open:
+            return True
+        if half_open is not None and connection.state not in (tcp.ESTABLISHED, sctp.ESTABLISHED):
+            return False
+        idle = connection.timeout - (connection.timer.expires - self._clock.now)
+        packets = connection.in_packets
+        if idle <= _IDLE or not 0 < packets <= 8:
+            return False
+        return not self._clock.random.randrange(packets)

@@ -1,0 +1,276 @@
+"""The packet path of a director: what happens to a packet, in the kernel's order (net/netfilter/ipvs/ip_vs_core.c, 6.1).
+
+    receive ─► addresses, options, route
+                 ├─ local ─► reassemble ─► replies (hook at 98) ─► requests (99) ─► the host itself
+                 └─ other ─► lifetime, MTU ─► ICMP errors (99) ─► replies (100) ─► leave
+
+A request is looked up, scheduled if it is new, counted, followed by its protocol's machine, and transmitted.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from typing import TYPE_CHECKING, Any
+
+from ipvsnl.consts import AF_INET, AF_INET6
+from ipvssim.net.fragments import INPUT, LOCAL_DELIVERY, Reassembler
+from ipvssim.net.network import BROADCAST, ETHERNET, LOCAL, MULTICAST, Path
+from ipvssim.net.options6 import verify_destination, verify_hops
+from ipvssim.net.packets import HOP_BY_HOP, WITH_PORTS, Packet, parse4, parse6
+from ipvssim.path.accounts import Accounts
+from ipvssim.path.connection_table import ConnectionTable
+from ipvssim.path.host import Host
+from ipvssim.path.icmp_errors import IcmpErrors
+from ipvssim.path.inbound import Inbound
+from ipvssim.path.outbound import Outbound
+from ipvssim.path.result import DROP, HELD, TO_HOST, Result
+from ipvssim.path.rows import Row, rows
+from ipvssim.path.selection import Selection
+from ipvssim.path.transmit import Transmitter
+
+if TYPE_CHECKING:
+    from ipvssim.net.network import Device
+    from ipvssim.state.namespace import Namespace
+
+_TYPES = {b"\x08\x00": 4, b"\x86\xdd": 6}
+_JOINED = frozenset(
+    (
+        bytes((224, 0, 0, 1)),
+        *(bytes.fromhex(f"{group}{member:028x}") for group in ("ff01", "ff02") for member in (1, 2)),
+    )
+) | {bytes.fromhex("ff05") + bytes(13) + b"\2"}
+"""The groups that every router joins."""
+
+
+class Director:
+    """One director: give it packets with :meth:`receive`. It works on the namespace that the netlink family works on.
+
+    ``local_marks`` are firewall marks whose packets a routing rule makes local, whatever their address.
+    """
+
+    def __init__(self, namespace: Namespace) -> None:
+        self.namespace = namespace
+        self.network = namespace.network
+        self.table = namespace.table
+        self.sysctls = namespace.sysctls
+        self.clock = namespace.clock
+        self.local_marks: set[int] = set()
+        self.connection_table = ConnectionTable(self.clock, namespace.sublevel)
+        self.accounts = Accounts(namespace, self.connection_table)
+        self.host = Host(self.network, self.clock)
+        self.host.sent = self.accounts.count_own
+        self.host.looped = self._loop
+        self.reassembler = Reassembler(self.clock)
+        self.transmitter = Transmitter(self.host, self.sysctls)
+        self.selection = Selection(namespace, self.connection_table, self.host)
+        self.errors = IcmpErrors(
+            namespace.sublevel, self.connection_table, self.accounts, self.selection, self.transmitter, self.host,
+            self.sysctls,
+        )  # fmt: skip
+        self.outbound = Outbound(
+            self.connection_table, self.accounts, self.reassembler, self.host, self.errors, self.sysctls
+        )
+        self.inbound = Inbound(
+            namespace, self.connection_table, self.accounts, self.selection, self.transmitter, self.errors
+        )
+        self._sweeper = self.clock.timer(lambda _: self.connection_table.sweep())
+        self._defrag6 = False
+        self.table.deleted_hook = self._servers_deleted
+
+    # --- what users ask ---
+
+    @property
+    def explaining(self) -> bool:
+        """Whether results tell what the scheduler looked at."""
+        return self.selection.explaining
+
+    @explaining.setter
+    def explaining(self, on: bool) -> None:
+        self.selection.explaining = on
+
+    @property
+    def unprivileged_port_start(self) -> int:
+        """net.ipv4.ip_unprivileged_port_start: from there on a port may be that of passive FTP's data."""
+        return self.selection.unprivileged
+
+    @unprivileged_port_start.setter
+    def unprivileged_port_start(self, port: int) -> None:
+        self.selection.unprivileged = port
+
+    def connections(self) -> Iterator[Row]:
+        """The rows of ``/proc/net/ip_vs_conn``, in no particular order."""
+        return rows(self.connection_table, self.accounts.machines, self.clock.now)
+
+    def receive(self, data: bytes | Any, on: str = "client", mark: int = 0) -> Result:
+        """One frame (on Ethernet devices) or packet comes in on a device, carrying a firewall mark.
+
+        ``data`` is bytes, or a scapy packet. Whatever the bytes are, there is a result. KeyError for a device that does not
+        exist.
+        """
+        result = Result()
+        result.network = self.network
+        device = self.network.devices[on]
+        if type(data) is not bytes:
+            data = _as_bytes(data, device)
+        unicast = True
+        if device.kind == ETHERNET:
+            to = data[:6]
+            if to != device.mac:
+                if not data or not data[0] & 1:
+                    return result.drop("a frame for another host")
+                unicast = False
+            version = _TYPES.get(data[12:14], 0)
+            data = data[14:]
+        else:
+            version = data[0] >> 4 if data else 0
+        if version == 4:
+            packet = parse4(data, on, mark, unicast)
+        elif version == 6:
+            packet = parse6(data, on, mark, unicast)
+        else:
+            return result.drop("no IP packet")
+        if isinstance(packet, str):
+            return result.drop(packet)
+        result.packet = packet
+        self.accounts.take_timeouts()
+        self._input(packet, result)
+        if result.verdict is TO_HOST and version == 6 and packet.offset > 40:
+            self.host.takes_options6(packet, verify_destination, result)
+        if self.inbound.expiring:
+            self._expire()
+        return result
+
+    def send(self, data: bytes, mark: int = 0) -> Result:
+        """A packet of the director's own host: a client on it, or a server on it that answers (the hooks at LOCAL_OUT)."""
+        result = Result()
+        packet = parse4(data, mark=mark) if data[:1] < b"\x60" else parse6(data, mark=mark)
+        if isinstance(packet, str):
+            return result.drop(packet)
+        result.packet = packet
+        self.accounts.take_timeouts()
+        passed = self.outbound.pass_through(packet, result)
+        if passed is not None:
+            if result.connection is None and self.accounts.is_hooked(packet.family):
+                self.inbound.handle(passed, result)
+                if result.verdict is TO_HOST:
+                    result.verdict = DROP
+            if result.verdict is DROP and not result.out:
+                self.host.send(passed.data, self.network.path(passed.destination), result, passed)
+        if self.inbound.expiring:
+            self._expire()
+        return result
+
+    # --- the way in ---
+
+    def _input(self, packet: Packet, result: Result) -> None:
+        if packet.offset > 40 and packet.family == AF_INET6 and packet.data[6] == HOP_BY_HOP:
+            refused = self.host.martian(packet)
+            if refused is not None:
+                result.drop(refused)
+                return
+            if not self.host.takes_options6(packet, verify_hops, result):
+                return
+        path = self.network.path(packet.destination)
+        if path.kind == LOCAL:
+            connection = self.inbound.known(packet)
+            if connection is not None:
+                self.inbound.serve(packet, connection, result)
+                return
+        refused = self.host.martian(packet)
+        if refused is not None:
+            result.drop(refused)
+            return
+        arrived = packet
+        if packet.offset > 20 and packet.family == AF_INET:
+            taken = self.host.take_options(packet, result)
+            if taken is None:
+                return
+            result.packet = packet = taken
+        elif packet.fragment and packet.family == AF_INET6 and self._defragments6():
+            whole = self.reassembler.add(packet, INPUT)
+            if isinstance(whole, str):
+                result.verdict, result.reason = HELD, whole
+                return
+            result.packet = packet = whole
+        path = self.network.path(packet.destination)
+        if path.kind == LOCAL or (packet.mark and packet.mark in self.local_marks):
+            self._to_host(packet, result)
+        elif path.kind == BROADCAST:
+            result.accept("broadcast")
+        elif path.kind == MULTICAST:
+            if packet.destination in _JOINED:
+                result.accept("multicast to all hosts")
+            else:
+                result.drop("multicast to a group without members here")
+        else:
+            self._forward(packet, path, result, arrived)
+
+    def _to_host(self, packet: Packet, result: Result) -> None:
+        """LOCAL_IN: replies to clients on the director, then requests."""
+        if packet.fragment and packet.family == AF_INET:
+            whole = self.reassembler.add(packet, LOCAL_DELIVERY)
+            if isinstance(whole, str):
+                result.verdict, result.reason = HELD, whole
+                return
+            result.packet = packet = whole
+        index = self.connection_table.replies.get(packet.protocol)
+        if index is None or packet.key in index or self.sysctls.nat_icmp_send:
+            passed = self.outbound.pass_through(packet, result)
+            if passed is None:
+                return
+            if result.connection is not None and packet.protocol in self.accounts.machines:
+                result.accept("a reply to a client on the director")
+                return
+            packet = passed
+        self.inbound.handle(packet, result)
+        if result.verdict is TO_HOST and packet.protocol in WITH_PORTS and result.connection is None:
+            self.inbound.refuse(packet)
+
+    def _forward(self, packet: Packet, path: Path, result: Result, arrived: Packet) -> None:
+        """FORWARD: errors about requests, then replies, then what is none of IPVS's business. ``arrived`` is the packet
+        with its IPv4 options as they were."""
+        shorter = self.host.forwardable(packet, path, result)
+        if shorter is None:
+            return
+        if self.inbound.takes_error(shorter):
+            if self.errors.request(shorter, result, forwarded=True):
+                return
+            result.connection = result.server = None
+        passed = self.outbound.pass_through(shorter, result)
+        if passed is not None:
+            if packet is not arrived:
+                rerouted = result.connection is not None and bool(self.sysctls.snat_reroute)
+                passed = self.host.restamped(passed, arrived, path, rerouted=rerouted)
+            self.host.forward(passed, path, result)
+
+    # --- inside ---
+
+    def _defragments6(self) -> bool:
+        """Reassembly of IPv6 at the input begins with the first IPv6 service and stays."""
+        self._defrag6 = self._defrag6 or self.accounts.is_hooked(AF_INET6)
+        return self._defrag6
+
+    def _expire(self) -> None:
+        """What was told to go goes (the kernel's next tick)."""
+        expiring, self.inbound.expiring = self.inbound.expiring, []
+        for connection in expiring:
+            self.connection_table.expire(connection)
+
+    def _servers_deleted(self) -> None:
+        """Connections of servers that are gone are swept away at the next tick."""
+        if self.sysctls.expire_nodest_conn:
+            self._sweeper.start(1)
+
+    def _loop(self, data: bytes, result: Result) -> None:
+        """The host's own ICMP error to one of its own addresses comes in again: it may be about a translated reply."""
+        packet = parse4(data, "lo") if data[0] < 0x60 else parse6(data, "lo")
+        if isinstance(packet, Packet):
+            self.inbound.handle(packet, result)
+
+
+def _as_bytes(data: Any, device: Device) -> bytes:
+    if isinstance(data, (bytearray, memoryview)):
+        return bytes(data)
+    from ipvssim.net.scapy_packets import packet_bytes
+
+    return packet_bytes(data, device)

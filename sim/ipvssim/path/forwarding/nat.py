@@ -1,0 +1,141 @@
+"""Address translation: the bytes of a packet towards its server and back (ip_vs_proto_{tcp,udp,sctp}.c, ip_vs_xmit.c, 6.1).
+
+TCP's and UDP's checksums are changed by the difference only, so a wrong one stays as wrong as it was. A UDP checksum of 0 is
+filled in; SCTP's is computed anew where the port changes. Functions return None where the packet is too short for its
+transport header, which drops it.
+"""
+
+from __future__ import annotations
+
+from struct import Struct
+from typing import TYPE_CHECKING
+
+from ipvsnl.consts import AF_INET
+from ipvssim.net.checksums import crc32c, finish, pseudo, total, transport
+from ipvssim.net.packets import ICMPV6, SCTP, TCP, UDP, WITH_PORTS, Packet, sign4, walk6
+
+if TYPE_CHECKING:
+    from ipvssim.path.connections import ConnectionEntry
+
+_LEAST = {TCP: 20, UDP: 8, SCTP: 12}
+_MANGLED_ZERO = b"\xff\xff"
+_middle = Struct("!BBH").pack
+_short = Struct("!H").pack
+_from_bytes = int.from_bytes
+
+
+def shifts(connection: ConnectionEntry) -> tuple[int, int]:
+    """What a request's translation adds to the sum of its IPv4 header and to that of its transport segment."""
+    key = connection.key
+    header = _from_bytes(connection.address, "big") % 0xFFFF - _from_bytes(key[len(key) - 4 >> 1 : -4], "big") % 0xFFFF
+    ports = _from_bytes(connection.port, "big") - _from_bytes(key[-2:], "big")
+    connection.shift = found = header, header + ports
+    return found
+
+
+def request(packet: Packet, connection: ConnectionEntry, hops: int) -> bytes | None:
+    """A request with the server's address and port for the virtual ones, and its new lifetime."""
+    data, start = packet.data, packet.offset
+    header, segment = connection.shift or shifts(connection)
+    if packet.family == AF_INET:
+        rest = (0xFFFF - _from_bytes(data[10:12], "big") + header - (data[8] - hops << 8)) % 0xFFFF
+        middle = _middle(hops, data[9], 0xFFFF - rest if rest else 0)
+        head = b"".join((data[:8], middle, data[12:16], connection.address, data[20:start]))
+        if start > 20:
+            head = sign4(head)  # options may have changed since the checksum was verified
+    else:
+        head = b"".join((data[:7], hops.to_bytes(1, "big"), data[8:24], connection.address, data[40:start]))
+    if packet.protocol not in WITH_PORTS:
+        return head + data[start:]
+    return _joined(packet, head, data[start : start + 2], connection.port, segment)
+
+
+def reply(packet: Packet, connection: ConnectionEntry) -> bytes | None:
+    """A reply with the virtual address and port for the server's; its lifetime stays."""
+    data, start = packet.data, packet.offset
+    header, segment = connection.shift or shifts(connection)
+    if packet.family == AF_INET:
+        check = finish(0xFFFF - _from_bytes(data[10:12], "big") - header)
+        head = b"".join((data[:10], _short(check), connection.virtual, data[16:start]))
+        if start > 20:
+            head = sign4(head)
+    else:
+        head = b"".join((data[:8], connection.virtual, data[24:start]))
+    if packet.protocol not in WITH_PORTS:
+        return head + data[start:]
+    return _joined(packet, head, connection.virtual_port, data[start + 2 : start + 4], -segment)
+
+
+def _joined(packet: Packet, head: bytes, source_port: bytes, port: bytes, shift: int) -> bytes | None:
+    """The translated header, the ports, and the segment with its checksum brought up to date."""
+    data, start, protocol = packet.data, packet.offset, packet.protocol
+    if len(data) - start < _LEAST[protocol]:
+        return None
+    if protocol == TCP:
+        rest = (0xFFFF - _from_bytes(data[start + 16 : start + 18], "big") + shift) % 0xFFFF
+        check = _short(0xFFFF - rest if rest else 0)
+        return b"".join((head, source_port, port, data[start + 4 : start + 16], check, data[start + 18 :]))
+    if protocol == UDP:
+        old = _from_bytes(data[start + 6 : start + 8], "big")
+        if old:
+            check = _short(finish(0xFFFF - old + shift) or 0xFFFF)
+            return b"".join((head, source_port, port, data[start + 4 : start + 6], check, data[start + 8 :]))
+        segment = b"".join((source_port, port, data[start + 4 : start + 6], b"\0\0", data[start + 8 :]))
+        source, destination = (head[12:16], head[16:20]) if packet.family == AF_INET else (head[8:24], head[24:40])
+        check = _short(transport(source, destination, UDP, segment) or 0xFFFF)
+        return b"".join((head, segment[:6], check, segment[8:]))
+    if source_port + port == data[start : start + 4]:
+        return head + data[start:]
+    crc = crc32c(source_port, port, data[start + 4 : start + 8], b"\0\0\0\0", data[start + 12 :])
+    return b"".join(
+        (head, source_port, port, data[start + 4 : start + 8], crc.to_bytes(4, "little"), data[start + 12 :])
+    )
+
+
+def icmp(packet: Packet, connection: ConnectionEntry, *, towards_client: bool, hops: int) -> bytes:
+    """An ICMP error with the packet that it quotes, both translated. The quoted transport checksum stays stale."""
+    if packet.family == AF_INET:
+        return _icmp4(packet, connection, towards_client, hops)
+    return _icmp6(packet, connection, towards_client, hops)
+
+
+def _icmp4(packet: Packet, connection: ConnectionEntry, towards_client: bool, hops: int) -> bytes:
+    data, start = packet.data, packet.offset
+    outer, message, quoted = data[:start], data[start : start + 8], data[start + 8 :]
+    size = (quoted[0] & 15) * 4
+    inner, rest = quoted[:size], quoted[size:]
+    if towards_client:
+        outer = outer[:12] + connection.virtual + outer[16:]
+        inner = inner[:16] + connection.virtual + inner[20:]
+    else:
+        outer = b"".join((outer[:8], bytes((hops,)), outer[9:16], connection.address, outer[20:]))
+        inner = inner[:12] + connection.address + inner[16:]
+    body = sign4(inner) + _quoted_ports(rest, quoted[9], connection, towards_client)
+    sum_ = total(body) + total(message[:2] + message[4:])
+    return b"".join((sign4(outer), message[:2], _short(finish(sum_)), message[4:], body))
+
+
+def _icmp6(packet: Packet, connection: ConnectionEntry, towards_client: bool, hops: int) -> bytes:
+    data, start = packet.data, packet.offset
+    outer, message, quoted = data[:start], data[start : start + 8], data[start + 8 :]
+    walked = walk6(quoted, 40, quoted[6])
+    protocol, size, _ = walked if walked is not None else (0, 40, 0)
+    inner, rest = quoted[:size], quoted[size:]
+    if towards_client:
+        outer = outer[:8] + connection.virtual + outer[24:]
+        inner = inner[:24] + connection.virtual + inner[40:]
+    else:
+        outer = b"".join((outer[:7], bytes((hops,)), outer[8:24], connection.address, outer[40:]))
+        inner = inner[:8] + connection.address + inner[24:]
+    body = inner + _quoted_ports(rest, protocol, connection, towards_client)
+    sum_ = total(body) + total(message[:2] + message[4:])
+    sum_ += pseudo(outer[8:24], outer[24:40], ICMPV6, len(data) - start)
+    return b"".join((outer, message[:2], _short(finish(sum_)), message[4:], body))
+
+
+def _quoted_ports(rest: bytes, protocol: int, connection: ConnectionEntry, towards_client: bool) -> bytes:
+    if protocol not in WITH_PORTS:
+        return rest
+    if towards_client:
+        return rest[:2] + connection.virtual_port + rest[4:]
+    return connection.port + rest[2:]

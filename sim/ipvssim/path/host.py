@@ -1,0 +1,262 @@
+"""The director as an ordinary IP host: what leaves it, the errors it sends, and the forwarding of what is not balanced.
+
+After net/ipv4/{route,ip_forward,ip_output,icmp}.c and net/ipv6/{ip6_output,icmp}.c, Linux 6.1, with rp_filter, redirects and
+ICMP rate limits off.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+
+from ipvsnl.consts import AF_INET
+from ipvssim.clock import Clock
+from ipvssim.net import icmp
+from ipvssim.net.fragments import split4, split6
+from ipvssim.net.network import BLACKHOLE, BROADCAST, ETHERNET, LOCAL, MULTICAST, NONE, PROHIBIT, UNICAST, Network, Path
+from ipvssim.net.options4 import BadOptionError, echo, received
+from ipvssim.net.options6 import BadOption6Error
+from ipvssim.net.packets import Packet, sign4, with_hops
+from ipvssim.path.result import FORWARD, Result
+
+_TYPE4, _TYPE6 = b"\x08\x00", b"\x86\xdd"
+_ANY4, _ANY6 = bytes(4), bytes(16)
+_UNREACHABLE4 = {NONE: 0, PROHIBIT: 13}
+_UNREACHABLE6 = {NONE: icmp.NO_ROUTE6, PROHIBIT: 1}
+
+
+class Host:
+    """Sends packets, and forwards those that IPVS leaves alone."""
+
+    def __init__(self, network: Network, clock: Clock) -> None:
+        self.network = network
+        self.clock = clock
+        self.sent: Callable[[bytes], None] = _unheard
+        """Told of every packet of the host's own before it leaves (the hooks at LOCAL_OUT)."""
+        self.looped: Callable[[bytes, Result], None] = _unlooped
+        """Given those that the host sends to itself."""
+
+    # --- what leaves ---
+
+    def send(self, data: bytes, path: Path, result: Result, packet: Packet | None = None) -> None:
+        """Let a packet leave along ``path``, in fragments where it is too long or where ``packet`` came in fragments."""
+        device = path.device
+        if device is None:
+            result.drop("no device on the way")
+            return
+        if device.kind == ETHERNET:
+            mac = self.network.neighbours.get((device.name, path.next_hop))
+            if mac is None:
+                result.drop("the neighbour does not resolve")
+                return
+            header = mac + device.mac + (_TYPE4 if data[0] < 0x60 else _TYPE6)
+        else:
+            header = b""
+        result.verdict = FORWARD
+        if len(data) > path.mtu or (packet is not None and packet.largest):
+            for piece in self._pieces(data, path.mtu, packet):
+                result.out.append((device.name, header + piece))
+        else:
+            result.out.append((device.name, header + data))
+
+    def _pieces(self, data: bytes, mtu: int, packet: Packet | None) -> list[bytes]:
+        """Fragments no larger than those received; in a tunnel over the other family that is forgotten (the two families
+        keep it in different places of the packet's control block), and only the MTU counts."""
+        four = data[0] < 0x60
+        limit, keep_df = mtu, False
+        cuts: tuple[int, ...] = ()
+        if packet is not None:
+            cuts = packet.cuts
+            if packet.largest and four == (packet.family == AF_INET):
+                limit, keep_df = min(mtu, packet.largest), packet.kept_df
+        if len(data) <= limit and not (four and limit != mtu):
+            return [data]
+        if four:
+            return split4(data, limit, keep_df=keep_df, cuts=cuts)
+        return split6(data, max(limit, 1280), self.clock.random.getrandbits(32), cuts=cuts)
+
+    # --- errors ---
+
+    def error(self, packet: Packet, result: Result, kind: int, code: int, info: int = 0) -> None:
+        """Send an ICMP error about ``packet``: from the address it was sent to where that is the host's own, else from the
+        address towards its sender. Nothing is sent where none may be (:func:`icmp.answers`)."""
+        if not icmp.answers(packet):
+            return
+        network = self.network
+        back = network.path(packet.source)
+        if back.kind not in (UNICAST, LOCAL):
+            return
+        there = network.path(packet.destination)
+        if there.kind in (BROADCAST, MULTICAST):
+            return
+        source = packet.destination if self._answers_from(packet.destination, there) else self._source(packet, back)
+        if not source:
+            return
+        if packet.family == AF_INET:
+            ident = self.clock.random.getrandbits(16)
+            # what is refused for its options is answered without them
+            options = (
+                b"" if kind == icmp.PARAMETER_PROBLEM else echo(packet.data[20 : packet.offset], source, self._now())
+            )
+            data = icmp.error4(packet, source, kind, code, info, ident, options, back.mtu)
+        else:
+            data = icmp.error6(packet, source, kind, code, info, self.clock.random.getrandbits(20))
+        verdict, reason = result.verdict, result.reason
+        self.sent(data)
+        if back.kind == LOCAL:
+            self.looped(data, result)
+            if result.local:
+                return
+        else:
+            self.send(data, back, result)
+        result.verdict, result.reason = verdict, reason
+
+    def _source(self, packet: Packet, back: Path) -> bytes:
+        """The address of an error that cannot come from where its packet was sent to: that of the way back, and for IPv6
+        that of the device by which the packet came in."""
+        device = self.network.devices.get(packet.device)
+        if packet.family == AF_INET or device is None:
+            return back.source
+        return self.network.source_for(device, packet.source)
+
+    def _answers_from(self, address: bytes, path: Path) -> bool:
+        """Whether errors about packets to ``address`` come from it: IPv4 asks for a local route (icmp_send), IPv6 for an
+        address that some device has (icmp6_send), which one out of a local prefix is not."""
+        if path.kind != LOCAL or len(address) == 4:
+            return path.kind == LOCAL
+        return any(own == address for device in self.network.devices.values() for own, _ in device.addresses)
+
+    def time_exceeded(self, packet: Packet, result: Result) -> None:
+        """Answer that the lifetime ended."""
+        self.error(packet, result, icmp.TIME_EXCEEDED if packet.family == AF_INET else icmp.TIME_EXCEEDED6, 0)
+
+    def too_big(self, packet: Packet, result: Result, mtu: int) -> None:
+        """Answer that the packet does not fit."""
+        if packet.family == AF_INET:
+            self.error(packet, result, icmp.UNREACHABLE, icmp.FRAGMENTATION_NEEDED, mtu & 0xFFFF)
+        else:
+            self.error(packet, result, icmp.TOO_BIG6, 0, mtu)
+
+    def port_unreachable(self, packet: Packet, result: Result) -> None:
+        """Answer that nobody serves the port."""
+        if packet.family == AF_INET:
+            self.error(packet, result, icmp.UNREACHABLE, icmp.PORT_UNREACHABLE)
+        else:
+            self.error(packet, result, icmp.UNREACHABLE6, icmp.PORT6)
+
+    def host_unreachable(self, packet: Packet, result: Result) -> None:
+        """Answer that there is no way to the server."""
+        if packet.family == AF_INET:
+            self.error(packet, result, icmp.UNREACHABLE, icmp.HOST_UNREACHABLE)
+        else:
+            self.error(packet, result, icmp.UNREACHABLE6, icmp.ADDRESS6)
+
+    # --- what arrives ---
+
+    def martian(self, packet: Packet) -> str | None:
+        """Why routing refuses the packet's addresses, or None."""
+        source, destination = packet.source, packet.destination
+        if packet.family != AF_INET:
+            if source[0] == 0xFF:
+                return "multicast source"
+            loop = bytes(15) + b"\x01"
+            return "loopback address from outside" if loop in (source, destination) else None
+        if source[0] == 127 or destination[0] == 127:
+            return "loopback address from outside"
+        if _ANY4 in (source, destination):
+            return "address 0.0.0.0"
+        return None if self.network.address_type(source) == UNICAST else "martian source"
+
+    def take_options(self, packet: Packet, result: Result) -> Packet | None:
+        """IPv4 options as they are after their receipt; None where they are refused (an answer may have been sent).
+
+        The header's checksum stays what it was until the packet leaves: an error that quotes the packet shows that.
+        """
+        data = packet.data
+        at = self.network.path(packet.destination)
+        own = packet.destination if at.kind == LOCAL else self.network.path(packet.source).source or bytes(4)
+        try:
+            options = received(data[20 : packet.offset], own, self._is_remote, self._now())
+        except BadOptionError as bad:
+            result.drop("refused IPv4 options")
+            if bad.pointer >= 0:
+                self.error(packet, result, icmp.PARAMETER_PROBLEM, 0, bad.pointer << 24)
+            return None
+        if options == data[20 : packet.offset]:
+            return packet
+        return packet.replaced(data[:20] + options + data[packet.offset :])  # its checksum is left as it was
+
+    def takes_options6(self, packet: Packet, verify: Callable[[bytes], None], result: Result) -> bool:
+        """Whether an IPv6 packet's options are in order; else it is dropped (an answer may have been sent)."""
+        try:
+            verify(packet.data)
+        except BadOption6Error as bad:
+            result.drop("refused IPv6 options")
+            if bad.pointer >= 0:
+                self.error(packet, result, icmp.PARAMETER_PROBLEM6, bad.code, bad.pointer)
+            return False
+        return True
+
+    def restamped(self, packet: Packet, arrived: Packet, path: Path, *, rerouted: bool) -> Packet:
+        """A packet that is forwarded, with the address by which it leaves in the options that record it
+        (``ip_forward_options``): a translated reply that was routed anew leaves by its own source."""
+        own = packet.source if rerouted else path.source
+        options = received(arrived.data[20 : arrived.offset], own, self._is_remote, self._now())
+        data = packet.data
+        return packet.replaced(sign4(data[:20] + options) + data[packet.offset :])
+
+    def _now(self) -> int:
+        """Milliseconds, as time stamps have them."""
+        return self.clock.now // 1000
+
+    def _is_remote(self, address: bytes) -> bool:
+        return self.network.address_type(address) == UNICAST
+
+    # --- forwarding ---
+
+    def forwardable(self, packet: Packet, path: Path, result: Result) -> Packet | None:
+        """The packet with its lifetime reduced, or None with the reason (and the error sent) in ``result``."""
+        if not self.network.forwarding:
+            result.drop("forwarding is off")
+            if packet.family == AF_INET:
+                self.host_unreachable(packet, result)
+            return None
+        if not packet.unicast:
+            result.drop("a broadcast frame is not forwarded")
+            return None
+        if path.kind != UNICAST:
+            result.drop(f"no route: {path.kind}")
+            if path.kind not in (BLACKHOLE, BROADCAST, MULTICAST):
+                four = packet.family == AF_INET
+                code = (_UNREACHABLE4 if four else _UNREACHABLE6).get(path.kind, 1 if four else icmp.NO_ROUTE6)
+                self.error(packet, result, icmp.UNREACHABLE if four else icmp.UNREACHABLE6, code)
+            return None
+        if packet.hops <= 1:
+            result.drop("lifetime ended")
+            self.time_exceeded(packet, result)
+            return None
+        if packet.family != AF_INET and (packet.source == _ANY6 or icmp.is_link_local(packet.source)):
+            result.drop("a source that does not reach beyond its link")
+            return None
+        size = packet.largest or len(packet.data) if packet.family != AF_INET else len(packet.data)
+        if size > path.mtu and (packet.family != AF_INET or packet.dont_fragment):
+            result.drop("longer than the MTU")
+            self.too_big(packet, result, path.mtu)
+            return None
+        return packet.replaced(with_hops(packet, packet.hops - 1))
+
+    def forward(self, packet: Packet, path: Path, result: Result) -> None:
+        """Let a forwarded packet leave."""
+        if packet.largest and packet.dont_fragment:
+            result.drop("reassembled, and not to be fragmented")
+            self.too_big(packet, result, path.mtu)
+            return
+        result.reason = result.reason or "forwarded"
+        self.send(packet.data, path, result, packet)
+
+
+def _unheard(data: bytes) -> None:
+    del data
+
+
+def _unlooped(data: bytes, result: Result) -> None:
+    del data, result

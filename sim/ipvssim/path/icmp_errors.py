@@ -1,0 +1,245 @@
+"""ICMP errors of others, about packets of connections, in both directions (ip_vs_in_icmp*, ip_vs_out_icmp*,
+net/netfilter/ipvs/ip_vs_core.c, Linux 6.1)."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+from ipvsnl.consts import AF_INET
+from ipvssim.net import icmp
+from ipvssim.net.checksums import is_valid, pseudo
+from ipvssim.net.packets import AH, ESP, GRE, ICMPV6, IPIP, SCTP, TCP, UDP, Packet, quote
+from ipvssim.path.connections import MASQUERADE, ConnectionEntry
+from ipvssim.path.forwarding import nat, tunnel
+from ipvssim.path.protocols import ISAKMP
+from ipvssim.path.result import Result
+
+if TYPE_CHECKING:
+    from ipvssim.path.accounts import Accounts
+    from ipvssim.path.connection_table import ConnectionTable
+    from ipvssim.path.host import Host
+    from ipvssim.path.selection import Selection
+    from ipvssim.path.transmit import Transmitter
+    from ipvssim.state.sysctls import Sysctls
+
+_HANDLED4 = frozenset((icmp.UNREACHABLE, icmp.SOURCE_QUENCH, icmp.TIME_EXCEEDED))
+_FOLLOWED = frozenset((TCP, UDP, SCTP, AH, ESP))
+_KINDS = {IPIP: tunnel.KIND_IPIP, UDP: tunnel.KIND_GUE, GRE: tunnel.KIND_GRE}
+_STRICT_CHECKSUM4, _STRICT_FRAGMENT4, _CHECKSUM6, _TUNNEL_MTU = 183, 183, 183, 178
+"""From which 6.1 release: a bad checksum passes where nothing is translated; a quoted later fragment is let be; ICMPv6
+checksums are verified rightly; a relayed MTU leaves room for the tunnel's header."""
+_LEAST_LEARNED = 552
+"""net.ipv4.route.min_pmtu."""
+
+
+class IcmpErrors:
+    """What the director does with ICMP errors that reach it."""
+
+    def __init__(
+        self, sublevel: int, connections: ConnectionTable, accounts: Accounts, selection: Selection,
+        transmitter: Transmitter, host: Host, sysctls: Sysctls,
+    ) -> None:  # fmt: skip
+        self._sublevel = sublevel
+        self._connections = connections
+        self._accounts = accounts
+        self._selection = selection
+        self._transmitter = transmitter
+        self._host = host
+        self._sysctls = sysctls
+
+    @staticmethod
+    def is_handled(packet: Packet) -> bool:
+        """Whether it is one of the ICMP messages that IPVS looks into; too short ones are for nobody else either."""
+        data, start = packet.data, packet.offset
+        if len(data) < start + 8:
+            return True
+        if packet.family == AF_INET:
+            return data[start] in _HANDLED4
+        return not data[start] & icmp.INFORMATIONAL6
+
+    # --- from the client's side ---
+
+    def request(self, packet: Packet, result: Result, *, forwarded: bool = False) -> bool:
+        """An error that came in, about a packet from a virtual address to a client (or of a tunnel of ours). False: it is
+        none of IPVS's business; else the verdict is in ``result``."""
+        data, start = packet.data, packet.offset
+        if len(data) < start + 8:
+            result.drop("shorter than an ICMP header")
+            return True
+        if packet.family != AF_INET and packet.fragment:
+            result.drop("a fragmented ICMPv6 error")
+            return True
+        body = data[start + 8 :]
+        wrapped = self._unwrapped(body) if packet.family == AF_INET and not forwarded else None
+        if wrapped is False:
+            return False
+        at = wrapped if wrapped is not None else 0
+        quoted = quote(body[at:], packet.family, reverse=wrapped is None)
+        if quoted is None or quoted.protocol not in _FOLLOWED or self._is_later_fragment(quoted):
+            return False
+        quoted.mark, quoted.device, quoted.unicast = packet.mark, packet.device, packet.unicast
+        connection = self._find(quoted, replies=False)
+        opened = False
+        if connection is None:
+            if wrapped is not None or not self._sysctls.schedule_icmp:
+                return False
+            connection = self._opened(quoted, result)
+            if connection is None:
+                return result.verdict.value != "local"
+            opened = True
+        result.connection, result.server = connection, connection.server
+        if self._is_corrupt(packet, connection, reply=False):
+            result.drop("wrong ICMP checksum")
+        elif wrapped is not None:
+            self._relay(packet, quoted, body, connection, result)
+        else:
+            self._accounts.count_in(connection, len(data))
+            result.reason = "ICMP error for the server"
+            self._transmitter.transmit_icmp(packet, connection, result, forwarded=forwarded)
+        if opened:
+            self._connections.used(connection)
+        return True
+
+    def _is_later_fragment(self, quoted: Packet) -> bool:
+        """Whether what is quoted has no ports: a later fragment (of AH and ESP: any release lets those be)."""
+        if quoted.family != AF_INET:
+            return bool(quoted.fragment & 0xFFF8)
+        if not quoted.fragment & 0x1FFF:
+            return False
+        return self._sublevel >= _STRICT_FRAGMENT4 or quoted.protocol in (AH, ESP)
+
+    def _opened(self, quoted: Packet, result: Result) -> ConnectionEntry | None:
+        """schedule_icmp: a connection on behalf of an error."""
+        if quoted.protocol in (AH, ESP):
+            result.accept("no packet that opens a connection")
+            return None
+        return self._selection.open(quoted, result)
+
+    def _find(self, quoted: Packet, *, replies: bool) -> ConnectionEntry | None:
+        key, protocol = quoted.key, quoted.protocol
+        if protocol in (AH, ESP):
+            key, protocol = quoted.source + quoted.destination + ISAKMP, UDP
+        index = self._connections.replies if replies else self._connections.requests
+        found = index[protocol].get(key)
+        if found is not None and not replies and key[-4:-2] == b"\0\0":
+            return None
+        return found
+
+    def _is_corrupt(self, packet: Packet, connection: ConnectionEntry, *, reply: bool) -> bool:
+        """Whether the ICMP checksum is wrong, as the modelled release tests it."""
+        message = packet.data[packet.offset :]
+        translated = connection.flags & 7 == MASQUERADE
+        if packet.family == AF_INET:
+            if not translated and (reply or self._sublevel >= _STRICT_CHECKSUM4):
+                return False
+            return not is_valid(message)
+        if not translated:
+            return False
+        if self._sublevel >= _CHECKSUM6:
+            return not is_valid(message, pseudo(packet.source, packet.destination, ICMPV6, len(message)))
+        return reply and not is_valid(message)
+
+    # --- errors about our own tunnels ---
+
+    def _unwrapped(self, body: bytes) -> int | bool | None:
+        """Where the request begins in an error about a packet of our own tunnel; None: no tunnel; False: to be let be."""
+        outer = quote(body, AF_INET, reverse=False)
+        if outer is None or outer.protocol not in _KINDS:
+            return None
+        kind = _KINDS[outer.protocol]
+        if outer.fragment & 0x1FFF:
+            return False
+        at = outer.offset
+        if kind == tunnel.KIND_GUE:
+            at = self._behind_gue(body, outer)
+        elif kind == tunnel.KIND_GRE:
+            at = self._behind_gre(body, outer)
+        elif self._accounts.tunnel_server(outer.destination, 0, kind) is None:
+            return False
+        if not at:
+            return None
+        return at if len(body) >= at + 20 and body[at] >> 4 == 4 and body[at] & 15 >= 5 else False
+
+    def _behind_gue(self, body: bytes, outer: Packet) -> int:
+        """Where GUE's payload begins; 0 where this is no GUE of ours."""
+        start = outer.offset
+        if len(body) < start + 12:
+            return 0
+        port = int.from_bytes(body[start + 2 : start + 4], "big")
+        if self._accounts.tunnel_server(outer.destination, port, tunnel.KIND_GUE) is None:
+            return 0
+        first, protocol = body[start + 8], body[start + 9]
+        if first & 0xC0 or first & 0x20 or protocol != IPIP:
+            return 0
+        return start + 12 + (first & 0x1F) * 4
+
+    def _behind_gre(self, body: bytes, outer: Packet) -> int:
+        """Where GRE's payload begins; 0 where this is no GRE of ours."""
+        start = outer.offset
+        header = body[start : start + 4]
+        if header not in (b"\0\0\x08\0", b"\x80\0\x08\0"):
+            return 0
+        if self._accounts.tunnel_server(outer.destination, 0, tunnel.KIND_GRE) is None:
+            return 0
+        return start + (8 if header[0] else 4)
+
+    def _relay(self, packet: Packet, quoted: Packet, body: bytes, connection: ConnectionEntry, result: Result) -> None:
+        """Tell the client what befell its wrapped request, as an error about the request itself."""
+        data, start = packet.data, packet.offset
+        kind, code, info = data[start], data[start + 1], int.from_bytes(data[start + 4 : start + 8], "big")
+        result.drop("an error about our tunnel, answered to the client")
+        if kind == icmp.UNREACHABLE and code == icmp.FRAGMENTATION_NEEDED:
+            mtu = self._learn(body[16:20], info & 0xFFFF, connection)
+            if not quoted.dont_fragment:
+                result.drop("an error about our tunnel; the client does not ask for it")
+                return
+            taken, server = 20, connection.server
+            if self._sublevel >= _TUNNEL_MTU and server is not None:
+                taken += tunnel.overhead(server.tunnel_type, server.tunnel_flags)
+            info = mtu - taken if mtu > 68 + taken else mtu
+        self._host.error(quoted, result, kind, code, info)
+        self._accounts.count_out(connection, len(quoted.data))  # on top of what LOCAL_OUT counted for the answer
+
+    def _learn(self, outer: bytes, mtu: int, connection: ConnectionEntry) -> int:
+        """Remember the MTU of the way to a tunnel's end; what the director then believes it to be, for the client.
+
+        The destination keeps the route that it used last. One without a learned MTU stays as it is until the next packet,
+        so the first error passes on the old MTU; one that has one is changed in place (update_or_create_fnhe).
+        """
+        known = self._host.network.path(outer).mtu
+        believed = min(known, _LEAST_LEARNED) if mtu < _LEAST_LEARNED else mtu
+        if believed < known:
+            self._host.network.learn_mtu(outer, believed)
+        used = self._transmitter.paths.get(connection.server) if connection.server is not None else None
+        if used is None:
+            return mtu
+        if used.device is not None and used.mtu < used.device.mtu:
+            return min(believed, used.mtu)
+        return used.mtu
+
+    # --- from the servers' side ---
+
+    def reply(self, packet: Packet, result: Result) -> Packet | None:
+        """An error that a server (or a router near it) sent about a request: translated for the client where its
+        connection translates. None where it is dropped."""
+        data, start = packet.data, packet.offset
+        quoted = quote(data[start + 8 :], packet.family, reverse=True)
+        if quoted is None or quoted.protocol not in _FOLLOWED:
+            return packet
+        if packet.family == AF_INET:
+            if quoted.fragment & 0x1FFF and (self._sublevel >= _STRICT_FRAGMENT4 or quoted.protocol in (AH, ESP)):
+                return packet
+        elif quoted.fragment & 0xFFF8:
+            return packet
+        connection = self._find(quoted, replies=True)
+        if connection is None:
+            return packet
+        result.connection, result.server = connection, connection.server
+        if connection.flags & 7 == MASQUERADE:
+            if self._is_corrupt(packet, connection, reply=True):
+                result.drop("wrong ICMP checksum")
+                return None
+            packet = packet.replaced(nat.icmp(packet, connection, towards_client=True, hops=packet.hops))
+        self._accounts.count_out(connection, len(packet.data))
+        result.reason = "ICMP error for the client"
+        return packet

@@ -1,0 +1,111 @@
+"""What comes from servers: replies, translated back where their connection translates (ip_vs_out_hook, handle_response,
+net/netfilter/ipvs/ip_vs_core.c, Linux 6.1)."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+from ipvsnl.consts import AF_INET
+from ipvssim.net.fragments import REPLIES, Reassembler
+from ipvssim.net.packets import AH, ESP, ICMP, ICMPV6, RST, TCP, UDP, WITH_PORTS, Packet
+from ipvssim.path.connections import MASQUERADE, ConnectionEntry
+from ipvssim.path.forwarding import nat
+from ipvssim.path.protocols import ISAKMP, OUTPUT, sctp
+from ipvssim.path.result import HELD, Result
+
+if TYPE_CHECKING:
+    from ipvssim.path.accounts import Accounts
+    from ipvssim.path.connection_table import ConnectionTable
+    from ipvssim.path.host import Host
+    from ipvssim.path.icmp_errors import IcmpErrors
+    from ipvssim.state.sysctls import Sysctls
+
+
+class Outbound:
+    """The hook through which replies pass."""
+
+    def __init__(
+        self, connections: ConnectionTable, accounts: Accounts, reassembler: Reassembler, host: Host, errors: IcmpErrors,
+        sysctls: Sysctls,
+    ) -> None:  # fmt: skip
+        self._connections = connections
+        self._replies = connections.replies
+        self._accounts = accounts
+        self._reassembler = reassembler
+        self._host = host
+        self._errors = errors
+        self._sysctls = sysctls
+
+    def find(self, packet: Packet) -> ConnectionEntry | None:
+        """The connection that a packet answers."""
+        protocol = packet.protocol
+        if protocol in WITH_PORTS:
+            return self._replies[protocol].get(packet.key)
+        if protocol in (AH, ESP):
+            return self._replies[UDP].get(packet.source + packet.destination + ISAKMP)
+        return None
+
+    def pass_through(self, packet: Packet, result: Result) -> Packet | None:
+        """The packet as it goes on: as it is, or translated. None: it is dropped, or waits for its other fragments."""
+        if packet.protocol == (ICMP if packet.family == AF_INET else ICMPV6):
+            return self._icmp(packet, result)
+        if packet.protocol not in self._accounts.machines or not self._accounts.is_hooked(packet.family):
+            return packet
+        if packet.fragment and packet.family == AF_INET and packet.protocol in WITH_PORTS:
+            whole = self._reassembler.add(packet, REPLIES)
+            if isinstance(whole, str):
+                result.verdict, result.reason = HELD, whole
+                return None
+            packet = whole
+        connection = self.find(packet)
+        if connection is not None:
+            return self.translate(packet, connection, result)
+        if self._sysctls.nat_icmp_send and self._is_stray(packet):
+            result.drop("a server's packet of no connection")
+            self._host.port_unreachable(packet, result)
+            return None
+        return packet
+
+    def translate(self, packet: Packet, connection: ConnectionEntry, result: Result) -> Packet | None:
+        """A reply of a known connection: translated where it is to be, counted, and followed."""
+        result.connection, result.server = connection, connection.server
+        if connection.flags & 7 == MASQUERADE:
+            data = nat.reply(packet, connection)
+            if data is None:
+                result.drop("shorter than its transport header")
+                return None
+            translated = packet.replaced(data)
+        else:
+            translated = packet
+        self._accounts.count_out(connection, len(packet.data))
+        self._accounts.follow(packet, connection, OUTPUT)
+        self._connections.used(connection)
+        result.reason = "reply"
+        return translated
+
+    def _icmp(self, packet: Packet, result: Result) -> Packet | None:
+        if packet.fragment and packet.family == AF_INET and self._accounts.is_hooked(packet.family):
+            whole = self._reassembler.add(packet, REPLIES)
+            if isinstance(whole, str):
+                result.verdict, result.reason = HELD, whole
+                return None
+            packet = whole
+        if not self._errors.is_handled(packet) or not self._accounts.is_hooked(packet.family):
+            return packet
+        if len(packet.data) < packet.offset + 8:
+            result.drop("shorter than an ICMP header")
+            return None
+        return self._errors.reply(packet, result)
+
+    def _is_stray(self, packet: Packet) -> bool:
+        """Whether it comes from a server's port, belongs to no connection, and is not itself an end of one."""
+        data, start, protocol = packet.data, packet.offset, packet.protocol
+        if protocol not in WITH_PORTS or not packet.key:
+            return False
+        if not self._accounts.serves(protocol, packet.source, packet.client_port):
+            return False
+        if protocol == TCP:
+            return len(data) >= start + 20 and not data[start + 13] & RST
+        if protocol == sctp.NUMBER:
+            return sctp.chunk_type(data, start) not in (-1, sctp.CID_ABORT)
+        return True

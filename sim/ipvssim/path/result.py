@@ -1,0 +1,86 @@
+"""What became of a packet."""
+
+from __future__ import annotations
+
+from enum import Enum
+from typing import TYPE_CHECKING, Any
+
+if TYPE_CHECKING:
+    from ipvssim.net.network import Network
+    from ipvssim.net.packets import Packet
+    from ipvssim.path.connections import ConnectionEntry
+    from ipvssim.state.services import RealServer, VirtualService
+
+
+class Verdict(Enum):
+    """The effects: it left, the host itself got it, it was dropped, or it waits for its other fragments."""
+
+    FORWARD = "forward"
+    LOCAL = "local"
+    DROP = "drop"
+    HELD = "held"
+
+
+FORWARD, TO_HOST, DROP, HELD = Verdict
+_Frames = list[tuple[str, bytes]]
+
+
+class Result:
+    """The answer to one packet.
+
+    ``out`` is what left, in order: (device, bytes, with the Ethernet header on Ethernet devices); that may be an ICMP error
+    though the packet itself was dropped. ``reason`` says in words why the ``verdict`` is what it is. ``service``,
+    ``server`` and ``connection`` are those that the packet met, where it met any; ``opened`` says that it opened the
+    connection. ``choice`` is what the scheduler looked at, where the director was told to explain.
+    """
+
+    verdict = DROP
+    reason = ""
+    packet: Packet | None = None
+    service: VirtualService | None = None
+    server: RealServer | None = None
+    connection: ConnectionEntry | None = None
+    opened = False
+    choice: dict[str, Any] | None = None
+
+    network: Network | None = None
+    """Where its devices are described."""
+
+    def __init__(self) -> None:
+        self.out: _Frames = []
+
+    @property
+    def local(self) -> bool:
+        """Whether the packet was handed to the director's own host."""
+        return self.verdict is TO_HOST
+
+    @property
+    def packets(self) -> list[Any]:
+        """What left, as scapy packets (:func:`ipvssim.net.scapy_packets.packets`)."""
+        from ipvssim.net.scapy_packets import packets
+
+        return packets(self.out, self.network)
+
+    def drop(self, reason: str) -> Result:
+        """Say that it is dropped, and why."""
+        self.verdict = DROP
+        self.reason = reason
+        return self
+
+    def accept(self, reason: str) -> Result:
+        """Say that the host itself gets it, and why."""
+        self.verdict = TO_HOST
+        self.reason = reason
+        return self
+
+    def explain(self) -> dict[str, Any]:
+        """The packet's way in JSON's types (:mod:`ipvssim.path.explain`)."""
+        from ipvssim.path.explain import explain
+
+        return explain(self)
+
+    def __repr__(self) -> str:
+        return f"Result({self.verdict.value}, {self.reason!r}, out={len(self.out)})"
+
+
+__all__ = ["DROP", "FORWARD", "HELD", "TO_HOST", "Result", "Verdict"]

@@ -1,0 +1,194 @@
+"""Sending a request to its server: route, lifetime, MTU, then the forwarding method (ip_vs_xmit.c, Linux 6.1)."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+from ipvsnl.consts import AF_INET
+from ipvssim.net.checksums import total
+from ipvssim.net.network import LOCAL, UNICAST, Path
+from ipvssim.net.packets import Packet, with_hops
+from ipvssim.path.connections import BYPASS, DIRECT, LOCAL_NODE, MASQUERADE, TUNNEL, ConnectionEntry
+from ipvssim.path.forwarding import nat, route, tunnel
+from ipvssim.path.host import Host
+from ipvssim.path.result import Result
+
+if TYPE_CHECKING:
+    from ipvssim.state.services import RealServer
+    from ipvssim.state.sysctls import Sysctls
+
+_LEAST_MTU4, _LEAST_MTU6 = 68, 1280
+_GUE_PORTS = 32768, 60999
+_LOOPBACK6 = bytes(15) + b"\x01"
+
+
+class Transmitter:
+    """The forwarding methods, with all that decides whether a packet leaves."""
+
+    def __init__(self, host: Host, sysctls: Sysctls) -> None:
+        self.host = host
+        self.network = host.network
+        self.sysctls = sysctls
+        self.paths: dict[RealServer, Path] = {}
+        """The way last taken to a server: what a frag-needed for a tunnel refers to."""
+
+    def transmit(self, packet: Packet, connection: ConnectionEntry, result: Result) -> None:
+        """Send a request on its way, as its connection says."""
+        method = connection.flags & 7
+        if method == LOCAL_NODE:
+            result.accept("the connection is served by the director itself")
+            return
+        path = self.network.path(packet.destination if method == BYPASS else connection.address)
+        if path.kind != UNICAST:
+            if path.kind == LOCAL:
+                self._to_myself(packet, connection, method, result)
+            else:
+                self._no_way(packet, result)
+            return
+        plain = method != TUNNEL and packet.hops > 1 and len(packet.data) <= path.mtu and not packet.largest
+        if not plain:
+            mtu = self._room(packet, connection, method, path, result)
+            if mtu is None or not self._fits(packet, method, mtu, result):
+                return
+        if method == MASQUERADE:
+            data = nat.request(packet, connection, packet.hops - 1)
+            if data is None:
+                result.drop("shorter than its transport header")
+                return
+        elif method in (DIRECT, BYPASS):
+            data = route.forwarded(packet, packet.hops - 1)
+        else:
+            data = self._wrapped(packet, connection, path)
+        self.host.send(data, path, result, packet)
+
+    def transmit_icmp(self, packet: Packet, connection: ConnectionEntry, result: Result, *, forwarded: bool) -> None:
+        """Send an ICMP error of the client's side to its server; ``forwarded`` where it was not for the host itself."""
+        method = connection.flags & 7
+        if method != MASQUERADE:
+            self._icmp_as_it_is(packet, connection, method, result)
+            return
+        path = self._way(packet, connection, method, result)
+        if path is None:
+            return
+        if path.kind == LOCAL:
+            if forwarded:
+                result.drop("a local server can't be reached from the forward hook")
+            elif _is_loopback(connection.address):
+                result.drop("translation to a loopback address")
+            else:
+                result.accept("the server is the director itself")
+            return
+        if packet.hops <= 1:
+            result.drop("lifetime ended")
+            return
+        if packet.family != AF_INET and len(packet.data) > path.mtu:
+            result.drop("longer than the MTU")
+            return
+        data = nat.icmp(packet, connection, towards_client=False, hops=packet.hops - 1)
+        self.host.send(data, path, result, packet)
+
+    def _icmp_as_it_is(self, packet: Packet, connection: ConnectionEntry, method: int, result: Result) -> None:
+        if method == LOCAL_NODE:
+            result.accept("the connection is served by the director itself")
+            return
+        path = self._way(packet, connection, method, result)
+        if path is None:
+            return
+        if path.kind == LOCAL:
+            self._to_myself(packet, connection, method, result)
+            return
+        mtu = self._room(packet, connection, method, path, result)
+        if mtu is None:
+            return
+        if packet.family != AF_INET and len(packet.data) > mtu:
+            result.drop("longer than the MTU")
+            return
+        tunnelled = method not in (DIRECT, BYPASS)
+        hops = packet.hops - 1
+        data = self._wrapped(packet, connection, path) if tunnelled else route.forwarded(packet, hops)
+        self.host.send(data, path, result, packet)
+
+    # --- what decides ---
+
+    def _way(self, packet: Packet, connection: ConnectionEntry, method: int, result: Result) -> Path | None:
+        """The route to the server; without one, the client is told."""
+        path = self.network.path(packet.destination if method == BYPASS else connection.address)
+        if path.kind in (UNICAST, LOCAL):
+            return path
+        self._no_way(packet, result)
+        return None
+
+    def _no_way(self, packet: Packet, result: Result) -> None:
+        result.drop("no route to the server")
+        self.host.host_unreachable(packet, result)
+
+    def _to_myself(self, packet: Packet, connection: ConnectionEntry, method: int, result: Result) -> None:
+        """The route says that the server is the director: no lifetime and no MTU is looked at."""
+        if method == MASQUERADE:
+            if _is_loopback(connection.address):
+                result.drop("translation to a loopback address")
+                return
+            if nat.request(packet, connection, packet.hops) is None:
+                result.drop("shorter than its transport header")
+                return
+        result.accept("the server is the director itself")
+
+    def _room(self, packet: Packet, connection: ConnectionEntry, method: int, path: Path, result: Result) -> int | None:
+        """The MTU for this packet, its lifetime tested first; None where it is dropped."""
+        if packet.hops <= 1:
+            result.drop("lifetime ended")
+            self.host.time_exceeded(packet, result)
+            return None
+        if method in (MASQUERADE, DIRECT, BYPASS):
+            return path.mtu
+        server = connection.server
+        if server is None:
+            result.drop("a tunnel to no server")
+            return None
+        self.paths[server] = path
+        four = len(connection.address) == 4
+        mtu = path.mtu - (20 if four else 40) - tunnel.overhead(server.tunnel_type, server.tunnel_flags)
+        if mtu < (_LEAST_MTU4 if four else _LEAST_MTU6):
+            result.drop("the MTU leaves no room in the tunnel")
+            return None
+        return mtu
+
+    def _fits(self, packet: Packet, method: int, mtu: int, result: Result) -> bool:
+        """Whether the packet may leave whole or in fragments; if not, its sender is told the MTU."""
+        if packet.family == AF_INET:
+            if len(packet.data) <= mtu or not packet.dont_fragment:
+                return True
+            if method not in (MASQUERADE, DIRECT, BYPASS) and not self.sysctls.pmtu_disc:
+                return True
+        elif (packet.largest or len(packet.data)) <= mtu:
+            return True
+        result.drop("longer than the MTU")
+        self.host.too_big(packet.replaced(with_hops(packet, packet.hops - 1)), result, mtu)
+        return False
+
+    def _wrapped(self, packet: Packet, connection: ConnectionEntry, path: Path) -> bytes:
+        server = connection.server
+        assert server is not None
+        hops = packet.hops - 1
+        data = tunnel.inner(packet, hops)
+        tos = tunnel.outer_tos(packet.tos)
+        kind, flags, port = server.tunnel_type, server.tunnel_flags, server.tunnel_port
+        protocol, payload = tunnel.wrap(
+            data, packet.family, kind, flags, port, path.source, connection.address, _gue_port(packet)
+        )
+        if len(connection.address) == 4:
+            df = packet.dont_fragment and bool(self.sysctls.pmtu_disc)
+            ident = 0 if df else self.host.clock.random.getrandbits(16)
+            return tunnel.outer4(protocol, payload, tos, hops, df, ident, path.source, connection.address)
+        return tunnel.outer6(protocol, payload, tos, hops, path.source, connection.address)
+
+
+def _gue_port(packet: Packet) -> int:
+    """GUE's source port: one for each flow, from the kernel's range; its hash is random from boot to boot."""
+    least, most = _GUE_PORTS
+    number = total(packet.key or packet.source) * 0x9E3779B1 + packet.protocol
+    return least + (number >> 7) % (most - least + 1)
+
+
+def _is_loopback(address: bytes) -> bool:
+    return address[0] == 127 if len(address) == 4 else address == _LOOPBACK6

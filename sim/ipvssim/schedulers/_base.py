@@ -1,0 +1,179 @@
+"""The one shape of a scheduler.
+
+A scheduler is pure: no clock, no packets, no logging. It is made for one virtual service from that service's list of
+real servers, is told of every change, and picks. The hooks are the kernel's (``struct ip_vs_scheduler``,
+include/net/ip_vs.h, Linux 6.1), and ``loaded``, by which a pick need not scan what the kernel scans.
+
+Whoever keeps the services makes a scheduler as ``scheduler(service, settings)``: the settings name the modelled release and
+refer to the namespace's tunables. The present moment comes with each :class:`Flow`. A scheduler with ``COLLECTS`` has its
+:meth:`Scheduler.collect` called every 60 s, from when it was made until it is closed.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping
+from typing import Any, Protocol
+
+
+class Server(Protocol):
+    """What a scheduler may look at of a real server (:class:`ipvssim.state.services.RealServer`).
+
+    ``active`` and ``inactive`` count its connections; ``last_weight`` is its last weight that was not 0; ``order`` is the
+    smaller, the nearer it is to the list's head; ``available`` is False once it is deleted. ``holders`` counts what keeps a
+    deleted one from being freed: a scheduler that remembers servers counts itself in.
+    """
+
+    address: bytes
+    port: int
+    weight: int
+    last_weight: int
+    active: int
+    inactive: int
+    overloaded: bool
+    available: bool
+    order: int
+    holders: int
+
+    def __hash__(self) -> int:
+        """By identity."""
+
+
+class Service(Protocol):
+    """What a scheduler may look at of its virtual service (:class:`ipvssim.state.services.VirtualService`)."""
+
+    flags: int
+
+    @property
+    def destinations(self) -> Mapping[tuple[bytes, int], Server]:
+        """The real servers by address and port, oldest first."""
+
+    def servers(self) -> Iterator[Server]:
+        """The real servers in list order: newest first."""
+
+
+class Flow:
+    """What a scheduler may look at of the packet: addresses in network order (4 or 16 bytes), ports in host order.
+
+    For a packet that is scheduled on behalf of an ICMP error, client and destination are those of the quoted packet's
+    reply direction, as the kernel's schedulers see them. ``now`` is in jiffies.
+    """
+
+    __slots__ = ("client", "client_port", "destination", "destination_port", "now", "protocol")
+
+    def __init__(
+        self, protocol: int, client: bytes, client_port: int, destination: bytes, destination_port: int, now: int = 0
+    ) -> None:
+        self.protocol = protocol
+        self.client = client
+        self.client_port = client_port
+        self.destination = destination
+        self.destination_port = destination_port
+        self.now = now
+
+
+class Tunables(Protocol):
+    """The variables ``net.ipv4.vs.*`` that schedulers read, in seconds."""
+
+    lblc_expiration: int
+    lblcr_expiration: int
+
+
+class _Defaults:
+    lblc_expiration = lblcr_expiration = 86400
+
+
+class Settings:
+    """What schedulers see of the namespace: the 176 of Linux 6.1.176, and the tunables as they are at each moment."""
+
+    __slots__ = ("sublevel", "tunables")
+
+    def __init__(self, sublevel: int = 176, tunables: Tunables | None = None) -> None:
+        self.sublevel = sublevel
+        self.tunables = tunables if tunables is not None else _Defaults()
+
+
+class Scheduler:
+    """Base of the schedulers. A subclass has ``NAME`` and :meth:`pick`; the hooks do nothing unless overridden."""
+
+    NAME = ""
+    RULE = ""
+    """In one line, how it chooses; :meth:`explain` says it."""
+    LOADS = False
+    """Whether picks depend on connection counts. Where not, :meth:`loaded` need not be called for a change of them; for a
+    change of ``overloaded`` it must be called always."""
+    COLLECTS = False
+    """Whether :meth:`collect` is to be called every 60 s."""
+
+    def __init__(self, service: Service, settings: Settings | None = None) -> None:
+        """Start from ``service.servers()`` as they are. ValueError refuses the service (the kernel's EINVAL)."""
+        self.service = service
+        self.settings = settings if settings is not None else Settings()
+
+    def added(self, server: Server) -> None:
+        """``server`` was put at the head of the list."""
+
+    def removed(self, server: Server) -> None:
+        """``server`` left the list (it is in the trash now)."""
+
+    def edited(self, server: Server) -> None:
+        """Weight, thresholds or forwarding of ``server`` were written, changed or not."""
+
+    def loaded(self, server: Server) -> None:
+        """Its connection counts or its overload mark changed; cheap. It may be a server that was removed."""
+
+    def pick(self, flow: Flow) -> Server | None:
+        """The server for a new connection; None where there is none to have."""
+        raise NotImplementedError
+
+    def collect(self, now: int) -> None:
+        """Sixty seconds passed; ``now`` is in jiffies."""
+
+    def close(self) -> None:
+        """The service is gone or got another scheduler: let go of servers held beyond their deletion."""
+
+    def peek(self, flow: Flow) -> Server | None:
+        """What :meth:`pick` would return, leaving this scheduler as it is.
+
+        It picks on a shallow copy: a scheduler whose pick changes a container in place overrides it.
+        """
+        twin = object.__new__(type(self))
+        twin.__dict__.update(self.__dict__)
+        return twin.pick(flow)
+
+    def state(self, flow: Flow) -> dict[str, Any]:
+        """What else than the servers a pick for ``flow`` looks at, in JSON's types: a cursor, a bucket, a cache entry."""
+        del flow
+        return {}
+
+    def explain(self, flow: Flow) -> dict[str, Any]:
+        """How a pick for ``flow`` would be decided, in JSON's types; asked before the pick, it tells that pick's reasons.
+
+        It has ``scheduler``, ``rule``, ``picked`` (``address:port`` or None), ``state``, and ``servers``: in list order, by
+        ``address:port``, their weight, active, inactive and overloaded.
+        """
+        return {
+            "scheduler": self.NAME,
+            "rule": self.RULE,
+            "picked": label(self.peek(flow)),
+            "state": self.state(flow),
+            "servers": {label(server): _view(server) for server in self.service.servers()},
+        }
+
+
+def label(server: Server | None) -> str | None:
+    """A server as ``192.0.2.1:80`` or ``[2001:db8::1]:80``; None stays None."""
+    if server is None:
+        return None
+    from ipaddress import ip_address
+
+    text = str(ip_address(server.address))
+    return f"[{text}]:{server.port}" if ":" in text else f"{text}:{server.port}"
+
+
+def _view(server: Server) -> dict[str, int | bool]:
+    return {
+        "weight": server.weight,
+        "active": server.active,
+        "inactive": server.inactive,
+        "overloaded": server.overloaded,
+    }

@@ -1,0 +1,121 @@
+"""What lblc and lblcr share: a cache by destination address that ages, and the test for a server that has too much."""
+
+from __future__ import annotations
+
+from typing import Generic, TypeVar
+
+from ipvssim.clock import HZ
+from ipvssim.schedulers._base import Server, Service, Settings
+from ipvssim.schedulers._hashing import fold, hash_32
+from ipvssim.schedulers._ranked import LeastOverhead
+
+BITS = 10
+FULL = 16 << BITS
+"""Above so many entries those unused for STALE are dropped by the minute."""
+BOUND = FULL * 3 // 2
+"""So many entries are the most since 6.1.191."""
+STALE = 360 * HZ
+MINUTES = 30
+"""Every so many minutes entries unused for the tunable's time are dropped."""
+
+
+class CacheEntry:
+    """What is cached for one destination address; it holds its servers in the trash should they be deleted."""
+
+    __slots__ = ("last_use",)
+
+    def __init__(self, now: int) -> None:
+        self.last_use = now
+
+    def release(self) -> None:
+        """It leaves the cache."""
+        raise NotImplementedError
+
+
+E = TypeVar("E", bound=CacheEntry)
+
+
+class Locality(LeastOverhead, Generic[E]):
+    """The cache and its collector. What to do on hit and miss is the subclass's :meth:`pick`."""
+
+    COLLECTS = True
+
+    def __init__(self, service: Service, settings: Settings | None = None) -> None:
+        super().__init__(service, settings)
+        self._cache: dict[bytes, E] = {}
+        self._counted = 0
+        self._bound = BOUND if self.settings.sublevel >= 191 else None
+        self._rover = 0
+        self._minutes = 1
+        self._roomy: set[Server] = set()
+
+    def expiration(self) -> int:
+        """The tunable's time in jiffies."""
+        raise NotImplementedError
+
+    def removed(self, server: Server) -> None:
+        super().removed(server)
+        self._roomy.discard(server)
+
+    def refresh(self) -> None:
+        roomy = self._roomy
+        for server in self._changed:
+            if server.available and 2 * server.active < server.weight:
+                roomy.add(server)
+            else:
+                roomy.discard(server)
+        super().refresh()
+
+    def over(self, server: Server) -> bool:
+        """Whether it has more active connections than its weight while another has less than half of its own."""
+        if server.active <= server.weight:
+            return False
+        if self._changed:
+            self.refresh()
+        return bool(self._roomy)
+
+    def store(self, address: bytes, entry: E) -> None:
+        """Cache it. The kernel counts an entry that replaces another as one more, and never takes that back."""
+        old = self._cache.get(address)
+        if old is not None:
+            old.release()
+        self._cache[address] = entry
+        self._counted += 1
+
+    @property
+    def full(self) -> bool:
+        """Whether no entry may be added."""
+        return self._bound is not None and self._counted >= self._bound
+
+    def collect(self, now: int) -> None:
+        if self._minutes % MINUTES == 0:
+            unused = now - self.expiration()
+            self._drop([address for address, entry in self._cache.items() if entry.last_use <= unused])
+            self._minutes = 1
+        elif self._counted <= FULL:
+            self._minutes += 1
+        else:
+            self._thin(now - STALE)
+
+    def close(self) -> None:
+        self._drop(list(self._cache))
+
+    def _thin(self, unused: int) -> None:
+        """Drop what is unused since then, bucket by bucket, until enough is gone."""
+        buckets: dict[int, list[bytes]] = {}
+        for address, entry in self._cache.items():
+            if entry.last_use <= unused:
+                buckets.setdefault(hash_32(fold(address), BITS), []).append(address)
+        goal = min((self._counted - FULL) * 4 // 3, FULL // 2)
+        for _ in range(1 << BITS):
+            self._rover = (self._rover + 1) % (1 << BITS)
+            stale = buckets.get(self._rover, [])
+            self._drop(stale)
+            goal -= len(stale)
+            if goal <= 0:
+                break
+
+    def _drop(self, addresses: list[bytes]) -> None:
+        for address in addresses:
+            self._cache.pop(address).release()
+        self._counted -= len(addresses)

@@ -1,0 +1,96 @@
+"""The state of one simulated network namespace: what the netlink family answers from and the packet path works on."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable, Mapping
+from typing import Any
+
+from ipvssim.clock import Clock
+from ipvssim.net.network import Network
+from ipvssim.net.networks import default_network
+from ipvssim.schedulers import Settings
+from ipvssim.state.daemons import Daemons
+from ipvssim.state.service_table import ServiceTable
+from ipvssim.state.sysctls import Sysctls
+
+RELEASE = "6.1.176"
+"""The kernel that is modelled unless another is asked for."""
+CONNECTION_TABLE_SIZE = 4096
+
+
+class ConnectionTimeouts:
+    """Connection timeouts in seconds, as SET_CONFIG sets and GET_CONFIG shows them."""
+
+    __slots__ = ("tcp", "tcp_fin", "udp")
+
+    def __init__(self, tcp: int = 900, tcp_fin: int = 120, udp: int = 300) -> None:
+        self.tcp = tcp
+        self.tcp_fin = tcp_fin
+        self.udp = udp
+
+    def astuple(self) -> tuple[int, int, int]:
+        """tcp, tcp_fin, udp."""
+        return self.tcp, self.tcp_fin, self.udp
+
+
+class Namespace:
+    """One network namespace of the simulated kernel.
+
+    ``release`` chooses between the behaviours of stable releases; ``padding`` puts 64-bit attributes at multiples of eight,
+    as kernels do on machines without cheap unaligned access; ``hash_key`` is the secret byte that orders service dumps.
+    """
+
+    __slots__ = (
+        "changes", "clock", "connection_table_size", "connections", "daemons", "ipv6", "network", "padding", "release",
+        "sublevel", "sysctls", "table", "timeouts",
+    )  # fmt: skip
+
+    def __init__(
+        self,
+        *,
+        clock: Clock | None = None,
+        network: Network | None = None,
+        release: str = RELEASE,
+        padding: bool = False,
+        hash_key: int = 0,
+        connection_table_size: int = CONNECTION_TABLE_SIZE,
+    ) -> None:
+        self.clock = clock if clock is not None else Clock()
+        self.network = network if network is not None else default_network()
+        self.sysctls = Sysctls()
+        self.table = ServiceTable(self.clock, hash_key=hash_key, settings=Settings(sublevel(release), self.sysctls))
+        self.timeouts = ConnectionTimeouts()
+        self.daemons = Daemons(self.network)
+        self.release = release
+        self.sublevel = sublevel(release)
+        """The third number of ``release``: what distinguishes the behaviours of Linux 6.1's stable releases."""
+        self.padding = padding
+        self.connection_table_size = connection_table_size
+        self.changes = 0
+        """Requests so far that may have changed anything: who keeps something derived compares it."""
+        self.connections: Callable[[], Iterable[Mapping[str, Any]]] | None = None
+        """Where the packet path hangs its connection table in: the rows of ``/proc/net/ip_vs_conn``."""
+        self.ipv6 = True
+        """Whether the host has IPv6 at all."""
+        self.sysctls.on_write("run_estimation", self._switch_estimation)
+
+    @property
+    def hash_key(self) -> int:
+        """The secret byte that orders service dumps."""
+        return self.table.hash_key
+
+    @property
+    def bounds_upper_threshold(self) -> bool:
+        """Whether an upper threshold over INT_MAX is refused (6.1.192; 6.1.176 takes any)."""
+        return self.sublevel >= 183
+
+    def _switch_estimation(self) -> None:
+        self.table.estimator.enabled = bool(self.sysctls.run_estimation)
+
+
+def sublevel(release: str) -> int:
+    """The 176 of ``6.1.176``; ValueError for what is no release of Linux 6.1."""
+    numbers = release.split(".")
+    if len(numbers) != 3 or numbers[:2] != ["6", "1"] or not numbers[2].isdigit():
+        raise ValueError(f"no release of Linux 6.1: {release!r}")
+    return int(numbers[2])

@@ -1,0 +1,122 @@
+"""The files of ``/proc/net`` that IPVS has, as text.
+
+``ip_vs_info_seq_show`` and its siblings in net/netfilter/ipvs/ip_vs_ctl.c and ip_vs_conn.c, Linux 6.1.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable, Iterator
+from errno import ENOENT
+from os import strerror
+
+from ipvsnl.consts import AF_INET
+from ipvssim.state.namespace import Namespace
+from ipvssim.state.services import RealServer, VirtualService
+
+_PROTOCOLS = {0: "IP", 1: "ICMP", 6: "TCP", 17: "UDP", 58: "ICMPv6", 132: "SCTP"}
+_METHODS = {1: "Local", 2: "Tunnel", 3: "Route"}
+_TITLES = (
+    "   Total Incoming Outgoing         Incoming         Outgoing\n",
+    "   Conns  Packets  Packets            Bytes            Bytes\n",
+    " Conns/s   Pkts/s   Pkts/s          Bytes/s          Bytes/s\n",
+)
+_CONNECTIONS = "Pro FromIP   FPrt ToIP     TPrt DestIP   DPrt State       Expires PEName PEData\n"
+
+
+def lines(namespace: Namespace, name: str) -> Iterable[str]:
+    """The lines of one file, with their newlines; FileNotFoundError where there is no such file."""
+    try:
+        return _FILES[name](namespace)
+    except KeyError:
+        raise FileNotFoundError(ENOENT, strerror(ENOENT), f"/proc/net/{name}") from None
+
+
+def protocol_name(number: int) -> str:
+    """``TCP``, ``UDP``... or ``IP_47``."""
+    return _PROTOCOLS.get(number) or f"IP_{number}"
+
+
+def endpoint(address: bytes, port: int) -> str:
+    """``0A000001:0050``, ``[2001:0db8:...]:0050``."""
+    text = hex_address(address)
+    return f"{text}:{port:04X}" if len(address) == 4 else f"[{text}]:{port:04X}"
+
+
+def hex_address(address: bytes) -> str:
+    """Eight upper-case digits for IPv4, eight groups of four lower-case ones for IPv6."""
+    return address.hex().upper() if len(address) == 4 else address.hex(":", 2)
+
+
+def _table(namespace: Namespace) -> Iterator[str]:
+    yield f"IP Virtual Server version 1.2.1 (size={namespace.connection_table_size})\n"
+    yield "Prot LocalAddress:Port Scheduler Flags\n"
+    yield "  -> RemoteAddress:Port Forward Weight ActiveConn InActConn\n"
+    for service in namespace.table.services():
+        yield _service(service)
+        for server in service.servers():
+            yield _server(server)
+
+
+def _service(service: VirtualService) -> str:
+    name = service.scheduler_name
+    ops = "ops " if service.one_packet else ""
+    if service.fwmark:
+        start = f"FWM  {service.fwmark:08X} {name} {ops}"
+    elif service.family == AF_INET:
+        start = f"{protocol_name(service.protocol)}  {endpoint(service.address, service.port)} {name} {ops} "
+    else:
+        start = f"{protocol_name(service.protocol)}  {endpoint(service.address, service.port)} {name} "
+    if not service.persistent:
+        return start + "\n"
+    mask = int.from_bytes(service.netmask.to_bytes(4, "little"), "big")
+    return f"{start}persistent {service.timeout} {mask:08X}\n"
+
+
+def _server(server: RealServer) -> str:
+    method = _METHODS.get(server.forwarding, "Masq")
+    where = endpoint(server.address, server.port)
+    return f"  -> {where}      {method:<7} {server.weight:<6} {server.active:<10} {server.inactive:<10}\n"
+
+
+def _counters(values: Iterable[int]) -> str:
+    conns, inpkts, outpkts, inbytes, outbytes = values
+    return f"{conns:8X} {inpkts:8X} {outpkts:8X} {inbytes:16X} {outbytes:16X}\n"
+
+
+def _statistics(namespace: Namespace) -> Iterator[str]:
+    shown = namespace.table.total.shown()
+    yield from _TITLES[:2]
+    yield _counters(shown[:5])
+    yield "\n"
+    yield _TITLES[2]
+    yield _counters(shown[5:])
+
+
+def _statistics_per_cpu(namespace: Namespace) -> Iterator[str]:
+    total = namespace.table.total
+    shown = total.shown()
+    yield "    " + _TITLES[0]
+    yield "CPU " + _TITLES[1]
+    yield f"{0:3X} {_counters(total.live())}"
+    yield f"  ~ {_counters(shown[:5])}"
+    yield "\n"
+    yield "    " + _TITLES[2]
+    yield f"    {_counters(shown[5:])}"
+
+
+def _connections(namespace: Namespace) -> Iterator[str]:
+    yield _CONNECTIONS
+    if namespace.connections is not None:
+        for one in namespace.connections():
+            yield (
+                f"{one['proto']:<3} {one['client']} {one['cport']} {one['virtual']} {one['vport']} {one['dest']} "
+                f"{one['dport']} {one['state']:<11} {one['expires']:7}\n"
+            )
+
+
+_FILES: dict[str, Callable[[Namespace], Iterable[str]]] = {
+    "ip_vs": _table,
+    "ip_vs_stats": _statistics,
+    "ip_vs_stats_percpu": _statistics_per_cpu,
+    "ip_vs_conn": _connections,
+}

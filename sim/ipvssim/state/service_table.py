@@ -1,0 +1,203 @@
+"""Virtual services, their real servers and the trash, in the kernel's order (net/netfilter/ipvs/ip_vs_ctl.c, Linux 6.1).
+
+The table knows no netlink and no packets: ``genl`` validates and calls it, the packet path looks services up in it.
+Addresses are 4 or 16 bytes in network order, ports are in host order; the family follows from an address's length.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator
+from itertools import chain
+
+from ipvsnl.consts import AF_INET, AF_INET6
+from ipvssim.clock import SECOND, Clock
+from ipvssim.schedulers import Scheduler, Settings
+from ipvssim.schedulers._hashing import fold
+from ipvssim.state.services import Buckets, RealServer, VirtualService
+from ipvssim.state.statistics import Counters, Estimator
+from ipvssim.state.trash import Trash
+
+COLLECT_PERIOD = 60 * SECOND
+
+
+class ServiceTable:
+    """The services of one network namespace. ``hash_key`` is the secret byte that orders its dumps; ``settings`` is what
+    schedulers see of the namespace."""
+
+    def __init__(self, clock: Clock, *, hash_key: int = 0, settings: Settings | None = None) -> None:
+        self.clock = clock
+        self.settings = settings if settings is not None else Settings()
+        self.hash_key = hash_key
+        self.estimator = Estimator(clock)
+        self.total = Counters()
+        self.estimator.start(self.total)
+        self.by_address: dict[tuple[int, bytes, int], VirtualService] = {}
+        """(protocol, address, port) to service; the length of the address tells the family."""
+        self.by_mark: dict[tuple[int, int], VirtualService] = {}
+        """(family, fwmark) to service."""
+        self.ftp_services = 0
+        self.port_zero_services = 0
+        """How many services have port 21, port 0 (fwmarks have 0): what the packet path's wildcard lookups ask first."""
+        self.ever_used = False
+        """Whether a service was ever added in this namespace."""
+        self._of_family = {AF_INET: 0, AF_INET6: 0}
+        self._address_buckets = Buckets()
+        self._mark_buckets = Buckets()
+        self.trash = Trash(clock)
+        """Deleted destinations that have not been freed."""
+        self._newest = 0
+        self.named_hook: Callable[[bytes, bytes], None] | None = None
+        """Called with a virtual address and a real server's address (or an empty one) when the table comes to name them."""
+        self.deleted_hook: Callable[[], None] | None = None
+        """Called after destinations went to the trash (the packet path's expire_nodest_conn)."""
+
+    # --- services ---
+
+    def find(self, family: int, fwmark: int | None, protocol: int, address: bytes, port: int) -> VirtualService | None:
+        """The service of exactly that key; a fwmark of 0 is none."""
+        if fwmark:
+            return self.by_mark.get((family, fwmark))
+        return self.by_address.get((protocol, address, port))
+
+    def services(self) -> Iterator[VirtualService]:
+        """All services in dump order: the address table, then the fwmark table."""
+        return chain(self._address_buckets, self._mark_buckets)
+
+    def service_count(self, family: int) -> int:
+        """Services of one family (the packet path's hooks exist while there is one)."""
+        return self._of_family[family]
+
+    def add_service(self, service: VirtualService, scheduler: type[Scheduler] | None) -> None:
+        """Hash a new service and start its scheduler."""
+        self._set_scheduler(service, scheduler)
+        self.ever_used = True
+        if service.fwmark:
+            self.by_mark[service.family, service.fwmark] = service
+            self._mark_buckets.add(self._bucket(service), service)
+        else:
+            self.by_address[service.protocol, service.address, service.port] = service
+            self._address_buckets.add(self._bucket(service), service)
+        self._count(service, 1)
+        self.estimator.start(service.counters)
+        if self.named_hook is not None:
+            self.named_hook(b"" if service.fwmark else service.address, b"")
+
+    def edit_service(self, service: VirtualService, scheduler: type[Scheduler] | None) -> None:
+        """Give it a scheduler; the same one keeps its state. ValueError: the scheduler refuses, the old one stays."""
+        name = scheduler.NAME if scheduler else "none"
+        if name != service.scheduler_name:
+            self._set_scheduler(service, scheduler)
+
+    def delete_service(self, service: VirtualService) -> None:
+        """Unhash it and move its destinations to the trash."""
+        if service.fwmark:
+            del self.by_mark[service.family, service.fwmark]
+            self._mark_buckets.remove(self._bucket(service), service)
+        else:
+            del self.by_address[service.protocol, service.address, service.port]
+            self._address_buckets.remove(self._bucket(service), service)
+        self._count(service, -1)
+        self.estimator.stop(service.counters)
+        if service.scheduler is not None:
+            service.scheduler.close()
+            service.scheduler = None
+        for server in list(service.servers()):
+            self._discard(server)
+        service.destinations.clear()
+        if self.deleted_hook is not None:
+            self.deleted_hook()
+
+    def flush(self) -> None:
+        """Delete every service."""
+        for service in list(self.services()):
+            self.delete_service(service)
+
+    # --- destinations ---
+
+    def add_server(self, service: VirtualService, family: int, address: bytes, port: int) -> RealServer:
+        """A destination at the head of the list, taken from the trash where it lies there: its caller then writes its
+        parameters and calls :meth:`server_added`."""
+        server = self.trash.take(service, family, address, port)
+        if server is None:
+            server = RealServer(family, address, port)
+            server.of = service.identity
+        elif server.service is not service:
+            server.counters.zero()
+        server.service = service
+        self._newest -= 1
+        server.order = self._newest
+        return server
+
+    def server_added(self, server: RealServer) -> None:
+        """Link a destination whose parameters are written, and tell the scheduler."""
+        service = server.service
+        assert service is not None
+        server.available = True
+        service.destinations[server.address, server.port] = server
+        self.estimator.start(server.counters)
+        if service.scheduler is not None:
+            service.scheduler.added(server)
+        if self.named_hook is not None:
+            self.named_hook(b"", server.address)
+
+    def put_back(self, service: VirtualService, server: RealServer) -> None:
+        """Link a saved destination, oldest first, to a service that is yet to be added: no scheduler is told of it."""
+        server.service = service
+        server.of = service.identity
+        self._newest -= 1
+        server.order = self._newest
+        server.available = True
+        service.destinations[server.address, server.port] = server
+        self.estimator.start(server.counters)
+
+    def delete_server(self, server: RealServer) -> None:
+        """Unlink it, tell the scheduler, and move it to the trash."""
+        service = server.service
+        assert service is not None
+        del service.destinations[server.address, server.port]
+        server.available = False
+        if service.scheduler is not None:
+            service.scheduler.removed(server)
+        self._discard(server)
+        if self.deleted_hook is not None:
+            self.deleted_hook()
+
+    def in_trash(self, service: VirtualService, family: int, address: bytes, port: int) -> bool:
+        """Whether :meth:`add_server` would revive: its address is then not checked again."""
+        return self.trash.holds(service, family, address, port)
+
+    def _discard(self, server: RealServer) -> None:
+        server.available = False
+        self.estimator.stop(server.counters)
+        self.trash.put(server)
+
+    # --- inside ---
+
+    def _bucket(self, service: VirtualService) -> int:
+        if service.fwmark:
+            return (service.fwmark ^ self.hash_key) & 0xFF
+        port = service.port
+        return (service.protocol ^ fold(service.address) ^ self.hash_key ^ port >> 8 ^ port) & 0xFF
+
+    def _count(self, service: VirtualService, step: int) -> None:
+        self._of_family[service.family] += step
+        if service.fwmark or service.port == 0:
+            self.port_zero_services += step
+        elif service.port == 21:
+            self.ftp_services += step
+
+    def _set_scheduler(self, service: VirtualService, scheduler: type[Scheduler] | None) -> None:
+        fresh = scheduler(service, self.settings) if scheduler is not None else None
+        if service.scheduler is not None:
+            service.scheduler.close()
+        service.scheduler = fresh
+        service.scheduler_name = scheduler.NAME if scheduler is not None else "none"
+        if fresh is not None and fresh.COLLECTS:
+            self.clock.timer(self._collect, (service, fresh)).start(COLLECT_PERIOD)
+
+    def _collect(self, made: tuple[VirtualService, Scheduler]) -> None:
+        """Every 60 s for as long as a service has it (lblc and lblcr, whose caches age)."""
+        service, scheduler = made
+        if service.scheduler is scheduler:
+            scheduler.collect(self.clock.jiffies)
+            self.clock.timer(self._collect, made).start(COLLECT_PERIOD)

@@ -1,0 +1,136 @@
+"""Virtual services, their real servers, and the buckets that services are hashed into (net/netfilter/ipvs/ip_vs_ctl.c, 6.1).
+
+Addresses are 4 or 16 bytes in network order, ports are in host order; the family follows from an address's length.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Reversible
+from itertools import chain
+from typing import cast
+
+from ipvssim.schedulers import Flow, Scheduler
+from ipvssim.state.statistics import Counters
+
+BUCKETS = 256
+
+F_PERSISTENT, F_HASHED, F_ONEPACKET = 0x1, 0x2, 0x4
+
+
+class RealServer:
+    """A destination of one virtual service (``struct ip_vs_dest``).
+
+    ``active``, ``inactive`` and ``persistent`` count its connections and templates; ``holders`` counts whatever else keeps
+    it from being freed once it is in the trash (an lblc cache, say). ``order`` is smaller the newer it is: the list's order.
+    """
+
+    __slots__ = (
+        "active", "address", "available", "conns", "counters", "family", "forwarding", "holders", "idle_since", "inactive",
+        "last_weight", "lower", "of", "order", "overloaded", "persistent", "port", "service", "tunnel_flags",
+        "tunnel_port", "tunnel_type", "upper", "weight",
+    )  # fmt: skip
+
+    def __init__(self, family: int, address: bytes, port: int) -> None:
+        self.family = family
+        self.address = address
+        self.port = port
+        self.forwarding = 0
+        self.weight = 0
+        self.last_weight = 0
+        """The last weight that was not 0 (mh builds its table from it)."""
+        self.upper = self.lower = 0
+        self.tunnel_type = self.tunnel_port = self.tunnel_flags = 0
+        self.active = self.inactive = self.persistent = 0
+        self.conns = 0
+        """Connections bound to it (templates left out), whichever way active and inactive are counted."""
+        self.holders = 0
+        self.overloaded = False
+        self.available = False
+        """Whether it is in its service's list; False once deleted."""
+        self.counters = Counters()
+        self.service: VirtualService | None = None
+        """The service it belongs to, or belonged to when it was deleted."""
+        self.of: tuple[int, int, int, bytes, int] = (0, 0, 0, b"", 0)
+        """What it was a destination of, by value: family, fwmark, protocol, virtual address and port (for revival)."""
+        self.idle_since: int | None = None
+        self.order = 0
+
+    @property
+    def referenced(self) -> bool:
+        """Whether anything but the trash still knows it."""
+        return bool(self.conns or self.persistent or self.holders)
+
+
+class VirtualService:
+    """A virtual service (``struct ip_vs_service``). ``netmask`` is the wire's u32; ``timeout`` is in jiffies, 32 bits."""
+
+    __slots__ = (
+        "address", "counters", "destinations", "family", "flags", "fwmark", "netmask", "persistence_engine", "port",
+        "protocol", "scheduler", "scheduler_name", "timeout",
+    )  # fmt: skip
+
+    def __init__(self, family: int, fwmark: int | None, protocol: int, address: bytes, port: int) -> None:
+        self.family = family
+        self.fwmark = fwmark or 0
+        self.protocol = protocol
+        self.address = address
+        self.port = port
+        self.flags = F_HASHED
+        self.timeout = 0
+        self.netmask = 0
+        self.persistence_engine = ""
+        self.scheduler: Scheduler | None = None
+        self.scheduler_name = "none"
+        self.destinations: dict[tuple[bytes, int], RealServer] = {}
+        """Oldest first; the kernel's list is this reversed (:meth:`servers`). Keyed by address (4 or 16 bytes) and port."""
+        self.counters = Counters()
+
+    @property
+    def identity(self) -> tuple[int, int, int, bytes, int]:
+        """What revival compares: a service made anew with the same key is the same here."""
+        if self.fwmark:
+            return (self.family, self.fwmark, self.protocol, b"", 0)
+        return (self.family, 0, self.protocol, self.address, self.port)
+
+    @property
+    def persistent(self) -> bool:
+        """Whether it keeps clients on their server."""
+        return bool(self.flags & F_PERSISTENT)
+
+    @property
+    def one_packet(self) -> bool:
+        """Whether a UDP connection lives for one packet only."""
+        return bool(self.flags & F_ONEPACKET)
+
+    def pick(self, flow: Flow) -> RealServer | None:
+        """The server that its scheduler gives a new connection; None where it has none, or no scheduler."""
+        scheduler = self.scheduler
+        return cast("RealServer | None", scheduler.pick(flow)) if scheduler is not None else None
+
+    def servers(self) -> Iterator[RealServer]:
+        """Its real servers in the kernel's list order: newest first."""
+        return reversed(self.destinations.values())
+
+
+class Buckets:
+    """One of the kernel's two service hash tables: 256 buckets, newest first in each."""
+
+    __slots__ = ("_buckets",)
+
+    def __init__(self) -> None:
+        self._buckets: list[dict[VirtualService, None]] = [{} for _ in range(BUCKETS)]
+
+    def add(self, bucket: int, service: VirtualService) -> None:
+        """Put it at the bucket's head."""
+        self._buckets[bucket][service] = None
+
+    def remove(self, bucket: int, service: VirtualService) -> None:
+        """Take it out."""
+        del self._buckets[bucket][service]
+
+    def __iter__(self) -> Iterator[VirtualService]:
+        """All of them in dump order."""
+        return chain.from_iterable(map(reversed, self._filled()))
+
+    def _filled(self) -> Iterator[Reversible[VirtualService]]:
+        return (bucket for bucket in self._buckets if bucket)

@@ -1,0 +1,207 @@
+"""The tunables ``net.ipv4.vs.*``: defaults, types, ranges, and the errno of a refused write.
+
+Every variable is an attribute of :class:`Sysctls`, an int (``sync_threshold`` a pair), for the packet path; by its full name
+it is read and written as text, as ``/proc/sys`` has it (``vs_vars`` in net/netfilter/ipvs/ip_vs_ctl.c, Linux 6.1).
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator, MutableMapping
+from errno import EACCES, EINVAL, ENOENT
+from os import strerror
+from typing import Any
+
+from ipvssim.clock import HZ
+
+PREFIX = "net.ipv4.vs."
+_INT_MAX, _ULONG_MAX = 0x7FFFFFFF, (1 << 64) - 1
+
+
+class Sysctls:
+    """The tunables of one namespace, at the kernel's defaults. Expirations and periods are in seconds."""
+
+    __slots__ = (
+        "_hooks", "am_droprate", "amemthresh", "backup_only", "cache_bypass", "conn_reuse_mode", "conntrack",
+        "debug_level", "drop_entry", "drop_packet", "expire_nodest_conn", "expire_quiescent_template",
+        "ignore_tunneled", "lblc_expiration", "lblcr_expiration", "nat_icmp_send", "pmtu_disc", "run_estimation",
+        "schedule_icmp", "secure_tcp", "sloppy_sctp", "sloppy_tcp", "snat_reroute", "sync_persist_mode", "sync_ports",
+        "sync_qlen_max", "sync_refresh_period", "sync_retries", "sync_sock_size", "sync_threshold", "sync_version",
+    )  # fmt: skip
+
+    def __init__(self) -> None:
+        self._hooks: dict[str, list[Callable[[], object]]] = {}
+        self.am_droprate = 10
+        self.amemthresh = 1024
+        self.conn_reuse_mode = self.pmtu_disc = self.run_estimation = self.snat_reroute = 1
+        self.sync_ports = self.sync_version = 1
+        self.sync_threshold = (3, 50)
+        self.lblc_expiration = self.lblcr_expiration = 86400
+        self.sync_qlen_max = 4096
+        """The kernel's default is a thirty-second of its memory, in pages: here that of 512 MB."""
+        self.backup_only = self.cache_bypass = self.conntrack = self.debug_level = 0
+        self.drop_entry = self.drop_packet = self.secure_tcp = 0
+        self.expire_nodest_conn = self.expire_quiescent_template = self.ignore_tunneled = 0
+        self.nat_icmp_send = self.schedule_icmp = self.sloppy_sctp = self.sloppy_tcp = 0
+        self.sync_persist_mode = self.sync_refresh_period = self.sync_retries = self.sync_sock_size = 0
+
+    def on_write(self, variable: str, hook: Callable[[], object]) -> None:
+        """Call ``hook`` after every accepted write of ``variable`` (its short name), changed or not."""
+        self._hooks.setdefault(variable, []).append(hook)
+
+    def read(self, name: str) -> str:
+        """What ``/proc/sys`` shows, without the newline. OSError(ENOENT) where there is no such variable."""
+        value = getattr(self, _short(name))
+        return "\t".join(map(str, value)) if isinstance(value, tuple) else str(value)
+
+    def write(self, name: str, value: int | str) -> None:
+        """Write as ``sysctl -w`` would. OSError: ENOENT where there is no such variable, EINVAL where it is refused, EACCES
+        for what only the initial namespace may write."""
+        short = _short(name)
+        if short == "debug_level":
+            raise OSError(EACCES, strerror(EACCES), name)
+        parsed = _PARSERS.get(short, _integer)(str(value), getattr(self, short))
+        setattr(self, short, parsed)
+        for hook in self._hooks.get(short, ()):
+            hook()
+
+
+class SysctlView(MutableMapping[str, "int | str"]):
+    """The tunables as a mapping, by full or short name; values are text as ``/proc/sys`` has it, and numbers are taken."""
+
+    def __init__(self, sysctls: Sysctls) -> None:
+        self._sysctls = sysctls
+
+    def __getitem__(self, name: str) -> str:
+        self._known(name)
+        return self._sysctls.read(_full(name))
+
+    def __setitem__(self, name: str, value: int | str) -> None:
+        self._known(name)
+        self._sysctls.write(_full(name), value)
+
+    def __delitem__(self, name: str) -> None:
+        raise TypeError(f"{name}: a tunable can be written, and not deleted")
+
+    def __iter__(self) -> Iterator[str]:
+        return iter(names())
+
+    def __len__(self) -> int:
+        return len(names())
+
+    def __repr__(self) -> str:
+        return repr(dict(self))
+
+    def _known(self, name: str) -> None:
+        if _full(name) not in names():
+            raise KeyError(f"no tunable {_full(name)}")
+
+
+def _full(name: str) -> str:
+    return name if name.startswith(PREFIX) else PREFIX + name
+
+
+def names() -> list[str]:
+    """The full names of all variables."""
+    return [PREFIX + short for short in Sysctls.__slots__ if not short.startswith("_")]
+
+
+def _short(name: str) -> str:
+    dotted = name.replace("/", ".")
+    short = dotted.removeprefix(PREFIX)
+    if short == dotted or short.startswith("_") or short not in Sysctls.__slots__:
+        raise OSError(ENOENT, strerror(ENOENT), name)
+    return short
+
+
+def _refuse() -> OSError:
+    return OSError(EINVAL, strerror(EINVAL))
+
+
+def _numbers(text: str, limit: int) -> list[int]:
+    """Up to ``limit`` 32-bit integers as proc_dointvec (kernel/sysctl.c) reads them; what follows is ignored."""
+    found: list[int] = []
+    for word in text.split()[:limit]:
+        found.append(_c_integer(word))
+        if not -_INT_MAX - 1 <= found[-1] <= _INT_MAX:
+            raise _refuse()
+    if text and not found:
+        raise _refuse()
+    return found
+
+
+def _c_integer(word: str) -> int:
+    sign = -1 if word.startswith("-") else 1
+    digits = word.removeprefix("-").lower()
+    octal = len(digits) > 1 and digits[0] == "0" and digits[1] != "x"
+    try:
+        if not digits[:1].isdigit() or "_" in digits:
+            raise ValueError
+        return sign * int(digits, 8 if octal else 16 if digits.startswith("0x") else 10)
+    except ValueError:
+        raise _refuse() from None
+
+
+def _integer(text: str, old: int) -> int:
+    return next(iter(_numbers(text, 1)), old)
+
+
+def _within(low: int, high: int) -> Callable[[str, int], int]:
+    def parse(text: str, old: int) -> int:
+        value = _integer(text, old)
+        if not low <= value <= high:
+            raise _refuse()
+        return value
+
+    return parse
+
+
+def _mode(text: str, old: int) -> int:
+    """0 off, 1 on when memory is short, 3 always on; 2 is 1 while it is short, and the simulator's never is."""
+    value = _within(0, 3)(text, old)
+    return 1 if value == 2 else value
+
+
+def _seconds(text: str, old: int) -> int:
+    value = _integer(text, old)
+    if abs(value) > _INT_MAX // HZ:
+        raise _refuse()
+    return value
+
+
+def _ports(text: str, old: int) -> int:
+    value = _integer(text, old)
+    if value < 1 or value & (value - 1):
+        raise _refuse()
+    return value
+
+
+def _threshold(text: str, old: tuple[int, int]) -> tuple[int, int]:
+    given = _numbers(text, 2)
+    first, second = (*given, *old[len(given) :])
+    if first < 0 or second < 0 or (first >= second and second):
+        raise _refuse()
+    return first, second
+
+
+def _unsigned_long(text: str, old: int) -> int:
+    words = text.split()
+    value = _c_integer(words[0]) if words else -1 if text else old
+    if not 0 <= value <= _ULONG_MAX:
+        raise _refuse()
+    return value
+
+
+_PARSERS: dict[str, Callable[[str, Any], Any]] = {
+    "drop_entry": _mode,
+    "drop_packet": _mode,
+    "secure_tcp": _mode,
+    "sync_version": _within(0, 1),
+    "sync_retries": _within(0, 3),
+    "sync_ports": _ports,
+    "sync_threshold": _threshold,
+    "sync_qlen_max": _unsigned_long,
+    "sync_refresh_period": _seconds,
+    "lblc_expiration": _seconds,
+    "lblcr_expiration": _seconds,
+}
+"""All others take any int."""
