@@ -26,11 +26,15 @@ if TYPE_CHECKING:
 HERE = Path(__file__).resolve().parent
 MODULE = "ipvsnl._native._core"
 SOURCES = (
-    "encode.c", "decode.c",
-    "lines.c", "servers.c", "rules.c", "order.c", "text.c", "saved.c", "listed.c", "columns.c",
-    "plan.c", "dump.c", "socket.c", "answers.c", "tour.c",
+    "bytes/encode.c", "bytes/decode.c", "bytes/columns.c", "bytes/reply_shape.c", "bytes/records.c",
+    "text/lines.c", "text/servers.c", "text/requests.c", "text/sorting.c",
+    "text/putting.c", "text/saving.c", "text/listing.c",
+    "talk/socket.c", "talk/acks.c", "talk/dumps.c",
 )  # fmt: skip
-HEADERS = ("core.h", "internal.h", "lines.h", "text.h", "plan.h", "socket.h", "generated.h", "generated_tables.h")
+HEADERS = (
+    "core.h", "internal.h", "generated.h", "generated_tables.h",
+    "bytes/reply_shape.h", "text/lines.h", "text/putting.h", "talk/socket.h",
+)  # fmt: skip
 FLAGS = ["-O2", "-fvisibility=hidden", "-Wall", "-Wextra"]
 """Hidden: a call from one file of the core to another goes straight there (6 % of reading text)."""
 STRICT_FLAGS = ["-Werror", "-DIPVSNL_STRICT"]

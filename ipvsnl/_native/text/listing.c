@@ -1,5 +1,5 @@
 /* The lines of ipvsadm -Ln, and with --stats, --rate, --thresholds and --persistent-conn. */
-#include "text.h"
+#include "text/putting.h"
 
 #define NAME_WIDTH 33   /* of a service, before its counters */
 #define SERVER_WIDTH 28 /* of an address and port, behind the arrow */

@@ -3,7 +3,7 @@
  * A message whose headers are those of the plan, at the same places and with the same end, has the same attributes;
  * any other is left to ipvsnl_decode. So a plan changes how fast a record is read and nothing else. There is none for a
  * reply that repeats an attribute: of those the last one counts, whole, and no kernel sends them. */
-#include "plan.h"
+#include "bytes/reply_shape.h"
 
 enum { NOTHING, COPY1, COPY2, COPY4, WIDEN4, COPY8, SWAP2, COPY16, TEXT };
 

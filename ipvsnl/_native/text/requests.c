@@ -1,6 +1,6 @@
 /* Rule text to requests: the lines that saved tables are made of, in one pass; and back, what takes them away. */
 #define _GNU_SOURCE /* memrchr */
-#include "lines.h"
+#include "text/lines.h"
 
 #define SHAPE_MAX 256
 

@@ -1,5 +1,5 @@
 /* The replies of a dump to an array of records: a table of columns. */
-#include "plan.h"
+#include "bytes/reply_shape.h"
 
 /* A final answer: DONE, or the refusal of the dump itself. */
 static int64_t take_end(const struct ipvsnl_message *message, const uint8_t *datagram, size_t length,

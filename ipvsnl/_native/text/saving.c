@@ -1,5 +1,5 @@
 /* The lines that ipvsadm -Sn writes. */
-#include "text.h"
+#include "text/putting.h"
 
 int ipvsnl_save_service(struct text *text, const struct ipvsnl_service *service, struct word *named)
 {

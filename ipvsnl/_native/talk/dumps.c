@@ -1,7 +1,7 @@
 /* Dumps over a socket into arrays of records: one dump, and the servers of every service of a table. */
 #include <errno.h>
 
-#include "socket.h"
+#include "talk/socket.h"
 
 #define KEY_MAX 128 /* bytes of a request for the servers of a service */
 #define MARK (UINT32_C(1) << 5)

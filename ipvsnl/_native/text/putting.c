@@ -1,5 +1,5 @@
 /* Records to text: the lines of saved tables and of listings, for ordinary services with numbers. */
-#include "text.h"
+#include "text/putting.h"
 
 void ipvsnl_put_number(struct text *text, uint64_t number)
 {

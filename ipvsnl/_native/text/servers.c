@@ -1,5 +1,5 @@
 /* The part of a line of rule text that is about a real server. */
-#include "lines.h"
+#include "text/lines.h"
 
 #define NUMBER_MAX 2147483647
 

@@ -1,5 +1,5 @@
 /* A line of rule text to a rule. What is understood here means the same to the grammar, which reads everything else. */
-#include "lines.h"
+#include "text/lines.h"
 
 #define TIMEOUT_MAX 2678400 /* 31 days, as the grammar has it */
 

@@ -2,7 +2,7 @@
 #ifndef IPVSNL_TEXT_H
 #define IPVSNL_TEXT_H
 
-#include "lines.h"
+#include "text/lines.h"
 
 #define LINE_MAX 256 /* no line is longer: two addresses and six numbers with their options; or one and five of 20 digits */
 

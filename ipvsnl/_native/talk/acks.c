@@ -1,7 +1,7 @@
 /* The answers to a batch of changes: which of them were refused, and whether all is said. */
 #include <errno.h>
 
-#include "socket.h"
+#include "talk/socket.h"
 
 static int is_ours(const struct ipvsnl_answers *answers, uint32_t sequence)
 {

@@ -9,7 +9,7 @@
 #include <sys/socket.h>
 #include <time.h>
 
-#include "socket.h"
+#include "talk/socket.h"
 
 /* Milliseconds of the monotonic clock. */
 static int64_t now_is(void)
