@@ -253,7 +253,7 @@ struct ipvsnl_column {
 int64_t ipvsnl_stamp(const void *request, size_t length, uint32_t sequence, const struct ipvsnl_column *columns,
                      size_t count, size_t first, size_t rows, void *out, size_t capacity, struct ipvsnl_fault *fault);
 
-#define IPVSNL_PLAN_STEPS 64
+#define IPVSNL_SHAPE_STEPS 64
 
 /* One attribute that a reply had: the bytes of its header, where it stood, and what became of it. */
 struct ipvsnl_step {
@@ -265,13 +265,13 @@ struct ipvsnl_step {
 };
 
 /* The way through a reply (plan.c). It is the core's own: begin with zeroes and leave it alone. */
-struct ipvsnl_plan {
+struct ipvsnl_reply_shape {
     uint64_t length;
     uint32_t group;
     uint32_t outer;
     uint32_t present;
     uint32_t count;
-    struct ipvsnl_step steps[IPVSNL_PLAN_STEPS];
+    struct ipvsnl_step steps[IPVSNL_SHAPE_STEPS];
 };
 
 /* How far a dump has come. */
@@ -280,7 +280,7 @@ struct ipvsnl_dump {
     uint32_t sequence; /* of its request */
     int32_t error;     /* written only: the errno that it ended with */
     uint8_t finished;  /* written only: nothing more will come */
-    struct ipvsnl_plan plan;
+    struct ipvsnl_reply_shape shape;
 };
 
 /* Read the dump's replies of a datagram into records of `group`, one after the other; foreign sequence numbers are

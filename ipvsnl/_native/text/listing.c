@@ -1,5 +1,5 @@
 /* The lines of ipvsadm -Ln, and with --stats, --rate, --thresholds and --persistent-conn. */
-#include "text/putting.h"
+#include "text/listing.h"
 
 #define NAME_WIDTH 33   /* of a service, before its counters */
 #define SERVER_WIDTH 28 /* of an address and port, behind the arrow */
@@ -57,12 +57,11 @@ static void put_counter(struct text *text, const struct ipvsnl_print *print, uin
 }
 
 /* The counters that a kind of listing shows, of a record that begins with both sets. */
-static void load_counters(uint64_t counters[COUNTERS], const struct ipvsnl_print *print, const void *record,
-                          uint32_t present)
+static void load_counters(uint64_t counters[COUNTERS], const struct ipvsnl_print *print, const void *record, int wide)
 {
     size_t from = print->kind == IPVSNL_PRINT_RATE ? COUNTERS : 0;
 
-    if (present & STATS64)
+    if (wide)
         from += 2 * COUNTERS;
     memcpy(counters, (const uint8_t *)record + 8 * from, COUNTERS * sizeof *counters);
 }
@@ -78,7 +77,7 @@ int ipvsnl_list_service(struct text *text, const struct ipvsnl_print *print, con
         return 0;
     if (print->kind == IPVSNL_PRINT_STATS || print->kind == IPVSNL_PRINT_RATE) {
         ipvsnl_pad(text, from, NAME_WIDTH);
-        load_counters(counters, print, service, service->present);
+        load_counters(counters, print, service, (service->present & IPVSNL_SERVICE_STATS64) != 0);
         for (size_t i = 0; i < COUNTERS; i++)
             put_counter(text, print, counters[i]);
     } else {
@@ -108,7 +107,7 @@ static void put_server_counters(struct text *text, const struct ipvsnl_print *pr
     uint64_t counters[COUNTERS];
     int rates = print->kind == IPVSNL_PRINT_RATE;
 
-    load_counters(counters, print, dest, dest->present);
+    load_counters(counters, print, dest, (dest->present & IPVSNL_DEST_STATS64) != 0);
     for (size_t i = 0; print->narrow && i < (rates ? COUNTERS : INBYTES); i++)
         counters[i] &= UINT32_MAX;
     if (rates) {

@@ -1,10 +1,8 @@
-/* Text of a table, piece by piece. Shared by text.c, saved.c and listed.c. */
-#ifndef IPVSNL_TEXT_H
-#define IPVSNL_TEXT_H
+/* A text that grows: its lines are put together piece by piece. Whoever appends has seen to the room. */
+#ifndef IPVSNL_PUTTING_H
+#define IPVSNL_PUTTING_H
 
-#include "text/lines.h"
-
-#define LINE_MAX 256 /* no line is longer: two addresses and six numbers with their options; or one and five of 20 digits */
+#include "text/words.h"
 
 struct text {
     uint8_t *here;
@@ -46,15 +44,13 @@ int ipvsnl_put_key(struct text *text, const struct ipvsnl_service *service, cons
 void ipvsnl_put_persistence(struct text *text, const struct ipvsnl_service *service, const char *timeout,
                             const char *mask);
 
+static inline int is_family(uint16_t family)
+{
+    return family == IPVSNL_AF_INET || family == IPVSNL_AF_INET6;
+}
+
 /* Whether a service's line takes no thought: addresses that have a form, no flags of a scheduler, no engine, and a name of
  * printable letters, whose length is out. */
 int ipvsnl_is_plain(const struct ipvsnl_service *service, size_t *name_length);
-
-/* A service's line, and a real server's under it. Both answer whether it is a plain one. */
-int ipvsnl_save_service(struct text *text, const struct ipvsnl_service *service, struct word *named);
-int ipvsnl_save_server(struct text *text, const struct ipvsnl_print *print, const struct ipvsnl_dest *dest,
-                       const struct word *named);
-int ipvsnl_list_service(struct text *text, const struct ipvsnl_print *print, const struct ipvsnl_service *service);
-int ipvsnl_list_server(struct text *text, const struct ipvsnl_print *print, const struct ipvsnl_dest *dest);
 
 #endif
