@@ -1,5 +1,8 @@
 """Builds the C core with cffi (API mode): ``builder`` is what setup.py names, and it writes the generated headers.
 
+The C files lie in three rooms: ``bytes`` (messages and records), ``text`` (ipvsadm's language), ``talk`` (the socket).
+A file includes its own room and the rooms before it, by paths from this folder.
+
 Nothing stands twice: the declarations are the part of ``core.h`` between its two markers; the records' structs, the
 attribute tables and the numbers are generated from ``family.py`` and ``consts.py``, which are loaded by path, so that
 an isolated build needs nothing installed but cffi.

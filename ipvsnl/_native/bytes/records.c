@@ -1,7 +1,7 @@
-/* The replies of a dump to an array of records: a table of columns. */
+/* The replies of a dump become an array of records. */
 #include "bytes/reply_shape.h"
 
-/* A final answer: DONE, or the refusal of the dump itself. */
+/* The last message of a dump: DONE, or an error that refuses the whole dump. */
 static int64_t take_end(const struct ipvsnl_message *message, const uint8_t *datagram, size_t length,
                         struct ipvsnl_dump *dump, struct ipvsnl_fault *fault)
 {

@@ -1,10 +1,13 @@
-/* Replies of a dump look alike: the way through one, with the headers met, reads the next without a search.
+/* Replies of a dump look alike. So the core learns the shape of one reply, and reads the next one without a search.
  *
- * A message whose headers are those of the shape, at the same places and with the same end, has the same attributes;
- * any other is left to ipvsnl_decode. So a shape changes how fast a record is read and nothing else. There is none for a
- * reply that repeats an attribute: of those the last one counts, whole, and no kernel sends them. */
+ * A shape is the headers of all attributes and the places where they stand. A reply that has the same headers at the
+ * same places, and the same end, has the same attributes. Any other reply is read by ipvsnl_decode. So a shape changes
+ * how fast a record is read and nothing else.
+ *
+ * A reply that repeats an attribute has no shape: there the last one counts. No kernel sends such a reply. */
 #include "bytes/reply_shape.h"
 
+/* How an attribute becomes its field. */
 enum { NOTHING, COPY1, COPY2, COPY4, WIDEN4, COPY8, SWAP2, COPY16, TEXT };
 
 static int operation(const struct attribute *attribute, size_t length)
@@ -27,9 +30,10 @@ static int operation(const struct attribute *attribute, size_t length)
     }
 }
 
-/* Note the attributes of a table between two places of a payload that ipvsnl_decode has understood. Answers whether the
- * shape has room for them. */
-static int note(struct ipvsnl_reply_shape *shape, const struct table *table, const uint8_t *payload, size_t here, size_t end)
+/* Note the attributes between two places of a payload that ipvsnl_decode has understood. Answers whether the shape can
+ * hold them. */
+static int note(struct ipvsnl_reply_shape *shape, const struct table *table, const uint8_t *payload, size_t here,
+                size_t end)
 {
     uint32_t seen = 0;
 
@@ -70,7 +74,7 @@ void ipvsnl_learn(struct ipvsnl_reply_shape *shape, enum ipvsnl_group group, con
     shape->length = 0;
     if (table->container == 0 || outer < IPVSNL_NLA_HEADER || here + outer != length ||
         (load16(payload + here + 2) & IPVSNL_NLA_TYPE_MASK) != table->container)
-        return; /* not the one container that replies have */
+        return; /* a reply of one container has a shape; this is another */
     shape->outer = load32(payload + here);
     if (!note(shape, table, payload, here + IPVSNL_NLA_HEADER, length))
         return;
@@ -125,8 +129,8 @@ static inline int take_step(const struct ipvsnl_step *step, const uint8_t *paylo
     return 1;
 }
 
-int ipvsnl_follow(const struct ipvsnl_reply_shape *shape, enum ipvsnl_group group, const uint8_t *payload, size_t length,
-                  uint8_t *record)
+int ipvsnl_follow(const struct ipvsnl_reply_shape *shape, enum ipvsnl_group group, const uint8_t *payload,
+                  size_t length, uint8_t *record)
 {
     const struct ipvsnl_step *step = shape->steps, *end = step + shape->count;
 

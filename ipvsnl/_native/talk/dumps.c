@@ -1,11 +1,11 @@
-/* Dumps over a socket into arrays of records: one dump, and the servers of every service of a table. */
+/* Dumps become arrays of records: one dump, or the servers of many services. */
 #include <errno.h>
 
 #include "talk/socket.h"
 
 #define KEY_MAX 128 /* bytes of a request for the servers of a service */
 
-/* The datagrams that lie in the slots, until the records are full. Answers 1 then, 0 when all are read. */
+/* Read the datagrams that lie in the slots. Answers 0 when all are read, 1 when the records are full. */
 static int64_t take_slots(enum ipvsnl_group group, struct ipvsnl_talk *talk, uint8_t *records, size_t size,
                           const uint8_t *buffer, struct ipvsnl_fault *fault)
 {
@@ -48,7 +48,7 @@ int64_t ipvsnl_dump(int socket, const void *request, size_t length, enum ipvsnl_
     }
 }
 
-/* The request for the servers of a service that was read. Answers its length. */
+/* Write the request for the servers of a service. Answers its length. */
 static int64_t ask(const uint8_t *record, uint16_t family_id, uint32_t sequence, uint8_t *request,
                    struct ipvsnl_fault *fault)
 {

@@ -1,9 +1,10 @@
-/* A line of rule text to a rule. What is understood here means the same to the grammar, which reads everything else. */
+/* A line of rule text becomes a rule. A line means here what it means to the grammar in Python, which reads
+ * all lines that are not understood here. */
 #include "text/lines.h"
 
 #define TIMEOUT_MAX 2678400 /* 31 days, as the grammar has it */
 
-/* `-t 10.0.0.1:80`, `-f 7`, `-f 7 -6`: the key of a service. What follows it is not yet read. */
+/* The key of a service: `-t 10.0.0.1:80`, `-f 7`, `-f 7 -6`. What follows it is not yet read. */
 static int take_selector(struct line *line, struct ipvsnl_service *service)
 {
     uint64_t mark;
@@ -38,7 +39,7 @@ static int take_selector(struct line *line, struct ipvsnl_service *service)
 
 /* --- services ---------------------------------------------------------------------------------------------------- */
 
-/* A name that the wire has room for; anything that only looks like one, an option say, is left to the grammar. */
+/* A name of printable letters that fits the wire. A word that begins like an option is no name. */
 static int take_name(struct line *line, char *field)
 {
     if (!next_word(line) || line->word.length > IPVSNL_SCHEDULER_NAME_MAX || line->word.at[0] == '-')
@@ -67,7 +68,7 @@ static uint32_t flag_bit(const struct word *name, const char *scheduler)
     return IS(&rest, "-port") ? IPVSNL_SVC_F_SCHED2 : 0;
 }
 
-/* Comma-separated names of scheduler flags. Answers whether the scheduler has them all. */
+/* Names of scheduler flags, with commas between them. Answers whether the scheduler has them all. */
 static int take_flags(struct word names, const char *scheduler, uint32_t *flags)
 {
     while (names.length) {
@@ -103,7 +104,7 @@ static int take_netmask(struct line *line, struct ipvsnl_service *service)
 
 enum { SEEN_SCHEDULER = 1, SEEN_PERSISTENT = 2, SEEN_NETMASK = 4, SEEN_ENGINE = 8, SEEN_OPS = 16, SEEN_FLAGS = 32 };
 
-/* One option of a service. Answers its SEEN bit, 0: it is not understood. */
+/* Read one option of a service. Answers its SEEN bit; 0: it is not understood. */
 static unsigned take_service_option(struct line *line, struct ipvsnl_service *service, struct word *flags)
 {
     uint64_t seconds;
@@ -132,7 +133,7 @@ static unsigned take_service_option(struct line *line, struct ipvsnl_service *se
     return 0;
 }
 
-/* What stands behind the key in -A and -E. */
+/* Read what stands behind the key in -A and -E. Answers whether it is understood. */
 static int take_service(struct line *line, struct ipvsnl_service *service)
 {
     struct word flags = {line->here, 0};
@@ -201,7 +202,7 @@ static unsigned take_tunnel_option(struct line *line, struct ipvsnl_dest *dest)
     return SEEN_CHECKSUM;
 }
 
-/* One option of a real server. Answers its SEEN bit, 0: it is not understood. */
+/* Read one option of a real server. Answers its SEEN bit; 0: it is not understood. */
 static inline unsigned take_server_option(struct line *line, struct ipvsnl_dest *dest)
 {
     uint64_t number;
@@ -236,7 +237,7 @@ static int fits_tunnel(const struct ipvsnl_dest *dest, unsigned seen)
     return dest->tun_type == IPVSNL_TUNNEL_GRE ? dest->tun_flags != IPVSNL_TUNNEL_F_REMCSUM : !(seen & SEEN_CHECKSUM);
 }
 
-/* `-r 10.0.0.1:80`. Answers whether it stands there. */
+/* Read the key of a real server: `-r 10.0.0.1:80`. Answers whether it stands there. */
 static int take_server_key(struct line *line, struct ipvsnl_dest *dest)
 {
     dest->present = IPVSNL_DEST_KEY;
@@ -244,7 +245,7 @@ static int take_server_key(struct line *line, struct ipvsnl_dest *dest)
            (dest->addr_family = next_endpoint(line, dest->addr, &dest->port)) != 0;
 }
 
-/* What stands behind the key of the service in -a and -e. Answers whether it is understood. */
+/* Read what stands behind the key of the service in -a and -e. Answers whether it is understood. */
 static int take_server(struct line *line, const struct ipvsnl_service *service, struct ipvsnl_dest *dest)
 {
     unsigned seen = 0, bit;
@@ -272,7 +273,7 @@ static int take_server(struct line *line, const struct ipvsnl_service *service, 
 #define CLEAR_TAIL(record, type)                                                                                       \
     memset((uint8_t *)(record) + offsetof(type, present), 0, sizeof(type) - offsetof(type, present))
 
-/* The key of the line's service; in the words of the line before, it need not be read again. */
+/* Read the key of the service. Where its words are those of the line before, the service is copied: that is faster. */
 static int take_service_key(struct line *line, struct rule *rule)
 {
     const uint8_t *begin;
@@ -295,7 +296,7 @@ static int take_service_key(struct line *line, struct rule *rule)
         return 0;
     rule->words.at = begin;
     rule->words.length = (size_t)(line->here - begin);
-    if (rule->service.present == IPVSNL_SERVICE_ADDRESS_KEY) { /* a mark's name may go on: -6 */
+    if (rule->service.present == IPVSNL_SERVICE_ADDRESS_KEY) { /* the words of a mark may go on: -6 */
         rule->name = begin;
         rule->name_length = (size_t)(line->here - begin);
         rule->named = rule->service;

@@ -1,8 +1,10 @@
-/* A table to text: each service, and its servers under it, as lines of the kind that is asked for. */
+/* A table becomes text: each service, and its servers under it, as lines to save or lines to look at. */
 #include "text/listing.h"
 #include "text/saving.h"
 
-#define LINE_MAX 256 /* no line is longer: two addresses and six numbers with their options; or one and five of 20 digits */
+/* No line is longer. The longest has two addresses and six numbers with options, or one address and five numbers of 20
+ * digits. */
+#define LINE_MAX 256
 
 static int put_service(struct text *text, const struct ipvsnl_print *print, const struct ipvsnl_service *service,
                        struct word *named)
@@ -22,7 +24,7 @@ static int put_server(struct text *text, const struct ipvsnl_print *print, const
     return ipvsnl_list_server(text, print, dest);
 }
 
-/* A service with its servers. Answers why that was not all, END where it was. */
+/* Write a service and its servers. Answers END: all is written; FULL or LINE: why it is not. */
 static enum ipvsnl_stop put_entry(struct text *text, const struct ipvsnl_print *print, const uint32_t *servers,
                                   size_t count, const void *service_record)
 {

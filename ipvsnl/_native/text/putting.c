@@ -1,4 +1,4 @@
-/* Words, numbers and addresses, appended to a text. */
+/* Words, numbers and addresses are appended to a text. */
 #include "text/putting.h"
 
 void ipvsnl_put_number(struct text *text, uint64_t number)
@@ -99,5 +99,5 @@ int ipvsnl_is_plain(const struct ipvsnl_service *service, size_t *name_length)
             return 0;
     return *name_length && is_family(service->af) && !service->pe_name[0] &&
            !(service->flags & (IPVSNL_SVC_F_SCHED1 | IPVSNL_SVC_F_SCHED2 | IPVSNL_SVC_F_SCHED3)) &&
-           service->fwmark <= INT32_MAX; /* beyond that, ipvsadm's numbers are negative */
+           service->fwmark <= INT32_MAX; /* ipvsadm writes larger marks as negative numbers */
 }

@@ -1,4 +1,4 @@
-/* A text that grows: its lines are put together piece by piece. Whoever appends has seen to the room. */
+/* A text that grows piece by piece. Nothing here checks for room: ipvsnl_print makes sure that a whole line fits. */
 #ifndef IPVSNL_PUTTING_H
 #define IPVSNL_PUTTING_H
 
@@ -26,21 +26,21 @@ void ipvsnl_put_number(struct text *text, uint64_t number);
 void ipvsnl_put_signed(struct text *text, int32_t number);
 void ipvsnl_put_quad(struct text *text, const uint8_t quad[4]);
 
-/* Blanks up to a column that begins at `from`; none where that is passed. */
+/* Blanks, until the text from `from` on is `width` wide. */
 void ipvsnl_pad(struct text *text, const uint8_t *from, size_t width);
 
 /* `10.0.0.1:80`, `[::1]:80`. */
 void ipvsnl_put_endpoint(struct text *text, uint16_t family, const uint8_t address[16], uint16_t port);
 
-/* What stands before the number or the address of a service, and behind the mark of an IPv6 one. */
+/* The words around the key of a service. `six` stands behind the mark of an IPv6 service, the others before the key. */
 struct key_words {
     const char *mark, *six, *tcp, *udp, *sctp;
 };
 
-/* What names a service. Answers whether its protocol has a word. */
+/* The key of a service. Answers whether its protocol has a word. */
 int ipvsnl_put_key(struct text *text, const struct ipvsnl_service *service, const struct key_words *words);
 
-/* How persistent a service is: the timeout, and the mask unless it is the default, each behind its word. */
+/* The timeout of a persistent service, and its mask if that is not the default. A word stands before each. */
 void ipvsnl_put_persistence(struct text *text, const struct ipvsnl_service *service, const char *timeout,
                             const char *mask);
 
@@ -49,8 +49,8 @@ static inline int is_family(uint16_t family)
     return family == IPVSNL_AF_INET || family == IPVSNL_AF_INET6;
 }
 
-/* Whether a service's line takes no thought: addresses that have a form, no flags of a scheduler, no engine, and a name of
- * printable letters, whose length is out. */
+/* Whether the core can write a service's line: its family is known, it has no flags of a scheduler and no engine, and
+ * its scheduler's name is printable. `name_length` becomes the length of that name. */
 int ipvsnl_is_plain(const struct ipvsnl_service *service, size_t *name_length);
 
 #endif

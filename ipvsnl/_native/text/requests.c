@@ -1,4 +1,4 @@
-/* Rule text to requests: the lines that saved tables are made of, in one pass; and back, what takes them away. */
+/* Rule text becomes requests, in one pass. Or, read backwards, it becomes the requests that delete its services. */
 #define _GNU_SOURCE /* memrchr */
 #include "text/lines.h"
 
@@ -97,7 +97,7 @@ static inline void put_server(uint8_t *out, const struct pattern *pattern, const
     store16(out + pattern->tunnel_flags, dest->tun_flags);
 }
 
-/* What one call works with. */
+/* What one call of ipvsnl_rules works with. */
 struct work {
     struct pattern by_address, by_mark;
     struct rule rule;
@@ -105,7 +105,7 @@ struct work {
     size_t stops_length;
 };
 
-/* Whether the caller wants to see to the services of this scheduler itself. */
+/* Whether this scheduler is one of the names in `stops`. */
 static int stops_at(const struct work *work, const char *scheduler)
 {
     size_t here = 0, length = strlen(scheduler) + 1;
@@ -121,8 +121,10 @@ static int stops_at(const struct work *work, const char *scheduler)
     return 0;
 }
 
-/* Whether `few` lines that add servers to the rule's service follow at `here`; also where the text ends too early. */
-static int many_follow(const struct rule *rule, const uint8_t *here, const uint8_t *limit, const struct ipvsnl_text *text)
+/* Whether the next `few` lines, from `here` on, add servers to the service of the rule. Also 1 where an incomplete text
+ * ends too early to tell. */
+static int many_follow(const struct rule *rule, const uint8_t *here, const uint8_t *limit,
+                       const struct ipvsnl_text *text)
 {
     size_t named = rule->words.length + 4;
 
@@ -140,7 +142,7 @@ static int many_follow(const struct rule *rule, const uint8_t *here, const uint8
     return 1;
 }
 
-/* Whether a rule that was read is the caller's all the same. */
+/* Whether a line is the caller's, though it was understood: see ipvsnl_text. */
 static int is_callers(const struct work *work, const uint8_t *end, const uint8_t *limit, const struct ipvsnl_text *text)
 {
     if (work->rule.command == IPVSNL_CMD_NEW_SERVICE)
@@ -149,7 +151,7 @@ static int is_callers(const struct work *work, const uint8_t *end, const uint8_t
     return text->additions && work->rule.command != IPVSNL_CMD_NEW_DEST;
 }
 
-/* The rule's request. Answers its length, 0: there is no room for it, -1: a fault. */
+/* Write the request of the rule. Answers its length; 0: there is no room; -1: a fault. */
 static int64_t put_rule(const struct work *work, const struct ipvsnl_text *text, uint8_t *out, size_t capacity,
                         struct ipvsnl_fault *fault)
 {
@@ -165,11 +167,12 @@ static int64_t put_rule(const struct work *work, const struct ipvsnl_text *text,
     }
     length = ipvsnl_encode(out, capacity, text->family_id, rule->command, IPVSNL_NLM_F_REQUEST, text->sequence,
                            &rule->service, sizeof rule->service,
-                           rule->command == IPVSNL_CMD_DEL_DEST ? &rule->dest : NULL, sizeof rule->dest, NULL, 0, NULL, 0, fault);
+                           rule->command == IPVSNL_CMD_DEL_DEST ? &rule->dest : NULL, sizeof rule->dest, NULL, 0,
+                           NULL, 0, fault);
     return length < 0 && fault->code == IPVSNL_NO_ROOM ? 0 : length;
 }
 
-/* The end of the line that begins at `at`: its line feed, or the end of a text that is complete; NULL: not yet there. */
+/* The end of the line at `begin`: its line feed, or the end of a complete text. NULL: the text ends before it. */
 static const uint8_t *line_end(const uint8_t *begin, const uint8_t *limit, int final)
 {
     const uint8_t *end = memchr(begin, '\n', (size_t)(limit - begin));
@@ -177,7 +180,7 @@ static const uint8_t *line_end(const uint8_t *begin, const uint8_t *limit, int f
     return end == NULL && final ? limit : end;
 }
 
-/* Another request is written. */
+/* Count the request that was just written. */
 static void go_on(struct ipvsnl_text *state, uint64_t written)
 {
     state->last = state->length;
@@ -238,7 +241,7 @@ int64_t ipvsnl_rules(const void *text, size_t length, const void *stops, size_t 
     return (int64_t)count;
 }
 
-/* Whether a line adds a service, at a glance: most lines are about servers. */
+/* Whether a line may add a service. This glance spares the reading of most lines: they are about servers. */
 static int may_add_service(const uint8_t *here, const uint8_t *end)
 {
     while (here < end && is_blank(*here))

@@ -1,4 +1,4 @@
-/* The lines that ipvsadm -Sn writes. */
+/* Records become the lines that ipvsadm -Sn writes. */
 #include "text/saving.h"
 
 int ipvsnl_save_service(struct text *text, const struct ipvsnl_service *service, struct word *named)

@@ -1,5 +1,5 @@
-/* The lines that ipvsadm -Sn writes. Both functions answer whether the record is plain: if not, what they wrote counts for
- * nothing. */
+/* The lines that ipvsadm -Sn writes. Both functions answer whether they can write the record; if not, the caller of
+ * ipvsnl_print writes the whole service. */
 #ifndef IPVSNL_SAVING_H
 #define IPVSNL_SAVING_H
 

@@ -1,4 +1,4 @@
-/* Words of a line: how a text is cut into words, and which of them are numbers and addresses. */
+/* The words of a line: where each begins and ends, and which of them are numbers and addresses. */
 #ifndef IPVSNL_WORDS_H
 #define IPVSNL_WORDS_H
 
@@ -50,14 +50,14 @@ static inline int is(const struct word *word, const char *text, size_t length)
 
 #define IS(word, literal) is(word, literal, sizeof literal - 1)
 
-/* Whether a word ends here. */
+/* Whether the word ends here. */
 static inline int at_end(const struct line *line)
 {
     return line->here == line->end || is_blank(*line->here);
 }
 
-/* A whole decimal number of at most ten digits, from `low` to `high`, up to the end of the word. Answers whether it is
- * one. */
+/* Read a decimal number up to the end of the word. Answers whether it is one of at most ten digits, from `low` to
+ * `high`. */
 static inline int take_number(struct line *line, uint64_t low, uint64_t high, uint64_t *number)
 {
     const uint8_t *begin = line->here;
@@ -77,7 +77,7 @@ static inline int next_number(struct line *line, uint64_t low, uint64_t high, ui
     return take_number(line, low, high, number);
 }
 
-/* A dotted quad, in the one spelling without leading zeros. Answers the bytes read, 0: it is none. */
+/* Read an IPv4 address (four numbers without leading zeros). Answers how many letters it has; 0: it is none. */
 static inline size_t take_quad(const uint8_t *at, size_t length, uint8_t quad[4])
 {
     size_t here = 0;
@@ -101,7 +101,7 @@ static inline size_t take_quad(const uint8_t *at, size_t length, uint8_t quad[4]
     return here;
 }
 
-/* `[::1]`. Answers whether it is one. */
+/* Read an IPv6 address: `[::1]`. Answers whether it is one. */
 static inline int take_address6(struct line *line, uint8_t address[16])
 {
     char text[ADDRESS_TEXT_MAX + 1];
@@ -116,7 +116,7 @@ static inline int take_address6(struct line *line, uint8_t address[16])
     return inet_pton(AF_INET6, text, address) == 1;
 }
 
-/* The next word: `10.0.0.1:80` or `[::1]:80`. Answers the address family, 0: it is neither. */
+/* Read the next word: `10.0.0.1:80` or `[::1]:80`. Answers the address family; 0: it is neither. */
 static inline uint16_t next_endpoint(struct line *line, uint8_t address[16], uint16_t *port)
 {
     uint64_t number;
