@@ -229,7 +229,7 @@ SERVICE_ADDRESS_KEY = SERVICE.bits("af", "protocol", "addr", "port")
 SERVICE_MARK_KEY = SERVICE.bits("af", "fwmark")
 """What names a service by its firewall mark."""
 SERVICE_MARK = SERVICE.bits("fwmark")
-"""Present in the second kind of key alone."""
+"""Tells the two keys apart: only the key of a mark has it."""
 SERVICE_FULL = SERVICE.bits("sched_name", "flags", "timeout", "netmask")
 """What a whole service has besides its key."""
 SERVICE_ENGINE = SERVICE.bits("pe_name")

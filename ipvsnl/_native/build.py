@@ -30,14 +30,14 @@ HERE = Path(__file__).resolve().parent
 MODULE = "ipvsnl._native._core"
 SOURCES = (
     "bytes/encode.c", "bytes/decode.c", "bytes/columns.c", "bytes/reply_shape.c", "bytes/records.c",
-    "text/lines.c", "text/requests.c", "text/sorting.c",
+    "text/servers.c", "text/lines.c", "text/requests.c", "text/sorting.c",
     "text/putting.c", "text/saving.c", "text/listing.c", "text/printing.c",
     "talk/socket.c", "talk/acks.c", "talk/dumps.c",
 )  # fmt: skip
 HEADERS = (
     "core.h", "internal.h", "generated.h", "generated_tables.h",
     "bytes/reply_shape.h",
-    "text/words.h", "text/lines.h", "text/putting.h", "text/saving.h", "text/listing.h",
+    "text/words.h", "text/servers.h", "text/lines.h", "text/putting.h", "text/saving.h", "text/listing.h",
     "talk/socket.h",
 )  # fmt: skip
 FLAGS = ["-O2", "-fvisibility=hidden", "-Wall", "-Wextra"]

@@ -1,4 +1,4 @@
-"""The plain lines of rule text without a compiler: what ``text/lines.c`` understands, and nothing else."""
+"""The plain lines of rule text without a compiler: what ``lines.c`` and ``servers.c`` understand, and nothing else."""
 
 from __future__ import annotations
 

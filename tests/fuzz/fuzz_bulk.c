@@ -4,7 +4,7 @@
  * With clang, for as long as wanted (the corpus that was found so far is tests/data/fuzz/rules):
  *   python ipvsnl/_native/build.py
  *   clang -g -O1 -fsanitize=fuzzer,address,undefined -fno-sanitize-recover=all -Iipvsnl/_native tests/fuzz/fuzz_bulk.c \
- *         ipvsnl/_native/*/*.c -o fuzz_bulk
+ *         $(find ipvsnl/_native/{bytes,text,talk} -name '*.c') -o fuzz_bulk
  *   ./fuzz_bulk -max_len=2000 NEW tests/data/fuzz/rules
  * With AFL++: afl-clang-fast -DSTANDALONE ..., then afl-fuzz -i tests/data/fuzz/rules -o FOUND -- ./fuzz_bulk 0 1 @@
  * With gcc, see test_bulk_fuzz.py: -DSTANDALONE has a main that runs files, then mutations of them:

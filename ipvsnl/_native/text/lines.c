@@ -1,6 +1,7 @@
 /* A line of rule text becomes a rule. A line means here what it means to the grammar in Python, which reads
  * all lines that are not understood here. */
 #include "text/lines.h"
+#include "text/servers.h"
 
 #define TIMEOUT_MAX 2678400 /* 31 days, as the grammar has it */
 
@@ -157,117 +158,6 @@ static int take_service(struct line *line, struct ipvsnl_service *service)
     return 1;
 }
 
-/* --- real servers ------------------------------------------------------------------------------------------------ */
-
-#define NUMBER_MAX 2147483647
-
-enum {
-    SEEN_METHOD = 1,
-    SEEN_WEIGHT = 2,
-    SEEN_UPPER = 4,
-    SEEN_LOWER = 8,
-    SEEN_TUNNEL = 16,
-    SEEN_TUNNEL_PORT = 32,
-    SEEN_CHECKSUM = 64,
-    SEEN_OF_TUNNEL = SEEN_TUNNEL | SEEN_TUNNEL_PORT | SEEN_CHECKSUM,
-};
-
-static unsigned take_tunnel_option(struct line *line, struct ipvsnl_dest *dest)
-{
-    uint64_t number;
-
-    if (IS(&line->word, "--tun-type")) {
-        if (!next_word(line))
-            return 0;
-        if (IS(&line->word, "gue"))
-            dest->tun_type = IPVSNL_TUNNEL_GUE;
-        else if (IS(&line->word, "gre"))
-            dest->tun_type = IPVSNL_TUNNEL_GRE;
-        else if (!IS(&line->word, "ipip"))
-            return 0;
-        return SEEN_TUNNEL;
-    }
-    if (IS(&line->word, "--tun-port")) {
-        if (!next_number(line, 1, 65535, &number))
-            return 0;
-        dest->tun_port = (uint16_t)number;
-        return SEEN_TUNNEL_PORT;
-    }
-    if (IS(&line->word, "--tun-csum"))
-        dest->tun_flags = IPVSNL_TUNNEL_F_CSUM;
-    else if (IS(&line->word, "--tun-remcsum"))
-        dest->tun_flags = IPVSNL_TUNNEL_F_REMCSUM;
-    else if (!IS(&line->word, "--tun-nocsum"))
-        return 0;
-    return SEEN_CHECKSUM;
-}
-
-/* Read one option of a real server. Answers its SEEN bit; 0: it is not understood. */
-static inline unsigned take_server_option(struct line *line, struct ipvsnl_dest *dest)
-{
-    uint64_t number;
-    uint8_t letter;
-
-    if (line->word.length != 2 || line->word.at[0] != '-')
-        return take_tunnel_option(line, dest);
-    letter = line->word.at[1];
-    if (letter == 'm' || letter == 'g' || letter == 'i') {
-        dest->fwd_method = letter == 'm'   ? IPVSNL_FORWARD_MASQ
-                           : letter == 'g' ? IPVSNL_FORWARD_ROUTE
-                                           : IPVSNL_FORWARD_TUNNEL;
-        return SEEN_METHOD;
-    }
-    if ((letter != 'w' && letter != 'x' && letter != 'y') || !next_number(line, 0, NUMBER_MAX, &number))
-        return 0;
-    if (letter == 'w') {
-        dest->weight = (int32_t)number;
-        return SEEN_WEIGHT;
-    }
-    *(letter == 'x' ? &dest->u_thresh : &dest->l_thresh) = (uint32_t)number;
-    return letter == 'x' ? SEEN_UPPER : SEEN_LOWER;
-}
-
-/* Whether the options of a tunnel belong together. */
-static int fits_tunnel(const struct ipvsnl_dest *dest, unsigned seen)
-{
-    if (dest->tun_type == IPVSNL_TUNNEL_GUE)
-        return (seen & SEEN_TUNNEL_PORT) != 0;
-    if (seen & SEEN_TUNNEL_PORT)
-        return 0;
-    return dest->tun_type == IPVSNL_TUNNEL_GRE ? dest->tun_flags != IPVSNL_TUNNEL_F_REMCSUM : !(seen & SEEN_CHECKSUM);
-}
-
-/* Read the key of a real server: `-r 10.0.0.1:80`. Answers whether it stands there. */
-static int take_server_key(struct line *line, struct ipvsnl_dest *dest)
-{
-    dest->present = IPVSNL_DEST_KEY;
-    return next_word(line) && IS(&line->word, "-r") &&
-           (dest->addr_family = next_endpoint(line, dest->addr, &dest->port)) != 0;
-}
-
-/* Read what stands behind the key of the service in -a and -e. Answers whether it is understood. */
-static int take_server(struct line *line, const struct ipvsnl_service *service, struct ipvsnl_dest *dest)
-{
-    unsigned seen = 0, bit;
-
-    if (!take_server_key(line, dest))
-        return 0;
-    dest->fwd_method = IPVSNL_FORWARD_ROUTE;
-    dest->weight = 1;
-    while (next_word(line)) {
-        bit = take_server_option(line, dest);
-        if (bit == 0 || seen & bit)
-            return 0;
-        seen |= bit;
-    }
-    if (dest->fwd_method != IPVSNL_FORWARD_MASQ && !service->fwmark)
-        dest->port = service->port; /* these methods leave the packet's port alone */
-    if (dest->fwd_method != IPVSNL_FORWARD_TUNNEL && (dest->addr_family != service->af || seen & SEEN_OF_TUNNEL))
-        return 0;
-    dest->present = IPVSNL_DEST_FULL;
-    return dest->fwd_method != IPVSNL_FORWARD_TUNNEL || fits_tunnel(dest, seen);
-}
-
 /* --- lines ------------------------------------------------------------------------------------------------------- */
 
 #define CLEAR_TAIL(record, type)                                                                                       \
@@ -315,11 +205,11 @@ int ipvsnl_read_line(const uint8_t *begin, const uint8_t *end, struct rule *rule
     case 'e':
         rule->command = line.word.at[1] == 'a' ? IPVSNL_CMD_NEW_DEST : IPVSNL_CMD_SET_DEST;
         CLEAR_TAIL(&rule->dest, struct ipvsnl_dest);
-        return take_service_key(&line, rule) && take_server(&line, &rule->service, &rule->dest);
+        return take_service_key(&line, rule) && ipvsnl_read_server(&line, &rule->service, &rule->dest);
     case 'd':
         rule->command = IPVSNL_CMD_DEL_DEST;
         CLEAR_TAIL(&rule->dest, struct ipvsnl_dest);
-        return take_service_key(&line, rule) && take_server_key(&line, &rule->dest) && !next_word(&line);
+        return take_service_key(&line, rule) && ipvsnl_read_server_key(&line, &rule->dest) && !next_word(&line);
     case 'A':
     case 'E':
         rule->command = line.word.at[1] == 'A' ? IPVSNL_CMD_NEW_SERVICE : IPVSNL_CMD_SET_SERVICE;
