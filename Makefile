@@ -32,7 +32,7 @@ bench: $(VENV)/.ready
 fuzz: $(VENV)/.ready ; $(PY) -m pip install --quiet atheris && $(PY) tests/fuzz/fuzz_director.py -max_total_time=$(FUZZ) -max_len=4000
 clean: ; rm -rf $(VENV) build *.egg-info ipvsnl/_native/_core* ipvsnl/_native/generated*
 
-$(VENV)/.ready: setup.py pyproject.toml ipvsnl/family.py ipvsnl/consts.py $(filter-out %/_core.c %/generated%,$(wildcard ipvsnl/_native/*.[ch] ipvsnl/_native/build.py))
+$(VENV)/.ready: setup.py pyproject.toml ipvsnl/family.py ipvsnl/consts.py $(filter-out %/_core.c %/generated%,$(wildcard ipvsnl/_native/build.py ipvsnl/_native/*.[ch] ipvsnl/_native/*/*.[ch]))
 	python3 -m venv $(VENV)
 	$(PY) -m pip install --quiet --upgrade pip
 	IPVSNL_STRICT=$(STRICT) $(PY) -m pip install --quiet --editable '.[dev]'

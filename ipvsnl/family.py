@@ -110,6 +110,11 @@ class Table:
         self.attributes = attributes
         self.by_number = {attribute.number: attribute for attribute in attributes}
 
+    def bits(self, *names: str) -> int:
+        """The attributes of these names as a set of a record's ``present``."""
+        numbers = {attribute.name: attribute.number for attribute in self.attributes}
+        return sum(1 << numbers[name] for name in names)
+
     def __repr__(self) -> str:
         return f"{type(self).__name__}({self.name!r})"
 
@@ -218,6 +223,26 @@ DEST = Group(
     Attribute(15, "tun_flags", Kind.U16),
 )
 """IPVS_DEST_ATTR_*."""
+
+SERVICE_ADDRESS_KEY = SERVICE.bits("af", "protocol", "addr", "port")
+"""What names a service by its address."""
+SERVICE_MARK_KEY = SERVICE.bits("af", "fwmark")
+"""What names a service by its firewall mark."""
+SERVICE_MARK = SERVICE.bits("fwmark")
+"""Tells the two keys apart: only the key of a mark has it."""
+SERVICE_FULL = SERVICE.bits("sched_name", "flags", "timeout", "netmask")
+"""What a whole service has besides its key."""
+SERVICE_ENGINE = SERVICE.bits("pe_name")
+"""What a service with a persistence engine has besides."""
+SERVICE_STATS64 = SERVICE.bits("stats64")
+"""Present where the kernel counts in 64 bits."""
+
+DEST_KEY = DEST.bits("addr", "port", "addr_family")
+"""What names a destination of a service."""
+DEST_FULL = DEST_KEY | DEST.bits("fwd_method", "weight", "u_thresh", "l_thresh", "tun_type", "tun_port", "tun_flags")
+"""What a whole destination has, its key included."""
+DEST_STATS64 = DEST.bits("stats64")
+"""Present where the kernel counts in 64 bits."""
 
 DAEMON = Group(
     "daemon",

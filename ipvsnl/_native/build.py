@@ -1,5 +1,8 @@
 """Builds the C core with cffi (API mode): ``builder`` is what setup.py names, and it writes the generated headers.
 
+The C files lie in three rooms: ``bytes`` (messages and records), ``text`` (ipvsadm's language), ``talk`` (the socket).
+A file includes its own room and the rooms before it, by paths from this folder.
+
 Nothing stands twice: the declarations are the part of ``core.h`` between its two markers; the records' structs, the
 attribute tables and the numbers are generated from ``family.py`` and ``consts.py``, which are loaded by path, so that
 an isolated build needs nothing installed but cffi.
@@ -26,11 +29,17 @@ if TYPE_CHECKING:
 HERE = Path(__file__).resolve().parent
 MODULE = "ipvsnl._native._core"
 SOURCES = (
-    "encode.c", "decode.c",
-    "lines.c", "servers.c", "rules.c", "order.c", "text.c", "saved.c", "listed.c", "columns.c",
-    "plan.c", "dump.c", "socket.c", "answers.c", "tour.c",
+    "bytes/encode.c", "bytes/decode.c", "bytes/columns.c", "bytes/reply_shape.c", "bytes/records.c",
+    "text/servers.c", "text/lines.c", "text/requests.c", "text/sorting.c",
+    "text/putting.c", "text/saving.c", "text/listing.c", "text/printing.c",
+    "talk/socket.c", "talk/acks.c", "talk/dumps.c",
 )  # fmt: skip
-HEADERS = ("core.h", "internal.h", "lines.h", "text.h", "plan.h", "socket.h", "generated.h", "generated_tables.h")
+HEADERS = (
+    "core.h", "internal.h", "generated.h", "generated_tables.h",
+    "bytes/reply_shape.h",
+    "text/words.h", "text/servers.h", "text/lines.h", "text/putting.h", "text/saving.h", "text/listing.h",
+    "talk/socket.h",
+)  # fmt: skip
 FLAGS = ["-O2", "-fvisibility=hidden", "-Wall", "-Wextra"]
 """Hidden: a call from one file of the core to another goes straight there (6 % of reading text)."""
 STRICT_FLAGS = ["-Werror", "-DIPVSNL_STRICT"]
@@ -88,11 +97,24 @@ def wire_size(table: Table) -> int:
     ) + 3 * len(table.attributes)
 
 
+WORDS = {"FORWARD": "FORWARDING", "TUNNEL": "TUNNEL_TYPES"}
+"""Prefix in C to the dict of consts.py whose words follow it."""
+
+
+def numbers(family: ModuleType, consts: ModuleType) -> dict[str, int]:
+    """Every number that C knows by a name: both modules' constants, the commands, the words of ``WORDS``."""
+    found = {name: value for module in (consts, family) for name, value in vars(module).items() if name.isupper()}
+    found |= {f"CMD_{name}": number for number, name in family.COMMAND_NAMES.items()}
+    for prefix, words in WORDS.items():
+        found |= {f"{prefix}_{word.upper()}": number for word, number in getattr(consts, words).items()}
+    for group in groups_of(family):
+        found |= {f"{group.name}_ATTR_{attribute.name}".upper(): attribute.number for attribute in group.attributes}
+    return {name: value for name, value in found.items() if isinstance(value, int)}
+
+
 def header(family: ModuleType, consts: ModuleType) -> str:
     """generated.h."""
-    numbers = {name: value for name, value in vars(consts).items() if name.isupper() and isinstance(value, int)}
-    defines = [f"#define IPVSNL_{name} {value:#x}" for name, value in numbers.items()]
-    defines.append(f"#define IPVSNL_VERSION {family.VERSION}")
+    defines = [f"#define IPVSNL_{name} {value:#x}" for name, value in numbers(family, consts).items()]
     groups = groups_of(family)
     most = consts.NLMSG_HEADER + consts.GENL_HEADER + sum(4 + wire_size(group) for group in groups[:4])
     defines.append(f"#define IPVSNL_REQUEST_MAX {most + -most % 4}")

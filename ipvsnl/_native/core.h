@@ -145,28 +145,31 @@ int64_t ipvsnl_decode_done(uint16_t flags, const void *datagram, size_t length, 
 int64_t ipvsnl_decode_family_id(const void *datagram, size_t length, size_t start, size_t end,
                                 struct ipvsnl_fault *fault);
 
-/* --- rule text: rules.c --- */
+/* --- rule text: text/lines.c and text/requests.c ---
+ *
+ * A *plain* line is one that the C core reads itself. Every other line is the caller's: the core stops before it, the
+ * caller reads it and calls again. */
 
 /* Why ipvsnl_rules came back. */
 enum ipvsnl_stop {
-    IPVSNL_STOP_END,  /* nothing is left but a line whose end is not there yet */
+    IPVSNL_STOP_END,  /* every complete line is read; an incomplete one may be left */
     IPVSNL_STOP_FULL, /* there is no room for another request */
-    IPVSNL_STOP_LINE, /* the line at `at` is the caller's: it is not plain, or its scheduler is one to stop at */
+    IPVSNL_STOP_LINE, /* the line at `at` is the caller's: it is not plain, or it adds a service to stop at */
 };
 
-/* How far one is in a rule text, and what its requests need. Going on is calling again. */
+/* How far the reading of a rule text has come, and what its requests need. To go on, call again with the same one. */
 struct ipvsnl_text {
     uint64_t at;       /* where in the text the next line begins */
-    uint64_t line;     /* its number */
+    uint64_t line;     /* the number of that line */
     uint64_t length;   /* written only: bytes of requests */
     uint64_t last;     /* written only, if there is a request: where the last one begins */
-    uint64_t edits;    /* written only: lines that are no additions */
+    uint64_t edits;    /* written only: how many lines change or delete (-E, -D, -e, -d) */
     uint32_t sequence; /* of the next request; 1 follows 2^32-1 */
-    uint32_t few;      /* a service whose scheduler is one to stop at is only stopped at if so many servers follow it */
+    uint32_t few;      /* the core stops at a service (see `stops`) only if at least so many servers follow it */
     uint16_t family_id;
     uint8_t final;     /* the text is complete: its last line needs no line feed */
-    uint8_t additions; /* every line that is no addition is the caller's too */
-    uint8_t dry;       /* lines are only read: nothing is written, and `sequence` stays */
+    uint8_t additions; /* the core reads lines that add (-A, -a), and leaves all others to the caller */
+    uint8_t dry;       /* the core reads lines and writes no requests; `sequence` stays */
     uint8_t stop;      /* written only: enum ipvsnl_stop */
 };
 
@@ -177,24 +180,26 @@ struct ipvsnl_origin {
 };
 
 /* Write the requests of the plain lines from `at` on, one after the other, as ipvsnl_encode writes them, and where each
- * came from. `stops` are names of schedulers, each with its NUL, whose services are left to the caller, if `few` lines
- * that add a server to it follow at once, or the text ends before that can be told; `most` counts
- * origins. Empty lines are passed over. Answers how many requests there are. */
+ * came from. `most` is the room for origins. Empty lines are passed over. Answers how many requests there are.
+ *
+ * `stops` are names of schedulers, each with its NUL. A line that adds a service with one of them is the caller's, if
+ * the next `few` lines all add a server to that service. Where the text ends too early to tell, it is the caller's. */
 int64_t ipvsnl_rules(const void *text, size_t length, const void *stops, size_t stops_length,
                      struct ipvsnl_text *state, void *out, size_t capacity, struct ipvsnl_origin *origins, size_t most,
                      struct ipvsnl_fault *fault);
 
-/* Write the requests that delete the services which plain lines add, the last one first: from the line that ends before
- * `at` back to the text's beginning. Every other line is passed over. Lines are not counted: they are 0 in `origins`.
- * Answers how many there are; `at` is 0 when all are written, otherwise there was no room for more. Of `state` it looks
- * at `at`, `sequence` and `family_id`, and writes `at`, `length`, `last` and `sequence`. */
+/* Write the requests that delete the services which plain lines add. It reads backwards: from the line that ends before
+ * `at` to the text's beginning. Every other line is passed over. The `line` of each origin is 0: lines are not counted.
+ * Answers how many requests there are. `at` is 0 when all are written; otherwise there was no room for more. It reads
+ * `at`, `sequence` and `family_id` of `state`, and writes `at`, `length`, `last` and `sequence`. */
 int64_t ipvsnl_deletions(const void *text, size_t length, struct ipvsnl_text *state, void *out, size_t capacity,
                          struct ipvsnl_origin *origins, size_t most, struct ipvsnl_fault *fault);
 
-/* --- text from records: order.c, text.c, saved.c and listed.c --- */
+/* --- text from records: text/sorting.c and text/printing.c --- */
 
-/* Put the records of services or servers in ipvsadm's order, each range of so many as `counts` says by itself: their
- * numbers, from 0. `scratch` has the capacity of `order`. Answers how many there are. */
+/* Sort records of services or servers as ipvsadm does. `counts` cuts them into ranges: each range is sorted by itself.
+ * `order` becomes the records' numbers (the first record is 0) in the sorted order; `scratch` has the same capacity.
+ * Answers how many records there are. */
 int64_t ipvsnl_order(enum ipvsnl_group group, const void *records, size_t size, const uint32_t *counts, size_t ranges,
                      uint32_t *order, uint32_t *scratch, size_t capacity, struct ipvsnl_fault *fault);
 
@@ -208,12 +213,12 @@ enum ipvsnl_print_kind {
     IPVSNL_PRINT_PERSISTENT,
 };
 
-/* A table to write as text, and how far one is. Going on is calling again. */
+/* A table to write as text, and how far the writing has come. To go on, call again with the same one. */
 struct ipvsnl_print {
     const void *services;  /* `count` records */
     const void *servers;   /* `servers_count` records */
-    const uint32_t *first; /* of each service: the number of its first server, and how many it has */
-    const uint32_t *counts;
+    const uint32_t *first;  /* of each service: the number of its first server */
+    const uint32_t *counts; /* of each service: how many servers it has */
     const uint32_t *service_order; /* `count` numbers */
     const uint32_t *server_order;  /* `servers_count` numbers; a service's stand where its servers do */
     uint64_t count;
@@ -223,14 +228,14 @@ struct ipvsnl_print {
     uint8_t thresholds; /* saved: whether servers have -x and -y */
     uint8_t exact;      /* with counters: no number is shortened */
     uint8_t narrow;     /* with counters: 32 bits of those of servers that ipvsadm cuts */
-    uint8_t stop;       /* written only: enum ipvsnl_stop; LINE: the next service, or a server of it, is not plain */
+    uint8_t stop;       /* written only: enum ipvsnl_stop; LINE: the caller must write the next service itself */
 };
 
 /* Write the lines of services and their servers, from the service `at` on, each service whole. Answers the bytes
  * written. */
 int64_t ipvsnl_print(struct ipvsnl_print *print, void *out, size_t capacity, struct ipvsnl_fault *fault);
 
-/* --- columns: columns.c and dump.c --- */
+/* --- columns: bytes/columns.c and bytes/records.c --- */
 
 /* How an item of a column stands in a request. */
 enum ipvsnl_form {
@@ -238,7 +243,8 @@ enum ipvsnl_form {
     IPVSNL_FORM_SWAPPED, /* two bytes of the host's order, there in network order */
 };
 
-/* What differs between requests of one pattern: item `n` is `width` bytes at `n * stride`, and goes to `target`. */
+/* One field that differs between the requests of one pattern. Row `n` has the `width` bytes at `n * stride`; they go to
+ * `target`. */
 struct ipvsnl_column {
     const void *data;
     size_t length; /* of the data, in bytes */
@@ -248,14 +254,14 @@ struct ipvsnl_column {
     uint32_t form;   /* enum ipvsnl_form */
 };
 
-/* Write the requests of the `rows` rows from `first` on: the pattern, each with its sequence number and its items.
- * Answers the bytes written. A column that does not reach is a fault, and its number the offset. */
+/* Write the requests of `rows` rows from `first` on: copies of the pattern, each with its sequence number and its
+ * items. Answers the bytes written. A column that is too short is a fault, whose offset is the number of the column. */
 int64_t ipvsnl_stamp(const void *request, size_t length, uint32_t sequence, const struct ipvsnl_column *columns,
                      size_t count, size_t first, size_t rows, void *out, size_t capacity, struct ipvsnl_fault *fault);
 
-#define IPVSNL_PLAN_STEPS 64
+#define IPVSNL_SHAPE_STEPS 64
 
-/* One attribute that a reply had: the bytes of its header, where it stood, and what became of it. */
+/* One attribute of a reply: the bytes of its header, where it stands, and how it becomes a field of the record. */
 struct ipvsnl_step {
     uint32_t header;
     uint16_t at;
@@ -264,14 +270,15 @@ struct ipvsnl_step {
     uint16_t size;
 };
 
-/* The way through a reply (plan.c). It is the core's own: begin with zeroes and leave it alone. */
-struct ipvsnl_plan {
+/* Where the attributes of a reply stand, so that the next reply is read faster (bytes/reply_shape.c). It is the core's
+ * own: begin with zeroes and leave it alone. */
+struct ipvsnl_reply_shape {
     uint64_t length;
     uint32_t group;
     uint32_t outer;
     uint32_t present;
     uint32_t count;
-    struct ipvsnl_step steps[IPVSNL_PLAN_STEPS];
+    struct ipvsnl_step steps[IPVSNL_SHAPE_STEPS];
 };
 
 /* How far a dump has come. */
@@ -280,7 +287,7 @@ struct ipvsnl_dump {
     uint32_t sequence; /* of its request */
     int32_t error;     /* written only: the errno that it ended with */
     uint8_t finished;  /* written only: nothing more will come */
-    struct ipvsnl_plan plan;
+    struct ipvsnl_reply_shape shape;
 };
 
 /* Read the dump's replies of a datagram into records of `group`, one after the other; foreign sequence numbers are
@@ -291,11 +298,12 @@ int64_t ipvsnl_take_records(enum ipvsnl_group group, const void *datagram, size_
 /* The bytes of a group's record; 0 for a number that is no group. */
 size_t ipvsnl_record_size(enum ipvsnl_group group);
 
-/* --- sockets: socket.c, answers.c and tour.c (Linux) ---
+/* --- sockets: talk/ (Linux) ---
  *
- * These functions wait, at most `timeout` milliseconds for each answer. Besides the faults of bytes there are
- * IPVSNL_INTERRUPTED: a signal came, call again to go on; IPVSNL_SILENT: no answer came in time; IPVSNL_LOST: the queue
- * overran (ENOBUFS); IPVSNL_SYSTEM: any other errno, which is the fault's offset. */
+ * These functions wait for answers, at most `timeout` milliseconds for each. They have faults of their own:
+ * IPVSNL_INTERRUPTED: a signal came; call again to go on. IPVSNL_SILENT: no answer came in time. IPVSNL_LOST: the
+ * kernel dropped answers, since the socket's queue was full (ENOBUFS). IPVSNL_SYSTEM: any other errno; the fault's
+ * offset is that errno. */
 
 #define IPVSNL_SLOTS 64          /* datagrams that one system call receives, at most */
 #define IPVSNL_ANSWER_SLOT 2048  /* room for an answer: a refusal echoes its request, where it may not be capped */
@@ -309,14 +317,15 @@ struct ipvsnl_refusal {
     char words[IPVSNL_WORDS_MAX + 1];
 };
 
-/* What is known of the requests `first` to `closing`, the one that asks for an acknowledgement. Begin with zeroes. */
+/* What is known of the requests `first` to `closing`. The last one, `closing`, asks for an acknowledgement. Begin with
+ * zeroes and these two. */
 struct ipvsnl_answers {
     uint32_t first;
     uint32_t closing;
     uint64_t refused;
     uint8_t sent;
     uint8_t finished;
-    uint8_t lost; /* answers: some refusals may be missing */
+    uint8_t lost; /* the kernel dropped answers: some refusals may be missing */
 };
 
 /* Take in one datagram: refusals are added to those already there; foreign sequence numbers are passed over. Answers
@@ -332,22 +341,22 @@ int64_t ipvsnl_converse(int socket, const void *requests, size_t length, struct 
 /* A dump under way. Begin with zeroes and `dump.sequence`. */
 struct ipvsnl_talk {
     uint64_t used;    /* bytes of records so far */
-    uint64_t count;   /* records so far; of a table's servers, those of the service under way */
-    uint64_t subject; /* the service under way, of a table's servers */
-    uint32_t slots;   /* datagrams received, and which of them is read */
-    uint32_t slot;
+    uint64_t count;   /* records so far; ipvsnl_dump_servers: of this service */
+    uint64_t subject; /* ipvsnl_dump_servers: the number of this service */
+    uint32_t slots;   /* how many datagrams were received */
+    uint32_t slot;    /* which of them is read next */
     uint32_t lengths[IPVSNL_SLOTS];
     uint8_t sent;
     struct ipvsnl_dump dump;
 };
 
-/* Ask for a dump and read it into records. Answers 0 when it is over (dump.error says how it went), 1 when the records
- * are full: call again with more room, what is in them first and the buffer as it is. */
+/* Ask for a dump and read it into records. Answers 0 when it is over: dump.error says how it went. Answers 1 when the
+ * records are full: call again with a larger array that begins with them, and with the same buffer, unchanged. */
 int64_t ipvsnl_dump(int socket, const void *request, size_t length, enum ipvsnl_group group, struct ipvsnl_talk *talk,
                     void *records, size_t size, void *buffer, size_t buffer_size, int timeout,
                     struct ipvsnl_fault *fault);
 
-/* Read the servers of all services, of which there are the records, one after the other, and how many each has. Answers
+/* Read the servers of many services, one service after the other. `counts` becomes how many servers each has. Answers
  * as ipvsnl_dump does. */
 int64_t ipvsnl_dump_servers(int socket, uint16_t family_id, const void *services, size_t services_size,
                             struct ipvsnl_talk *talk, void *records, size_t size, uint32_t *counts, size_t capacity,

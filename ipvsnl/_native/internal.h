@@ -1,9 +1,9 @@
-/* What encode.c and decode.c share: the tables' types, and loads and stores that need no alignment. */
+/* What all rooms of the core share: the types of attribute tables, and loads and stores that need no alignment. */
 #ifndef IPVSNL_INTERNAL_H
 #define IPVSNL_INTERNAL_H
 
-/* The warnings bind every file that includes this one, whatever the flags of the build: cffi's generated wrapper is
- * compiled with the same flags and would not stand -Wconversion. Errors only in a strict build (make, CI): a newer
+/* These warnings are for every file that includes this one. They are not flags of the build: cffi's wrapper is
+ * compiled with the same flags and has such conversions. They are errors only in a strict build (make, CI): a newer
  * compiler with a new warning must not break a user's installation. */
 #if defined(__GNUC__) && defined(IPVSNL_STRICT)
 #pragma GCC diagnostic error "-Wconversion"
@@ -23,7 +23,7 @@
 
 #include "generated.h"
 
-/* Kind of ipvsnl/family.py. 0 is a number without a meaning (PAD too: it is passed over like an unknown one). */
+/* How an attribute stands on the wire: Kind of ipvsnl/family.py. NONE: the number has no meaning, or it is padding. */
 enum kind { KIND_NONE, KIND_INTEGER, KIND_BE16, KIND_STRING, KIND_BYTES, KIND_FLAGS, KIND_NESTED };
 
 struct table;

@@ -137,7 +137,7 @@ def decode_error(flags: int, datagram: bytes, start: int, end: int) -> tuple[int
     """An NLMSG_ERROR's errno and extack; see :class:`ipvsnl.backends.contract.Backend`."""
     here = _open(datagram, start, end, 4 + NLMSG_HEADER, Fault.CUT_ERROR) - NLMSG_HEADER
     errno = _errno(datagram, start)
-    if not flags & NLM_F_ACK_TLVS:  # only then is the echo looked at: see echo_length in decode.c
+    if not flags & NLM_F_ACK_TLVS:  # only then is the echo looked at: see echo_length in bytes/decode.c
         return errno, None, None
     if flags & NLM_F_CAPPED:
         return errno, *_extack(datagram, here + NLMSG_HEADER, end)

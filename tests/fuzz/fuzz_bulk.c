@@ -4,7 +4,7 @@
  * With clang, for as long as wanted (the corpus that was found so far is tests/data/fuzz/rules):
  *   python ipvsnl/_native/build.py
  *   clang -g -O1 -fsanitize=fuzzer,address,undefined -fno-sanitize-recover=all -Iipvsnl/_native tests/fuzz/fuzz_bulk.c \
- *         ipvsnl/_native/{encode,decode,lines,servers,rules,order,text,saved,listed,columns,plan,dump,socket,answers}.c -o fuzz_bulk
+ *         $(find ipvsnl/_native/{bytes,text,talk} -name '*.c') -o fuzz_bulk
  *   ./fuzz_bulk -max_len=2000 NEW tests/data/fuzz/rules
  * With AFL++: afl-clang-fast -DSTANDALONE ..., then afl-fuzz -i tests/data/fuzz/rules -o FOUND -- ./fuzz_bulk 0 1 @@
  * With gcc, see test_bulk_fuzz.py: -DSTANDALONE has a main that runs files, then mutations of them:
@@ -152,7 +152,7 @@ static void fuzz_text(const uint8_t *data, size_t size)
 
 /* --- dumps ------------------------------------------------------------------------------------------------------- */
 
-/* A datagram read message by message, without a plan, says the same as with one. */
+/* A datagram that is read message by message, each without a shape, says the same as one that is read at once. */
 static void fuzz_dump(const uint8_t *data, size_t size, enum ipvsnl_group group)
 {
     struct ipvsnl_fault fault = {0, 0, 0}, other = {0, 0, 0};
@@ -175,7 +175,7 @@ static void fuzz_dump(const uint8_t *data, size_t size, enum ipvsnl_group group)
             if (message.sequence != dump.sequence || message.type < 16)
                 continue;
             require(ipvsnl_decode(group, datagram, size, message.start, message.end, again, record, &other) > 0,
-                    "what was read by plan can be read without");
+                    "what was read by its shape can be read without");
             require(memcmp(again, records + (size_t)seen * record, record) == 0, "and is the same");
             seen++;
         }

@@ -2,8 +2,8 @@
  *
  * With clang, for as long as wanted (CORPUS: a directory of datagrams; test_core_fuzz.py writes one with --basetemp):
  *   python ipvsnl/_native/build.py
- *   clang -g -O1 -fsanitize=fuzzer,address,undefined -Iipvsnl/_native tests/fuzz/fuzz_core.c ipvsnl/_native/encode.c \
- *         ipvsnl/_native/decode.c -o fuzz_core && ./fuzz_core CORPUS
+ *   clang -g -O1 -fsanitize=fuzzer,address,undefined -Iipvsnl/_native tests/fuzz/fuzz_core.c \
+ *         ipvsnl/_native/bytes/encode.c ipvsnl/_native/bytes/decode.c -o fuzz_core && ./fuzz_core CORPUS
  * With AFL++: afl-clang-fast -DSTANDALONE ..., then afl-fuzz -i CORPUS -o FOUND -- ./fuzz_core 0 1 @@
  * With gcc, see test_core_fuzz.py: -DSTANDALONE has a main that runs files (or stdin), then mutations of them:
  *   ./fuzz_core MUTATIONS SEED FILE...

@@ -71,7 +71,9 @@ def _run(fuzzer: Path, *arguments: str, stdin: bytes = b"") -> None:
 def test_our_code_compiles_without_a_warning(sources: list[Path], tmp_path: Path) -> None:
     """Strict C11 with -Wconversion as errors, for each of our files and without cffi's flags."""
     for source in sources:
-        built = _compile(*WARNINGS, "-Wshadow", "-Wcast-qual", "-O2", "-c", source, "-o", tmp_path / "out.o")
+        built = _compile(
+            *WARNINGS, "-Wshadow", "-Wcast-qual", "-O2", f"-I{NATIVE}", "-c", source, "-o", tmp_path / "out.o"
+        )
         assert built.returncode == 0, built.stderr
 
 

@@ -1,34 +1,35 @@
-/* Rule text to requests: the lines that saved tables are made of, in one pass; and back, what takes them away. */
+/* Rule text becomes requests, in one pass. Or, read backwards, it becomes the requests that delete its services. */
 #define _GNU_SOURCE /* memrchr */
-#include "lines.h"
+#include "text/lines.h"
 
-#define SHAPE_MAX 256
+#define PATTERN_MAX 256
 
-/* A request of one shape, encoded once, and where its fields lie. */
-struct shape {
-    uint8_t bytes[SHAPE_MAX];
+/* A request that adds a real server, encoded once and copied for every server; and where its fields lie. */
+struct pattern {
+    uint8_t bytes[PATTERN_MAX];
     size_t length, af, protocol, address, port, mark;
     size_t server, server_port, method, weight, upper, lower, server_family, tunnel, tunnel_port, tunnel_flags;
 };
 
-/* Where in an encoded request the payload of an attribute of a group lies; 0: nowhere. */
-static size_t place(const struct shape *shape, unsigned container, unsigned number)
+/* Where in the pattern the payload of an attribute of a group lies; 0: nowhere. */
+static size_t place(const struct pattern *pattern, enum ipvsnl_group group, unsigned number)
 {
     size_t here = IPVSNL_NLMSG_HEADER + IPVSNL_GENL_HEADER, end;
+    unsigned container = groups[group]->container;
 
-    while (here < shape->length && (load16(shape->bytes + here + 2) & IPVSNL_NLA_TYPE_MASK) != container)
-        here += aligned(load16(shape->bytes + here));
-    if (here >= shape->length)
+    while (here < pattern->length && (load16(pattern->bytes + here + 2) & IPVSNL_NLA_TYPE_MASK) != container)
+        here += aligned(load16(pattern->bytes + here));
+    if (here >= pattern->length)
         return 0;
-    end = here + load16(shape->bytes + here);
-    for (here += IPVSNL_NLA_HEADER; here < end; here += aligned(load16(shape->bytes + here)))
-        if ((load16(shape->bytes + here + 2) & IPVSNL_NLA_TYPE_MASK) == number)
+    end = here + load16(pattern->bytes + here);
+    for (here += IPVSNL_NLA_HEADER; here < end; here += aligned(load16(pattern->bytes + here)))
+        if ((load16(pattern->bytes + here + 2) & IPVSNL_NLA_TYPE_MASK) == number)
             return here + IPVSNL_NLA_HEADER;
     return 0;
 }
 
-/* The shape of a request that adds a real server to a service with that key. */
-static int make_shape(struct shape *shape, uint32_t key, uint16_t family_id, struct ipvsnl_fault *fault)
+/* Make the pattern for services that have this kind of key. */
+static int make_pattern(struct pattern *pattern, uint32_t key, uint16_t family_id, struct ipvsnl_fault *fault)
 {
     struct ipvsnl_service service;
     struct ipvsnl_dest dest;
@@ -37,27 +38,27 @@ static int make_shape(struct shape *shape, uint32_t key, uint16_t family_id, str
     memset(&service, 0, sizeof service);
     memset(&dest, 0, sizeof dest);
     service.present = key;
-    dest.present = DEST_FULL;
-    length = ipvsnl_encode(shape->bytes, sizeof shape->bytes, family_id, 0, IPVSNL_NLM_F_REQUEST, 0, &service,
+    dest.present = IPVSNL_DEST_FULL;
+    length = ipvsnl_encode(pattern->bytes, sizeof pattern->bytes, family_id, 0, IPVSNL_NLM_F_REQUEST, 0, &service,
                            sizeof service, &dest, sizeof dest, NULL, 0, NULL, 0, fault);
     if (length < 0)
         return -1;
-    shape->length = (size_t)length;
-    shape->af = place(shape, 1, 1);
-    shape->protocol = place(shape, 1, 2);
-    shape->address = place(shape, 1, 3);
-    shape->port = place(shape, 1, 4);
-    shape->mark = place(shape, 1, 5);
-    shape->server = place(shape, 2, 1);
-    shape->server_port = place(shape, 2, 2);
-    shape->method = place(shape, 2, 3);
-    shape->weight = place(shape, 2, 4);
-    shape->upper = place(shape, 2, 5);
-    shape->lower = place(shape, 2, 6);
-    shape->server_family = place(shape, 2, 11);
-    shape->tunnel = place(shape, 2, 13);
-    shape->tunnel_port = place(shape, 2, 14);
-    shape->tunnel_flags = place(shape, 2, 15);
+    pattern->length = (size_t)length;
+    pattern->af = place(pattern, IPVSNL_GROUP_SERVICE, IPVSNL_SERVICE_ATTR_AF);
+    pattern->protocol = place(pattern, IPVSNL_GROUP_SERVICE, IPVSNL_SERVICE_ATTR_PROTOCOL);
+    pattern->address = place(pattern, IPVSNL_GROUP_SERVICE, IPVSNL_SERVICE_ATTR_ADDR);
+    pattern->port = place(pattern, IPVSNL_GROUP_SERVICE, IPVSNL_SERVICE_ATTR_PORT);
+    pattern->mark = place(pattern, IPVSNL_GROUP_SERVICE, IPVSNL_SERVICE_ATTR_FWMARK);
+    pattern->server = place(pattern, IPVSNL_GROUP_DEST, IPVSNL_DEST_ATTR_ADDR);
+    pattern->server_port = place(pattern, IPVSNL_GROUP_DEST, IPVSNL_DEST_ATTR_PORT);
+    pattern->method = place(pattern, IPVSNL_GROUP_DEST, IPVSNL_DEST_ATTR_FWD_METHOD);
+    pattern->weight = place(pattern, IPVSNL_GROUP_DEST, IPVSNL_DEST_ATTR_WEIGHT);
+    pattern->upper = place(pattern, IPVSNL_GROUP_DEST, IPVSNL_DEST_ATTR_U_THRESH);
+    pattern->lower = place(pattern, IPVSNL_GROUP_DEST, IPVSNL_DEST_ATTR_L_THRESH);
+    pattern->server_family = place(pattern, IPVSNL_GROUP_DEST, IPVSNL_DEST_ATTR_ADDR_FAMILY);
+    pattern->tunnel = place(pattern, IPVSNL_GROUP_DEST, IPVSNL_DEST_ATTR_TUN_TYPE);
+    pattern->tunnel_port = place(pattern, IPVSNL_GROUP_DEST, IPVSNL_DEST_ATTR_TUN_PORT);
+    pattern->tunnel_flags = place(pattern, IPVSNL_GROUP_DEST, IPVSNL_DEST_ATTR_TUN_FLAGS);
     return 0;
 }
 
@@ -67,44 +68,44 @@ static void store_be16(uint8_t *at, uint16_t value)
     at[1] = (uint8_t)value;
 }
 
-/* A real server's request from its shape: what ipvsnl_encode would write. */
-static inline void put_server(uint8_t *out, const struct shape *shape, const struct rule *rule, uint32_t sequence)
+/* A real server's request, made from the pattern. It is byte for byte what ipvsnl_encode would write. */
+static inline void put_server(uint8_t *out, const struct pattern *pattern, const struct rule *rule, uint32_t sequence)
 {
     const struct ipvsnl_service *service = &rule->service;
     const struct ipvsnl_dest *dest = &rule->dest;
 
-    memcpy(out, shape->bytes, shape->length);
+    memcpy(out, pattern->bytes, pattern->length);
     store32(out + 8, sequence);
     out[IPVSNL_NLMSG_HEADER] = rule->command;
-    store16(out + shape->af, service->af);
-    if (service->present == MARK_KEY) {
-        store32(out + shape->mark, service->fwmark);
+    store16(out + pattern->af, service->af);
+    if (service->present == IPVSNL_SERVICE_MARK_KEY) {
+        store32(out + pattern->mark, service->fwmark);
     } else {
-        store16(out + shape->protocol, service->protocol);
-        memcpy(out + shape->address, service->addr, 16);
-        store_be16(out + shape->port, service->port);
+        store16(out + pattern->protocol, service->protocol);
+        memcpy(out + pattern->address, service->addr, 16);
+        store_be16(out + pattern->port, service->port);
     }
-    memcpy(out + shape->server, dest->addr, 16);
-    store_be16(out + shape->server_port, dest->port);
-    store32(out + shape->method, dest->fwd_method);
-    store32(out + shape->weight, (uint32_t)dest->weight);
-    store32(out + shape->upper, dest->u_thresh);
-    store32(out + shape->lower, dest->l_thresh);
-    store16(out + shape->server_family, dest->addr_family);
-    out[shape->tunnel] = dest->tun_type;
-    store_be16(out + shape->tunnel_port, dest->tun_port);
-    store16(out + shape->tunnel_flags, dest->tun_flags);
+    memcpy(out + pattern->server, dest->addr, 16);
+    store_be16(out + pattern->server_port, dest->port);
+    store32(out + pattern->method, dest->fwd_method);
+    store32(out + pattern->weight, (uint32_t)dest->weight);
+    store32(out + pattern->upper, dest->u_thresh);
+    store32(out + pattern->lower, dest->l_thresh);
+    store16(out + pattern->server_family, dest->addr_family);
+    out[pattern->tunnel] = dest->tun_type;
+    store_be16(out + pattern->tunnel_port, dest->tun_port);
+    store16(out + pattern->tunnel_flags, dest->tun_flags);
 }
 
-/* What one call works with. */
+/* What one call of ipvsnl_rules works with. */
 struct work {
-    struct shape by_address, by_mark;
+    struct pattern by_address, by_mark;
     struct rule rule;
     const uint8_t *stops;
     size_t stops_length;
 };
 
-/* Whether the caller wants to see to the services of this scheduler itself. */
+/* Whether this scheduler is one of the names in `stops`. */
 static int stops_at(const struct work *work, const char *scheduler)
 {
     size_t here = 0, length = strlen(scheduler) + 1;
@@ -120,8 +121,10 @@ static int stops_at(const struct work *work, const char *scheduler)
     return 0;
 }
 
-/* Whether `few` lines that add servers to the rule's service follow at `here`; also where the text ends too early. */
-static int many_follow(const struct rule *rule, const uint8_t *here, const uint8_t *limit, const struct ipvsnl_text *text)
+/* Whether the next `few` lines, from `here` on, add servers to the service of the rule. Also 1 where an incomplete text
+ * ends too early to tell. */
+static int many_follow(const struct rule *rule, const uint8_t *here, const uint8_t *limit,
+                       const struct ipvsnl_text *text)
 {
     size_t named = rule->words.length + 4;
 
@@ -139,36 +142,37 @@ static int many_follow(const struct rule *rule, const uint8_t *here, const uint8
     return 1;
 }
 
-/* Whether a rule that was read is the caller's all the same. */
+/* Whether a line is the caller's, though it was understood: see ipvsnl_text. */
 static int is_callers(const struct work *work, const uint8_t *end, const uint8_t *limit, const struct ipvsnl_text *text)
 {
-    if (work->rule.command == NEW_SERVICE)
+    if (work->rule.command == IPVSNL_CMD_NEW_SERVICE)
         return stops_at(work, work->rule.service.sched_name) &&
                many_follow(&work->rule, end < limit ? end + 1 : limit, limit, text);
-    return text->additions && work->rule.command != NEW_DEST;
+    return text->additions && work->rule.command != IPVSNL_CMD_NEW_DEST;
 }
 
-/* The rule's request. Answers its length, 0: there is no room for it, -1: a fault. */
+/* Write the request of the rule. Answers its length; 0: there is no room; -1: a fault. */
 static int64_t put_rule(const struct work *work, const struct ipvsnl_text *text, uint8_t *out, size_t capacity,
                         struct ipvsnl_fault *fault)
 {
     const struct rule *rule = &work->rule;
-    const struct shape *shape = rule->service.present & BIT(5) ? &work->by_mark : &work->by_address;
+    const struct pattern *pattern = rule->service.present & IPVSNL_SERVICE_MARK ? &work->by_mark : &work->by_address;
     int64_t length;
 
-    if (rule->command == NEW_DEST || rule->command == SET_DEST) {
-        if (shape->length > capacity)
+    if (rule->command == IPVSNL_CMD_NEW_DEST || rule->command == IPVSNL_CMD_SET_DEST) {
+        if (pattern->length > capacity)
             return 0;
-        put_server(out, shape, rule, text->sequence);
-        return (int64_t)shape->length;
+        put_server(out, pattern, rule, text->sequence);
+        return (int64_t)pattern->length;
     }
     length = ipvsnl_encode(out, capacity, text->family_id, rule->command, IPVSNL_NLM_F_REQUEST, text->sequence,
-                           &rule->service, sizeof rule->service, rule->command == DEL_DEST ? &rule->dest : NULL,
-                           sizeof rule->dest, NULL, 0, NULL, 0, fault);
+                           &rule->service, sizeof rule->service,
+                           rule->command == IPVSNL_CMD_DEL_DEST ? &rule->dest : NULL, sizeof rule->dest, NULL, 0,
+                           NULL, 0, fault);
     return length < 0 && fault->code == IPVSNL_NO_ROOM ? 0 : length;
 }
 
-/* The end of the line that begins at `at`: its line feed, or the end of a text that is complete; NULL: not yet there. */
+/* The end of the line at `begin`: its line feed, or the end of a complete text. NULL: the text ends before it. */
 static const uint8_t *line_end(const uint8_t *begin, const uint8_t *limit, int final)
 {
     const uint8_t *end = memchr(begin, '\n', (size_t)(limit - begin));
@@ -176,7 +180,7 @@ static const uint8_t *line_end(const uint8_t *begin, const uint8_t *limit, int f
     return end == NULL && final ? limit : end;
 }
 
-/* Another request is written. */
+/* Count the request that was just written. */
 static void go_on(struct ipvsnl_text *state, uint64_t written)
 {
     state->last = state->length;
@@ -201,8 +205,8 @@ int64_t ipvsnl_rules(const void *text, size_t length, const void *stops, size_t 
 
     if (state->at > length)
         return fail(fault, IPVSNL_BOUNDS, (size_t)state->at, -1);
-    if (make_shape(&work.by_address, ADDRESS_KEY, state->family_id, fault) < 0 ||
-        make_shape(&work.by_mark, MARK_KEY, state->family_id, fault) < 0)
+    if (make_pattern(&work.by_address, IPVSNL_SERVICE_ADDRESS_KEY, state->family_id, fault) < 0 ||
+        make_pattern(&work.by_mark, IPVSNL_SERVICE_MARK_KEY, state->family_id, fault) < 0)
         return -1;
     start(&work, stops, stops_length);
     state->length = state->edits = 0;
@@ -228,7 +232,7 @@ int64_t ipvsnl_rules(const void *text, size_t length, const void *stops, size_t 
                 go_on(state, (uint64_t)written);
             }
             count++;
-            state->edits += work.rule.command != NEW_SERVICE && work.rule.command != NEW_DEST;
+            state->edits += work.rule.command != IPVSNL_CMD_NEW_SERVICE && work.rule.command != IPVSNL_CMD_NEW_DEST;
             state->stop = IPVSNL_STOP_END;
         }
         state->line++;
@@ -237,7 +241,7 @@ int64_t ipvsnl_rules(const void *text, size_t length, const void *stops, size_t 
     return (int64_t)count;
 }
 
-/* Whether a line adds a service, at a glance: most lines are about servers. */
+/* Whether a line may add a service. This glance spares the reading of most lines: they are about servers. */
 static int may_add_service(const uint8_t *here, const uint8_t *end)
 {
     while (here < end && is_blank(*here))
@@ -262,10 +266,10 @@ int64_t ipvsnl_deletions(const void *text, size_t length, struct ipvsnl_text *st
         here = here == NULL ? begin : here + 1;
         if (may_add_service(here, end) && ipvsnl_read_line(here, end, &rule)) {
             int64_t written = 0;
-            rule.service.present &= ADDRESS_KEY | MARK_KEY;
+            rule.service.present &= IPVSNL_SERVICE_ADDRESS_KEY | IPVSNL_SERVICE_MARK_KEY;
             if (count < most)
                 written = ipvsnl_encode((uint8_t *)out + state->length, capacity - state->length, state->family_id,
-                                        DEL_SERVICE, IPVSNL_NLM_F_REQUEST, state->sequence, &rule.service,
+                                        IPVSNL_CMD_DEL_SERVICE, IPVSNL_NLM_F_REQUEST, state->sequence, &rule.service,
                                         sizeof rule.service, NULL, 0, NULL, 0, NULL, 0, fault);
             if (written < 0 && fault->code != IPVSNL_NO_ROOM)
                 return -1;

@@ -1,15 +1,11 @@
-/* Dumps over a socket into arrays of records: one dump, and the servers of every service of a table. */
+/* Dumps become arrays of records: one dump, or the servers of many services. */
 #include <errno.h>
 
-#include "socket.h"
+#include "talk/socket.h"
 
 #define KEY_MAX 128 /* bytes of a request for the servers of a service */
-#define MARK (UINT32_C(1) << 5)
-#define MARK_KEY (MARK | UINT32_C(1) << 1)
-#define ADDRESS_KEY (UINT32_C(0xf) << 1)
-#define GET_DEST 8
 
-/* The datagrams that lie in the slots, until the records are full. Answers 1 then, 0 when all are read. */
+/* Read the datagrams that lie in the slots. Answers 0 when all are read, 1 when the records are full. */
 static int64_t take_slots(enum ipvsnl_group group, struct ipvsnl_talk *talk, uint8_t *records, size_t size,
                           const uint8_t *buffer, struct ipvsnl_fault *fault)
 {
@@ -52,16 +48,16 @@ int64_t ipvsnl_dump(int socket, const void *request, size_t length, enum ipvsnl_
     }
 }
 
-/* The request for the servers of a service that was read. Answers its length. */
+/* Write the request for the servers of a service. Answers its length. */
 static int64_t ask(const uint8_t *record, uint16_t family_id, uint32_t sequence, uint8_t *request,
                    struct ipvsnl_fault *fault)
 {
     struct ipvsnl_service service;
 
     memcpy(&service, record, sizeof service);
-    service.present = service.present & MARK ? MARK_KEY : ADDRESS_KEY;
-    return ipvsnl_encode(request, KEY_MAX, family_id, GET_DEST, IPVSNL_NLM_F_REQUEST | IPVSNL_NLM_F_DUMP, sequence,
-                         &service, sizeof service, NULL, 0, NULL, 0, NULL, 0, fault);
+    service.present = service.present & IPVSNL_SERVICE_MARK ? IPVSNL_SERVICE_MARK_KEY : IPVSNL_SERVICE_ADDRESS_KEY;
+    return ipvsnl_encode(request, KEY_MAX, family_id, IPVSNL_CMD_GET_DEST, IPVSNL_NLM_F_REQUEST | IPVSNL_NLM_F_DUMP,
+                         sequence, &service, sizeof service, NULL, 0, NULL, 0, NULL, 0, fault);
 }
 
 int64_t ipvsnl_dump_servers(int socket, uint16_t family_id, const void *services, size_t services_size,

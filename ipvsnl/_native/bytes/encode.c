@@ -1,7 +1,7 @@
-/* Records to request bytes. */
+/* Records become the bytes of requests. */
 #include "internal.h"
 
-/* Where the next byte goes. `fault` and `group` say whom to blame. */
+/* Where the next byte goes. `group` is the group that a fault is in. */
 struct writer {
     uint8_t *out;
     size_t length;
@@ -10,7 +10,7 @@ struct writer {
     int group;
 };
 
-/* Room for an attribute: header written, padding zeroed. Answers where its payload goes, or NULL: there is no room. */
+/* Write the header of an attribute and zero its padding. Answers where its payload goes, or NULL: there is no room. */
 static uint8_t *put(struct writer *writer, unsigned type, size_t payload)
 {
     size_t whole = IPVSNL_NLA_HEADER + payload, step = aligned(whole);
@@ -22,7 +22,7 @@ static uint8_t *put(struct writer *writer, unsigned type, size_t payload)
     }
     store16(at, (uint16_t)whole);
     store16(at + 2, (uint16_t)type);
-    if (step != whole) /* the payload comes over it */
+    if (step != whole) /* the payload overwrites all of it but the padding */
         store32(at + step - 4, 0);
     writer->length += step;
     return at + IPVSNL_NLA_HEADER;

@@ -1,7 +1,7 @@
-/* The answers to a batch of changes: which of them were refused, and whether all is said. */
+/* The answers to a batch of changes: which changes the kernel refused, and whether all answers have come. */
 #include <errno.h>
 
-#include "socket.h"
+#include "talk/socket.h"
 
 static int is_ours(const struct ipvsnl_answers *answers, uint32_t sequence)
 {
@@ -58,7 +58,7 @@ int64_t ipvsnl_take_answers(const void *datagram, size_t length, struct ipvsnl_a
     return ours;
 }
 
-/* Take in what lies in the slots. Answers whether any of it was ours. */
+/* Take in the datagrams that lie in the slots. Answers how many answers were ours. */
 static int64_t take_slots(const uint8_t *buffer, const uint32_t *lengths, int64_t count, struct ipvsnl_answers *answers,
                           struct ipvsnl_refusal *refusals, size_t capacity, struct ipvsnl_fault *fault)
 {
@@ -88,7 +88,7 @@ int64_t ipvsnl_converse(int socket, const void *requests, size_t length, struct 
     while (!answers->finished) {
         int64_t count = ipvsnl_receive(socket, buffer, size, IPVSNL_ANSWER_SLOT, lengths, fault), ours;
         if (count < 0 && fault->code == IPVSNL_LOST && !answers->lost) {
-            answers->lost = 1; /* once; what was queued before the loss can still be read */
+            answers->lost = 1; /* only once; what came before the loss can still be read */
             continue;
         }
         if (count == 0 && answers->lost)

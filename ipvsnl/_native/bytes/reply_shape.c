@@ -1,10 +1,13 @@
-/* Replies of a dump look alike: the way through one, with the headers met, reads the next without a search.
+/* Replies of a dump look alike. So the core learns the shape of one reply, and reads the next one without a search.
  *
- * A message whose headers are those of the plan, at the same places and with the same end, has the same attributes;
- * any other is left to ipvsnl_decode. So a plan changes how fast a record is read and nothing else. There is none for a
- * reply that repeats an attribute: of those the last one counts, whole, and no kernel sends them. */
-#include "plan.h"
+ * A shape is the headers of all attributes and the places where they stand. A reply that has the same headers at the
+ * same places, and the same end, has the same attributes. Any other reply is read by ipvsnl_decode. So a shape changes
+ * how fast a record is read and nothing else.
+ *
+ * A reply that repeats an attribute has no shape: there the last one counts. No kernel sends such a reply. */
+#include "bytes/reply_shape.h"
 
+/* How an attribute becomes its field. */
 enum { NOTHING, COPY1, COPY2, COPY4, WIDEN4, COPY8, SWAP2, COPY16, TEXT };
 
 static int operation(const struct attribute *attribute, size_t length)
@@ -27,56 +30,57 @@ static int operation(const struct attribute *attribute, size_t length)
     }
 }
 
-/* Note the attributes of a table between two places of a payload that ipvsnl_decode has understood. Answers whether the
- * plan has room for them. */
-static int note(struct ipvsnl_plan *plan, const struct table *table, const uint8_t *payload, size_t here, size_t end)
+/* Note the attributes between two places of a payload that ipvsnl_decode has understood. Answers whether the shape can
+ * hold them. */
+static int note(struct ipvsnl_reply_shape *shape, const struct table *table, const uint8_t *payload, size_t here,
+                size_t end)
 {
     uint32_t seen = 0;
 
     while (here < end) {
         size_t length = load16(payload + here), type = load16(payload + here + 2) & IPVSNL_NLA_TYPE_MASK;
         const struct attribute *attribute = type < table->count ? &table->attributes[type] : NULL;
-        struct ipvsnl_step *step = &plan->steps[plan->count];
+        struct ipvsnl_step *step = &shape->steps[shape->count];
         int what = attribute != NULL ? operation(attribute, length - IPVSNL_NLA_HEADER) : NOTHING;
 
-        if (what < 0 || plan->count == IPVSNL_PLAN_STEPS)
+        if (what < 0 || shape->count == IPVSNL_SHAPE_STEPS)
             return 0;
         if (attribute != NULL && attribute->kind != KIND_NONE) {
             if (seen >> type & 1)
                 return 0;
             seen |= UINT32_C(1) << type;
         }
-        plan->count++;
+        shape->count++;
         step->header = load32(payload + here);
         step->at = (uint16_t)here;
         step->field = attribute != NULL ? attribute->offset : 0;
         step->operation = (uint16_t)what;
         step->size = attribute != NULL ? attribute->size : 0;
         if (attribute != NULL && attribute->kind == KIND_NESTED &&
-            !note(plan, attribute->of, payload, here + IPVSNL_NLA_HEADER, here + length))
+            !note(shape, attribute->of, payload, here + IPVSNL_NLA_HEADER, here + length))
             return 0;
         here += aligned(length);
     }
     return 1;
 }
 
-void ipvsnl_learn(struct ipvsnl_plan *plan, enum ipvsnl_group group, const uint8_t *payload, size_t length,
+void ipvsnl_learn(struct ipvsnl_reply_shape *shape, enum ipvsnl_group group, const uint8_t *payload, size_t length,
                   const uint8_t *record)
 {
     const struct table *table = groups[group];
     size_t here = IPVSNL_GENL_HEADER, outer = length > UINT16_MAX || length < 8 ? 0 : load16(payload + here);
 
-    plan->count = 0;
-    plan->length = 0;
+    shape->count = 0;
+    shape->length = 0;
     if (table->container == 0 || outer < IPVSNL_NLA_HEADER || here + outer != length ||
         (load16(payload + here + 2) & IPVSNL_NLA_TYPE_MASK) != table->container)
-        return; /* not the one container that replies have */
-    plan->outer = load32(payload + here);
-    if (!note(plan, table, payload, here + IPVSNL_NLA_HEADER, length))
+        return; /* a reply of one container has a shape; this is another */
+    shape->outer = load32(payload + here);
+    if (!note(shape, table, payload, here + IPVSNL_NLA_HEADER, length))
         return;
-    plan->group = (uint32_t)group;
-    plan->present = load32(record + table->present);
-    plan->length = length;
+    shape->group = (uint32_t)group;
+    shape->present = load32(record + table->present);
+    shape->length = length;
 }
 
 static int take_text(const struct ipvsnl_step *step, const uint8_t *payload, uint8_t *field)
@@ -125,19 +129,19 @@ static inline int take_step(const struct ipvsnl_step *step, const uint8_t *paylo
     return 1;
 }
 
-int ipvsnl_follow(const struct ipvsnl_plan *plan, enum ipvsnl_group group, const uint8_t *payload, size_t length,
-                  uint8_t *record)
+int ipvsnl_follow(const struct ipvsnl_reply_shape *shape, enum ipvsnl_group group, const uint8_t *payload,
+                  size_t length, uint8_t *record)
 {
-    const struct ipvsnl_step *step = plan->steps, *end = step + plan->count;
+    const struct ipvsnl_step *step = shape->steps, *end = step + shape->count;
 
-    if (plan->length != length || plan->group != (uint32_t)group || length == 0 ||
-        load32(payload + IPVSNL_GENL_HEADER) != plan->outer)
+    if (shape->length != length || shape->group != (uint32_t)group || length == 0 ||
+        load32(payload + IPVSNL_GENL_HEADER) != shape->outer)
         return 0;
     memset(record, 0, groups[group]->extent);
     for (; step < end; step++)
         if (load32(payload + step->at) != step->header ||
             !take_step(step, payload + step->at + IPVSNL_NLA_HEADER, record + step->field))
             return 0;
-    store32(record + groups[group]->present, plan->present);
+    store32(record + groups[group]->present, shape->present);
     return 1;
 }

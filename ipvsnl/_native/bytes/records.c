@@ -1,7 +1,7 @@
-/* The replies of a dump to an array of records: a table of columns. */
-#include "plan.h"
+/* The replies of a dump become an array of records. */
+#include "bytes/reply_shape.h"
 
-/* A final answer: DONE, or the refusal of the dump itself. */
+/* The last message of a dump: DONE, or an error that refuses the whole dump. */
 static int64_t take_end(const struct ipvsnl_message *message, const uint8_t *datagram, size_t length,
                         struct ipvsnl_dump *dump, struct ipvsnl_fault *fault)
 {
@@ -23,7 +23,7 @@ static int64_t take_end(const struct ipvsnl_message *message, const uint8_t *dat
 
 /* One reply. Answers the record's size. */
 static int64_t take_reply(enum ipvsnl_group group, const uint8_t *datagram, size_t length,
-                          const struct ipvsnl_message *message, struct ipvsnl_plan *plan, uint8_t *record,
+                          const struct ipvsnl_message *message, struct ipvsnl_reply_shape *shape, uint8_t *record,
                           size_t capacity, struct ipvsnl_fault *fault)
 {
     const uint8_t *payload = datagram + message->start;
@@ -32,11 +32,11 @@ static int64_t take_reply(enum ipvsnl_group group, const uint8_t *datagram, size
 
     if (capacity < groups[group]->extent)
         return fail(fault, IPVSNL_NO_ROOM, (size_t)message->start, -1);
-    if (ipvsnl_follow(plan, group, payload, size, record))
+    if (ipvsnl_follow(shape, group, payload, size, record))
         return groups[group]->extent;
     read = ipvsnl_decode(group, datagram, length, message->start, message->end, record, capacity, fault);
     if (read > 0)
-        ipvsnl_learn(plan, group, payload, size, record);
+        ipvsnl_learn(shape, group, payload, size, record);
     return read;
 }
 
@@ -62,7 +62,7 @@ int64_t ipvsnl_take_records(enum ipvsnl_group group, const void *datagram, size_
                 if (take_end(&message, datagram, length, dump, fault) < 0)
                     return -1;
             } else if (message.type >= IPVSNL_NLMSG_MIN_TYPE) {
-                size = take_reply(group, datagram, length, &message, &dump->plan, (uint8_t *)records + used,
+                size = take_reply(group, datagram, length, &message, &dump->shape, (uint8_t *)records + used,
                                   capacity - used, fault);
                 if (size < 0 && fault->code == IPVSNL_NO_ROOM)
                     break;

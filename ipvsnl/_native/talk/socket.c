@@ -1,15 +1,15 @@
-/* The conversation over a socket: send, and receive until everything is answered. The caller's thread sleeps in here, so
- * a signal brings every function back (IPVSNL_INTERRUPTED), and calling it again goes on where it was.
+/* Send, wait and receive. The caller's thread sleeps in here, so a signal ends every function (IPVSNL_INTERRUPTED), and
+ * the same call again goes on where it was.
  *
- * The kernel executes the requests of a send before it returns, so the answers are there when they are looked for, and
- * waiting is the exception. */
+ * The kernel carries out the requests before `send` returns, so answers usually are there already: look first, then
+ * wait. */
 #define _GNU_SOURCE /* recvmmsg */
 #include <errno.h>
 #include <poll.h>
 #include <sys/socket.h>
 #include <time.h>
 
-#include "socket.h"
+#include "talk/socket.h"
 
 /* Milliseconds of the monotonic clock. */
 static int64_t now_is(void)

@@ -1,7 +1,7 @@
-/* Datagrams to messages, and messages to records, errors and the family's number. */
+/* Datagrams become messages; messages become records, errors and the number of the family. */
 #include "internal.h"
 
-/* Attributes between two offsets of a datagram, one after the other; the current one's type and payload. */
+/* A walk over the attributes between two offsets of a datagram: type and payload of the present one. */
 struct reader {
     const uint8_t *datagram;
     size_t here;
@@ -12,7 +12,7 @@ struct reader {
     size_t end;
 };
 
-/* Answers 1 with the next attribute, 0 at the end, -1 at a malformed one. Padding after the last may be missing. */
+/* Go to the next attribute. Answers 1; 0: there is none; -1: it is malformed. The last one may lack its padding. */
 static inline int next(struct reader *reader)
 {
     size_t left = reader->limit - reader->here, length;
@@ -33,7 +33,7 @@ static inline int next(struct reader *reader)
     return 1;
 }
 
-/* Text of a payload: up to its first NUL, which must be there and at most `most` characters in. Answers the length. */
+/* The text of a payload ends at its first NUL, which must be there after at most `most` letters. Answers the length. */
 static int64_t text_length(const struct reader *reader, size_t most)
 {
     const uint8_t *begin = reader->datagram + reader->start;
@@ -66,7 +66,7 @@ static struct reader inside(const struct reader *outer)
 
 static int take_table(const struct table *table, struct reader reader, uint8_t *record, uint32_t *present);
 
-/* The reader's attribute into its field of the record. */
+/* Copy the present attribute into its field of the record. */
 static int take_attribute(const struct attribute *attribute, const struct reader *reader, uint8_t *record)
 {
     const uint8_t *payload = reader->datagram + reader->start;
@@ -119,7 +119,7 @@ static int take_table(const struct table *table, struct reader reader, uint8_t *
     return found;
 }
 
-/* One group's attributes into a record that is cleared first. */
+/* Clear a record, and read the attributes of a group into it. */
 static int take_group(const struct table *table, struct reader reader, uint8_t *record)
 {
     uint32_t present = 0;

@@ -1,9 +1,9 @@
-/* Columns to requests: one request is the pattern of all, and what differs is stamped into its copies. */
+/* Columns become requests: every request is a copy of one pattern, and its own items are stamped into the copy. */
 #include "internal.h"
 
 #define BLOCK 64 /* rows at a time: their requests stay in the first cache while column after column is stamped */
 
-/* Whether rows of a column lie in it and in the request. */
+/* Whether a column has `end` rows, and its items lie in the request. */
 static int fits(const struct ipvsnl_column *column, size_t end, size_t request)
 {
     if (column->width > request || column->target > request - column->width)
@@ -17,7 +17,7 @@ static int fits(const struct ipvsnl_column *column, size_t end, size_t request)
     return column->stride == 0 || end - 1 <= (column->length - column->width) / column->stride;
 }
 
-/* One column of a block. The widths that integers and addresses have are loops of their own, for the compiler. */
+/* The items of a column, one for each row. Each usual width has a loop of its own, which the compiler makes fast. */
 #define STAMP(width)                                                                                                   \
     for (; rows; rows--, from += column->stride, to += length)                                                         \
     memcpy(to, from, width)

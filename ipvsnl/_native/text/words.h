@@ -1,6 +1,6 @@
-/* Words, numbers and addresses of rule text, and the rule that a line makes. Shared by lines.c and rules.c. */
-#ifndef IPVSNL_LINES_H
-#define IPVSNL_LINES_H
+/* The words of a line: where each begins and ends, and which of them are numbers and addresses. */
+#ifndef IPVSNL_WORDS_H
+#define IPVSNL_WORDS_H
 
 #include <arpa/inet.h>
 
@@ -8,41 +8,11 @@
 
 #define ADDRESS_TEXT_MAX 45 /* the longest IPv6 address */
 
-#define BIT(number) (UINT32_C(1) << (number))
-/* The attributes of a key and of a whole entry, by their numbers in ipvsnl/family.py. */
-#define MARK_KEY (BIT(1) | BIT(5))
-#define ADDRESS_KEY (BIT(1) | BIT(2) | BIT(3) | BIT(4))
-#define SERVICE_FULL (BIT(6) | BIT(7) | BIT(8) | BIT(9))
-#define SERVICE_ENGINE BIT(11)
-#define STATS64 BIT(12)
-#define DEST_KEY (BIT(1) | BIT(2) | BIT(11))
-#define DEST_FULL (DEST_KEY | BIT(3) | BIT(4) | BIT(5) | BIT(6) | BIT(13) | BIT(14) | BIT(15))
-
-/* IPVS_CMD_*, by their numbers in ipvsnl/family.py. */
-enum { NEW_SERVICE = 1, SET_SERVICE, DEL_SERVICE, NEW_DEST = 5, SET_DEST, DEL_DEST };
-
-/* Forwarding methods: IP_VS_CONN_F_*. */
-enum { MASQ, LOCAL, TUNNEL, ROUTE };
-
+/* A piece of a text. */
 struct word {
     const uint8_t *at;
     size_t length;
 };
-
-/* A rule. The counters of its records are never touched: requests have none. */
-struct rule {
-    uint8_t command;
-    struct ipvsnl_service service;
-    struct ipvsnl_dest dest; /* NEW_DEST and later */
-    /* The last service that was named, and in which words: its servers' lines name it again. */
-    struct ipvsnl_service named;
-    const uint8_t *name;
-    size_t name_length;
-    struct word words; /* that name the service of this line */
-};
-
-/* Read one line, without its end. Answers 1: `rule` is what it says; 0: it is not understood. */
-int ipvsnl_read_line(const uint8_t *begin, const uint8_t *end, struct rule *rule);
 
 /* The rest of a line, and the word last read. */
 struct line {
@@ -80,14 +50,14 @@ static inline int is(const struct word *word, const char *text, size_t length)
 
 #define IS(word, literal) is(word, literal, sizeof literal - 1)
 
-/* Whether a word ends here. */
+/* Whether the word ends here. */
 static inline int at_end(const struct line *line)
 {
     return line->here == line->end || is_blank(*line->here);
 }
 
-/* A whole decimal number of at most ten digits, from `low` to `high`, up to the end of the word. Answers whether it is
- * one. */
+/* Read a decimal number up to the end of the word. Answers whether it is one of at most ten digits, from `low` to
+ * `high`. */
 static inline int take_number(struct line *line, uint64_t low, uint64_t high, uint64_t *number)
 {
     const uint8_t *begin = line->here;
@@ -107,7 +77,7 @@ static inline int next_number(struct line *line, uint64_t low, uint64_t high, ui
     return take_number(line, low, high, number);
 }
 
-/* A dotted quad, in the one spelling without leading zeros. Answers the bytes read, 0: it is none. */
+/* Read an IPv4 address (four numbers without leading zeros). Answers how many letters it has; 0: it is none. */
 static inline size_t take_quad(const uint8_t *at, size_t length, uint8_t quad[4])
 {
     size_t here = 0;
@@ -131,7 +101,7 @@ static inline size_t take_quad(const uint8_t *at, size_t length, uint8_t quad[4]
     return here;
 }
 
-/* `[::1]`. Answers whether it is one. */
+/* Read an IPv6 address: `[::1]`. Answers whether it is one. */
 static inline int take_address6(struct line *line, uint8_t address[16])
 {
     char text[ADDRESS_TEXT_MAX + 1];
@@ -146,7 +116,7 @@ static inline int take_address6(struct line *line, uint8_t address[16])
     return inet_pton(AF_INET6, text, address) == 1;
 }
 
-/* The next word: `10.0.0.1:80` or `[::1]:80`. Answers the address family, 0: it is neither. */
+/* Read the next word: `10.0.0.1:80` or `[::1]:80`. Answers the address family; 0: it is neither. */
 static inline uint16_t next_endpoint(struct line *line, uint8_t address[16], uint16_t *port)
 {
     uint64_t number;
@@ -172,11 +142,5 @@ static inline uint16_t next_endpoint(struct line *line, uint8_t address[16], uin
     *port = (uint16_t)number;
     return family;
 }
-
-/* `-r 10.0.0.1:80`. Answers whether it stands there. */
-int ipvsnl_read_server_key(struct line *line, struct ipvsnl_dest *dest);
-
-/* What stands behind the key of the service in -a and -e. Answers whether it is understood. */
-int ipvsnl_read_server(struct line *line, const struct ipvsnl_service *service, struct ipvsnl_dest *dest);
 
 #endif

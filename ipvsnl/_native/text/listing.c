@@ -1,11 +1,11 @@
-/* The lines of ipvsadm -Ln, and with --stats, --rate, --thresholds and --persistent-conn. */
-#include "text.h"
+/* Records become the lines that ipvsadm -Ln writes, also with --stats, --rate, --thresholds and --persistent-conn. */
+#include "text/listing.h"
 
 #define NAME_WIDTH 33   /* of a service, before its counters */
 #define SERVER_WIDTH 28 /* of an address and port, behind the arrow */
 #define NUMBER_WIDTH 9
 
-/* The counters of a record, wide or legacy: the first five count, the others are a second's. */
+/* A set of counters is five totals and then five rates (per second). These are the places in both. */
 enum { CONNS, INPKTS, OUTPKTS, INBYTES, OUTBYTES, COUNTERS };
 
 static void put_right(struct text *text, uint64_t number, size_t width)
@@ -29,7 +29,8 @@ static void put_left(struct text *text, uint32_t number, size_t width)
     ipvsnl_pad(text, from, width);
 }
 
-/* Nine columns; from a hundred millions on in thousands, millions, ..., cut, not rounded. Or all of it. */
+/* A number in nine columns. From a hundred million on it is cut (not rounded) to thousands, millions, ..., unless the
+ * caller wants exact numbers. */
 static void put_counter(struct text *text, const struct ipvsnl_print *print, uint64_t number)
 {
     static const struct {
@@ -56,13 +57,12 @@ static void put_counter(struct text *text, const struct ipvsnl_print *print, uin
     }
 }
 
-/* The counters that a kind of listing shows, of a record that begins with both sets. */
-static void load_counters(uint64_t counters[COUNTERS], const struct ipvsnl_print *print, const void *record,
-                          uint32_t present)
+/* Load what a listing shows: totals or rates. A record begins with the legacy set; the wide set (64 bits) is next. */
+static void load_counters(uint64_t counters[COUNTERS], const struct ipvsnl_print *print, const void *record, int wide)
 {
     size_t from = print->kind == IPVSNL_PRINT_RATE ? COUNTERS : 0;
 
-    if (present & STATS64)
+    if (wide)
         from += 2 * COUNTERS;
     memcpy(counters, (const uint8_t *)record + 8 * from, COUNTERS * sizeof *counters);
 }
@@ -78,7 +78,7 @@ int ipvsnl_list_service(struct text *text, const struct ipvsnl_print *print, con
         return 0;
     if (print->kind == IPVSNL_PRINT_STATS || print->kind == IPVSNL_PRINT_RATE) {
         ipvsnl_pad(text, from, NAME_WIDTH);
-        load_counters(counters, print, service, service->present);
+        load_counters(counters, print, service, (service->present & IPVSNL_SERVICE_STATS64) != 0);
         for (size_t i = 0; i < COUNTERS; i++)
             put_counter(text, print, counters[i]);
     } else {
@@ -92,7 +92,7 @@ int ipvsnl_list_service(struct text *text, const struct ipvsnl_print *print, con
     return 1;
 }
 
-/* Connections and packets a second of a real server are never shortened. */
+/* The rates of a real server. ipvsadm never shortens its connections and packets. */
 static void put_rates(struct text *text, const struct ipvsnl_print *print, const uint64_t rates[COUNTERS])
 {
     for (size_t i = CONNS; i <= OUTPKTS; i++) {
@@ -108,7 +108,7 @@ static void put_server_counters(struct text *text, const struct ipvsnl_print *pr
     uint64_t counters[COUNTERS];
     int rates = print->kind == IPVSNL_PRINT_RATE;
 
-    load_counters(counters, print, dest, dest->present);
+    load_counters(counters, print, dest, (dest->present & IPVSNL_DEST_STATS64) != 0);
     for (size_t i = 0; print->narrow && i < (rates ? COUNTERS : INBYTES); i++)
         counters[i] &= UINT32_MAX;
     if (rates) {

@@ -1,9 +1,11 @@
-/* A line of rule text to a rule. What is understood here means the same to the grammar, which reads everything else. */
-#include "lines.h"
+/* A line of rule text becomes a rule. A line means here what it means to the grammar in Python, which reads
+ * all lines that are not understood here. */
+#include "text/lines.h"
+#include "text/servers.h"
 
 #define TIMEOUT_MAX 2678400 /* 31 days, as the grammar has it */
 
-/* `-t 10.0.0.1:80`, `-f 7`, `-f 7 -6`: the key of a service. What follows it is not yet read. */
+/* The key of a service: `-t 10.0.0.1:80`, `-f 7`, `-f 7 -6`. What follows it is not yet read. */
 static int take_selector(struct line *line, struct ipvsnl_service *service)
 {
     uint64_t mark;
@@ -14,7 +16,7 @@ static int take_selector(struct line *line, struct ipvsnl_service *service)
     if (IS(&line->word, "-f")) {
         if (!next_number(line, 1, UINT32_MAX, &mark))
             return 0;
-        service->present = MARK_KEY;
+        service->present = IPVSNL_SERVICE_MARK_KEY;
         service->fwmark = (uint32_t)mark;
         service->af = IPVSNL_AF_INET;
         ahead = *line;
@@ -32,13 +34,13 @@ static int take_selector(struct line *line, struct ipvsnl_service *service)
         service->protocol = IPVSNL_IPPROTO_SCTP;
     else
         return 0;
-    service->present = ADDRESS_KEY;
+    service->present = IPVSNL_SERVICE_ADDRESS_KEY;
     return (service->af = next_endpoint(line, service->addr, &service->port)) != 0;
 }
 
 /* --- services ---------------------------------------------------------------------------------------------------- */
 
-/* A name that the wire has room for; anything that only looks like one, an option say, is left to the grammar. */
+/* A name of printable letters that fits the wire. A word that begins like an option is no name. */
 static int take_name(struct line *line, char *field)
 {
     if (!next_word(line) || line->word.length > IPVSNL_SCHEDULER_NAME_MAX || line->word.at[0] == '-')
@@ -67,7 +69,7 @@ static uint32_t flag_bit(const struct word *name, const char *scheduler)
     return IS(&rest, "-port") ? IPVSNL_SVC_F_SCHED2 : 0;
 }
 
-/* Comma-separated names of scheduler flags. Answers whether the scheduler has them all. */
+/* Names of scheduler flags, with commas between them. Answers whether the scheduler has them all. */
 static int take_flags(struct word names, const char *scheduler, uint32_t *flags)
 {
     while (names.length) {
@@ -103,7 +105,7 @@ static int take_netmask(struct line *line, struct ipvsnl_service *service)
 
 enum { SEEN_SCHEDULER = 1, SEEN_PERSISTENT = 2, SEEN_NETMASK = 4, SEEN_ENGINE = 8, SEEN_OPS = 16, SEEN_FLAGS = 32 };
 
-/* One option of a service. Answers its SEEN bit, 0: it is not understood. */
+/* Read one option of a service. Answers its SEEN bit; 0: it is not understood. */
 static unsigned take_service_option(struct line *line, struct ipvsnl_service *service, struct word *flags)
 {
     uint64_t seconds;
@@ -132,7 +134,7 @@ static unsigned take_service_option(struct line *line, struct ipvsnl_service *se
     return 0;
 }
 
-/* What stands behind the key in -A and -E. */
+/* Read what stands behind the key in -A and -E. Answers whether it is understood. */
 static int take_service(struct line *line, struct ipvsnl_service *service)
 {
     struct word flags = {line->here, 0};
@@ -152,7 +154,7 @@ static int take_service(struct line *line, struct ipvsnl_service *service)
         return 0;
     if (seen & SEEN_OPS && !service->fwmark && service->protocol != IPVSNL_IPPROTO_UDP)
         return 0;
-    service->present |= SERVICE_FULL | (seen & SEEN_ENGINE ? SERVICE_ENGINE : 0);
+    service->present |= IPVSNL_SERVICE_FULL | (seen & SEEN_ENGINE ? IPVSNL_SERVICE_ENGINE : 0);
     return 1;
 }
 
@@ -161,7 +163,7 @@ static int take_service(struct line *line, struct ipvsnl_service *service)
 #define CLEAR_TAIL(record, type)                                                                                       \
     memset((uint8_t *)(record) + offsetof(type, present), 0, sizeof(type) - offsetof(type, present))
 
-/* The key of the line's service; in the words of the line before, it need not be read again. */
+/* Read the key of the service. Where its words are those of the line before, the service is copied: that is faster. */
 static int take_service_key(struct line *line, struct rule *rule)
 {
     const uint8_t *begin;
@@ -184,7 +186,7 @@ static int take_service_key(struct line *line, struct rule *rule)
         return 0;
     rule->words.at = begin;
     rule->words.length = (size_t)(line->here - begin);
-    if (rule->service.present == ADDRESS_KEY) { /* a mark's name may go on: -6 */
+    if (rule->service.present == IPVSNL_SERVICE_ADDRESS_KEY) { /* the words of a mark may go on: -6 */
         rule->name = begin;
         rule->name_length = (size_t)(line->here - begin);
         rule->named = rule->service;
@@ -201,19 +203,19 @@ int ipvsnl_read_line(const uint8_t *begin, const uint8_t *end, struct rule *rule
     switch (line.word.at[1]) {
     case 'a':
     case 'e':
-        rule->command = line.word.at[1] == 'a' ? NEW_DEST : SET_DEST;
+        rule->command = line.word.at[1] == 'a' ? IPVSNL_CMD_NEW_DEST : IPVSNL_CMD_SET_DEST;
         CLEAR_TAIL(&rule->dest, struct ipvsnl_dest);
         return take_service_key(&line, rule) && ipvsnl_read_server(&line, &rule->service, &rule->dest);
     case 'd':
-        rule->command = DEL_DEST;
+        rule->command = IPVSNL_CMD_DEL_DEST;
         CLEAR_TAIL(&rule->dest, struct ipvsnl_dest);
         return take_service_key(&line, rule) && ipvsnl_read_server_key(&line, &rule->dest) && !next_word(&line);
     case 'A':
     case 'E':
-        rule->command = line.word.at[1] == 'A' ? NEW_SERVICE : SET_SERVICE;
+        rule->command = line.word.at[1] == 'A' ? IPVSNL_CMD_NEW_SERVICE : IPVSNL_CMD_SET_SERVICE;
         return take_service_key(&line, rule) && take_service(&line, &rule->service);
     case 'D':
-        rule->command = DEL_SERVICE;
+        rule->command = IPVSNL_CMD_DEL_SERVICE;
         return take_service_key(&line, rule) && !next_word(&line);
     default:
         return 0;
