@@ -10,7 +10,7 @@ import time
 
 from ipvsnl.backends.choice import chosen
 from ipvsnl.errors import LinkError
-from ipvsnl.family import DEST, NAME, SERVICE, SERVICE_ADDRESS_KEY, SERVICE_MARK_KEY, Command
+from ipvsnl.family import DEST, NAME, SERVICE, SERVICE_ADDRESS_KEY, SERVICE_MARK, SERVICE_MARK_KEY, Command
 from ipvsnl.refusals import KernelError
 from ipvsnl.wire.exchange import DUMP, Exchange, Sequence, acknowledge
 
@@ -23,7 +23,6 @@ if TYPE_CHECKING:
 
 _DRAIN = 0.05
 """Seconds to wait for what an overrun queue still holds; it is there at once."""
-_MARK_BIT = SERVICE_MARK_KEY & ~SERVICE_ADDRESS_KEY
 _PRESENT = next(field.offset for field in SERVICE.fields if field.name == "present")
 
 
@@ -175,5 +174,5 @@ def _key(record: bytes) -> bytes:
     from sys import byteorder
 
     present = int.from_bytes(record[_PRESENT : _PRESENT + 4], byteorder)
-    key = (SERVICE_MARK_KEY if present & _MARK_BIT else SERVICE_ADDRESS_KEY).to_bytes(4, byteorder)
+    key = (SERVICE_MARK_KEY if present & SERVICE_MARK else SERVICE_ADDRESS_KEY).to_bytes(4, byteorder)
     return record[:_PRESENT] + key + record[_PRESENT + 4 :]

@@ -62,7 +62,7 @@ _NO_STATISTICS = Statistics()
 _make_service, _make_service_status = maker(Service), maker(ServiceStatus)
 _make_destination, _make_destination_status = maker(Destination), maker(DestinationStatus)
 _make_statistics = maker(Statistics)
-_STATS64_BIT = family.bits(family.SERVICE, "stats64")
+_STATS64_BIT = family.SERVICE_STATS64
 _OWN_FLAGS = SVC_F_PERSISTENT | SVC_F_HASHED | SVC_F_ONEPACKET
 _ALL_BITS = 0xFFFFFFFF
 _NO_ADDRESS = bytes(16)
@@ -282,15 +282,15 @@ def read_destinations(records: Any) -> Iterator[DestinationStatus]:
 
 
 _DAEMON, _CONFIG, _INFO = (Struct(group.record_format) for group in (family.DAEMON, family.CONFIG, family.INFO))
-_GROUP4, _GROUP6 = (family.bits(family.DAEMON, name) for name in ("mcast_group", "mcast_group6"))
+_GROUP4, _GROUP6 = (family.DAEMON.bits(name) for name in ("mcast_group", "mcast_group6"))
 
 
 def daemon_record(daemon: Daemon) -> bytes:
     """The record of a daemon to start; fields that are None are left to the kernel."""
     group = daemon.group
-    present = family.bits(family.DAEMON, "state", "mcast_ifn", "sync_id")
+    present = family.DAEMON.bits("state", "mcast_ifn", "sync_id")
     for name, field in (("sync_maxlen", daemon.max_length), ("mcast_port", daemon.port), ("mcast_ttl", daemon.ttl)):
-        present |= family.bits(family.DAEMON, name) if field is not None else 0
+        present |= family.DAEMON.bits(name) if field is not None else 0
     group4 = group6 = b""
     if group is not None:
         if addresses.family_of(group) == AF_INET6:
@@ -310,7 +310,7 @@ def daemon_key(role: str | int) -> bytes:
     return record_of(
         _DAEMON,
         role,
-        family.bits(family.DAEMON, "state"),
+        family.DAEMON.bits("state"),
         number_of(DAEMON_ROLES, role, "role"),
         0,
         0,

@@ -3,7 +3,7 @@
  * ipvsadm compares two 32-bit numbers by their difference in an int, which wraps round. So 200.0.0.1 comes before
  * 10.0.0.1, and three addresses can each come before the next, in a circle: this is no order in the mathematical sense.
  * The result then depends on how qsort works, and here is the same sort: a merge sort from the top down, with halves of
- * n/2 and n-n/2, and the left item first where both are equal. ipvsnl/cli/order.py is the same in Python. */
+ * n/2 and n-n/2, and the left item first where both are equal. ipvsnl/text/sorting.py is the same in Python. */
 #include "internal.h"
 
 typedef int (*compare)(const uint8_t *records, uint32_t left, uint32_t right);

@@ -9,8 +9,7 @@ from pathlib import Path
 
 import pytest
 
-from ipvssim.schedulers import _registry
-from ipvssim.schedulers import KERNEL, REGISTRY, Flow, Scheduler, Server, find, names, register
+from ipvssim.schedulers import KERNEL, REGISTRY, Flow, Scheduler, Server, _registry, find, names, register
 from tests.ipvssim.schedulers.harness import Lab
 
 
