@@ -17,8 +17,8 @@ from ipvsnl.consts import (
     TUNNEL_F_CSUM,
     TUNNEL_TYPES,
 )
+from ipvsnl.errors import IPVSError
 from ipvsnl.model import Destination, Entry, Service
-from ipvsnl.tables.failures import TableError
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
@@ -38,6 +38,14 @@ _WORDS: dict[str, dict[int, str]] = {
     "forwarding": {number: word for word, number in FORWARDING.items()},
     "tunnel_type": {number: word for word, number in TUNNEL_TYPES.items()},
 }
+
+
+class TableError(IPVSError, ValueError):
+    """A wanted table that contradicts itself. ``numbers`` are the lines (or entries) at fault, the last one first."""
+
+    def __init__(self, message: str, numbers: tuple[int, ...] = ()) -> None:
+        super().__init__(message)
+        self.numbers = numbers
 
 
 class Table:
