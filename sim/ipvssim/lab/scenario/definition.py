@@ -21,6 +21,8 @@ SPREADS = ("flow", "client", "turn")
 ACTIONS = ("remove", "add", "weight", "rules", "reload")
 MEASURES = ("active", "most_active", "opened", "refused")
 _SAMPLES = 200
+_GALLERY = "ipvssim.lab.gallery"
+"""The folder of the scenarios that come with the package."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -101,7 +103,7 @@ class Scenario:
 def load(path: str | Path) -> Scenario:
     """A scenario from a file, or from the gallery by its name; ScenarioError says what is wrong with it."""
     file = Path(path)
-    source = file if file.suffix == ".toml" else resources.files("ipvssim.lab") / "gallery" / f"{path}.toml"
+    source = file if file.suffix == ".toml" else resources.files(_GALLERY) / f"{path}.toml"
     try:
         raw = tomllib.loads(source.read_text(encoding="utf-8"))
     except FileNotFoundError:
@@ -115,7 +117,7 @@ def load(path: str | Path) -> Scenario:
 
 def gallery() -> list[str]:
     """The names of the scenarios that come with the package."""
-    folder = resources.files("ipvssim.lab") / "gallery"
+    folder = resources.files(_GALLERY)
     return sorted(file.name.removesuffix(".toml") for file in folder.iterdir() if file.name.endswith(".toml"))
 
 
