@@ -147,8 +147,19 @@ def of_values(values: Values) -> Table:
 
 def _pairs(values: Values) -> Iterator[tuple[Service, Servers]]:
     pairs = values.items() if hasattr(values, "items") else values
-    for one in pairs:
-        yield (one.service, [status.destination for status in one.destinations]) if isinstance(one, Entry) else one
+    try:
+        for one in pairs:
+            service, servers = (
+                (one.service, [status.destination for status in one.destinations]) if isinstance(one, Entry) else one
+            )
+            servers = list(servers)
+            if not isinstance(service, Service) or not all(isinstance(server, Destination) for server in servers):
+                raise TypeError
+            yield service, servers
+    except (TypeError, ValueError):
+        raise TableError(
+            f"{values!r:.200} is no wanted table: a snapshot, a mapping from services to their servers, or pairs of those"
+        ) from None
 
 
 def of_rules(rules: Iterable[tuple[int, Plain]], source: str = "") -> Table:
