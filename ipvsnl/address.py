@@ -32,6 +32,16 @@ def unpack(family: int, data: bytes) -> str:
     return inet_ntop(AF_INET, data[:4]) if family == AF_INET else inet_ntop(AF_INET6, data)
 
 
+def endpoint(address: str, port: int) -> str:
+    """``10.0.0.1:80``, ``[2001:db8::1]:80``."""
+    return f"[{address}]:{port}" if ":" in address else f"{address}:{port}"
+
+
+def shown(address: bytes, port: int) -> str:
+    """The same of an address as 4 or 16 bytes in network order."""
+    return endpoint(inet_ntop(AF_INET if len(address) == 4 else AF_INET6, address), port)
+
+
 def canonical(text: str) -> str:
     """The one spelling of an IPv6 address (RFC 5952); IPv4 text has but one and is returned as it is."""
     return inet_ntop(AF_INET6, pack(text)) if ":" in text else text

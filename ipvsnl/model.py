@@ -8,7 +8,7 @@ names the field, what it was given, and what it takes.
 from __future__ import annotations
 
 from ipvsnl._value import Value, name_of, named, value
-from ipvsnl.address import family_of, text_of
+from ipvsnl.address import endpoint, family_of, text_of
 from ipvsnl.consts import (
     AF_INET,
     AF_INET6,
@@ -266,11 +266,6 @@ def _mask(given: object, family: int) -> str | int | None:
             f"Service.netmask: {given!r} is not the mask of an IPv4 service, text such as '255.255.255.0'"
         )
     return None if text == "255.255.255.255" else text
-
-
-def endpoint(address: str, port: int) -> str:
-    """``10.0.0.1:80``, ``[2001:db8::1]:80``."""
-    return f"[{address}]:{port}" if ":" in address else f"{address}:{port}"
 
 
 __all__ = [

@@ -14,9 +14,9 @@ PACKAGES = {"ipvsnl": "ipvsnl", "ipvssim": "sim/ipvssim"}
 
 ROOMS = {
     "ipvsnl": [
-        "consts family _value _later",
+        "consts family _later",
         "errors",
-        "address",
+        "address _value",
         "model",
         "causes",
         "refusals procfs",
