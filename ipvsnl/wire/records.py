@@ -333,6 +333,11 @@ def read_daemon(record: bytes) -> Daemon:
     return Daemon(_ROLE_WORDS.get(role, role), name, sync_id, length, group, port, ttl)
 
 
+def read_daemons(records: Any) -> list[Daemon]:
+    """The values of records, one after the other in one buffer."""
+    return [read_daemon(records[at : at + _DAEMON.size]) for at in range(0, len(records), _DAEMON.size)]
+
+
 def config_record(timeouts: Timeouts) -> bytes:
     """The record of timeouts to set; those that are None are left out."""
     values = (timeouts.tcp, timeouts.tcp_fin, timeouts.udp)
