@@ -82,9 +82,7 @@ class IPVS(Verbs):
 
     def service(self, service: Service) -> ServiceStatus:
         """The live state of one virtual service, found by its key; refused with ESRCH where there is none."""
-        exchange = self._run(
-            Command.GET_SERVICE, ACKNOWLEDGED, (service, None), service=records.service_key(service)
-        )
+        exchange = self._run(Command.GET_SERVICE, ACKNOWLEDGED, (service, None), service=records.service_key(service))
         return records.read_service(exchange.reply("service"))
 
     def services(self) -> list[ServiceStatus]:
@@ -310,9 +308,7 @@ class IPVS(Verbs):
         return exchange
 
 
-def open(
-    target: str = "kernel", *, netns: str | None = None, timeout: float = 5.0, shared: bool = False
-) -> IPVS:
+def open(target: str = "kernel", *, netns: str | None = None, timeout: float = 5.0, shared: bool = False) -> IPVS:
     """The IPVS that ``target`` names; LinkError says why where it cannot be reached.
 
     ``"kernel"``, ``"sim"`` or ``"sim:FILE"`` for the simulated one, ``"unix:PATH"`` for one that is served. ``netns``

@@ -47,9 +47,7 @@ def _trouble(fault: Any, timeout: float) -> LinkError | DecodeError:
         return LinkError(fault.offset, Fault.LOST)
     if fault.code == lib.IPVSNL_SYSTEM:
         words = {EMSGSIZE: "a reply was longer than the buffer and was cut", ECONNRESET: "the other end has gone"}
-        return LinkError(
-            fault.offset, f"the conversation failed: {words.get(fault.offset) or strerror(fault.offset)}"
-        )
+        return LinkError(fault.offset, f"the conversation failed: {words.get(fault.offset) or strerror(fault.offset)}")
     return DecodeError(_WORDS[fault.code], fault.offset)
 
 

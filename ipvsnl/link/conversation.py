@@ -28,7 +28,7 @@ if TYPE_CHECKING:
     from ipvsnl.link.contract import Link
 
 _DRAIN = 0.05
-"""Seconds to wait for what an overrun queue still holds, or what is left of a dump that was given up; it is there at once."""
+"""Seconds to wait for what an overrun queue still holds, or what is left of a dump that was given up."""
 _LONGEST_DRAIN = 5.0
 """Seconds that draining takes at most."""
 _PRESENT = next(field.offset for field in SERVICE.fields if field.name == "present")

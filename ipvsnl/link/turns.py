@@ -30,8 +30,9 @@ class Turns:
     def __init__(self, shared: bool = False) -> None:
         self._process = getpid()
         self._closed = False
-        self._lock: Any = RLock() if shared else allocate_lock()
-        self._taken = self._lock._is_owned if shared else self._lock.locked
+        lock: Any = RLock() if shared else allocate_lock()
+        self._lock = lock
+        self._taken = lock._is_owned if shared else lock.locked
 
     def next(self) -> LockType:
         """What to hold during the call; LinkError where there is no turn.

@@ -45,7 +45,7 @@ class UnixLink:
             raise LinkError(wrong.errno or 0, f"{path}: {wrong.strerror or wrong}") from wrong
 
     def _connect(self) -> None:
-        """A Unix socket is connected at once or not: one whose backlog is full says EAGAIN, and tells no one when it is not."""
+        """Try until there is room: one whose backlog is full says EAGAIN, and does not tell when it no longer is."""
         deadline = monotonic() + self._timeout
         self._socket.setblocking(False)
         while True:
@@ -80,7 +80,9 @@ class UnixLink:
         except OSError as wrong:
             raise LinkError(wrong.errno or 0, f"{self._path}: {wrong.strerror}") from wrong
         if flags & self._truncated:
-            raise LinkError(_errno.EMSGSIZE, f"{self._path}: a reply was longer than {RECEIVE_BUFFER} bytes and was cut")
+            raise LinkError(
+                _errno.EMSGSIZE, f"{self._path}: a reply was longer than {RECEIVE_BUFFER} bytes and was cut"
+            )
         if not data:
             raise LinkError(_errno.ECONNRESET, f"{self._path}: the simulated kernel has gone")
         return data

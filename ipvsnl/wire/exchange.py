@@ -154,8 +154,8 @@ class Exchange:
 class Reading:
     """A dump under way: its datagrams in, the records of all its replies out.
 
-    It is ``finished`` with the ``errno`` that it ended with; ``changed`` says that it must be read again, since what it reads
-    changed meanwhile.
+    It is ``finished`` with the ``errno`` that it ended with; ``changed`` says that what it reads changed meanwhile,
+    so that it must be read again.
     """
 
     __slots__ = ("_backend", "_group", "_parts", "_sequence", "_size", "changed", "errno", "finished")
