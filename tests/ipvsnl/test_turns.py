@@ -99,7 +99,7 @@ def test_a_closed_client_raises(client: IPVS) -> None:
         "a pending batch": pending.send,
         "a load": lambda: load.add_server(WEB, ONE),
     }
-    calls = {**{name: partial(call, client) for name, call in CALLS.items()}, **later}
+    calls: dict[str, Callable[[], object]] = {**{name: partial(call, client) for name, call in CALLS.items()}, **later}
     found = {name: refused(call) for name, call in calls.items()}
     assert {name: (wrong.errno, wrong.strerror) for name, wrong in found.items()} == dict.fromkeys(
         calls, (errno.EBADF, "this client is closed")
