@@ -9,7 +9,7 @@ from ipvsnl.family import Command
 from ipvsnl.link.conversation import Conversation
 from ipvsnl.link.opening import open_link
 from ipvsnl.refusals import KernelError
-from ipvsnl.wire.exchange import ACKNOWLEDGED, DUMP
+from ipvsnl.wire.exchange import ACKNOWLEDGED
 from ipvsnl.wire.verbs import NOTHING, Verbs
 
 TYPE_CHECKING = False
@@ -47,18 +47,25 @@ class IPVS(Verbs):
     :class:`~ipvsnl.errors.EncodeError` for values that have no form on the wire.
     """
 
-    def __init__(self, link: Link | None = None, *, netns: str | None = None, timeout: float = 5.0) -> None:
+    def __init__(
+        self, link: Link | None = None, *, netns: str | None = None, timeout: float = 5.0, shared: bool = False
+    ) -> None:
         """Take a link over and find the family there; LinkError with the reason where there is none.
 
         Without a link it is the running kernel's, of the calling thread's network namespace or of ``netns`` (a name or a
-        path); ``netns`` beside a link is a ValueError.
+        path); ``netns`` beside a link is a ValueError. ``timeout`` is how many seconds a call may go on without progress:
+        no answer of its own, no record of a dump.
+
+        A client serves one call at a time, in the process that made it. With ``shared`` the calls of several threads wait
+        for each other; without it the second one is refused, and so are, in any case, one from a signal's handler into a
+        call and one after a fork. A batch or a load belongs to one thread.
         """
         if link is None:
-            link = open_link("kernel", netns)
+            link = open_link("kernel", netns, timeout)
         elif netns is not None:
             raise ValueError(f"netns={netns!r}: a link has its namespace already")
         try:
-            self._conversation = Conversation(link, timeout)
+            self._conversation = Conversation(link, timeout, shared=shared)
         except BaseException:
             link.close()
             raise
@@ -75,10 +82,8 @@ class IPVS(Verbs):
 
     def service(self, service: Service) -> ServiceStatus:
         """The live state of one virtual service, found by its key; refused with ESRCH where there is none."""
-        exchange = self._ask(
-            Command.GET_SERVICE, ACKNOWLEDGED, "service", service, service=records.service_key(service)
-        )
-        return records.read_service(next(exchange))
+        exchange = self._run(Command.GET_SERVICE, ACKNOWLEDGED, (service, None), service=records.service_key(service))
+        return records.read_service(exchange.reply("service"))
 
     def services(self) -> list[ServiceStatus]:
         """All virtual services, in the kernel's order (a keyed hash: sort what is shown)."""
@@ -168,7 +173,7 @@ class IPVS(Verbs):
 
     def timeouts(self) -> Timeouts:
         """The timeouts of TCP, TCP after FIN, and UDP connections, in seconds."""
-        return records.read_config(next(self._ask(Command.GET_CONFIG, ACKNOWLEDGED, "config")))
+        return records.read_config(self._run(Command.GET_CONFIG, ACKNOWLEDGED).reply("config"))
 
     def set_timeouts(self, timeouts: Timeouts) -> None:
         """Set timeouts (``ipvsadm --set``); None and 0 keep one. All or nothing."""
@@ -176,11 +181,11 @@ class IPVS(Verbs):
 
     def info(self) -> Info:
         """The kernel's IPVS version and the size of its connection table."""
-        return records.read_info(next(self._ask(Command.GET_INFO, ACKNOWLEDGED, "info")))
+        return records.read_info(self._run(Command.GET_INFO, ACKNOWLEDGED).reply("info"))
 
     def daemons(self) -> list[Daemon]:
         """The connection synchronisation daemons that run: master before backup."""
-        return [records.read_daemon(record) for record in self._ask(Command.GET_DAEMON, DUMP, "daemon")]
+        return records.read_daemons(self._conversation.dump(Command.GET_DAEMON, "daemon"))
 
     def start_daemon(self, daemon: Daemon) -> None:
         """Start a synchronisation daemon (``ipvsadm --start-daemon``)."""
@@ -251,7 +256,7 @@ class IPVS(Verbs):
         """
         from ipvsnl.procfs import chosen_ones, read_connections
 
-        found = read_connections(self._conversation.link.proc("ip_vs_conn"))
+        found = read_connections(self._conversation.proc("ip_vs_conn"))
         return chosen_ones(found, service, server, state) if service or server or state else found
 
     def plain(self) -> tuple[Info, list[Listed]]:
@@ -261,13 +266,13 @@ class IPVS(Verbs):
         """
         from ipvsnl.procfs import read_services
 
-        return read_services(self._conversation.link.proc("ip_vs"))
+        return read_services(self._conversation.proc("ip_vs"))
 
     # --- the conversation ---
 
     def close(self) -> None:
-        """Let go of the link."""
-        self._conversation.link.close()
+        """Let go of the link; every later call is a LinkError (EBADF), of this client's batches and loads, too."""
+        self._conversation.close()
 
     def __enter__(self) -> Self:
         return self
@@ -286,11 +291,6 @@ class IPVS(Verbs):
             refusal.tag = tag
             raise
 
-    def _ask(
-        self, command: int, flags: int, group: str, subject: Service | None = None, *, service: bytes | None = None
-    ) -> Iterator[bytes]:
-        return self._run(command, flags, (subject, None), service=service).replies(group)
-
     def _run(
         self,
         command: int,
@@ -308,10 +308,11 @@ class IPVS(Verbs):
         return exchange
 
 
-def open(target: str = "kernel", *, netns: str | None = None, timeout: float = 5.0) -> IPVS:
+def open(target: str = "kernel", *, netns: str | None = None, timeout: float = 5.0, shared: bool = False) -> IPVS:
     """The IPVS that ``target`` names; LinkError says why where it cannot be reached.
 
     ``"kernel"``, ``"sim"`` or ``"sim:FILE"`` for the simulated one, ``"unix:PATH"`` for one that is served. ``netns``
-    (a name or a path) is the network namespace of the kernel's table; the calling thread stays in its own.
+    (a name or a path) is the network namespace of the kernel's table; the calling thread stays in its own. ``timeout``
+    and ``shared`` are as in :class:`IPVS`.
     """
-    return IPVS(open_link(target, netns), timeout=timeout)
+    return IPVS(open_link(target, netns, timeout), timeout=timeout, shared=shared)

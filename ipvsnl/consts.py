@@ -17,6 +17,8 @@ NLM_F_REQUEST = 0x01
 NLM_F_MULTI = 0x02
 NLM_F_ACK = 0x04
 NLM_F_ECHO = 0x08
+NLM_F_DUMP_INTR = 0x10
+"""What a dump reads has changed since it began: it may lack something, or have it twice."""
 NLM_F_DUMP = 0x300
 NLM_F_REPLACE = 0x100
 NLM_F_EXCL = 0x200

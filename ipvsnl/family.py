@@ -285,3 +285,5 @@ REPLY_GROUPS = {
     Command.SET_INFO: INFO,
 }
 """The command number of a reply to the group that it carries."""
+REPLY_COMMANDS = {group.name: command for command, group in REPLY_GROUPS.items()}
+"""A group's name to the command that a reply with it names."""

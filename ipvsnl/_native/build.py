@@ -170,20 +170,22 @@ def nested_tables(group: Group) -> str:
         if fields[-1].offset + fields[-1].size != begin + extent:
             raise ValueError(f"{group.name}.{attribute.name}: its fields must lie together")
         name = f"{group.name}_{attribute.name}"
-        text += table(group, attribute.of, name, f"{attribute.name}_", f"0, {begin}, {extent}, 0")
+        text += table(group, attribute.of, name, f"{attribute.name}_", f"0, {begin}, {extent}, 0, 0")
     return text
 
 
 def tables(family: ModuleType) -> str:
     """generated_tables.h."""
     containers = {attribute.name: attribute.number for attribute in family.TOP_LEVEL.attributes}
+    replies = {group.name: command for command, group in family.REPLY_GROUPS.items()}
     text = BANNER
     entries = ""
     for group in groups_of(family):
         place = f"offsetof(struct ipvsnl_{group.name}, present)"
         container = containers.get(group.name, 0)
         text += nested_tables(group)
-        text += table(group, group, group.name, "", f"{place}, 0, {group.record_size}, {container}")
+        ending = f"{place}, 0, {group.record_size}, {container}, {replies[group.name]}"
+        text += table(group, group, group.name, "", ending)
         entries += f"    [IPVSNL_GROUP_{group.name.upper()}] = &{group.name}_table,\n"
     return f"{text}static const struct table *const groups[] = {{\n{entries}}};\n"
 

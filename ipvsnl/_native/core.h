@@ -49,6 +49,8 @@ enum ipvsnl_code {
     IPVSNL_ERRNO,
     IPVSNL_ECHO,
     IPVSNL_NO_FAMILY_ID,
+    IPVSNL_OTHER_REPLY,
+    IPVSNL_MANY_ANSWERS,
     /* Columns, the caller's again. */
     IPVSNL_COLUMN,
     /* The way to the kernel: see ipvsnl_converse. */
@@ -287,11 +289,12 @@ struct ipvsnl_dump {
     uint32_t sequence; /* of its request */
     int32_t error;     /* written only: the errno that it ended with */
     uint8_t finished;  /* written only: nothing more will come */
+    uint8_t changed;   /* written only: what is read changed meanwhile (NLM_F_DUMP_INTR), so it must be read again */
     struct ipvsnl_reply_shape shape;
 };
 
 /* Read the dump's replies of a datagram into records of `group`, one after the other; foreign sequence numbers are
- * passed over. Answers how many. Where `at` is not the datagram's length then, the records were full: go on there. */
+ * passed over. A reply that names another command than a reply of the group is a fault. Answers how many. Where `at` is not the datagram's length then, the records were full: go on there. */
 int64_t ipvsnl_take_records(enum ipvsnl_group group, const void *datagram, size_t length, struct ipvsnl_dump *dump,
                             void *records, size_t capacity, struct ipvsnl_fault *fault);
 
@@ -300,10 +303,12 @@ size_t ipvsnl_record_size(enum ipvsnl_group group);
 
 /* --- sockets: talk/ (Linux) ---
  *
- * These functions wait for answers, at most `timeout` milliseconds for each. They have faults of their own:
- * IPVSNL_INTERRUPTED: a signal came; call again to go on. IPVSNL_SILENT: no answer came in time. IPVSNL_LOST: the
- * kernel dropped answers, since the socket's queue was full (ENOBUFS). IPVSNL_SYSTEM: any other errno; the fault's
- * offset is that errno. */
+ * These functions wait at most `timeout` milliseconds without progress. Progress is a record or an answer of ours: the
+ * deadline is taken when there is none, and only progress lifts it; neither a signal nor a foreign datagram does. What
+ * another process sent is passed over. They have faults of their own: IPVSNL_INTERRUPTED: a signal came; call again to
+ * go on, with the same deadline. IPVSNL_SILENT: the deadline has passed. IPVSNL_LOST: the kernel dropped answers, since
+ * the socket's queue was full (ENOBUFS). IPVSNL_SYSTEM: any other errno; the fault's offset is that errno (ECONNRESET:
+ * the other end has gone). */
 
 #define IPVSNL_SLOTS 64          /* datagrams that one system call receives, at most */
 #define IPVSNL_ANSWER_SLOT 2048  /* room for an answer: a refusal echoes its request, where it may not be capped */
@@ -326,10 +331,12 @@ struct ipvsnl_answers {
     uint8_t sent;
     uint8_t finished;
     uint8_t lost; /* the kernel dropped answers: some refusals may be missing */
+    uint64_t answered; /* requests: each has one answer at most */
+    int64_t deadline;  /* the core's own */
 };
 
 /* Take in one datagram: refusals are added to those already there; foreign sequence numbers are passed over. Answers
- * how many answers were ours. */
+ * how many answers were ours. More answers than requests are a fault. */
 int64_t ipvsnl_take_answers(const void *datagram, size_t length, struct ipvsnl_answers *answers,
                             struct ipvsnl_refusal *refusals, size_t capacity, struct ipvsnl_fault *fault);
 
@@ -347,6 +354,7 @@ struct ipvsnl_talk {
     uint32_t slot;    /* which of them is read next */
     uint32_t lengths[IPVSNL_SLOTS];
     uint8_t sent;
+    int64_t deadline; /* the core's own */
     struct ipvsnl_dump dump;
 };
 

@@ -44,6 +44,7 @@ struct table {
     uint16_t begin;                     /* the part of the record that is this table's */
     uint16_t extent;
     uint16_t container; /* the top-level attribute that holds it; 0: it stands flat (groups only) */
+    uint8_t reply;      /* the command that a reply with it names (groups only) */
 };
 
 static inline uint16_t load16(const uint8_t *at)

@@ -7,8 +7,9 @@ import ctypes
 from ipvsnl.backends import _ctypes_messages as messages
 from ipvsnl.backends._faults import Fault, encode_error
 from ipvsnl.backends._layout import MessageHeader
-from ipvsnl.consts import NLMSG_DONE, NLMSG_ERROR, NLMSG_HEADER, NLMSG_MIN_TYPE, NLMSG_OVERRUN
+from ipvsnl.consts import NLM_F_DUMP_INTR, NLMSG_DONE, NLMSG_ERROR, NLMSG_HEADER, NLMSG_MIN_TYPE, NLMSG_OVERRUN
 from ipvsnl.errors import DecodeError
+from ipvsnl.family import REPLY_COMMANDS
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
@@ -44,10 +45,10 @@ def stamp(
         sequence = sequence % _SEQUENCES + 1
 
 
-def take_records(group: str, datagram: bytes, sequence: int) -> tuple[bytes, bool, int]:
+def take_records(group: str, datagram: bytes, sequence: int) -> tuple[bytes, bool, int, bool]:
     """A datagram of a dump to records; see :class:`ipvsnl.backends.contract.Backend`."""
     records: list[bytes] = []
-    finished, errno = False, 0
+    finished, errno, changed = False, 0, False
     start = 0
     while start < len(datagram):
         # One by one, as the C does: what stands before a broken message is read, and its faults come first.
@@ -55,6 +56,7 @@ def take_records(group: str, datagram: bytes, sequence: int) -> tuple[bytes, boo
         start = min(end + 3 & ~3, len(datagram))
         if its != sequence:
             continue
+        changed = changed or bool(flags & NLM_F_DUMP_INTR)
         if kind == NLMSG_OVERRUN:
             raise DecodeError(Fault.LOST, begin - NLMSG_HEADER)
         if kind == NLMSG_DONE:
@@ -62,8 +64,10 @@ def take_records(group: str, datagram: bytes, sequence: int) -> tuple[bytes, boo
         elif kind == NLMSG_ERROR:
             finished, errno = True, messages.decode_error(flags, datagram, begin, end)[0]
         elif kind >= NLMSG_MIN_TYPE:
+            if begin < end and datagram[begin] != REPLY_COMMANDS[group]:
+                raise DecodeError(Fault.OTHER_REPLY, begin)
             records.append(messages.decode(group, datagram, begin, end))
-    return b"".join(records), finished, errno
+    return b"".join(records), finished, errno, changed
 
 
 def _one(datagram: bytes, start: int) -> tuple[int, int, int, int, int, int]:

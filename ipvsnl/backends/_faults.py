@@ -36,6 +36,8 @@ class Fault:
     ERRNO = "no error number"
     ECHO = "the echoed request leaves the message"
     NO_FAMILY_ID = "the reply lacks the family's number"
+    OTHER_REPLY = "the reply names another command than what was asked for"
+    MANY_ANSWERS = "a request has more than one answer"
 
     COLUMN = "the column is too short, or has no place in the request"
     LOST = "replies were lost: the receive queue overran"

@@ -1,7 +1,7 @@
 """Which backend is in use.
 
 ``IPVSNL_BACKEND=native|ctypes`` forces one. Without it the C one is used, and the ctypes one where the C one was never
-built. A forced one that is missing is an ImportError, never a silent fallback.
+built. A forced one that is missing is an ImportError that names the variable, never a silent fallback.
 """
 
 from __future__ import annotations
@@ -17,15 +17,20 @@ def chosen() -> Backend:
     """The backend in use, imported at the first call."""
     wanted = os.environ.get("IPVSNL_BACKEND", "")
     if wanted not in ("", "native", "ctypes"):
-        raise ImportError(f"IPVSNL_BACKEND must be 'native' or 'ctypes', not {wanted!r}")
+        raise ImportError(f"the environment variable IPVSNL_BACKEND is native or ctypes (or not set), not {wanted!r}")
     if wanted != "ctypes":
         try:
             import ipvsnl.backends.native as native
 
             return native
         except ModuleNotFoundError as missing:
-            if wanted == "native" or missing.name not in ("ipvsnl._native._core", "_cffi_backend"):
+            if missing.name not in ("ipvsnl._native._core", "_cffi_backend"):
                 raise
+            if wanted == "native":
+                raise ImportError(
+                    f"IPVSNL_BACKEND=native: the C core is not built here (no module {missing.name}); "
+                    "set it to ctypes, or unset it"
+                ) from missing
     import ipvsnl.backends.ctypes_ as ctypes_
 
     return ctypes_

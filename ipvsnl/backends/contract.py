@@ -126,23 +126,35 @@ if TYPE_CHECKING:
             EncodeError for a column that ends early or has no place in the request, and where ``out`` has no room.
             """
 
-        def take_records(self, group: str, datagram: bytes, sequence: int) -> tuple[bytes, bool, int]:
-            """The records of a dump's replies in a datagram; whether the dump is over; and with which errno."""
+        def take_records(self, group: str, datagram: bytes, sequence: int) -> tuple[bytes, bool, int, bool]:
+            """The records of a dump's replies in a datagram; whether the dump is over; with which errno; and whether what
+            it reads changed meanwhile (NLM_F_DUMP_INTR), so that it must be read again.
+
+            DecodeError as of :meth:`split` and :meth:`decode`, for lost replies, and for a reply that names another
+            command than a reply of the group.
+            """
 
         @property
         def converse(self) -> Callable[[int, Any, int, int, int, float], Outcome] | None:
             """Send requests over a socket and take in the answers to ``first`` ... ``closing`` (so many refusals at most).
 
-            The interpreter's lock is released meanwhile. None where only Python's sockets can.
+            The last argument is how many seconds it may take without an answer of ours. Signals' handlers run at once;
+            what one raises is the trouble that comes out, when everything sent is answered. The interpreter's lock is
+            released meanwhile. None where only Python's sockets can.
             """
 
         @property
-        def dump(self) -> Callable[[int, bytes, str, int, float], tuple[Any, int]] | None:
-            """The records of a dump over a socket, in one buffer, and the errno that it ended with."""
+        def dump(self) -> Callable[[int, bytes, str, int, float], tuple[Any, int, bool]] | None:
+            """The records of a dump over a socket, in one buffer; its errno and whether it must be read again.
+
+            The last argument is how many seconds may pass without a record of ours. LinkError for more than
+            :data:`MOST_RECORDS` bytes.
+            """
 
         @property
-        def dump_servers(self) -> Callable[[int, int, Any, int, memoryview, float], tuple[Any, int]] | None:
-            """The records of the servers of all services (their records), their counts, and the next sequence number."""
+        def dump_servers(self) -> Callable[[int, int, Any, int, memoryview, float], tuple[Any, int, bool]] | None:
+            """The records of the servers of all services (their records), their counts, the next sequence number, and
+            whether they must be read again."""
 
         @property
         def printed(self) -> Callable[[int, Any, Any, memoryview, int], Iterator[bytes | int]] | None:
@@ -152,6 +164,11 @@ if TYPE_CHECKING:
             The number of a service that is not plain (names, flags or numbers that take some thought) stands between the
             texts, in its place. None where Python is as good.
             """
+
+
+MOST_RECORDS = 1 << 30
+"""Bytes of records that one dump has at most (some four million servers): one with more is taken not to end."""
+TOO_MANY = f"a dump had more than {MOST_RECORDS >> 20} MiB of records, and no end"
 
 
 class Stop:

@@ -27,8 +27,8 @@ rules: Callable[..., None] | None = None
 deletions: Callable[..., None] | None = None
 """Rule text is read as values here (:mod:`ipvsnl.bulk.plain`)."""
 converse: Callable[[int, Any, int, int, int, float], Outcome] | None = None
-dump: Callable[[int, bytes, str, int, float], tuple[Any, int]] | None = None
-dump_servers: Callable[[int, int, Any, int, Any, float], tuple[Any, int]] | None = None
+dump: Callable[[int, bytes, str, int, float], tuple[Any, int, bool]] | None = None
+dump_servers: Callable[[int, int, Any, int, Any, float], tuple[Any, int, bool]] | None = None
 """Sockets are Python's here."""
 printed: Callable[[int, Any, Any, Any, int], Iterator[bytes | int]] | None = None
 """And so is text."""

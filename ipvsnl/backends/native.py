@@ -17,14 +17,14 @@ if TYPE_CHECKING:
     from collections.abc import Callable
     from typing import Any
 
-    from ipvsnl.backends._native_bulk import converse as converse
     from ipvsnl.backends._native_bulk import deletions as deletions
-    from ipvsnl.backends._native_bulk import dump as dump
-    from ipvsnl.backends._native_bulk import dump_servers as dump_servers
     from ipvsnl.backends._native_bulk import printed as printed
     from ipvsnl.backends._native_bulk import rules as rules
     from ipvsnl.backends._native_bulk import stamp as stamp
     from ipvsnl.backends._native_bulk import take_records as take_records
+    from ipvsnl.backends._native_talk import converse as converse
+    from ipvsnl.backends._native_talk import dump as dump
+    from ipvsnl.backends._native_talk import dump_servers as dump_servers
 
     Workspace = tuple[Any, Any, Any, Any, Any]
 
@@ -189,8 +189,12 @@ def _verdict(read: Any, flags: int, datagram: bytes, start: int, end: int) -> tu
 
 
 def __getattr__(wanted: str) -> Any:
-    """The functions for bulk are loaded when the first of them is asked for."""
-    if wanted not in ("rules", "deletions", "stamp", "take_records", "converse", "dump", "dump_servers", "printed"):
+    """The functions for bulk and for talk are loaded when the first of them is asked for."""
+    if wanted in ("converse", "dump", "dump_servers"):
+        import ipvsnl.backends._native_talk as talk
+
+        return getattr(talk, wanted)
+    if wanted not in ("rules", "deletions", "stamp", "take_records", "printed"):
         raise AttributeError(wanted)
     import ipvsnl.backends._native_bulk as bulk
 

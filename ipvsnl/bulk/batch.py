@@ -23,22 +23,22 @@ class Batch(Changes):
 
     def __init__(self, conversation: Conversation) -> None:
         super().__init__(conversation, FEW_REFUSALS)
-        self._pending: list[tuple[int, Subject, object]] = []
+        self._pending: dict[int, tuple[int, Subject, object]] = {}
 
-    def _remember(self, command: int, subject: Subject, tag: object) -> None:
-        self._pending.append((command, subject, tag))
+    def _remember(self, sequence: int, command: int, subject: Subject, tag: object) -> None:
+        self._pending[sequence] = command, subject, tag
 
     def _refuse(self, refusals: list[tuple[int, int, str | None]], requests: bytes) -> None:
         del requests  # the values are at hand
         for sequence, errno, words in refusals:
-            command, (service, destination), tag = self._pending[(sequence - self._first) % 0xFFFFFFFF]
+            command, (service, destination), tag = self._pending[sequence]
             self.refused.append(
                 KernelError(errno, command, service=service, destination=destination, extack=words, tag=tag)
             )
 
     def _forget(self) -> None:
         super()._forget()
-        self._pending = []
+        self._pending = {}
 
     def __enter__(self) -> Self:
         return self

@@ -7,6 +7,7 @@ requests than the queue has places, so that no refusal is lost.
 
 from __future__ import annotations
 
+from ipvsnl.errors import IPVSError
 from ipvsnl.refusals import KernelError
 from ipvsnl.wire.exchange import UNACKNOWLEDGED, acknowledge
 from ipvsnl.wire.verbs import NOTHING, Verbs
@@ -30,10 +31,13 @@ class Changes(Verbs):
     """
 
     def __init__(self, conversation: Conversation, most: int) -> None:
+        conversation.turns.check()
         self._conversation = conversation
         self._most = most
         self._room = bytearray(min(ROOM, conversation.link.max_send))
-        self._used = self._count = self._last = self._first = 0
+        self._used = self._count = self._last = 0
+        self._first = self._closing = 0
+        """The numbers of the first and the last pending request; others of the client may lie between."""
         self._uncounted = 0
         """Of the pending requests, those that the caller did not ask for."""
         self.sent = 0
@@ -48,20 +52,22 @@ class Changes(Verbs):
         acknowledge(self._room, self._last)
         talk = self._conversation
         requests = memoryview(self._room)[: self._used]
-        refusals, sent, trouble = talk.transfer(requests, self._first, talk.sequence.last, self._most)
-        if refusals:
-            self._refuse(refusals, bytes(requests))
-        if trouble is None or (sent and not isinstance(trouble, Exception)):
-            self.sent += self._count - self._uncounted
-        requests.release()
-        self._answered()
-        self._forget()
-        if trouble is not None:
-            raise trouble
+        refusals, sent, trouble = talk.transfer(requests, self._first, self._closing, self._most)
+        try:
+            if refusals:
+                self._refuse(refusals, bytes(requests))
+            if trouble is None or (sent and not isinstance(trouble, IPVSError)):
+                self.sent += self._count - self._uncounted
+            self._answered()
+            self._forget()
+            if trouble is not None:
+                raise trouble
+        finally:
+            del trouble  # its traceback holds this frame: no circle
 
     # --- what the two kinds do in their own way ---
 
-    def _remember(self, command: int, subject: Subject, tag: object) -> None:
+    def _remember(self, sequence: int, command: int, subject: Subject, tag: object) -> None:
         """Keep what the request that comes next is about."""
         raise NotImplementedError
 
@@ -81,14 +87,14 @@ class Changes(Verbs):
         sequence = talk.sequence.next()
         request = talk.backend.encode(talk.family, command, UNACKNOWLEDGED, sequence, *records)
         if self._count == self._most or self._used + len(request) > len(self._room):
-            talk.sequence.skip_to(sequence)
             self.send()
-            talk.sequence.next()
         if not self._count:
+            talk.turns.check()
             self._first = sequence
-        self._remember(command, subject, tag)
+        self._remember(sequence, command, subject, tag)
         self._room[self._used : self._used + len(request)] = request
         self._last, self._used, self._count = self._used, self._used + len(request), self._count + 1
+        self._closing = sequence
 
     def _forget(self) -> None:
         """Nothing is pending any more."""

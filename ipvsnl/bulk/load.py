@@ -62,8 +62,7 @@ class Load(Changes):
     """
 
     def __init__(self, conversation: Conversation, *, put_off: Mapping[str, int] | None = PUT_OFF) -> None:
-        widen = getattr(conversation.link, "widen", None)
-        super().__init__(conversation, min(MOST_REQUESTS, widen() if widen is not None else FEW_REFUSALS))
+        super().__init__(conversation, min(MOST_REQUESTS, conversation.widen() or FEW_REFUSALS))
         self._origins = memoryview(bytearray(16 * self._most)).cast("Q")
         self._tags: dict[int, object] = {}
         self._put_off = dict(put_off or {})
@@ -135,6 +134,8 @@ class Load(Changes):
 
     def _next(self) -> int:
         """The number of the request that comes next."""
+        if not self._count:
+            self._conversation.turns.check()
         sequence = self._conversation.sequence.next()
         if not self._count:
             self._first = sequence
@@ -142,6 +143,7 @@ class Load(Changes):
 
     def _made(self, progress: Progress) -> None:
         """Requests stand in their place."""
+        self._closing = self._conversation.sequence.last
         self._count, self._used, self._last = self._count + progress.made, self._used + progress.length, progress.last
 
     def columns(self, columns: Columns) -> None:
@@ -159,6 +161,7 @@ class Load(Changes):
             for index in range(rows):
                 self._origins[2 * (self._count + index) + 1] = row + index
             talk.sequence.skip_to((sequence + rows - 1) % 0xFFFFFFFF + 1)
+            self._closing = talk.sequence.last
             self._used, self._count = self._used + rows * len(pattern), self._count + rows
             self._last, row = self._used - len(pattern), row + rows
 
@@ -170,8 +173,8 @@ class Load(Changes):
             self._forget()
         super().send()
 
-    def _remember(self, command: int, subject: Subject, tag: object) -> None:
-        del subject  # a refusal's service and server are read from its request
+    def _remember(self, sequence: int, command: int, subject: Subject, tag: object) -> None:
+        del sequence, subject  # a refusal's service and server are read from its request
         if tag is not None:
             self._tags[self._count] = tag
         self.edits += command not in _ADDING
@@ -192,10 +195,11 @@ class Load(Changes):
 
     def _refuse(self, refusals: list[tuple[int, int, str | None]], requests: bytes) -> None:
         messages = self._conversation.backend.split(requests)
+        places = {message[2]: index for index, message in enumerate(messages)}
         for sequence, errno, words in refusals:
             if errno in self.passed_over:
                 continue
-            index = (sequence - self._first) % 0xFFFFFFFF
+            index = places[sequence]
             _, _, _, _, start, end = messages[index]
             self._waiting.pop(index, None)
             command = requests[start]

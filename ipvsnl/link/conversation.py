@@ -1,6 +1,10 @@
 """One client's conversation with a kernel: requests out, every answer in.
 
 Over a socket the backend in C sends and receives; over every other link Python does, with the same outcome.
+
+No wait is without an end. A call gives up when there is no progress for ``timeout`` seconds: progress is a record or an
+answer of ours, and neither a signal nor what is not ours counts. A request has one answer at most, and a dump has at most
+:data:`~ipvsnl.backends.contract.MOST_RECORDS` bytes, so there is an end to progress, too.
 """
 
 from __future__ import annotations
@@ -11,44 +15,54 @@ import time
 from ipvsnl.backends.choice import chosen
 from ipvsnl.errors import LinkError
 from ipvsnl.family import DEST, NAME, SERVICE, SERVICE_ADDRESS_KEY, SERVICE_MARK, SERVICE_MARK_KEY, Command
+from ipvsnl.link.turns import Turns
 from ipvsnl.refusals import KernelError
-from ipvsnl.wire.exchange import DUMP, Exchange, Sequence, acknowledge
+from ipvsnl.wire.exchange import DUMP, DUMP_TRIES, Exchange, Reading, Sequence, acknowledge
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
+    from collections.abc import Callable, Iterable
     from typing import Any
 
     from ipvsnl.backends.contract import Outcome
     from ipvsnl.link.contract import Link
 
 _DRAIN = 0.05
-"""Seconds to wait for what an overrun queue still holds; it is there at once."""
+"""Seconds to wait for what an overrun queue still holds, or what is left of a dump that was given up."""
+_LONGEST_DRAIN = 5.0
+"""Seconds that draining takes at most."""
 _PRESENT = next(field.offset for field in SERVICE.fields if field.name == "present")
 
 
 class Conversation:
-    """What client, batches and loads share: the link, the backend, the family's number, the sequence numbers.
+    """What client, batches and loads share: the link, the backend, the family's number, the sequence numbers, the turns.
 
-    ``timeout`` is how many seconds an answer may take. Requests of one conversation have numbers of their own, so that late
-    answers to one that was given up are told apart.
+    ``timeout`` is how many seconds may pass without progress. Requests of one conversation have numbers of their own, so
+    that late answers to one that was given up are told apart. Every way to the link takes a turn (:class:`Turns`): a client
+    that is closed, in use, or another process's raises LinkError, and nothing is sent.
     """
 
-    __slots__ = ("backend", "family", "link", "sequence", "timeout")
+    __slots__ = ("backend", "family", "link", "sequence", "timeout", "turns")
 
-    def __init__(self, link: Link, timeout: float) -> None:
+    def __init__(self, link: Link, timeout: float, *, shared: bool = False) -> None:
         """Find the family at the other end; LinkError with the reason where there is none."""
+        if not timeout >= 0:
+            raise ValueError(f"timeout={timeout}: seconds, and not less than 0")
         self.link: Link = link
         self.timeout = timeout
         self.backend = chosen()
         self.sequence = Sequence()
+        self.turns = Turns(shared)
         self.family = self._find_family()
 
     # --- single requests ---
 
     def ask(self, command: int, flags: int, *, timeout: float | None = None, **records: bytes | None) -> Exchange:
         """One request to its final answer; what was refused stands in the exchange."""
-        sequence = self.sequence.next()
-        return self._converse(self.backend.encode(self.family, command, flags, sequence, **records), sequence, timeout)
+        with self.turns.next():
+            sequence = self.sequence.next()
+            request = self.backend.encode(self.family, command, flags, sequence, **records)
+            return self._converse(request, sequence, timeout)
 
     def _converse(self, request: bytes, sequence: int, timeout: float | None = None) -> Exchange:
         exchange = Exchange(self.backend, sequence, sequence)
@@ -78,36 +92,48 @@ class Conversation:
         The refusals, whether the requests were sent, and what went wrong, if anything: a LinkError, a DecodeError, or what a
         signal's handler raised, to be raised again by the caller when what is known has been taken note of.
         """
-        descriptor = getattr(self.link, "descriptor", None)
-        if descriptor is not None and self.backend.converse is not None:
-            return self.backend.converse(descriptor, requests, first, closing, most, self.timeout)
-        exchange = Exchange(self.backend, first, closing)
+        with self.turns.next():
+            descriptor = getattr(self.link, "descriptor", None)
+            if descriptor is not None and self.backend.converse is not None:
+                return self.backend.converse(descriptor, requests, first, closing, most, self.timeout)
+            return self._transfer(bytes(requests), Exchange(self.backend, first, closing))
+
+    def _transfer(self, requests: bytes, exchange: Exchange) -> Outcome:
         sent = False
         trouble: BaseException | None = None
         try:
-            self.link.send(bytes(requests))
-            sent = True
-            await_answers(self.link, exchange, self.timeout)
-        except LinkError as lost:
-            trouble = lost
-            if lost.errno == _errno.ENOBUFS:
-                _drain(self.link, exchange)
-        except BaseException as signal:
-            trouble = signal
-        return [(one.sequence, one.errno, one.extack) for one in exchange.refusals], sent, trouble
+            try:
+                self.link.send(requests)
+                sent = True
+                await_answers(self.link, exchange, self.timeout)
+            except LinkError as lost:
+                trouble = lost
+                if lost.errno == _errno.ENOBUFS:
+                    drain(self.link, exchange.feed)
+            except BaseException as signal:
+                trouble = signal
+            return [(one.sequence, one.errno, one.extack) for one in exchange.refusals], sent, trouble
+        finally:
+            del trouble  # its traceback holds this frame: no circle
 
     # --- dumps ---
 
     def dump(self, command: int, group: str, key: bytes | None = None) -> Any:
         """The records of a dump, one after the other in one buffer; KernelError where the kernel refuses it."""
-        sequence = self.sequence.next()
-        request = self.backend.encode(self.family, command, DUMP, sequence, key)
-        descriptor = getattr(self.link, "descriptor", None)
-        if descriptor is not None and self.backend.dump is not None:
-            records, errno = self.backend.dump(descriptor, request, group, sequence, self.timeout)
-        else:
+
+        def once() -> tuple[Any, int, bool]:
+            sequence = self.sequence.next()
+            request = self.backend.encode(self.family, command, DUMP, sequence, key)
+            descriptor = getattr(self.link, "descriptor", None)
+            if descriptor is not None and self.backend.dump is not None:
+                return self.backend.dump(descriptor, request, group, sequence, self.timeout)
+            reading = Reading(self.backend, group, sequence)
             self.link.send(request)
-            records, errno = self._received(group, sequence)
+            await_answers(self.link, reading, self.timeout)
+            return reading.records, reading.errno, reading.changed
+
+        with self.turns.next():
+            records, errno = self._whole(once)
         if errno:
             raise KernelError(errno, command)
         return records
@@ -118,58 +144,93 @@ class Conversation:
         counts = memoryview(bytearray(4 * (len(services) // size))).cast("I")
         descriptor = getattr(self.link, "descriptor", None)
         if descriptor is not None and self.backend.dump_servers is not None:
-            first = self.sequence.next()
-            records, after = self.backend.dump_servers(descriptor, self.family, services, first, counts, self.timeout)
-            self.sequence.skip_to(after)
+            dump_servers = self.backend.dump_servers
+
+            def once() -> tuple[Any, int, bool]:
+                first = self.sequence.next()
+                try:
+                    records, after, changed = dump_servers(
+                        descriptor, self.family, services, first, counts, self.timeout
+                    )
+                except LinkError as wrong:
+                    self.sequence.skip_to((first + len(counts)) % 0xFFFFFFFF + 1)
+                    if wrong.errno != _errno.EBUSY:
+                        raise
+                    return b"", _errno.EBUSY, False
+                self.sequence.skip_to(after)
+                return records, 0, changed
+
+            with self.turns.next():
+                records, errno = self._whole(once)
+            if errno:
+                raise KernelError(errno, Command.GET_DEST)
             return records, counts
         parts = []
         for index in range(len(counts)):
-            records = self.dump(Command.GET_DEST, "dest", _key(bytes(services[index * size : (index + 1) * size])))
+            records = self.dump(Command.GET_DEST, "dest", key_of(bytes(services[index * size : (index + 1) * size])))
             parts.append(records)
             counts[index] = len(records) // DEST.record_size
         return b"".join(parts), counts
 
-    def _received(self, group: str, sequence: int) -> tuple[bytes, int]:
-        parts: list[bytes] = []
-        deadline = time.monotonic() + self.timeout
-        while True:
-            left = deadline - time.monotonic()
-            if left <= 0:
-                raise _silence(self.timeout)
-            records, finished, errno = self.backend.take_records(group, self.link.receive(left), sequence)
-            parts.append(records)
-            if finished:
-                return b"".join(parts), errno
-            if records:
-                deadline = time.monotonic() + self.timeout
+    def _whole(self, once: Callable[[], tuple[Any, int, bool]]) -> tuple[Any, int]:
+        """A dump that nothing changed meanwhile: its records and errno.
+
+        It is read anew where the kernel says that it changed. EBUSY means that the rest of an earlier dump, one that was
+        given up, is still to be read (``__netlink_dump_start`` in net/netlink/af_netlink.c, Linux 6.1).
+        """
+        for _ in range(DUMP_TRIES):
+            records, errno, changed = once()
+            if errno == _errno.EBUSY:
+                drain(self.link, lambda _: None)
+            elif not changed:
+                return records, errno
+        if changed:
+            raise LinkError(_errno.EAGAIN, f"the table changed each of the {DUMP_TRIES} times that it was read")
+        return records, errno
+
+    # --- the link's other ends ---
+
+    def widen(self) -> int | None:
+        """Have the link's queues widened: how many refusals of one send they hold; None where the link has no such."""
+        with self.turns.next():
+            widen = getattr(self.link, "widen", None)
+            return None if widen is None else int(widen())
+
+    def proc(self, name: str) -> Iterable[str]:
+        """The lines of ``/proc/net/NAME`` of the kernel at the other end."""
+        self.turns.check()
+        return self.link.proc(name)
+
+    def close(self) -> None:
+        """Let go of the link; LinkError in the middle of another thread's call. In another process nothing happens."""
+        if self.turns.ours:
+            with self.turns.next():
+                self.turns.end()
+                self.link.close()
 
 
-def await_answers(link: Link, exchange: Exchange, timeout: float) -> None:
-    """Receive until the exchange is finished; LinkError when none of its answers came for ``timeout`` seconds."""
+def await_answers(link: Link, exchange: Exchange | Reading, timeout: float) -> None:
+    """Receive until it is finished; LinkError when there was no progress for ``timeout`` seconds."""
     deadline = time.monotonic() + timeout
     while not exchange.finished:
         left = deadline - time.monotonic()
         if left <= 0:
-            raise _silence(timeout)
+            raise LinkError(_errno.ETIMEDOUT, f"the kernel did not answer in {timeout:g} s")
         if exchange.feed(link.receive(left)):
             deadline = time.monotonic() + timeout
 
 
-def _silence(timeout: float) -> LinkError:
-    return LinkError(_errno.ETIMEDOUT, f"the kernel did not answer in {timeout:g} s")
-
-
-def _drain(link: Link, exchange: Exchange) -> None:
-    """Take in what was queued before replies were lost."""
-    deadline = time.monotonic() + _DRAIN
-    while (left := deadline - time.monotonic()) > 0:
+def drain(link: Link, take: Callable[[bytes], object]) -> None:
+    """Take in what was queued before replies were lost, or what is left of a dump: until there is no more at once."""
+    end = time.monotonic() + _LONGEST_DRAIN
+    while time.monotonic() < end:
         try:
-            exchange.feed(link.receive(left))
+            take(link.receive(_DRAIN))
         except LinkError:
             return
 
 
-def _key(record: bytes) -> bytes:
+def key_of(record: bytes) -> bytes:
     """The key of a service that was read."""
     from sys import byteorder
 

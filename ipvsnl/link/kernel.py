@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import errno as _errno
 import os
+from time import monotonic
 
 from ipvsnl.errors import LinkError
 from ipvsnl.link.contract import RECEIVE_BUFFER
@@ -19,6 +20,8 @@ _SOL_NETLINK = 270
 _NETLINK_CAP_ACK = 10
 _NETLINK_EXT_ACK = 11
 _NETLINK_GENERIC = 16
+_KERNEL = 0
+"""The port of a message's sender, where that is the kernel."""
 _SO_SNDBUFFORCE, _SO_RCVBUFFORCE = 32, 33
 _WIDE_QUEUE = 4 << 20
 _REFUSAL_COST = 832
@@ -48,7 +51,7 @@ class KernelLink:
         self._truncated = socket.MSG_TRUNC
         self._level, self._send_size, self._receive_size = socket.SOL_SOCKET, socket.SO_SNDBUF, socket.SO_RCVBUF
         self.descriptor: int | None = self._socket.fileno()
-        """Of the socket, for conversations in C."""
+        """Of the socket, for conversations in C; None when it is closed: the number may be another file's then."""
 
     def widen(self) -> int:
         """Ask for large queues, which root may have, and say how many refusals of one send the receive queue holds."""
@@ -78,10 +81,14 @@ class KernelLink:
 
     def receive(self, timeout: float) -> bytes:
         """See :class:`Link`."""
-        self._socket.settimeout(timeout)
+        deadline = monotonic() + timeout
         try:
-            data, _, flags, _ = self._socket.recvmsg(RECEIVE_BUFFER)
-        except TimeoutError:
+            while True:
+                self._socket.settimeout(max(deadline - monotonic(), 0.0))
+                data, _, flags, sender = self._socket.recvmsg(RECEIVE_BUFFER)
+                if sender[0] == _KERNEL:
+                    break  # any process may send to a netlink socket: what is not the kernel's is passed over
+        except (TimeoutError, BlockingIOError):
             raise LinkError(_errno.ETIMEDOUT, f"the kernel did not answer in {timeout:g} s") from None
         except OSError as wrong:
             if wrong.errno == _errno.ENOBUFS:
@@ -107,6 +114,7 @@ class KernelLink:
 
     def close(self) -> None:
         """See :class:`Link`."""
+        self.descriptor = None
         self._socket.close()
         if self._namespace is not None:
             self._namespace.close()

@@ -19,8 +19,10 @@ SIMULATOR = "ipvssim.doors.table_file"
 """Where the simulator's tables are opened: named, not imported, since the simulator itself imports this package."""
 
 
-def open_link(target: str, netns: str | None = None) -> Link:
+def open_link(target: str, netns: str | None = None, timeout: float = 5.0) -> Link:
     """The link that a target names; ``netns`` is the network namespace of a kernel's (a name or a path).
+
+    ``timeout`` is how many seconds a connection may take, and a send.
 
     ``kernel``, or for the simulated one ``sim``, ``sim:FILE`` (the only way there) and ``unix:PATH`` (one that serves).
     """
@@ -45,7 +47,7 @@ def open_link(target: str, netns: str | None = None) -> Link:
     if kind == "unix" and where:
         from ipvsnl.link.unix import UnixLink
 
-        return UnixLink(where)
+        return UnixLink(where, timeout)
     raise LinkError(_errno.EINVAL, f"unknown target {target!r}: one of kernel, sim, sim:FILE, sim::memory:, unix:PATH")
 
 

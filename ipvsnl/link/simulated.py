@@ -23,9 +23,12 @@ class SimulatedLink:
     def __init__(self, endpoint: Endpoint, place: str = "") -> None:
         self.place = place
         self._endpoint = endpoint
+        self._closed = False
 
     def send(self, data: bytes) -> None:
         """See :class:`Link`."""
+        if self._closed:
+            raise LinkError(_errno.EBADF, "this link is closed")
         self._endpoint.send(data)
 
     def receive(self, timeout: float) -> bytes:
@@ -43,4 +46,5 @@ class SimulatedLink:
 
     def close(self) -> None:
         """See :class:`Link`."""
+        self._closed = True
         self._endpoint.close()

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import errno as _errno
 import os
+from time import monotonic, sleep
 
 from ipvsnl.errors import LinkError
 from ipvsnl.link.contract import RECEIVE_BUFFER
@@ -13,41 +14,75 @@ if TYPE_CHECKING:
     from collections.abc import Iterable
 
 
+_POLL = 0.01
+"""Seconds between two tries to connect."""
+
+
 class UnixLink:
     """A simulated kernel behind a Unix socket (``ipvssim serve``): one connection is one netlink socket."""
 
     max_send = 1 << 17
 
-    def __init__(self, path: str) -> None:
+    def __init__(self, path: str, timeout: float = 5.0) -> None:
+        """Connect; LinkError where nothing serves there, or did not take the connection in ``timeout`` seconds.
+
+        ``timeout`` is also how long a send waits for a peer that does not read.
+        """
         import _socket as socket
 
         self._path = path
+        self._timeout = timeout
+        self._truncated = socket.MSG_TRUNC
         self.place = f"unix:{os.path.realpath(path)}"
         self._socket = socket.socket(socket.AF_UNIX, socket.SOCK_SEQPACKET | socket.SOCK_CLOEXEC)
         try:
             self._socket.setsockopt(socket.SOL_SOCKET, socket.SO_SNDBUF, 2 * self.max_send)
-            self._socket.connect(path)
+            self._connect()
         except OSError as wrong:
             self._socket.close()
+            if isinstance(wrong, LinkError):
+                raise
             raise LinkError(wrong.errno or 0, f"{path}: {wrong.strerror or wrong}") from wrong
+
+    def _connect(self) -> None:
+        """Try until there is room: one whose backlog is full says EAGAIN, and does not tell when it no longer is."""
+        deadline = monotonic() + self._timeout
+        self._socket.setblocking(False)
+        while True:
+            try:
+                self._socket.connect(self._path)
+                return
+            except BlockingIOError:
+                left = deadline - monotonic()
+                if left <= 0:
+                    words = f"{self._path} did not take a connection in {self._timeout:g} s"
+                    raise LinkError(_errno.ETIMEDOUT, words) from None
+                sleep(min(left, _POLL))
 
     def send(self, data: bytes) -> None:
         """See :class:`Link`; here the requests are executed some time before the answer to the last of them."""
-        self._socket.settimeout(None)
         try:
+            self._socket.settimeout(self._timeout)
             self._socket.send(data)
+        except (TimeoutError, BlockingIOError):
+            words = f"{self._path} did not read its requests for {self._timeout:g} s"
+            raise LinkError(_errno.ETIMEDOUT, words) from None
         except OSError as wrong:
             raise LinkError(wrong.errno or 0, f"{self._path}: {wrong.strerror}") from wrong
 
     def receive(self, timeout: float) -> bytes:
         """See :class:`Link`."""
-        self._socket.settimeout(timeout)
         try:
-            data = self._socket.recv(RECEIVE_BUFFER)
-        except TimeoutError:
+            self._socket.settimeout(timeout)
+            data, _, flags, _ = self._socket.recvmsg(RECEIVE_BUFFER)
+        except (TimeoutError, BlockingIOError):
             raise LinkError(_errno.ETIMEDOUT, f"{self._path} did not answer in {timeout:g} s") from None
         except OSError as wrong:
             raise LinkError(wrong.errno or 0, f"{self._path}: {wrong.strerror}") from wrong
+        if flags & self._truncated:
+            raise LinkError(
+                _errno.EMSGSIZE, f"{self._path}: a reply was longer than {RECEIVE_BUFFER} bytes and was cut"
+            )
         if not data:
             raise LinkError(_errno.ECONNRESET, f"{self._path}: the simulated kernel has gone")
         return data

@@ -91,12 +91,14 @@ def text_of(words: str, limit: int, what: str) -> bytes:
     return data
 
 
-def record_of(structure: Struct, value: object, *fields: int | bytes) -> bytes:
-    """A record; EncodeError names the value that has a field out of range."""
+def record_of(structure: Struct, *fields: int | bytes) -> bytes:
+    """A record; EncodeError names the field that is out of range, its value, and what is allowed."""
     try:
         return structure.pack(*fields)
-    except StructError as wrong:
-        raise EncodeError(f"{value!r} has a field out of range: {wrong}") from None
+    except StructError:
+        from ipvsnl.wire.unfit import unfit
+
+        raise EncodeError(unfit(structure.format, fields)) from None
 
 
 def _needs(kind: type, given: object) -> None:
@@ -119,12 +121,12 @@ def service_key(service: Service) -> bytes:
     _needs(Service, service)
     if service.fwmark:
         return record_of(
-            _SERVICE, service, SERVICE_MARK_KEY, service.fwmark, 0, 0, 0, 0, service.family, 0, 0, _NO_ADDRESS, b"", b""
+            _SERVICE, SERVICE_MARK_KEY, service.fwmark, 0, 0, 0, 0, service.family, 0, 0, _NO_ADDRESS, b"", b""
         )
     protocol = number_of(PROTOCOLS, service.protocol, "protocol")
     packed = _own_address(service, service.family)
     return record_of(
-        _SERVICE, service, SERVICE_ADDRESS_KEY, 0, 0, 0, 0, 0, service.family, protocol, service.port, packed, b"", b""
+        _SERVICE, SERVICE_ADDRESS_KEY, 0, 0, 0, 0, 0, service.family, protocol, service.port, packed, b"", b""
     )  # fmt: skip
 
 
@@ -142,7 +144,6 @@ def service_record(service: Service) -> bytes:
         flags |= SVC_F_ONEPACKET
     return record_of(
         _SERVICE,
-        service,
         present | SERVICE_FULL | (SERVICE_ENGINE if service.persistence_engine else 0),
         service.fwmark,
         flags,
@@ -224,7 +225,7 @@ def destination_key(destination: Destination) -> bytes:
     _needs(Destination, destination)
     packed = addresses.pack(destination.address)
     return record_of(
-        _DEST, destination, DEST_KEY, 0, 0, 0, 0, 0, 0, 0, destination.port, destination.family, 0, 0, 0, packed
+        _DEST, DEST_KEY, 0, 0, 0, 0, 0, 0, 0, destination.port, destination.family, 0, 0, 0, packed
     )  # fmt: skip
 
 
@@ -236,7 +237,6 @@ def destination_record(destination: Destination) -> bytes:
         raise EncodeError(f"{destination!r}: a forwarding method is 0 to {FWD_MASK}")
     return record_of(
         _DEST,
-        destination,
         DEST_FULL,
         forwarding,
         destination.weight,
@@ -311,7 +311,7 @@ def daemon_record(daemon: Daemon) -> bytes:
     interface = text_of(daemon.interface, INTERFACE_NAME_MAX, "interface")
     role = number_of(DAEMON_ROLES, daemon.role, "role")
     return record_of(
-        _DAEMON, daemon, present, role, daemon.sync_id, daemon.max_length or 0, daemon.port or 0, daemon.ttl or 0,
+        _DAEMON, present, role, daemon.sync_id, daemon.max_length or 0, daemon.port or 0, daemon.ttl or 0,
         interface, group4, group6,
     )  # fmt: skip
 
@@ -320,7 +320,6 @@ def daemon_key(role: str | int) -> bytes:
     """The record that stops the daemon of a role."""
     return record_of(
         _DAEMON,
-        role,
         family.DAEMON.bits("state"),
         number_of(DAEMON_ROLES, role, "role"),
         0,
@@ -344,12 +343,17 @@ def read_daemon(record: bytes) -> Daemon:
     return _make_daemon(_ROLE_WORDS.get(role, role), name, sync_id, length, group, port, ttl)
 
 
+def read_daemons(records: Any) -> list[Daemon]:
+    """The values of records, one after the other in one buffer."""
+    return [read_daemon(records[at : at + _DAEMON.size]) for at in range(0, len(records), _DAEMON.size)]
+
+
 def config_record(timeouts: Timeouts) -> bytes:
     """The record of timeouts to set; those that are None are left out."""
     values = (timeouts.tcp, timeouts.tcp_fin, timeouts.udp)
     numbers = [attribute.number for attribute in family.CONFIG.attributes]
     present = sum(1 << number for number, seconds in zip(numbers, values, strict=True) if seconds is not None)
-    return record_of(_CONFIG, timeouts, present, *[seconds or 0 for seconds in values])
+    return record_of(_CONFIG, present, *[seconds or 0 for seconds in values])
 
 
 def read_config(record: bytes) -> Timeouts:

@@ -191,13 +191,14 @@ static void fuzz_dump(const uint8_t *data, size_t size, enum ipvsnl_group group)
 static void fuzz_answers(const uint8_t *data, size_t size)
 {
     struct ipvsnl_fault fault = {0, 0, 0};
-    struct ipvsnl_answers answers = {1, size ? data[0] : 7, 0, 1, 0, 0};
+    struct ipvsnl_answers answers = {1, size ? data[0] : 7, 0, 1, 0, 0, 0, 0};
     struct ipvsnl_refusal *refusals = (struct ipvsnl_refusal *)(void *)block(NULL, 4 * sizeof *refusals);
     uint8_t *datagram = block(data, size);
 
     if (ipvsnl_take_answers(datagram, size, &answers, refusals, 4, &fault) < 0)
         require(fault.offset <= size, "a fault lies in the datagram");
     require(answers.refused <= 4, "refusals fit");
+    require(!answers.closing || answers.answered <= answers.closing, "each request has one answer at most");
     for (uint64_t i = 0; i < answers.refused; i++)
         require(memchr(refusals[i].words, 0, sizeof refusals[i].words) != NULL, "words end");
     free(datagram);

@@ -196,9 +196,9 @@ def test_a_dump_over_a_socket(pair: tuple[socket.socket, socket.socket]) -> None
 
     thread = threading.Thread(target=kernel)
     thread.start()
-    records, code = native.dump(ours.fileno(), b"request", "dest", 5, 2.0)
+    records, code, changed = native.dump(ours.fileno(), b"request", "dest", 5, 2.0)
     thread.join()
-    assert (bytes(records), code) == (wanted, 0) and len(wanted) > 65536
+    assert (bytes(records), code, changed) == (wanted, 0, False) and len(wanted) > 65536
     kernels.send(error(6, errno.EPERM))
     assert native.dump(ours.fileno(), b"request", "dest", 6, 2.0)[1] == errno.EPERM
     with pytest.raises(LinkError, match="did not answer"):
@@ -208,7 +208,7 @@ def test_a_dump_over_a_socket(pair: tuple[socket.socket, socket.socket]) -> None
 def test_records_are_columns() -> None:
     """A field of every record, without a copy; names as in the family; with NumPy a structured array."""
     reply = max((one for one in DUMPS if one[16:17] == b"\x05"), key=len)
-    data, _, _ = native.take_records("dest", reply, HEADER.unpack_from(reply)[3])
+    data, _, _, _ = native.take_records("dest", reply, HEADER.unpack_from(reply)[3])
     records = Records(DEST, data)
     assert len(records) == len(data) // DEST.record_size and list(records["addr_family"]) == [2] * len(records)
     assert records.bytes_of("addr")[0][:4] == data[201:205]

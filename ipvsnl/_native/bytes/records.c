@@ -30,6 +30,8 @@ static int64_t take_reply(enum ipvsnl_group group, const uint8_t *datagram, size
     size_t size = (size_t)(message->end - message->start);
     int64_t read;
 
+    if (size && payload[0] != groups[group]->reply)
+        return fail(fault, IPVSNL_OTHER_REPLY, (size_t)message->start, -1);
     if (capacity < groups[group]->extent)
         return fail(fault, IPVSNL_NO_ROOM, (size_t)message->start, -1);
     if (ipvsnl_follow(shape, group, payload, size, record))
@@ -56,6 +58,7 @@ int64_t ipvsnl_take_records(enum ipvsnl_group group, const void *datagram, size_
         if (ipvsnl_split(datagram, length, here, &message, 1, fault) < 0)
             return -1;
         if (message.sequence == dump->sequence) {
+            dump->changed |= (message.flags & IPVSNL_NLM_F_DUMP_INTR) != 0;
             if (message.type == IPVSNL_NLMSG_OVERRUN)
                 return fail(fault, IPVSNL_LOST, here, -1);
             if (message.type == IPVSNL_NLMSG_DONE || message.type == IPVSNL_NLMSG_ERROR) {

@@ -10,6 +10,12 @@ static int is_ours(const struct ipvsnl_answers *answers, uint32_t sequence)
     return sequence >= answers->first || (sequence && sequence <= answers->closing);
 }
 
+/* How many requests there are: numbers go from 1 to UINT32_MAX and begin anew. */
+static uint32_t requests_of(const struct ipvsnl_answers *answers)
+{
+    return answers->closing - answers->first + (answers->first <= answers->closing);
+}
+
 static void note_words(struct ipvsnl_refusal *refusal, const uint8_t *datagram, const struct ipvsnl_extack *extack)
 {
     size_t length = extack->has_text ? (size_t)extack->text_length : 0;
@@ -44,6 +50,9 @@ int64_t ipvsnl_take_answers(const void *datagram, size_t length, struct ipvsnl_a
                                     fault);
         if (error < 0)
             return -1;
+        if (answers->answered >= requests_of(answers))
+            return fail(fault, IPVSNL_MANY_ANSWERS, (size_t)message.start, -1);
+        answers->answered++;
         ours++;
         if (message.sequence == answers->closing)
             answers->finished = 1;
@@ -79,11 +88,10 @@ int64_t ipvsnl_converse(int socket, const void *requests, size_t length, struct 
                         struct ipvsnl_fault *fault)
 {
     uint32_t lengths[IPVSNL_SLOTS];
-    int64_t deadline = 0;
 
     if (size < IPVSNL_ANSWER_SLOT)
         return fail(fault, IPVSNL_NO_ROOM, size, -1);
-    if (ipvsnl_send_once(socket, requests, length, &answers->sent, fault) < 0)
+    if (ipvsnl_send_once(socket, requests, length, &answers->sent, timeout, &answers->deadline, fault) < 0)
         return -1;
     while (!answers->finished) {
         int64_t count = ipvsnl_receive(socket, buffer, size, IPVSNL_ANSWER_SLOT, lengths, fault), ours;
@@ -93,13 +101,15 @@ int64_t ipvsnl_converse(int socket, const void *requests, size_t length, struct 
         }
         if (count == 0 && answers->lost)
             return fail(fault, IPVSNL_LOST, ENOBUFS, -1);
-        if (count < 0 || (count == 0 && ipvsnl_wait(socket, timeout, &deadline, fault) < 0))
+        if (count < 0)
             return -1;
         ours = take_slots(buffer, lengths, count, answers, refusals, capacity, fault);
         if (ours < 0)
             return -1;
         if (ours)
-            deadline = 0;
+            answers->deadline = 0;
+        else if (ipvsnl_wait(socket, timeout, &answers->deadline, fault) < 0)
+            return -1;
     }
     return (int64_t)answers->refused;
 }

@@ -27,24 +27,28 @@ int64_t ipvsnl_dump(int socket, const void *request, size_t length, enum ipvsnl_
                     void *records, size_t size, void *buffer, size_t buffer_size, int timeout,
                     struct ipvsnl_fault *fault)
 {
-    int64_t deadline = 0, full;
+    int64_t full;
 
     if (buffer_size < IPVSNL_DUMP_SLOT || talk->used > size)
         return fail(fault, IPVSNL_NO_ROOM, buffer_size, -1);
-    if (ipvsnl_send_once(socket, request, length, &talk->sent, fault) < 0)
+    if (ipvsnl_send_once(socket, request, length, &talk->sent, timeout, &talk->deadline, fault) < 0)
         return -1;
     for (;;) {
+        uint64_t before = talk->used;
+        uint32_t unread = talk->slots - talk->slot;
         int64_t count;
         full = take_slots(group, talk, records, size, buffer, fault);
+        if (talk->used != before || talk->dump.finished)
+            talk->deadline = 0;
         if (full || talk->dump.finished)
             return full;
+        if (unread && talk->used == before && ipvsnl_wait(socket, timeout, &talk->deadline, fault) < 0)
+            return -1; /* only foreign ones came */
         count = ipvsnl_receive(socket, buffer, buffer_size, IPVSNL_DUMP_SLOT, talk->lengths, fault);
-        if (count < 0 || (count == 0 && ipvsnl_wait(socket, timeout, &deadline, fault) < 0))
+        if (count < 0 || (count == 0 && ipvsnl_wait(socket, timeout, &talk->deadline, fault) < 0))
             return -1;
         talk->slots = (uint32_t)count;
         talk->slot = 0;
-        if (count)
-            deadline = 0;
     }
 }
 
