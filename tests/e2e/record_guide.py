@@ -1,6 +1,6 @@
 """Records the guide's session with the real ipvsadm on the real kernel: run inside the laboratory, writes guide.json.
 
-python tests/kernel/uml.py -- python tests/e2e/record_guide.py
+ipvsnl lab-kernel -- python tests/e2e/record_guide.py
 """
 
 from __future__ import annotations

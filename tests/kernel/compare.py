@@ -1,10 +1,9 @@
-#!/usr/bin/env python3
 """The campaign: fresh random traces, recorded on a real kernel, replayed on the simulator, compared step by step.
 
-    python tests/kernel/compare.py --seeds N [--first SEED] [--minutes M] [--kinds KIND ...] [--keep DIR] [--shrink]
+    python -m tests.kernel.compare --seeds N [--first SEED] [--minutes M] [--kinds KIND ...] [--keep DIR] [--shrink]
 
-Writes the table docs/fidelity.md. Exit status: 0 no difference, 1 differences (the traces are kept), 2 nothing could
-be compared, 69 and 70 as uml.py's.
+Writes a table under build/, or with --page (`make fidelity`) the page of docs that shows this kernel's release. Exit status:
+0 no difference, 1 differences (the traces are kept), 2 nothing could be compared, 69 and 70 as those of the laboratory.
 """
 
 from __future__ import annotations
@@ -21,12 +20,13 @@ from collections.abc import Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 
-import uml
-from generate import KINDS, generate
-from machine import one_processor
+from ipvsnl.lab_kernel import MissingError, kernel_release
+from ipvsnl.lab_kernel.command import EXIT_BOOT, EXIT_MISSING
+from ipvsnl.lab_kernel.machine import one_processor
+from tests.kernel.generate import KINDS, generate
 
-HERE = Path(__file__).resolve().parent
-ROOT = HERE.parents[1]
+ROOT = Path(__file__).resolve().parents[2]
+BUILD = ROOT / "build"
 ROUND = 2  # seeds of each kind that are recorded together
 LIMIT = 1200  # seconds that one boot may take
 
@@ -93,6 +93,12 @@ def behaviour(release: str) -> str:
     return "6.1.192" if numbers >= (6, 1, 192) else "6.1.176"
 
 
+def page(release: str) -> Path:
+    """The page of docs that shows how this release compares: the modelled kernel's, or that of a later behaviour."""
+    shown = behaviour(release)
+    return ROOT / "docs" / ("fidelity.md" if shown == "6.1.176" else f"fidelity-{shown}.md")
+
+
 def python() -> str:
     inside = ROOT / ".venv" / "bin" / "python"
     return str(inside) if inside.exists() else sys.executable
@@ -115,18 +121,20 @@ def record(traces: Sequence[Path], boots: int, jobs: int) -> None:
     for number in range(min(boots, len(traces))):
         command = [
             sys.executable,
-            str(HERE / "uml.py"),
+            "-m",
+            "ipvsnl.lab_kernel",
             "--timeout",
             str(LIMIT),
             "--",
             sys.executable,
-            str(HERE / "recorder.py"),
+            "-m",
+            "tests.kernel.recorder",
             "--jobs",
             str(jobs),
             *map(str, traces[number::boots]),
         ]
         with one_processor(number):
-            runs.append(subprocess.Popen(command, stdin=subprocess.DEVNULL, stdout=subprocess.DEVNULL))
+            runs.append(subprocess.Popen(command, cwd=ROOT, stdin=subprocess.DEVNULL, stdout=subprocess.DEVNULL))
     try:
         while any(run.poll() is None for run in runs):
             time.sleep(0.5)
@@ -137,7 +145,7 @@ def record(traces: Sequence[Path], boots: int, jobs: int) -> None:
             run.wait()
     show("")
     for run in runs:
-        if run.returncode in (uml.EXIT_MISSING, uml.EXIT_BOOT):
+        if run.returncode in (EXIT_MISSING, EXIT_BOOT):
             raise SystemExit(run.returncode)
 
 
@@ -230,9 +238,9 @@ def shrink(trace: Path, release: str, boots: int, jobs: int, rounds: int = 12) -
 def campaign_of(chosen: argparse.Namespace) -> Campaign:
     """Rounds of generating, recording and checking, until the seeds or the minutes are used up."""
     first = secrets.randbelow(10**9) if chosen.first is None else chosen.first
-    command = f"python tests/kernel/compare.py --seeds {chosen.seeds} --first {first}"
+    command = f"python -m tests.kernel.compare --seeds {chosen.seeds} --first {first}"
     command += f" --kinds {' '.join(chosen.kinds)}" if chosen.kinds else ""
-    campaign = Campaign(uml.kernel_release(), first, command, replayable())
+    campaign = Campaign(kernel_release(), first, command, replayable())
     print(f"kernel {campaign.release}, first seed {first}; again: {command}", flush=True)
     end = time.monotonic() + chosen.minutes * 60 if chosen.minutes else None
     for start in range(first, first + chosen.seeds, ROUND):
@@ -254,17 +262,19 @@ def campaign_of(chosen: argparse.Namespace) -> Campaign:
 
 def options(arguments: Sequence[str]) -> argparse.Namespace:
     parser = argparse.ArgumentParser(
-        prog="compare.py", description="Random traces: a real kernel against the simulator."
+        prog="python -m tests.kernel.compare", description="Random traces: a real kernel against the simulator."
     )
     parser.add_argument("--seeds", type=int, default=2, help="traces of each kind (2)")
     parser.add_argument("--first", type=int, help="the first seed (a random one, printed)")
     parser.add_argument("--minutes", type=float, help="begin no round that would end later")
     parser.add_argument("--kinds", nargs="+", choices=sorted(KINDS), metavar="KIND", help="only these kinds")
-    parser.add_argument("--keep", type=Path, default=Path("differing"), help="where differing traces go (differing/)")
-    parser.add_argument("--shrink", action="store_true", help="make the first differing trace of each kind short")
     parser.add_argument(
-        "--report", type=Path, default=ROOT / "docs" / "fidelity.md", help="the table (docs/fidelity.md)"
+        "--keep", type=Path, default=BUILD / "differing", help="where differing traces go (build/differing/)"
     )
+    parser.add_argument("--shrink", action="store_true", help="make the first differing trace of each kind short")
+    table = parser.add_mutually_exclusive_group()
+    table.add_argument("--report", type=Path, metavar="FILE", help="the table (build/fidelity.md)")
+    table.add_argument("--page", action="store_true", help="write the page of docs that shows this kernel's release")
     parser.add_argument("--boots", type=int, default=2, help="kernels at a time (2)")
     parser.add_argument("--jobs", type=int, default=4, help="traces at a time in each kernel (4)")
     return parser.parse_args(arguments)
@@ -274,10 +284,12 @@ def main(arguments: Sequence[str]) -> int:
     chosen = options(arguments)
     try:
         campaign = campaign_of(chosen)
-    except uml.MissingError as error:
-        print(f"compare.py: {error}", file=sys.stderr)
-        return int(uml.EXIT_MISSING)
-    chosen.report.write_text(campaign.table())
+    except MissingError as error:
+        print(f"compare: {error}", file=sys.stderr)
+        return EXIT_MISSING
+    report = page(campaign.release) if chosen.page else chosen.report or BUILD / "fidelity.md"
+    report.parent.mkdir(parents=True, exist_ok=True)
+    report.write_text(campaign.table())
     print(campaign.table())
     if chosen.shrink:
         firsts = {path.stem.rpartition("-")[0]: path for path in reversed(campaign.different)}

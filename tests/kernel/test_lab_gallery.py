@@ -21,7 +21,7 @@ from ipvssim.net.packets import SYN
 from ipvssim.state.namespace import RELEASE
 
 pytestmark = pytest.mark.kernel
-RECORDER = Path(__file__).with_name("recorder.py")
+ROOT = Path(__file__).parents[2]
 JOBS = 12
 RUNS = [(name, variant) for name in gallery() for variant in load(name).small.compare]
 
@@ -35,7 +35,8 @@ def recorded(tmp_path_factory: pytest.TempPathFactory) -> tuple[Path, dict[tuple
     for trace in (one for several in made.values() for one in several):
         paths.append(folder / f"{trace.name}.trace")
         paths[-1].write_text(trace.text)
-    subprocess.run([sys.executable, str(RECORDER), "--jobs", str(JOBS), *map(str, paths)], check=True)
+    recorder = [sys.executable, "-m", "tests.kernel.recorder", "--jobs", str(JOBS)]
+    subprocess.run([*recorder, *map(str, paths)], cwd=ROOT, check=True)
     return folder, made
 
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 import contextlib
 import os
 import pty
+import re
 import shutil
 import signal
 import subprocess
@@ -15,14 +16,14 @@ from pathlib import Path
 
 import pytest
 
-HERE = Path(__file__).resolve().parent
-sys.path.insert(0, str(HERE))
-import machine  # noqa: E402
-import uml  # noqa: E402
+import ipvsnl
+from ipvsnl import lab_kernel
+from ipvsnl.lab_kernel import machine
 
 pytestmark = pytest.mark.kernel
+PACKAGE = Path(ipvsnl.__file__).parent
 MEMORY = f"{480 + os.getpid() % 100}M"  # tells these kernels from others of this machine
-COMMAND = [sys.executable, str(HERE / "uml.py"), "--memory", MEMORY, "--timeout", "60"]
+COMMAND = [sys.executable, "-m", "ipvsnl.lab_kernel", "--memory", MEMORY, "--timeout", "60"]
 
 
 def lab(
@@ -56,24 +57,27 @@ def gone(before: set[int], seconds: float = 10) -> bool:
     return kernels() <= before
 
 
+def left_over() -> set[Path]:
+    """What a kernel could have left: names with uml in them, and the directories of sockets in ~/.uml."""
+    places = [Path("/tmp"), Path("/dev/shm"), Path.home(), Path("/lib"), Path("/run")]
+    found = {path for place in places for path in place.iterdir() if "uml" in re.split("[-.]", path.name)}
+    return found | set((Path.home() / ".uml").glob("*"))
+
+
 @pytest.fixture(autouse=True)
 def nothing_left(tmp_path_factory: pytest.TempPathFactory) -> Iterator[None]:
-    """No process, no directory of sockets, no file in the temporary directories stays."""
+    """No process, no directory of sockets, no file in the temporary directories stays. What stood before may."""
     tmp_path_factory.getbasetemp()
-    before, places = kernels(), [Path("/tmp"), Path("/dev/shm"), Path.home(), Path("/lib"), Path("/run")]
-    files = {place: set(os.listdir(place)) for place in places}
+    before, files = kernels(), left_over()
     yield
     assert gone(before)
-    for place in places:
-        made = {name for name in set(os.listdir(place)) - files[place] if ".uml" in name or "uml" in name.split("-")}
-        assert not made, f"{place}: {made}"
-    assert not (Path.home() / ".uml").exists()
+    assert left_over() <= files
 
 
 def test_streams_and_status() -> None:
     done = lab("sh", "-c", "echo out; echo err >&2; id -u; uname -r; exit 7")
     assert (done.returncode, done.stderr) == (7, "err\n")
-    assert done.stdout.split() == ["out", "0", uml.kernel_release()]
+    assert done.stdout.split() == ["out", "0", lab_kernel.kernel_release()]
 
 
 @pytest.mark.parametrize(("command", "status"), [("no-such-command", 127), ("/etc/passwd", 126), ("kill -9 $$", 137)])
@@ -163,7 +167,7 @@ def test_on_a_terminal() -> None:
 
 
 def test_from_python() -> None:
-    done = uml.run(
+    done = lab_kernel.run(
         ["sh", "-c", "cat; echo $A >&2; exit 3"],
         timeout=60,
         env={"A": "b", "PATH": "/usr/bin:/bin"},
@@ -172,24 +176,46 @@ def test_from_python() -> None:
     )
     assert (done.returncode, done.stdout, done.stderr) == (3, b"in", b"b\n")
     with pytest.raises(subprocess.TimeoutExpired):
-        uml.run(["sleep", "60"], timeout=5, memory=MEMORY)
+        lab_kernel.run(["sleep", "60"], timeout=5, memory=MEMORY)
 
 
 def test_an_ordinary_users_command_finds_roots_tools() -> None:
-    done = uml.run(["sh", "-c", "command -v ipvsadm ip tc"], timeout=60, env={"PATH": "/usr/bin:/bin"}, memory=MEMORY)
+    done = lab_kernel.run(
+        ["sh", "-c", "command -v ipvsadm ip tc"], timeout=60, env={"PATH": "/usr/bin:/bin"}, memory=MEMORY
+    )
     assert done.returncode == 0, done.stdout
 
 
 def test_boot_failure_shows_the_console(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(sys, "executable", "/no/such/python")
-    with pytest.raises(uml.BootError, match=r"did not boot(.|\n)*(init|panic)"):
-        uml.run(["true"], timeout=30, memory=MEMORY)
+    with pytest.raises(lab_kernel.BootError, match=r"did not boot(.|\n)*(init|panic)"):
+        lab_kernel.run(["true"], timeout=30, memory=MEMORY)
 
 
 def test_missing_package(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(machine, "MODULES", "/nonexistent")
-    with pytest.raises(uml.MissingError, match="apt-get install user-mode-linux"):
-        uml.run(["true"])
+    with pytest.raises(lab_kernel.MissingError, match="apt-get install user-mode-linux"):
+        lab_kernel.run(["true"])
+
+
+def test_the_program_has_it_as_a_sub_command() -> None:
+    """`ipvsnl lab-kernel` takes the command with -- before it and without, and passes its exit status on."""
+    command = [sys.executable, "-m", "ipvsnl.cli", "lab-kernel", "--memory", MEMORY, "--timeout", "60"]
+    done = subprocess.run([*command, "--", "ipvsadm", "-Ln"], stdin=subprocess.DEVNULL, capture_output=True, text=True)
+    assert (done.returncode, done.stderr) == (0, "")
+    assert done.stdout.startswith("IP Virtual Server")
+    bare = [*command, "sh", "-c", "exit $1", "--", "3"]
+    assert subprocess.run(bare, stdin=subprocess.DEVNULL).returncode == 3
+
+
+def test_paths_with_blanks(tmp_path: Path) -> None:
+    """The guest finds its program and its modules in directories with blanks in their names, too."""
+    home = tmp_path / "a user's files"
+    shutil.copytree(PACKAGE, home / "ipvsnl", ignore=shutil.ignore_patterns("__pycache__", "_native"))
+    (home / "kernel modules").symlink_to(machine.MODULES)
+    env = {**os.environ, "PYTHONPATH": str(home), "IPVSNL_LAB_MODULES": str(home / "kernel modules")}
+    done = lab("ipvsadm", "-Ln", cwd=home, env=env)
+    assert (done.returncode, done.stderr) == (0, "")
 
 
 @pytest.mark.skipif(os.getuid() != 0, reason="only root can become somebody else; run as a user, all tests show it")
@@ -201,7 +227,7 @@ def test_as_an_ordinary_user() -> None:
             "no Python that user 65534 can run (this one is in a closed directory, and there is no /usr/bin/python3)"
         )
     place = Path("/tmp") / f"uml-test-{os.getpid()}"
-    shutil.copytree(HERE, place, ignore=shutil.ignore_patterns("__pycache__"))
+    shutil.copytree(PACKAGE, place / "ipvsnl", ignore=shutil.ignore_patterns("__pycache__", "_native"))
     place.chmod(0o777)
     try:
         user = [
@@ -218,7 +244,8 @@ def test_as_an_ordinary_user() -> None:
             [
                 *user,
                 interpreter,
-                str(place / "uml.py"),
+                "-m",
+                "ipvsnl.lab_kernel",
                 "--memory",
                 MEMORY,
                 "--",

@@ -10,6 +10,7 @@ HEADER = struct.Struct("!cI")
 
 
 def frame(kind: bytes, payload: bytes = b"") -> bytes:
+    """One frame as bytes. ``kind`` is a single byte."""
     return HEADER.pack(kind, len(payload)) + payload
 
 
@@ -20,6 +21,7 @@ class Unframer:
         self.data = bytearray()
 
     def feed(self, data: bytes) -> Iterator[tuple[bytes, bytes]]:
+        """Take some bytes; the frames that are whole now, as kind and payload."""
         self.data += data
         while len(self.data) >= HEADER.size:
             kind, length = HEADER.unpack_from(self.data)
@@ -31,6 +33,7 @@ class Unframer:
 
 
 def write_all(fd: int, data: bytes) -> None:
+    """Write all of it to a descriptor that waits (a pipe takes a part at a time)."""
     view = memoryview(data)
     while view:
         view = view[os.write(fd, view) :]

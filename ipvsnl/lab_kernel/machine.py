@@ -9,10 +9,13 @@ import signal
 import subprocess
 import sys
 from collections.abc import Iterator
+from pathlib import Path
 
 KERNEL = os.environ.get("IPVSNL_LAB_KERNEL") or "linux.uml"
 MODULES = os.environ.get("IPVSNL_LAB_MODULES") or "/usr/lib/uml/modules"
 """The packaged kernel, or one that was built from source: the program, and where RELEASE/ with its modules lies."""
+PACKAGES = Path(__file__).resolve().parents[2]
+"""The directory in which the package ipvsnl lies: in there the guest's process 1 finds its program."""
 
 # The kernel keeps 2696 bytes of a process's floating-point state, and hands the host as many back. A host whose
 # processor has AMX wants all of its 11 kilobytes, so the call that hands them over is completed with zeros.
@@ -54,7 +57,7 @@ class MissingError(RuntimeError):
 
 def kernel_release() -> str:
     """The release of the kernel that would be booted; raises MissingError if there is none."""
-    releases = sorted(os.listdir(MODULES)) if os.path.isdir(MODULES) else []
+    releases = sorted(path.name for path in Path(MODULES).iterdir()) if Path(MODULES).is_dir() else []
     if not shutil.which(KERNEL) or not releases:
         what = KERNEL if not shutil.which(KERNEL) else f"{MODULES}/*"
         raise MissingError(f"user-mode-linux is not installed ({what} not found): apt-get install user-mode-linux")
@@ -63,9 +66,8 @@ def kernel_release() -> str:
 
 def shim() -> int | None:
     """On a host with AMX: the completed `ptrace` as a library in memory, its descriptor. Else nothing."""
-    with open("/proc/cpuinfo") as info:
-        if "amx_tile" not in info.read():
-            return None
+    if "amx_tile" not in Path("/proc/cpuinfo").read_text():
+        return None
     compiler = shutil.which("cc") or shutil.which("gcc")
     if not compiler:
         raise MissingError(
@@ -99,6 +101,27 @@ def one_processor(turn: int) -> Iterator[None]:
         os.sched_setaffinity(0, allowed)
 
 
+def _command_line(memory: str, below: int, above: int, messages: int) -> list[str]:
+    """The kernel with its words: which descriptors are its serial line and its console, and what process 1 is."""
+    return [
+        KERNEL,
+        f"mem={memory}",
+        "uml_dir=/dev/null/",
+        "rootfstype=hostfs",
+        "rootflags=/",
+        "rw",
+        "con=null",
+        f"con0=null,fd:{messages}",
+        "ssl=null",
+        f"ssl0=fd:{below},fd:{above}",
+        "quiet",
+        f'IPVSNL_LAB_MODULES="{MODULES}"',  # words that the kernel does not know become init's environment
+        f'PYTHONPATH="{PACKAGES}"',
+        f'init="{sys.executable}"',
+        *("--", "-S", "-P", "-m", "ipvsnl.lab_kernel.guest"),
+    ]
+
+
 class Guest:
     """A running kernel: `line` to write frames to, `answers` to read them from, `console` with its messages."""
 
@@ -108,30 +131,12 @@ class Guest:
         below, self.line = os.pipe()
         self.answers, above = os.pipe()
         self.console, messages = os.pipe()
-        init = os.path.join(os.path.dirname(os.path.realpath(__file__)), "guest.py")
         passed = [below, above, messages] + ([] if library is None else [library])
         environment = dict(os.environ, **({} if library is None else {"LD_PRELOAD": f"/proc/self/fd/{library}"}))
-        command = [
-            KERNEL,
-            f"mem={memory}",
-            "uml_dir=/dev/null/",
-            "rootfstype=hostfs",
-            "rootflags=/",
-            "rw",
-            "con=null",
-            f"con0=null,fd:{messages}",
-            "ssl=null",
-            f"ssl0=fd:{below},fd:{above}",
-            "quiet",
-            f"IPVSNL_LAB_MODULES={MODULES}",  # words that the kernel does not know become init's environment
-            f'init="{sys.executable}"',
-            "--",
-            f'"{init}"',
-        ]
         try:
             with one_processor(os.getpid()):
                 self.process = subprocess.Popen(
-                    command,
+                    _command_line(memory, below, above, messages),
                     stdin=subprocess.DEVNULL,
                     stdout=messages,
                     stderr=messages,
@@ -145,6 +150,7 @@ class Guest:
         os.set_blocking(self.line, False)
 
     def kill(self) -> None:
+        """End the kernel with all its processes, however it is; the descriptors are closed."""
         with contextlib.suppress(ProcessLookupError):
             os.killpg(self.process.pid, signal.SIGKILL)
         self.process.wait()

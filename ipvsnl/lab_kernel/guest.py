@@ -1,11 +1,10 @@
-"""Process 1 of the laboratory's kernel (see uml.py): furnishes the machine, runs the command, tells its status."""
+"""Process 1 of the laboratory's kernel (see conversation.py): furnishes the machine, runs the command, tells its status."""
 
 from __future__ import annotations
 
 import contextlib
 import ctypes
 import fcntl
-import glob
 import json
 import os
 import pty
@@ -16,10 +15,11 @@ import subprocess
 import termios
 import tty
 from collections.abc import Iterable, Sequence
+from pathlib import Path
 from typing import Any
 
-from frames import Unframer, frame, write_all
-from machine import MODULES
+from ipvsnl.lab_kernel.frames import Unframer, frame, write_all
+from ipvsnl.lab_kernel.machine import MODULES
 
 SKIPPED = {"ip_vs_ftp"}  # loaded only if asked for: it brings address translation into every namespace
 NOT_EXECUTABLE, NOT_FOUND, NOT_READY = 126, 127, 125
@@ -28,7 +28,8 @@ libc = ctypes.CDLL(None, use_errno=True)
 
 
 def mount(source: str, target: str, kind: str, options: str = "") -> None:
-    os.makedirs(target, exist_ok=True)
+    """Mount a file system of this kind, or with ``bind`` a directory, at ``target``; OSError if the kernel refuses."""
+    Path(target).mkdir(parents=True, exist_ok=True)
     flags = MS_BIND if kind == "bind" else 0
     if libc.mount(source.encode(), target.encode(), kind.encode(), flags, options.encode()):
         raise OSError(ctypes.get_errno(), f"mount {target}: {os.strerror(ctypes.get_errno())}")
@@ -37,13 +38,13 @@ def mount(source: str, target: str, kind: str, options: str = "") -> None:
 def load(names: Sequence[str], tree: str) -> None:
     """Loads modules and what they need, from modules.dep; no modprobe is asked."""
     needs = {}
-    with open(f"{tree}/modules.dep") as table:
+    with Path(tree, "modules.dep").open() as table:
         for line in table:
             path, _, others = line.partition(":")
-            needs[os.path.basename(path).removesuffix(".ko").replace("-", "_")] = [path, *others.split()]
+            needs[Path(path).name.removesuffix(".ko").replace("-", "_")] = [path, *others.split()]
     for name in names:
         for path in reversed(needs[name.replace("-", "_")]):
-            with open(f"{tree}/{path}", "rb") as module:
+            with Path(tree, path).open("rb") as module:
                 if libc.syscall(FINIT_MODULE, module.fileno(), b"", 0) and ctypes.get_errno() != EEXIST:
                     raise OSError(ctypes.get_errno(), f"module {name}: {os.strerror(ctypes.get_errno())}")
 
@@ -55,10 +56,10 @@ def furnish(extra: Sequence[str]) -> None:
     mount("shm", "/dev/shm", "tmpfs", "mode=1777")
     for name, target in (("fd", ""), ("stdin", "/0"), ("stdout", "/1"), ("stderr", "/2")):
         with contextlib.suppress(FileExistsError):
-            os.symlink(f"/proc/self/fd{target}", f"/dev/{name}")
+            Path("/dev", name).symlink_to(f"/proc/self/fd{target}")
     tree = f"{MODULES}/{os.uname().release}"
     lib_modules(tree)
-    ours = sorted(os.path.basename(path)[:-3] for path in glob.glob(f"{tree}/kernel/net/netfilter/ipvs/*.ko"))
+    ours = sorted(path.stem for path in Path(tree, "kernel/net/netfilter/ipvs").glob("*.ko"))
     load(
         [name for name in ours if name not in SKIPPED]
         + ["tun", "dummy", "act_skbedit", "cls_matchall", "sch_ingress", *extra],
@@ -69,12 +70,12 @@ def furnish(extra: Sequence[str]) -> None:
 
 def lib_modules(tree: str) -> None:
     """/lib/modules/RELEASE for modprobe. A host without that directory gets it in memory only, over its /usr/lib."""
-    if not os.path.isdir("/lib/modules"):
+    if not Path("/lib/modules").is_dir():
         if not shutil.which("modprobe", path="/sbin:/usr/sbin"):
             return  # nobody would look
         load(["overlay"], tree)
         for part in ("upper/modules", "work"):
-            os.makedirs(f"/run/.lib/{part}")
+            Path("/run/.lib", part).mkdir(parents=True)
         mount("lib", "/usr/lib", "overlay", "lowerdir=/usr/lib,upperdir=/run/.lib/upper,workdir=/run/.lib/work")
     mount("modules", "/lib/modules", "tmpfs")
     mount(tree, f"/lib/modules/{os.uname().release}", "bind")
@@ -107,6 +108,7 @@ class Child:
         os.set_blocking(self.input, False)
 
     def stream(self, kind: str, terminal: bool, raw: bool, size: str) -> int:
+        """The child's end of one of its streams, a terminal or a pipe; ours is among ``streams``. ``size``: a winsize."""
         ours, theirs = pty.openpty() if terminal else os.pipe()
         if terminal:
             fcntl.ioctl(theirs, termios.TIOCSWINSZ, bytes.fromhex(size))
@@ -118,6 +120,7 @@ class Child:
 
     @staticmethod
     def control() -> None:
+        """In the child: its input is the terminal that sends it Ctrl-C."""
         fcntl.ioctl(0, termios.TIOCSCTTY, 0)
 
 
@@ -134,6 +137,7 @@ class Relay:
         signal.signal(signal.SIGCHLD, lambda *_: None)
 
     def hold(self) -> int:
+        """Until the child's end: its exit status, 128 more than the signal that ended it."""
         status = self.reap()
         while status is None:
             self.turn()
@@ -143,6 +147,7 @@ class Relay:
         return status
 
     def reap(self) -> int | None:
+        """Bury what has ended; the child's exit status if it was among them."""
         with contextlib.suppress(ChildProcessError):
             while ended := os.waitid(os.P_ALL, 0, os.WEXITED | os.WNOHANG):
                 if ended.si_pid == self.child.process.pid:
@@ -166,6 +171,7 @@ class Relay:
         return any(fd in self.child.streams for fd in ready)
 
     def told(self, data: bytes) -> None:
+        """Take what the host sent; nothing means that the host's side has ended."""
         if not data:
             power_off()  # the host's side is gone
         self.accept(self.frames.feed(data))
@@ -177,6 +183,7 @@ class Relay:
             self.closing |= not payload
 
     def feed(self) -> None:
+        """Give the child a part of its input."""
         try:
             del self.pending[: os.write(self.child.input, self.pending)]
         except BlockingIOError:
@@ -188,6 +195,7 @@ class Relay:
             self.closing, self.child.input = False, os.open("/dev/null", os.O_WRONLY)
 
     def forward(self, fd: int) -> None:
+        """Send the host what one of the child's streams has, or note its end."""
         try:
             data = os.read(fd, 65536)
         except OSError:  # a terminal that nobody has open any more
@@ -200,11 +208,13 @@ class Relay:
 
 
 def power_off() -> None:
+    """End this kernel."""
     libc.sync()
     libc.reboot(0x4321FEDC)
 
 
 def converse(line: int) -> int:
+    """Get the configuration over the serial line, furnish the machine, run the command; the exit status."""
     write_all(line, frame(b"R"))
     frames = Unframer()
     told: list[tuple[bytes, bytes]] = []
@@ -220,13 +230,14 @@ def converse(line: int) -> int:
         relay.accept(told[1:])
         return relay.hold()
     except (OSError, KeyError, subprocess.CalledProcessError) as error:
-        write_all(line, frame(b"E", f"uml.py: {error}\n".encode()))
+        write_all(line, frame(b"E", f"ipvsnl lab-kernel: {error}\n".encode()))
         if isinstance(error, FileNotFoundError):
             return NOT_FOUND
         return NOT_EXECUTABLE if isinstance(error, PermissionError) else NOT_READY
 
 
 def main() -> None:
+    """Process 1: it must not end before the machine does."""
     mount("proc", "/proc", "proc")
     mount("sys", "/sys", "sysfs")
     line = os.open("/dev/ttyS0", os.O_RDWR | os.O_NOCTTY)
