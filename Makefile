@@ -11,7 +11,7 @@ ON_BOTH = tests/ipvsnl/test_client.py tests/ipvsnl/test_bulk.py tests/ipvsnl/tes
 # 1 where the C core can be built: then its failure is an error, and so is every warning.
 STRICT = $(shell command -v cc >/dev/null && python3 -c 'import os, sysconfig; print(int(os.path.exists(sysconfig.get_path("include") + "/Python.h")))')
 
-.PHONY: demo test lint bench kernel-test fidelity fuzz fuzz-corpus clean
+.PHONY: demo test lint bench kernel-test fidelity fuzz clean
 
 demo: $(VENV)/.ready ; $(PY) bench/demo.py
 test: $(VENV)/.ready lint ; $(PY) -m pytest
