@@ -3,8 +3,8 @@
     python -m tests.fuzz.corpus unpack FOLDER         the inputs as files, for a fuzzer to begin from: FOLDER/rules/...
     python -m tests.fuzz.corpus add rules FOLDER      keep that folder's files, too: what a fuzzer has found since
 
-An input is named by the SHA-1 of its bytes, as libFuzzer does. Members are sorted and have no dates or owners: the same inputs
-make the same archive.
+An input is named by the SHA-1 of its bytes, as libFuzzer does. Members are sorted and have no dates or owners, so the same
+inputs make the same archive.
 """
 
 from __future__ import annotations
