@@ -289,6 +289,43 @@ def test_converging_outlasts_others(connect: Callable[[], IPVS]) -> None:
     assert meaning(ipvs.snapshot()) == {WEB: {ONE.replace(weight=9), TWO}}
 
 
+def test_converging_tells_what_was_done_and_prunes_only_when_asked(ipvs: IPVS) -> None:
+    """The plans that were carried out come back; what is not wanted stays, unless ``prune`` says otherwise."""
+    from ipvsnl.tables.apply import converge
+
+    become(ipvs, {WEB: [ONE]})
+    done = converge(ipvs, of_values({WEB: [TWO]}))
+    assert [[one.kind for one in plan.operations] for plan in done] == [["add-server"]]
+    assert meaning(ipvs.snapshot()) == {WEB: {ONE, TWO}}
+    assert converge(ipvs, of_values({WEB: [TWO]})) == []
+    done = converge(ipvs, of_values({WEB: [TWO]}), prune=True)
+    assert [[one.kind for one in plan.operations] for plan in done] == [["delete-server"]]
+
+
+class Overtaking(Meddling):
+    """A link that lets someone else write right before the n-th send of changes."""
+
+    def send(self, data: bytes) -> None:
+        if data[16] in (1, 2, 3, 5, 6, 7):
+            self._left -= 1
+            if self._left == 0:
+                self._act()
+        self._link.send(data)
+
+
+def test_what_was_refused_is_not_taken_back(connect: Callable[[], IPVS]) -> None:
+    """A server that someone else added first is refused to us, and stays theirs: the rollback takes back only our writes."""
+    ipvs, other = connect(), connect()
+    become(ipvs, {WEB: [ONE]})
+    plan = ipvs.plan(of_values({WEB: [ONE, TWO]}))
+    overtaken = Overtaking(ipvs._conversation.link, 1, lambda: other.add_server(WEB, TWO))
+    ipvs._conversation.link = overtaken  # type: ignore[assignment]
+    with pytest.raises(ApplyError) as failed:
+        ipvs.apply(plan)
+    assert failed.value.rolled_back
+    assert meaning(ipvs.snapshot()) == {WEB: {ONE, TWO}}
+
+
 def test_timeouts_are_part_of_a_table_that_names_them(ipvs: IPVS) -> None:
     """They are set with the rest, are rolled back with the rest, and None is no wish."""
     wanted = Table()

@@ -6,9 +6,9 @@ import pytest
 from hypothesis import given, settings
 
 from ipvsnl.consts import AF_INET6, SVC_F_HASHED
-from ipvsnl.model import Destination, Service
+from ipvsnl.model import Destination, Service, Timeouts
 from ipvsnl.tables.failures import TableError
-from ipvsnl.tables.plan import LOSING, Plan, difference
+from ipvsnl.tables.plan import LOSING, Operation, Plan, difference
 from ipvsnl.tables.table import of_values, same
 from ipvsnl.tables.wanted import read_table
 from ipvsnl.text.rules import RuleError
@@ -155,3 +155,32 @@ def test_a_line_that_is_no_rule_is_named() -> None:
     """By number and text, in ipvsadm's words."""
     with pytest.raises(RuleError, match="line 2: -A -t x: "):
         read_table("-A -f 7\n-A -t x\n")
+
+
+def test_operations_and_plans_are_shown_as_the_commands_they_are() -> None:
+    """A plan is its operations, a line each; timeouts that are not wished for are 0, ipvsadm's word for that."""
+    add = Operation("add-server", WEB, ONE)
+    timeouts = Operation("set-timeouts", before=Timeouts(900, 120, 300), timeouts=Timeouts(800, None, None))
+    assert str(Plan((add, timeouts))) == "-a -t 192.0.2.1:80 -r 10.0.0.1:80 -m -w 1\n--set 800 0 0"
+    assert Operation("delete-server", WEB, ONE).rule() == "-a -t 192.0.2.1:80 -r 10.0.0.1:80 -m -w 1"
+    assert Operation("delete-service", WEB).rule() == "-A -t 192.0.2.1:80 -s rr"
+
+
+def test_an_edit_names_the_fields_that_change_and_no_others() -> None:
+    """Of an entry those that differ, of timeouts those that are wished for; what is no edit changes no field."""
+    edit = Operation("edit-server", WEB, ONE.replace(weight=7), ONE)
+    assert edit.changes() == {"weight": (1, 7)}
+    timeouts = Operation("set-timeouts", before=Timeouts(900, 120, 300), timeouts=Timeouts(800, None, 300))
+    assert timeouts.changes() == {"tcp": (900, 800)}
+    assert Operation("add-server", WEB, ONE).changes() == {}
+
+
+def test_timeouts_that_are_as_wanted_are_not_set_again() -> None:
+    """Only what is wished for and differs is in the operation, None and 0 are no wish; without prune the plan says so."""
+    live, wanted = of_values({}), of_values({})
+    wanted.timeouts = Timeouts(800, 0, 300)
+    plan = difference(live, wanted, live_timeouts=Timeouts(900, 120, 300))
+    assert [one.timeouts for one in plan.operations] == [Timeouts(800, None, None)]
+    assert (plan.prune, plan.drain) == (False, None)
+    wanted.timeouts = Timeouts(None, 0, 300)
+    assert not difference(live, wanted, live_timeouts=Timeouts(900, 120, 300))

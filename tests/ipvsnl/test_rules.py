@@ -154,3 +154,10 @@ def test_a_command_that_changes_no_rule_is_none() -> None:
     """-L and the like are lines of -R, but no rules."""
     with pytest.raises(rules.RuleError, match="'list' is no rule"):
         list(read_rules(["-L -n"]))
+
+
+def test_an_engine_is_part_of_the_line_that_adds_a_service() -> None:
+    """The persistence engine is written, and firewall marks from 2^31 on are negative where ipvsadm shows them so."""
+    service = Service(fwmark=2**31, scheduler="rr", persistence=60, persistence_engine="sip")
+    assert rules.format_service(service, rules.selector(service, "")) == "-A -f 2147483648 -s rr -p 60 --pe sip"
+    assert [rules.mark_text(mark, unsigned=False) for mark in (2**31 - 1, 2**31)] == ["2147483647", "-2147483648"]

@@ -83,6 +83,17 @@ def test_sctp_is_followed_through_an_association() -> None:
     assert seen == ["INIT1", "INIT", "INIT", "INIT"]
 
 
+def test_the_first_chunk_of_a_packet_is_its_event() -> None:
+    """A chunk's four bytes have to be there whole; a packet without them has no event. A cookie looks behind itself, to the
+    next multiple of four, for an ABORT that is whole, too (set_sctp_state, 6.1.176)."""
+    header, machine = bytes(12), Sctp()
+    assert [machine.event(header + w.chunk(0)[:size], 0) for size in (0, 3, 4)] == [-1, -1, sctp.DATA]
+    for length in range(5):
+        cookie, abort = w.chunk(sctp.CID_COOKIE_ECHO, bytes(length)), w.chunk(sctp.CID_ABORT)
+        assert machine.event(header + cookie + abort, 0) == sctp.ABORT
+        assert machine.event(header + cookie + abort[:3], 0) == sctp.EVENT_OF_CHUNK[sctp.CID_COOKIE_ECHO]
+
+
 def test_extension_headers_hide_the_flags_from_older_kernels() -> None:
     """6.1.176 reads TCP flags behind IPv6 extension headers at the wrong place (a SYN closes), 6.1.192 at the right one."""
     inner = w.tcp(source=w.CLIENT6, target=w.VIRTUAL6)
