@@ -16,7 +16,9 @@ import tarfile
 from collections.abc import Sequence
 from pathlib import Path
 
-ARCHIVE = Path(__file__).parent.parent / "data" / "fuzz.tar.xz"
+from tests.places import DATA
+
+ARCHIVE = DATA / "fuzz.tar.xz"
 
 
 def inputs(archive: Path = ARCHIVE) -> dict[str, bytes]:

@@ -10,10 +10,11 @@ import pytest
 from tests.fuzz import corpus, test_core_fuzz
 from tests.fuzz.material import REPLIES
 from tests.fuzz.test_core_fuzz import MUTATIONS, NATIVE, SANITIZERS, WARNINGS, _compile, _run, sources
+from tests.places import DATA
 
 __all__ = ["sources"]
 
-RULES = Path(__file__).parent.parent / "data" / "rules"
+RULES = DATA / "rules"
 pytestmark = test_core_fuzz.pytestmark
 
 

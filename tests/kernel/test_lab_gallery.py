@@ -19,9 +19,9 @@ from ipvssim.lab import gallery, load
 from ipvssim.lab.run.traces import Trace, opened, traces
 from ipvssim.net.packets import SYN
 from ipvssim.state.namespace import RELEASE
+from tests.places import ROOT
 
 pytestmark = pytest.mark.kernel
-ROOT = Path(__file__).parents[2]
 JOBS = 12
 RUNS = [(name, variant) for name in gallery() for variant in load(name).small.compare]
 

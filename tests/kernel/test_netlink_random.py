@@ -8,7 +8,6 @@ import os
 import secrets
 import subprocess
 import sys
-from pathlib import Path
 from typing import Any
 
 import pytest
@@ -20,8 +19,8 @@ from tests.conftest import enter_fresh_namespace
 from tests.kernel.netlink_guest import renumber_requests
 from tests.kernel.netlink_scripts import FAMILY, scripts
 from tests.kernel.recorder import renumber
+from tests.places import ROOT
 
-ROOT = Path(__file__).parents[2]
 SEED = int(os.environ.get("IPVSNL_SEED") or secrets.randbelow(1 << 32))
 SCRIPTS, SENDS = int(os.environ.get("IPVSNL_SCRIPTS") or 20), 60
 PORT = 0xBEEF

@@ -5,18 +5,17 @@ from __future__ import annotations
 import json
 import subprocess
 import sys
-from pathlib import Path
 from typing import Any
 
 import pytest
 
 from tests.conftest import enter_fresh_namespace
-from tests.ipvssim.test_vectors import replay
+from tests.ipvssim.netlink.test_vectors import replay
+from tests.places import DATA, ROOT
 
 pytestmark = pytest.mark.kernel
-ROOT = Path(__file__).parents[2]
-DATA = ROOT / "tests" / "data" / "netlink-vectors.jsonl"
-VECTORS = [vector for vector in map(json.loads, DATA.read_text().splitlines()) if not vector.get("racy")]
+RECORDED = DATA / "netlink-vectors.jsonl"
+VECTORS = [vector for vector in map(json.loads, RECORDED.read_text().splitlines()) if not vector.get("racy")]
 
 
 @pytest.fixture(scope="module")

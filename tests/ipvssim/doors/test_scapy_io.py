@@ -8,7 +8,7 @@ from pathlib import Path
 
 import pytest
 
-from . import worlds as w
+from tests.ipvssim import worlds as w
 
 pytest.importorskip("scapy")
 
@@ -18,6 +18,7 @@ from scapy.layers.l2 import Ether
 from scapy.utils import rdpcap, wrpcap
 
 from ipvssim.doors.capture import play
+from tests.places import ROOT
 
 
 def test_scapy_packets_come_in_and_out_with_the_decision() -> None:
@@ -89,6 +90,6 @@ def test_the_bytes_path_never_imports_scapy() -> None:
         "import sys; from tests.ipvssim import worlds as w; world = w.World(); world.server(world.service());"
         "assert world.client(w.tcp()).out; sys.exit('scapy' in sys.modules)"
     )
-    root = Path(__file__).parent.parent.parent
+    root = ROOT
     paths = [str(root), str(root / "sim")]
     assert subprocess.run([sys.executable, "-c", code], cwd=root, env={"PYTHONPATH": ":".join(paths)}).returncode == 0

@@ -13,8 +13,7 @@ from ipvsnl.tables import json_out
 from ipvsnl.tables.failures import TableError
 from ipvsnl.tables.json_in import read
 from ipvsnl.tables.table import normal_server
-
-from .strategies import DESTINATIONS, SERVICES
+from tests.ipvsnl.strategies import DESTINATIONS, SERVICES
 
 FULL = 2**64 - 1
 

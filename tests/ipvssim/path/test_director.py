@@ -8,8 +8,7 @@ from hypothesis import strategies as st
 
 from ipvssim.net.packets import sign4
 from ipvssim.path.result import Verdict
-
-from . import worlds as w
+from tests.ipvssim import worlds as w
 
 OTHER = bytes((10, 0, 0, 11))
 

@@ -10,8 +10,9 @@ import pytest
 
 from ipvssim.doors.compare import differences, normalised
 from ipvssim.doors.replay import Replay, ReplayError, main
+from tests.places import DATA
 
-TRACES = Path(__file__).parent.parent / "data" / "traces"
+TRACES = DATA / "traces"
 ADMIN = sorted(TRACES.glob("admin-*.trace"))
 
 

@@ -8,8 +8,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from ipvssim.clock import SECOND
-
-from . import worlds as w
+from tests.ipvssim import worlds as w
 
 
 def counts(world: w.World) -> Counter[str]:

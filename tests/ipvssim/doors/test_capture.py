@@ -13,8 +13,8 @@ from scapy.utils import rdpcap, wrpcap
 from ipvssim.doors.pcap import main
 from ipvssim.doors.replay import main as replay
 from ipvssim.kernel import Kernel
+from tests.places import DATA
 
-DATA = Path(__file__).parent.parent / "data"
 RULES = DATA / "rules" / "mixed.rules"
 
 

@@ -7,8 +7,7 @@ from hypothesis import strategies as st
 
 from ipvssim.net.checksums import checksum, crc32c, finish, is_valid, total
 from ipvssim.net.packets import Packet, parse4, parse6, quote, sign4, with_hops4
-
-from . import worlds as w
+from tests.ipvssim import worlds as w
 
 
 @given(st.binary(min_size=2, max_size=200).filter(any))

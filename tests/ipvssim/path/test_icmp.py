@@ -8,8 +8,7 @@ import pytest
 
 from ipvssim.net.packets import Packet, parse4, sign4
 from ipvssim.path.result import Verdict
-
-from . import worlds as w
+from tests.ipvssim import worlds as w
 
 ROUTER = bytes((10, 0, 0, 30))
 

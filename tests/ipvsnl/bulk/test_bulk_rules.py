@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import lzma
 from array import array
-from pathlib import Path
 from typing import Any
 
 import pytest
@@ -18,10 +17,11 @@ from ipvsnl.text.grammar import parse
 from ipvsnl.text.rules import PlainReader, split
 from ipvsnl.text.usage import UsageError
 from ipvsnl.wire import records
+from tests.places import DATA
 
 native: Any = pytest.importorskip("ipvsnl.backends.native")
 
-RULES = Path(__file__).parent.parent / "data" / "rules"
+RULES = DATA / "rules"
 COMMANDS = {
     "add-service": Command.NEW_SERVICE, "edit-service": Command.SET_SERVICE, "delete-service": Command.DEL_SERVICE,
     "add-server": Command.NEW_DEST, "edit-server": Command.SET_DEST, "delete-server": Command.DEL_DEST,

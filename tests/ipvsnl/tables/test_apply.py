@@ -17,9 +17,8 @@ from ipvsnl.refusals import KernelError
 from ipvsnl.tables.failures import ApplyError, ConflictError
 from ipvsnl.tables.table import Table, of_values
 from tests.conftest import ON_THE_KERNEL
-
-from .awkward import HEADER
-from .tables import Tables, exact, meaning, tables
+from tests.ipvsnl.awkward import HEADER
+from tests.ipvsnl.random_tables import Tables, exact, meaning, tables
 
 if TYPE_CHECKING:
     from ipvsnl.link.contract import Link

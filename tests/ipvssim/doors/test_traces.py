@@ -8,8 +8,8 @@ from pathlib import Path
 import pytest
 
 from ipvssim.doors.replay import SAME, Job, replay
+from tests.places import DATA
 
-DATA = Path(__file__).parent.parent / "data"
 TRACES = sorted((DATA / "traces").glob("*.trace"))
 LATER = sorted((DATA / "traces-6.1.192").glob("*.trace"))
 

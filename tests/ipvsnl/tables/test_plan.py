@@ -12,8 +12,7 @@ from ipvsnl.tables.plan import LOSING, Operation, Plan, difference
 from ipvsnl.tables.table import of_values, same
 from ipvsnl.tables.wanted import read_table
 from ipvsnl.text.rules import RuleError
-
-from .tables import Tables, tables
+from tests.ipvsnl.random_tables import Tables, tables
 
 WEB = Service("tcp", "192.0.2.1", 80, scheduler="rr")
 SIX = Service("tcp", "2001:db8::1", 80, scheduler="rr")

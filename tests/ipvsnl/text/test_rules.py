@@ -5,7 +5,6 @@ from __future__ import annotations
 import _socket
 import lzma
 from collections.abc import Iterator
-from pathlib import Path
 
 import pytest
 from hypothesis import given
@@ -14,8 +13,9 @@ from hypothesis import strategies as st
 from ipvsnl.model import Destination, DestinationStatus, Entry, Service, ServiceStatus, Statistics
 from ipvsnl.text import rules
 from ipvsnl.text.grammar import read_rules
+from tests.places import DATA
 
-FILES = Path(__file__).parents[1] / "data" / "rules"
+FILES = DATA / "rules"
 
 
 @pytest.fixture(autouse=True, scope="module")

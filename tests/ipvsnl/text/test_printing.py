@@ -19,8 +19,7 @@ from ipvsnl.text.listing import FORMATS, Listing
 from ipvsnl.text.saving import saved
 from ipvsnl.wire import records
 from ipvsnl.wire.snapshot import Snapshot
-
-from .strategies import DESTINATIONS, SERVICES
+from tests.ipvsnl.strategies import DESTINATIONS, SERVICES
 
 NUMERIC = frozenset(("numeric",))
 Table = list[tuple[Service, list[Destination]]]

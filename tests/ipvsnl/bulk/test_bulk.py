@@ -24,8 +24,9 @@ from ipvsnl.text.rules import RuleError
 from ipvsnl.wire import records
 from tests.conftest import ON_THE_KERNEL
 from tests.ipvsnl.awkward import HEADER, Splitting, error
+from tests.places import DATA
 
-RULES = Path(__file__).parent.parent / "data" / "rules"
+RULES = DATA / "rules"
 MIXED = (RULES / "mixed.rules").read_bytes()
 WEB = Service("tcp", "192.0.2.1", 80, scheduler="rr")
 FARM = Service("tcp", "192.0.2.1", 80, scheduler="mh")

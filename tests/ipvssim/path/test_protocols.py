@@ -2,15 +2,13 @@
 
 from __future__ import annotations
 
-from pathlib import Path
-
 import pytest
 
 from ipvssim.path.protocols import INPUT, INPUT_ONLY, OUTPUT, Sctp, Tcp, diagram, sctp, tcp
+from tests.ipvssim import worlds as w
+from tests.places import ROOT
 
-from . import worlds as w
-
-DOCUMENT = Path(__file__).parent.parent.parent / "docs" / "state-machines.md"
+DOCUMENT = ROOT / "docs" / "state-machines.md"
 
 
 def test_the_document_is_drawn_from_the_tables() -> None:

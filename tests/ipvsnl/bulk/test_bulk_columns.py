@@ -12,7 +12,7 @@ from ipvsnl.client import IPVS
 from ipvsnl.errors import EncodeError
 from ipvsnl.model import Destination, Service
 from ipvsnl.wire.columns import Columns
-from tests.ipvsnl.test_bulk import FARM, WEB, refused
+from tests.ipvsnl.bulk.test_bulk import FARM, WEB, refused
 
 
 def test_columns_load_row_by_row(ipvs: IPVS) -> None:

@@ -11,8 +11,7 @@ from ipvssim.clock import Clock
 from ipvssim.net.fragments import Reassembler, split4, split6
 from ipvssim.net.packets import Packet, parse4, parse6, sign4
 from ipvssim.path.result import Verdict
-
-from . import worlds as w
+from tests.ipvssim import worlds as w
 
 
 @given(st.integers(1, 3000), st.integers(1, 150), st.randoms(use_true_random=False))

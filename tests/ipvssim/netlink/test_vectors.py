@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import json
-from pathlib import Path
 from typing import Any
 
 import pytest
@@ -12,8 +11,9 @@ from ipvssim.net.networks import vectors_network
 from ipvssim.netlink.socket import NetlinkSocket
 from ipvssim.state.namespace import Namespace
 from tests.ipvssim.requests import drain
+from tests.places import DATA
 
-PATH = Path(__file__).parent.parent / "data" / "netlink-vectors.jsonl"
+PATH = DATA / "netlink-vectors.jsonl"
 VECTORS = [json.loads(line) for line in PATH.read_text().splitlines()]
 SURE = [vector for vector in VECTORS if not vector.get("racy")]
 PORT, FAMILY_ID = 0xBEEF, 0xFFFF
