@@ -21,8 +21,9 @@ from pathlib import Path
 from ipvsnl.lab_kernel import MissingError, kernel_release
 from ipvsnl.lab_kernel.command import EXIT_BOOT, EXIT_MISSING
 from ipvsnl.lab_kernel.machine import one_processor
-from tests.kernel.fidelity import ROOT, Campaign, Row, behaviour, page
+from tests.kernel.fidelity import Campaign, Row, behaviour, page
 from tests.kernel.generate import KINDS, generate
+from tests.places import ROOT
 
 BUILD = ROOT / "build"
 ROUND = 2  # seeds of each kind that are recorded together
