@@ -325,6 +325,20 @@ def test_what_was_refused_is_not_taken_back(connect: Callable[[], IPVS]) -> None
     assert meaning(ipvs.snapshot()) == {WEB: {ONE, TWO}}
 
 
+def test_converging_outlasts_a_refusal_by_someone_elses_write(connect: Callable[[], IPVS]) -> None:
+    """What is refused because someone else was faster is planned for anew; any other refusal ends it at once."""
+    from ipvsnl.tables.apply import converge
+
+    ipvs, other = connect(), connect()
+    become(ipvs, {WEB: [ONE]})
+    overtaken = Overtaking(ipvs._conversation.link, 1, lambda: other.add_server(WEB, TWO))
+    ipvs._conversation.link = overtaken  # type: ignore[assignment]
+    converge(ipvs, of_values({WEB: [ONE, TWO.replace(weight=9)]}))
+    assert meaning(ipvs.snapshot()) == {WEB: {ONE, TWO.replace(weight=9)}}
+    with pytest.raises(ApplyError):
+        converge(ipvs, of_values({WEB.replace(port=81, scheduler="nosuch"): []}))
+
+
 def test_timeouts_are_part_of_a_table_that_names_them(ipvs: IPVS) -> None:
     """They are set with the rest, are rolled back with the rest, and None is no wish."""
     wanted = Table()
