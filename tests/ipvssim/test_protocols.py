@@ -10,11 +10,11 @@ from ipvssim.path.protocols import INPUT, INPUT_ONLY, OUTPUT, Sctp, Tcp, diagram
 
 from . import worlds as w
 
-DOCUMENT = Path(__file__).parent.parent.parent / "docs" / "state-machines.md"
+DOCUMENT = Path(__file__).parent.parent.parent / "docs" / "inside" / "state-machines.md"
 
 
 def test_the_document_is_drawn_from_the_tables() -> None:
-    """docs/state-machines.md is what ``python -m ipvssim.path.protocols.diagram`` prints."""
+    """docs/inside/state-machines.md is what ``python -m ipvssim.path.protocols.diagram`` prints."""
     assert DOCUMENT.read_text() == diagram.markdown()
 
 

@@ -3,7 +3,7 @@
 
     python tests/kernel/compare.py --seeds N [--first SEED] [--minutes M] [--kinds KIND ...] [--keep DIR] [--shrink]
 
-Writes the table docs/fidelity.md. Exit status: 0 no difference, 1 differences (the traces are kept), 2 nothing could
+Writes the table docs/inside/fidelity.md. Exit status: 0 no difference, 1 differences (the traces are kept), 2 nothing could
 be compared, 69 and 70 as uml.py's.
 """
 
@@ -263,7 +263,10 @@ def options(arguments: Sequence[str]) -> argparse.Namespace:
     parser.add_argument("--keep", type=Path, default=Path("differing"), help="where differing traces go (differing/)")
     parser.add_argument("--shrink", action="store_true", help="make the first differing trace of each kind short")
     parser.add_argument(
-        "--report", type=Path, default=ROOT / "docs" / "fidelity.md", help="the table (docs/fidelity.md)"
+        "--report",
+        type=Path,
+        default=ROOT / "docs" / "inside" / "fidelity.md",
+        help="the table (docs/inside/fidelity.md)",
     )
     parser.add_argument("--boots", type=int, default=2, help="kernels at a time (2)")
     parser.add_argument("--jobs", type=int, default=4, help="traces at a time in each kernel (4)")

@@ -1,4 +1,4 @@
-"""The state machines drawn as a document: ``python -m ipvssim.path.protocols.diagram > docs/state-machines.md``."""
+"""The state machines drawn as a document: ``python -m ipvssim.path.protocols.diagram > docs/inside/state-machines.md``."""
 
 from __future__ import annotations
 
