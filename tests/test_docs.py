@@ -10,6 +10,7 @@ from pathlib import Path
 
 import pytest
 
+from tests import public_names
 from tests.pages import Runner, Wrong, blocks
 
 ROOT = Path(__file__).parent.parent
@@ -81,6 +82,16 @@ def headings(page: Path) -> set[str]:
     """The anchors of a page, as GitHub and the site make them of its headings."""
     found = re.findall(r"^#+ (.*)$", page.read_text(), re.MULTILINE)
     return {re.sub(r"[^\w\- ]", "", heading.lower()).strip().replace(" ", "-") for heading in found}
+
+
+def test_every_public_name_has_a_docstring() -> None:
+    """A public class, function, method, property or constant says what it is."""
+    assert public_names.undocumented() == []
+
+
+def test_every_public_name_is_on_a_page_of_the_reference() -> None:
+    """What can be imported can be looked up."""
+    assert public_names.unlisted() == []
 
 
 # --- the runner itself ---
