@@ -6,7 +6,7 @@ A block is run by its language:
   given to pytest.
 - ``console``: a line after ``$ `` is a command of bash (``> `` goes on with it); what follows is what it prints. Variables
   that are exported stay.
-- ``toml``: one scenario of the laboratory, ``mine.toml``, that later blocks add to; it must be one that the laboratory takes.
+- ``toml``: one scenario, ``mine.toml``, that later blocks add to; it must be one that the laboratory takes.
 - ``json``: a table that ``ipvsnl plan`` takes, ``table.json``.
 
 A block that is not run says so, and why, in the line above it: ``<!-- sketch: needs a real kernel -->``. Any other language,
@@ -38,12 +38,12 @@ class Block(NamedTuple):
     sketch: str
 
 
-class Wrong(Exception):
+class BlockError(Exception):
     """A block that does not do what the page says, or that nobody can run."""
 
 
 def blocks(page: Path) -> Iterator[Block]:
-    """The code blocks of a page; Wrong for one that is only indented, where nobody can tell what it is."""
+    """The code blocks of a page; BlockError for one that is only indented, where nobody can tell what it is."""
     lines = iter(enumerate(page.read_text(encoding="utf-8").splitlines(), start=1))
     before, listed = "", False
     for number, line in lines:
@@ -61,7 +61,7 @@ def blocks(page: Path) -> Iterator[Block]:
             continue
         listed = bool(re.match(r"\s*([-*]|\d+\.) ", line)) or (listed and (not line or line[0] == " "))
         if not before and line.startswith(" " * (6 if listed else 4)):
-            raise Wrong(f"{page}:{number}: an indented code block: fence it, and name its language")
+            raise BlockError(f"{page}:{number}: an indented code block: fence it, and name its language")
         before = line if line.strip() or before.strip().startswith("<!-- sketch") else ""
 
 
@@ -87,9 +87,9 @@ class Runner:
             runner(block)
             self.ran += 1
 
-    def wrong(self, block: Block, why: str) -> Wrong:
+    def wrong(self, block: Block, why: str) -> BlockError:
         """What is wrong with a block, by its line."""
-        return Wrong(f"{self.page}:{block.line}: {why}")
+        return BlockError(f"{self.page}:{block.line}: {why}")
 
     def expect(self, block: Block, found: str, wanted: str, what: str) -> None:
         """The two texts are the same."""
@@ -163,7 +163,7 @@ def main(page: str) -> int:
     runner = Runner(Path(page).resolve())
     try:
         runner.run()
-    except Wrong as wrong:
+    except BlockError as wrong:
         print(wrong)
         return 1
     print(f"{runner.ran} blocks ran, {runner.sketches} are sketches")

@@ -6,8 +6,9 @@ import ast
 import re
 import sys
 from collections.abc import Iterator
-from inspect import getdoc, isclass, isroutine
 from importlib import import_module
+from inspect import getdoc, isclass, isroutine
+from itertools import pairwise
 from pathlib import Path
 from typing import Any
 
@@ -32,9 +33,8 @@ def public() -> Iterator[tuple[str, Any]]:
     for module in WHOLE:
         found = import_module(module)
         for name, thing in vars(found).items():
-            if isclass(thing) or isroutine(thing):
-                if not name.startswith("_") and thing.__module__ == module:
-                    yield f"{module}.{name}", thing
+            if (isclass(thing) or isroutine(thing)) and not name.startswith("_") and thing.__module__ == module:
+                yield f"{module}.{name}", thing
 
 
 def undocumented() -> list[str]:
@@ -58,7 +58,7 @@ def described(name: str) -> bool:
     for place in sorted({module, *(f"{module}.{one}" for one in submodules(module))}):
         file = import_module(place).__file__
         body = ast.parse(Path(str(file)).read_text(encoding="utf-8")).body
-        for here, after in zip(body, body[1:], strict=False):
+        for here, after in pairwise(body):
             targets = here.targets if isinstance(here, ast.Assign) else [getattr(here, "target", None)]
             if any(isinstance(one, ast.Name) and one.id == own for one in targets):
                 return isinstance(after, ast.Expr) and isinstance(after.value, ast.Constant)

@@ -11,7 +11,7 @@ from pathlib import Path
 import pytest
 
 from tests import public_names
-from tests.pages import Runner, Wrong, blocks
+from tests.pages import Runner, BlockError, blocks
 
 ROOT = Path(__file__).parent.parent
 DOCS = ROOT / "docs"
@@ -54,7 +54,17 @@ def test_an_example_prints_what_stands_beside_it(tmp_path: Path, example: Path) 
     assert example.read_text().startswith('"""')
     arguments = [str(example)]
     if "def test_" in example.read_text():
-        arguments = ["-m", "pytest", "-q", "--no-header", "-p", "no:cacheprovider", "-rN", f"--rootdir={tmp_path}", *arguments]
+        arguments = [
+            "-m",
+            "pytest",
+            "-q",
+            "--no-header",
+            "-p",
+            "no:cacheprovider",
+            "-rN",
+            f"--rootdir={tmp_path}",
+            *arguments,
+        ]
     done = run(arguments, tmp_path)
     found = re.sub(r" in \d+\.\d+s", "", done.stdout)  # pytest says how long it took
     assert found == example.with_suffix(".out").read_text()
@@ -146,5 +156,5 @@ def test_blocks_of_a_page_know_what_went_before(tmp_path: Path, monkeypatch: pyt
 def test_a_page_that_is_only_indented_is_refused(tmp_path: Path) -> None:
     """Code by indentation has no language, so nobody could say how it is run; a list's second line is no code."""
     assert list(blocks(page_of(tmp_path, "- one\n\n    its second paragraph\n"))) == []
-    with pytest.raises(Wrong):
+    with pytest.raises(BlockError):
         list(blocks(page_of(tmp_path, "Words\n\n    code\n")))
