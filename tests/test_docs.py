@@ -11,14 +11,12 @@ from pathlib import Path
 import pytest
 
 from tests import public_names
-from tests.pages import Runner, BlockError, blocks
+from tests.pages import BlockError, Runner, blocks
 
 ROOT = Path(__file__).parent.parent
 DOCS = ROOT / "docs"
 PAGES = [ROOT / "README.md", ROOT / "CONTRIBUTING.md", ROOT / "CHANGELOG.md", *sorted(DOCS.rglob("*.md"))]
 EXAMPLES = sorted((DOCS / "examples").glob("*.py"))
-LONGER = {"docs/use/scheduler-laboratory.md": ("ipvsnl[lab]", "numpy")}
-"""Pages whose blocks need an extra: the extra, and the package by which one tells that it is there."""
 
 
 def environment(home: Path) -> dict[str, str]:
@@ -54,17 +52,8 @@ def test_an_example_prints_what_stands_beside_it(tmp_path: Path, example: Path) 
     assert example.read_text().startswith('"""')
     arguments = [str(example)]
     if "def test_" in example.read_text():
-        arguments = [
-            "-m",
-            "pytest",
-            "-q",
-            "--no-header",
-            "-p",
-            "no:cacheprovider",
-            "-rN",
-            f"--rootdir={tmp_path}",
-            *arguments,
-        ]
+        options = ["-q", "--no-header", "-p", "no:cacheprovider", "-rN", f"--rootdir={tmp_path}"]
+        arguments = ["-m", "pytest", *options, *arguments]
     done = run(arguments, tmp_path)
     found = re.sub(r" in \d+\.\d+s", "", done.stdout)  # pytest says how long it took
     assert found == example.with_suffix(".out").read_text()
