@@ -1,4 +1,4 @@
-"""Compare two schedulers before one is deployed: which spreads load better, which moves fewer clients without need when a server dies."""
+"""Compare two schedulers before one is deployed: which spreads load better, whose clients stay when a server dies."""
 
 from ipvssim import lab
 
@@ -19,6 +19,4 @@ scenario = lab.build(
 )
 for run in lab.compare(scenario, jobs=1):
     peak, moved = run.figures["peak"], run.figures["moved"]
-    print(
-        f"{run.variant} seed {run.seed}: busiest server {peak:.2f} times the mean, {moved:.0%} of clients moved"
-    )
+    print(f"{run.variant} seed {run.seed}: busiest server {peak:.2f} times the mean, {moved:.0%} of clients moved")
