@@ -78,9 +78,11 @@ def test_links_between_pages_lead_somewhere(page: Path) -> None:
 
 
 def headings(page: Path) -> set[str]:
-    """The anchors of a page, as GitHub and the site make them of its headings."""
-    found = re.findall(r"^#+ (.*)$", page.read_text(), re.MULTILINE)
-    return {re.sub(r"[^\w\- ]", "", heading.lower()).strip().replace(" ", "-") for heading in found}
+    """The anchors of a page, as GitHub and the site make them of its headings; and the names that a reference page shows."""
+    text = page.read_text()
+    found = re.findall(r"^#+ (.*)$", text, re.MULTILINE)
+    slugs = {re.sub(r"[^\w\- ]", "", heading.lower()).strip().replace(" ", "-") for heading in found}
+    return slugs | set(re.findall(r"^::: (\S+)$", text, re.MULTILINE))
 
 
 def test_every_public_name_has_a_docstring() -> None:
