@@ -18,8 +18,7 @@ test: $(VENV)/.ready lint ; $(PY) -m pytest
 lint: $(VENV)/.ready ; $(VENV)/bin/ruff check . && $(VENV)/bin/ruff format --check . && $(VENV)/bin/mypy
 coverage: $(VENV)/.ready ; $(PY) -m pytest --cov --cov-report=term:skip-covered --cov-report=html:build/coverage
 # The site, into build/site. A broken link, a public name without a docstring, or one that is on no page fails.
-docs: $(VENV)/.ready
-	$(PY) -m pip install --quiet --editable '.[docs]'
+docs: $(VENV)/.docs
 	NO_MKDOCS_2_WARNING=1 $(PY) -m mkdocs build --strict
 kernel-test: $(VENV)/.ready
 	$(PY) -m pytest -m kernel tests/kernel/test_uml.py
@@ -43,4 +42,7 @@ $(VENV)/.ready: setup.py pyproject.toml ipvsnl/family.py ipvsnl/consts.py $(filt
 	IPVSNL_STRICT=$(STRICT) $(PY) -m pip install --quiet --editable '.[dev]'
 	@$(PY) -c 'import ipvsnl; print("ipvsnl is set up; its bytes are made by the", ipvsnl.backend, "backend")'
 	@[ "$(STRICT)" = 1 ] || echo 'No compiler or no Python.h here (apt-get install gcc python3-dev): the C backend was left out.'
+	touch $@
+$(VENV)/.docs: $(VENV)/.ready
+	$(PY) -m pip install --quiet --editable '.[docs]'
 	touch $@

@@ -95,6 +95,25 @@ def test_every_public_name_is_on_a_page_of_the_reference() -> None:
     assert public_names.unlisted() == []
 
 
+def test_a_name_that_is_not_documented_is_found(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """A name on no page, a class without a docstring and a method without one are each named."""
+    import ipvsnl
+
+    class Bare:
+        def method(self) -> None:
+            """Says something."""
+
+    (tmp_path / "page.md").write_text("::: ipvsnl.IPVS\n")
+    monkeypatch.setattr(public_names, "PAGES", tmp_path)
+    assert "ipvsnl.IPVS" not in public_names.unlisted()
+    assert "ipvsnl.Plan" in public_names.unlisted()
+    monkeypatch.setattr(ipvsnl, "Plan", Bare)
+    assert public_names.undocumented() == ["ipvsnl.Plan"]
+    Bare.method.__doc__ = None
+    Bare.__doc__ = "A class."
+    assert public_names.undocumented() == ["ipvsnl.Plan.method"]
+
+
 # --- the runner itself ---
 
 

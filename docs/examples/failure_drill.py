@@ -4,7 +4,7 @@ from scapy.layers.inet import IP, TCP
 
 from ipvssim import Kernel
 
-CLIENTS = [f"198.51.{net}.{host}" for net in range(4) for host in range(1, 251)]
+CLIENTS = [f"198.51.{net}.{host}" for net in (0, 1) for host in range(1, 151)]
 SERVERS = [f"10.0.0.{host}" for host in range(11, 21)]
 
 

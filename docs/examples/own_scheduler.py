@@ -28,11 +28,11 @@ class TwoChoices(Scheduler):
 
 
 def spread(scheduler):
-    """1,000 connections of seven clients on ten servers: how many the busiest server gets, and the least busy one."""
+    """300 connections of seven clients on ten servers: how many the busiest server gets, and the least busy one."""
     servers = "\n".join(f"-a -t 192.0.2.1:80 -r 10.0.0.{host} -g" for host in range(11, 21))
     kernel = Kernel(f"-A -t 192.0.2.1:80 -s {scheduler}\n{servers}")
     got = Counter({f"10.0.0.{host}:80": 0 for host in range(11, 21)})
-    for number in range(1000):
+    for number in range(300):
         syn = IP(src=f"198.51.100.{10 + number % 7}", dst="192.0.2.1") / TCP(sport=1024 + number, dport=80)
         got[kernel.receive(bytes(syn)).explain()["server"]] += 1
     return max(got.values()), min(got.values())
