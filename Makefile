@@ -11,11 +11,15 @@ ON_BOTH = tests/ipvsnl/test_client.py tests/ipvsnl/bulk/test_bulk.py tests/ipvsn
 # 1 where the C core can be built: then its failure is an error, and so is every warning.
 STRICT = $(shell command -v cc >/dev/null && python3 -c 'import os, sysconfig; print(int(os.path.exists(sysconfig.get_path("include") + "/Python.h")))')
 
-.PHONY: demo test lint bench kernel-test fidelity fuzz clean
+.PHONY: demo test lint coverage docs bench kernel-test fidelity fuzz clean
 
 demo: $(VENV)/.ready ; $(PY) bench/demo.py
 test: $(VENV)/.ready lint ; $(PY) -m pytest
 lint: $(VENV)/.ready ; $(VENV)/bin/ruff check . && $(VENV)/bin/ruff format --check . && $(VENV)/bin/mypy
+coverage: $(VENV)/.ready ; $(PY) -m pytest --cov --cov-report=term:skip-covered --cov-report=html:build/coverage
+# The site, into build/site. A broken link, a public name without a docstring, or one that is on no page fails.
+docs: $(VENV)/.docs
+	NO_MKDOCS_2_WARNING=1 $(PY) -m mkdocs build --strict
 kernel-test: $(VENV)/.ready
 	$(PY) -m pytest -m kernel tests/kernel/test_lab_kernel.py
 	$(LAB) env IPVSNL_TEST_TARGET=kernel $(PY) -m pytest -m kernel -p no:cacheprovider tests/kernel --ignore=tests/kernel/test_lab_kernel.py
@@ -40,4 +44,7 @@ $(VENV)/.ready: setup.py pyproject.toml ipvsnl/family.py ipvsnl/consts.py $(filt
 	IPVSNL_STRICT=$(STRICT) $(PY) -m pip install --quiet --editable '.[dev]'
 	@$(PY) -c 'import ipvsnl; print("ipvsnl is set up; its bytes are made by the", ipvsnl.backend, "backend")'
 	@[ "$(STRICT)" = 1 ] || echo 'No compiler or no Python.h here (apt-get install gcc python3-dev): the C backend was left out.'
+	touch $@
+$(VENV)/.docs: $(VENV)/.ready
+	$(PY) -m pip install --quiet --editable '.[docs]'
 	touch $@

@@ -3,7 +3,7 @@
     python bench/kernel_bench.py [--quick] [--spread] [--json FILE]
 
 boots the kernel, measures in it (this file again, with ``--inside``), and writes the figures. ``python bench/report.py``
-makes docs/performance.md of them. Peers that are not installed are left out. Root's rights are the kernel's own.
+makes docs/inside/performance.md of them. Peers that are not installed are left out. Root's rights are the kernel's own.
 """
 
 from __future__ import annotations

@@ -19,7 +19,7 @@ from pathlib import Path
 from typing import Any
 
 from ipvsnl.lab_kernel.frames import Unframer, frame, write_all
-from ipvsnl.lab_kernel.machine import MODULES
+from ipvsnl.lab_kernel.places import MODULES
 
 SKIPPED = {"ip_vs_ftp"}  # loaded only if asked for: it brings address translation into every namespace
 NOT_EXECUTABLE, NOT_FOUND, NOT_READY = 126, 127, 125

@@ -11,9 +11,8 @@ import sys
 from collections.abc import Iterator
 from pathlib import Path
 
-KERNEL = os.environ.get("IPVSNL_LAB_KERNEL") or "linux.uml"
-MODULES = os.environ.get("IPVSNL_LAB_MODULES") or "/usr/lib/uml/modules"
-"""The packaged kernel, or one that was built from source: the program, and where RELEASE/ with its modules lies."""
+from ipvsnl.lab_kernel.places import KERNEL, MODULES
+
 PACKAGES = Path(__file__).resolve().parents[2]
 """The directory in which the package ipvsnl lies: in there the guest's process 1 finds its program."""
 

@@ -74,4 +74,4 @@ def behaviour(release: str) -> str:
 def page(release: str) -> Path:
     """The page of docs that shows how this release compares: the modelled kernel's, or that of a later behaviour."""
     shown = behaviour(release)
-    return ROOT / "docs" / ("fidelity.md" if shown == "6.1.176" else f"fidelity-{shown}.md")
+    return ROOT / "docs" / "inside" / ("fidelity.md" if shown == "6.1.176" else f"fidelity-{shown}.md")

@@ -8,11 +8,11 @@ from ipvssim.path.protocols import INPUT, INPUT_ONLY, OUTPUT, Sctp, Tcp, diagram
 from tests.ipvssim import worlds as w
 from tests.places import ROOT
 
-DOCUMENT = ROOT / "docs" / "state-machines.md"
+DOCUMENT = ROOT / "docs" / "inside" / "state-machines.md"
 
 
 def test_the_document_is_drawn_from_the_tables() -> None:
-    """docs/state-machines.md is what ``python -m ipvssim.path.protocols.diagram`` prints."""
+    """docs/inside/state-machines.md is what ``python -m ipvssim.path.protocols.diagram`` prints."""
     assert DOCUMENT.read_text() == diagram.markdown()
 
 
