@@ -9,6 +9,7 @@ from __future__ import annotations
 import json
 import multiprocessing
 import os
+import sys
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from concurrent.futures import (
     FIRST_COMPLETED,
@@ -124,7 +125,13 @@ def _nothing() -> None:
 
 def _processes(jobs: int) -> Made:
     made = ProcessPoolExecutor(jobs, mp_context=multiprocessing.get_context("fork"))
-    return made, lambda: made.shutdown(wait=False, cancel_futures=True)
+
+    def shut() -> None:
+        """Wait for the pool's thread, unless an error is on its way (then runs may be under way, which nobody waits for). A
+        thread that ends while the interpreter does makes CPython 3.11 write a traceback on standard error."""
+        made.shutdown(wait=sys.exc_info()[0] is None, cancel_futures=True)
+
+    return made, shut
 
 
 def _dask(address: str) -> Made:
