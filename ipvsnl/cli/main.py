@@ -12,7 +12,7 @@ from ipvsnl.cli.statuses import FAILED, INTERRUPTED, PIPE_CLOSED, USAGE
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
-    from collections.abc import Sequence
+    from collections.abc import Callable, Sequence
     from typing import TextIO
 
     from ipvsnl.client import IPVS
@@ -79,8 +79,16 @@ def _run(argv: Sequence[str], stdout: TextIO, stderr: TextIO) -> int:
     except ValueError as error:
         stderr.write(f"{error}\n")
         return USAGE
+    return execute(rest, own.client, _text(sys.stdin), stdout, stderr, progress=own.progress)
+
+
+def execute(
+    rest: list[str], client_factory: Callable[[], IPVS], stdin: TextIO, stdout: TextIO, stderr: TextIO,
+    *, progress: bool | None = None,
+) -> int:  # fmt: skip
+    """Carry out a command line behind the options of a target, on the table of the client that is made; the exit status."""
     if rest and not rest[0].startswith("-"):
-        status = _sub_command(rest, own, stdout, stderr)
+        status = _sub_command(rest, client_factory, stdin, stdout, stderr)
         if status is not None:
             return status
     if rest == ["--version"]:
@@ -103,21 +111,23 @@ def _run(argv: Sequence[str], stdout: TextIO, stderr: TextIO) -> int:
             stderr.write(f"{error}\n")
             return USAGE
     return run(
-        rest, client_factory=own.client, stdin=_text(sys.stdin), stdout=stdout, stderr=stderr, prog=PROG,
-        progress=own.progress, extras=extras,
+        rest, client_factory=client_factory, stdin=stdin, stdout=stdout, stderr=stderr, prog=PROG, progress=progress,
+        extras=extras,
     )  # fmt: skip
 
 
-def _sub_command(words: list[str], own: Own, stdout: TextIO, stderr: TextIO) -> int | None:
+def _sub_command(
+    words: list[str], client_factory: Callable[[], IPVS], stdin: TextIO, stdout: TextIO, stderr: TextIO
+) -> int | None:
     """The status of a sub-command; None where the first word is none, and ipvsadm's grammar has its say."""
     if words[0] == "completion":
         from ipvsnl.cli.completion import complete
 
-        return complete(words[1:], own.client, stdout, stderr)
+        return complete(words[1:], client_factory, stdout, stderr)
     if words[0] in ("plan", "apply", "top", "export"):
         from ipvsnl.cli.operate import operate
 
-        return operate(words, own.client, _text(sys.stdin), stdout, stderr)
+        return operate(words, client_factory, stdin, stdout, stderr)
     if words[0] == "lab-kernel":
         from ipvsnl.lab_kernel.command import main as lab_kernel
 

@@ -17,6 +17,7 @@ from functools import cached_property
 from typing import TYPE_CHECKING, Any, NamedTuple
 
 from ipvssim.clock import JIFFY, SECOND, Clock
+from ipvssim.net.network import ETHERNET, framed
 from ipvssim.net.networks import OpenNetwork
 from ipvssim.state.namespace import CONNECTION_TABLE_SIZE, RELEASE, Namespace
 
@@ -128,15 +129,23 @@ class Kernel:
 
         return NetlinkSocket(self.namespace, **{"cap_ack": True, "ext_ack": True, "sndbuf": SEND_BUFFER, **how})
 
-    def ipvsadm(self, *arguments: str, stdin: str = "", prog: str = "ipvsadm") -> Completed:
-        """Run a command line of ``ipvsadm`` on this kernel, in this process. ``prog`` ``ipvsnl``: with our extensions."""
+    def ipvsadm(self, *arguments: str, stdin: str = "") -> Completed:
+        """Run a command line of ``ipvsadm`` on this kernel, in this process."""
         from ipvsnl.cli.dispatch import run
 
         out, err = io.StringIO(), io.StringIO()
         status = run(
-            list(arguments), client_factory=self.connect, stdin=io.StringIO(stdin), stdout=out, stderr=err, prog=prog,
+            list(arguments), client_factory=self.connect, stdin=io.StringIO(stdin), stdout=out, stderr=err, prog="ipvsadm",
             progress=False,
         )  # fmt: skip
+        return Completed(status, out.getvalue(), err.getvalue())
+
+    def ipvsnl(self, *arguments: str, stdin: str = "") -> Completed:
+        """Run a command line of ``ipvsnl`` on this kernel, in this process: ipvsadm's with our options, or a sub-command."""
+        from ipvsnl.cli.main import execute
+
+        out, err = io.StringIO(), io.StringIO()
+        status = execute(list(arguments), self.connect, io.StringIO(stdin), out, err, progress=False)
         return Completed(status, out.getvalue(), err.getvalue())
 
     def snapshot(self) -> Snapshot:
@@ -174,12 +183,16 @@ class Kernel:
     def receive(self, packet: Any, on: str | None = None, mark: int = 0) -> Result:
         """A packet comes in: bytes, or a scapy packet. Whatever it is, there is a result.
 
-        ``on`` names the device (None: the one by which the packet's source is reached), ``mark`` is its firewall mark.
-        Bytes begin with the Ethernet header where the device has one. KeyError for a device that does not exist.
+        ``mark`` is its firewall mark. ``on`` names the device; bytes begin with the Ethernet header where it has one, and
+        KeyError says that there is no such device. None is the device by which the packet's source is reached; then bytes
+        begin with the IP header.
         """
         if on is None:
-            data = packet if isinstance(packet, bytes | bytearray | memoryview) else _ip_bytes(packet)
-            on = self.network.came_by(bytes(data))
+            bare = isinstance(packet, bytes | bytearray | memoryview)
+            data = bytes(packet) if bare else _ip_bytes(packet)
+            on = self.network.came_by(data)
+            if bare and (device := self.network.devices[on]).kind == ETHERNET:
+                packet = framed(data, device)
         return self.director.receive(packet, on, mark)
 
     # --- time, network, tunables ---

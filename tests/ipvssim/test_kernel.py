@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 from ipaddress import ip_address, ip_interface
 
 import pytest
@@ -59,8 +60,8 @@ def test_values_say_what_they_are() -> None:
         "<VirtualService UDP [2001:db8::1]:53 wlc servers 0>",
     }
     path = kernel.network.path(ip_address("10.9.8.7").packed)
-    assert repr(path) == "<Path unicast by server to 10.9.8.7 from 10.0.0.1 mtu 1500>"
-    assert "<Device client raw 198.51.100.1/32 2001:db8:1::1/128 mtu 1500>" in repr(kernel.network)
+    assert repr(path) == "<Path unicast by server to 10.9.8.7 from 192.0.0.9 mtu 1500>"
+    assert "<Device client raw 192.0.0.8/32 100::1/128 mtu 1500>" in repr(kernel.network)
     assert repr(kernel) == "<Kernel 6.1.176 services=3 now=0>"
 
 
@@ -69,11 +70,22 @@ def test_any_addresses_work(virtual: object, server: object, client: object, met
     """Whatever unicast addresses the rules and the packets have, the first packet opens a connection and leaves."""
     three = {str(virtual), str(server), str(client)}
     unicast = all(0 < int(one.split(".")[0]) < 224 and not one.startswith("127.") for one in three)
-    if len(three) < 3 or not unicast or three & {"198.51.100.1", "10.0.0.1"}:
+    if len(three) < 3 or not unicast or three & {"192.0.0.8", "192.0.0.9"}:
         return
     kernel = Kernel(rules=f"-A -t {virtual}:80 -s rr\n-a -t {virtual}:80 -r {server}:80 -{method}")
     result = kernel.receive(syn(str(client), str(virtual)))
     assert (result.opened, len(result.out)) == (True, 1), result
+
+
+def test_bytes_are_bare_where_no_device_is_named() -> None:
+    """Bytes without a device begin with the IP header, whatever kind of device they are taken to come in by."""
+    network = Network()
+    network.add_device("eth0", "ethernet", "203.0.113.1/24", "192.0.2.1/32", mac="02:00:00:00:00:01")
+    network.add_neighbour("eth0", "203.0.113.9", "02:00:00:00:00:09")
+    kernel = Kernel(rules="-A -t 192.0.2.1:80\n-a -t 192.0.2.1:80 -r 203.0.113.9 -m", network=network)
+    data = bytes(syn("203.0.113.7", "192.0.2.1"))
+    assert kernel.receive(data).opened and not kernel.receive(data).opened
+    assert kernel.receive(bytes.fromhex("020000000001 020000000007 0800") + data, on="eth0").connection is not None
 
 
 def test_packets_of_a_marked_service_are_the_directors_own() -> None:
@@ -129,6 +141,9 @@ def test_command_lines_run_on_it() -> None:
         "-A -t 192.0.2.1:80 -s rr\n-a -t 192.0.2.1:80 -r 10.9.8.7:8080 -m -w 3\n"
     )
     assert kernel.ipvsadm("-D", "-t", "192.0.2.9:80").status != 0
+    assert kernel.ipvsadm("-Ln", "--json").status != 0
+    assert json.loads(kernel.ipvsnl("-Ln", "--json").stdout)["services"][0]["scheduler"] == "rr"
+    assert kernel.ipvsnl("plan", "-", stdin="-A -t 192.0.2.9:80\n").stdout.startswith("+ ")
 
 
 def test_sysctls_are_a_mapping() -> None:

@@ -18,7 +18,7 @@ import pytest
 
 import ipvsnl
 from ipvsnl import lab_kernel
-from ipvsnl.lab_kernel import machine
+from ipvsnl.lab_kernel import machine, places
 
 pytestmark = pytest.mark.kernel
 PACKAGE = Path(ipvsnl.__file__).parent
@@ -212,7 +212,7 @@ def test_paths_with_blanks(tmp_path: Path) -> None:
     """The guest finds its program and its modules in directories with blanks in their names, too."""
     home = tmp_path / "a user's files"
     shutil.copytree(PACKAGE, home / "ipvsnl", ignore=shutil.ignore_patterns("__pycache__", "_native"))
-    (home / "kernel modules").symlink_to(machine.MODULES)
+    (home / "kernel modules").symlink_to(places.MODULES)
     env = {**os.environ, "PYTHONPATH": str(home), "IPVSNL_LAB_MODULES": str(home / "kernel modules")}
     done = lab("ipvsadm", "-Ln", cwd=home, env=env)
     assert (done.returncode, done.stderr) == (0, "")

@@ -71,13 +71,15 @@ class OpenNetwork(Network):
 
     ``client`` carries bare IP packets and has the default routes of both families. A real server is a neighbour on
     ``server``; its link-layer address is 02:00 and the last four bytes of its address. A service by firewall mark has no
-    address: packets that carry its mark are the director's own.
+    address: packets that carry its mark are the director's own. The director itself has addresses that nobody uses:
+    192.0.0.8 and 100::1 on ``client`` (RFC 7600's dummy address, RFC 6666's discard prefix), 192.0.0.9 and 100::2 on
+    ``server``.
     """
 
     def __init__(self) -> None:
         super().__init__()
-        self.add_device("client", RAW, "198.51.100.1/32", "2001:db8:1::1/128")
-        self.add_device("server", ETHERNET, "10.0.0.1/32", "fd00:10::1/128", mac=bytes.fromhex("020000000001"))
+        self.add_device("client", RAW, "192.0.0.8/32", "100::1/128")
+        self.add_device("server", ETHERNET, "192.0.0.9/32", "100::2/128", mac=bytes.fromhex("020000000001"))
         self.add_route("0.0.0.0/0", device="client")
         self.add_route("::/0", device="client")
         self._local = Route(LOCAL, self.devices["lo"])

@@ -45,7 +45,7 @@ class Node:
         text = "".join(line + "\n" for line in lines)
         if self.steps is not None:
             self.steps.append({"do": "ipvsadm", "args": ["-R"], "stdin": text})
-        done = self.kernel.ipvsadm("-R", stdin=text, prog="ipvsnl")
+        done = self.kernel.ipvsnl("-R", stdin=text)
         if done.status:
             raise ScenarioError(f"the rules are refused: {(done.stdout + done.stderr).strip()}")
         for service in self.namespace.table.services():
