@@ -1,6 +1,7 @@
 """What two answers to one step of a trace have in common: everything, but for what a kernel makes up (docs/simulator.md).
 
-Tolerated are the identification (IPv4) or flow label (IPv6) of packets that the director itself makes, the source port of
+Tolerated are the identification (IPv4) or flow label (IPv6) of packets that the director itself makes, the identification
+of IPv6 fragments that it cuts, the source port of
 its GUE packets, a second in ``expires``, rates, and the order of a connection listing. Where a packet is handed to the
 director's own host, what that host's TCP, SCTP, UDP or ICMP answers is left out.
 """
@@ -24,6 +25,8 @@ _HOST_TYPES = {4: (0, 12, 14), 6: (129,)}
 """ICMP types by IP version: echo reply, parameter problem, timestamp reply."""
 _HOST_UNREACHABLES = {4: (b"\3\2", b"\3\3"), 6: (b"\1\4", b"\4\1")}
 """Type and code by IP version: no such protocol, no such port."""
+_AHEAD = (0, 43, 60)
+"""Extension headers that a host puts in front of the fragment header: hop-by-hop options, routing, destination options."""
 _U16 = Struct(">H")
 
 
@@ -131,7 +134,8 @@ def _packets(step: Mapping[str, Any], sent: Iterable[Mapping[str, Any]]) -> list
     for one in sent:
         data = bytes.fromhex(one["hex"])
         start = _ETHERNET if one["on"] == "server" else 0
-        found.append((one["on"], data[:start] + normalised(data[start:], forwards_errors=forwarded)))
+        packet = _without_new_ident(data[start:], _ident6(given))
+        found.append((one["on"], data[:start] + normalised(packet, forwards_errors=forwarded)))
     return found
 
 
@@ -175,6 +179,30 @@ def normalised(packet: bytes, *, forwards_errors: bool = False) -> bytes:
             if protocol == _UDP and not later:
                 _clear_source_port(data, start)
     return bytes(data)
+
+
+def _ident6(packet: bytes) -> bytes:
+    """The identification of an IPv6 fragment; empty where the packet is none."""
+    at = _fragment6(packet)
+    return packet[at + 4 : at + 8] if at else b""
+
+
+def _without_new_ident(packet: bytes, given: bytes) -> bytes:
+    """An IPv6 fragment that the director cut has an identification of its choice: 0 here, unless it is the ``given`` one."""
+    at = _fragment6(packet)
+    if not at or packet[at + 4 : at + 8] == given:
+        return packet
+    return packet[: at + 4] + bytes(4) + packet[at + 8 :]
+
+
+def _fragment6(packet: bytes) -> int:
+    """Where an IPv6 packet's fragment header stands, options and routing header passed over; 0: there is none."""
+    if len(packet) < 40 or packet[0] >> 4 != 6:
+        return 0
+    kind, at = packet[6], 40
+    while kind in _AHEAD and at + 8 <= len(packet):
+        kind, at = packet[at], at + 8 + 8 * packet[at + 1]
+    return at if kind == _FRAGMENT and at + 8 <= len(packet) else 0
 
 
 def _clear_source_port(data: bytearray, start: int) -> None:

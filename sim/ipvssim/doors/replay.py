@@ -10,9 +10,11 @@ import argparse
 import json
 import sys
 from collections.abc import Callable, Iterator, Sequence
+from errno import EINVAL
 from pathlib import Path
 from typing import Any, NamedTuple, TextIO
 
+from ipvsnl.consts import AF_INET, AF_INET6
 from ipvssim.clock import SECOND
 from ipvssim.doors.compare import differences
 from ipvssim.kernel import Kernel
@@ -27,6 +29,14 @@ FAMILY_ID = 0xFFFF
 """How a ``netlink`` step writes the family's number."""
 SAME, DIFFERENT, FAILED = 0, 1, 2
 _RECEIVE = 65536
+_FRAGMENTS = {
+    "net.ipv4.ipfrag_max_dist": ("max_dist", AF_INET),
+    "net.ipv4.ipfrag_low_thresh": ("low_thresh", AF_INET),
+    "net.ipv4.ipfrag_high_thresh": ("high_thresh", AF_INET),
+    "net.netfilter.nf_conntrack_frag6_low_thresh": ("low_thresh", AF_INET6),
+    "net.netfilter.nf_conntrack_frag6_high_thresh": ("high_thresh", AF_INET6),
+}
+"""The limits of reassembly: which, and of which family."""
 
 
 class ReplayError(Exception):
@@ -92,12 +102,28 @@ class Replay:
         if step["name"] == "net.ipv4.ip_unprivileged_port_start":
             self.director.unprivileged_port_start = int(step["value"])
             return {}
+        if step["name"] in _FRAGMENTS:
+            return self._bound(*_FRAGMENTS[step["name"]], int(step["value"]))
         if not step["name"].startswith("net.ipv4.vs."):
             raise ReplayError(f"the simulator has no {step['name']}")
         try:
             self.kernel.namespace.sysctls.write(step["name"], step["value"])
         except OSError as refused:
             return {"errno": refused.errno}
+        return {}
+
+    def _bound(self, variable: str, family: int, value: int) -> dict[str, Any]:
+        """A limit of reassembly; a threshold must not cross its twin."""
+        reassembler = self.director.reassembler
+        if variable == "max_dist":
+            if value < 0:
+                return {"errno": EINVAL}
+            reassembler.max_dist = value
+            return {}
+        low, high = reassembler.low_thresh, reassembler.high_thresh
+        if value < 0 or (value > high[family] if variable == "low_thresh" else value < low[family]):
+            return {"errno": EINVAL}
+        (low if variable == "low_thresh" else high)[family] = value
         return {}
 
     def _conns(self, _: dict[str, Any]) -> dict[str, Any]:
