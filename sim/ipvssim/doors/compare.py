@@ -20,7 +20,7 @@ _ICMP_ERRORS = (3, 4, 5, 11, 12)
 _OWN = tuple(map(bytes.fromhex, ("0a000001", "c6336401", "fd000010000000000000000000000001",
                                  "20010db8000100000000000000000001")))  # fmt: skip
 """The director's own addresses on the network of traces: what tunnels are sent from."""
-_SCTP, _RESET, _ABORT = 132, 0x04, 6
+_SCTP, _RESET, _ABORT = 132, 0x04, b"\x06"
 _HOST_TYPES = {4: (0, 12, 14), 6: (129,)}
 """ICMP types by IP version: echo reply, parameter problem, timestamp reply."""
 _HOST_UNREACHABLES = {4: (b"\3\2", b"\3\3"), 6: (b"\1\4", b"\4\1")}
@@ -143,13 +143,15 @@ def _is_hosts_own(sent: Mapping[str, Any]) -> bool:
     """Whether a packet is what a host answers that nothing listens on: a reset, an abort, an echo reply, unreachable."""
     packet = bytes.fromhex(sent["hex"])[_ETHERNET if sent["on"] == "server" else 0 :]
     version = packet[0] >> 4 if packet else 0
+    if version not in _HOST_TYPES or len(packet) < (20 if version == 4 else 40):
+        return False
     protocol, rest = (packet[9], packet[(packet[0] & 15) * 4 :]) if version == 4 else (packet[6], packet[40:])
     if protocol == _TCP:
-        return bool(rest[13] & _RESET)
+        return len(rest) > 13 and bool(rest[13] & _RESET)
     if protocol == _SCTP:
-        return rest[12] == _ABORT
+        return rest[12:13] == _ABORT
     if protocol == (_ICMP if version == 4 else _ICMPV6):
-        return rest[0] in _HOST_TYPES[version] or bytes(rest[:2]) in _HOST_UNREACHABLES[version]
+        return (rest[:1] or b"\xff")[0] in _HOST_TYPES[version] or bytes(rest[:2]) in _HOST_UNREACHABLES[version]
     return False
 
 

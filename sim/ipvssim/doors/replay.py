@@ -10,6 +10,7 @@ import argparse
 import json
 import sys
 from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager
 from errno import EINVAL
 from pathlib import Path
 from typing import Any, NamedTuple, TextIO
@@ -17,6 +18,7 @@ from typing import Any, NamedTuple, TextIO
 from ipvsnl.consts import AF_INET, AF_INET6
 from ipvssim.clock import SECOND
 from ipvssim.doors.compare import differences
+from ipvssim.doors.traces import ReplayError, check_answer, check_header, check_step, explained, read
 from ipvssim.kernel import Kernel
 from ipvssim.net.networks import trace_network
 from ipvssim.netlink.socket import BUFFER
@@ -39,15 +41,12 @@ _FRAGMENTS = {
 """The limits of reassembly: which, and of which family."""
 
 
-class ReplayError(Exception):
-    """A trace or a step of it that can't be replayed."""
-
-
 class Replay:
     """One director that answers the steps of one trace. ``header`` is the trace's first line; with ``explain`` the answer to
     a packet has its way besides."""
 
     def __init__(self, header: dict[str, Any], release: str = RELEASE, *, explain: bool = False) -> None:
+        check_header(header)
         network = trace_network(header.get("servers4", 16), header.get("servers6", 4))
         self.kernel = Kernel(network=network, release=release, padding=True)
         self.director = self.kernel.director
@@ -64,25 +63,25 @@ class Replay:
         }
         for name, value in header.get("sysctl", {}).items():
             if self._sysctl({"name": name, "value": value}):
-                raise ReplayError(f"the header's {name} is refused")
+                raise ReplayError(f"the header's {name!r} is refused")
 
     def answer(self, step: dict[str, Any], at: float | None = None) -> dict[str, Any]:
         """The answer to one step, met ``at`` seconds after the trace began (None: now). ReplayError where it has none."""
+        check_step(step)
+        if at is not None:
+            self._clock.advance_to(round(at * SECOND))
         try:
-            method = self._steps[step["do"]]
-            if at is not None:
-                self._clock.advance_to(round(at * SECOND))
-            return method(step)
-        except ReplayError:
-            raise
-        except (KeyError, TypeError, ValueError, AttributeError, NotImplementedError) as wrong:
-            raise ReplayError(f"{type(wrong).__name__}: {wrong}") from wrong
+            return self._steps[step["do"]](step)
+        except Exception as wrong:
+            raise explained(wrong) from wrong
 
     def _ipvsadm(self, step: dict[str, Any]) -> dict[str, Any]:
         done = self.kernel.ipvsadm(*step["args"], stdin=step.get("stdin", ""))
         return {"rc": done.status, "stdout": done.stdout, "stderr": done.stderr}
 
     def _packet(self, step: dict[str, Any]) -> dict[str, Any]:
+        if step["on"] not in self.kernel.network.devices:
+            raise ReplayError(f"there is no device {step['on']!r}")
         result = self.director.receive(bytes.fromhex(step["hex"]), step["on"], step.get("mark", 0))
         answer: dict[str, Any] = {"out": [{"on": device, "hex": data.hex()} for device, data in result.out]}
         if result.local:
@@ -105,7 +104,7 @@ class Replay:
         if step["name"] in _FRAGMENTS:
             return self._bound(*_FRAGMENTS[step["name"]], int(step["value"]))
         if not step["name"].startswith("net.ipv4.vs."):
-            raise ReplayError(f"the simulator has no {step['name']}")
+            raise ReplayError(f"the simulator has no {step['name']!r}")
         try:
             self.kernel.namespace.sysctls.write(step["name"], step["value"])
         except OSError as refused:
@@ -167,41 +166,47 @@ def jobs(files: Sequence[str], *, recorded: bool) -> Iterator[Job]:
             named = None
 
 
-def lines(path: Path) -> list[dict[str, Any]]:
-    """The JSON objects of a file, one a line; ReplayError where it is none."""
-    try:
-        with path.open(encoding="utf-8") as file:
-            return [json.loads(line) for line in file if line.strip()]
-    except (OSError, ValueError) as wrong:
-        raise ReplayError(f"{path}: {wrong}") from wrong
-
-
 def replay(job: Job, *, check: bool, release: str, out: TextIO, explain: bool = False) -> int:
-    """Replay one trace and write its answers, or with ``check`` the differences; the exit status that it deserves."""
-    header, *steps = lines(job.trace) or [{}]
-    if header.get("trace") != 1:
-        raise ReplayError(f"{job.trace}: not a trace of version 1")
-    recording = lines(job.recording) if job.recording is not None else []
+    """Replay one trace and write its answers, or with ``check`` the differences; the exit status that it deserves.
+    ReplayError names the file, the step and the cause."""
+    header, *steps = read(job.trace) or [{}]
+    recording = read(job.recording) if job.recording is not None else []
     if job.recording is not None and len(recording) != len(steps):
         raise ReplayError(f"{job.recording}: {len(recording)} answers to {len(steps)} steps")
     tells_local = any("local" in answer for answer in recording)
-    director = Replay(header, release, explain=explain)
+    with _named(job.trace):
+        if "trace" not in header:
+            raise ReplayError("not a trace of version 1")
+        director = Replay(header, release, explain=explain)
     status = SAME
     for number, step in enumerate(steps):
         recorded = recording[number] if recording else {}
-        try:
+        if job.recording is not None:
+            with _named(job.recording, number):
+                check_answer(recorded)
+        with _named(job.trace, number):
             answer = director.answer(step, recorded.get("at"))
-        except ReplayError as wrong:
-            raise ReplayError(f"{job.trace}: step {number}: {wrong}") from wrong
         if not check:
             out.write(json.dumps(answer) + "\n")
             continue
         way = {"explain": answer.pop("explain")} if "explain" in answer else {}
-        for what, kernel, simulator in differences(step, recorded, answer, tells_local=tells_local):
+        with _named(job.recording or job.trace, number):
+            found = list(differences(step, recorded, answer, tells_local=tells_local))
+        for what, kernel, simulator in found:
             status = DIFFERENT
-            found = {"trace": job.trace.stem, "step": number, "what": what, "kernel": kernel, "simulator": simulator}
-            out.write(json.dumps(found | way) + "\n")
+            row = {"trace": job.trace.stem, "step": number, "what": what, "kernel": kernel, "simulator": simulator}
+            out.write(json.dumps(row | way) + "\n")
     return status
+
+
+@contextmanager
+def _named(path: Path, number: int | None = None) -> Iterator[None]:
+    """Whatever goes wrong inside is told with the file, and the step where it is one."""
+    try:
+        yield
+    except Exception as wrong:
+        place = f"{path}: step {number}" if number is not None else str(path)
+        raise ReplayError(f"{place}: {explained(wrong)}") from wrong
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
