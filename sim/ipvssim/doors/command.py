@@ -73,6 +73,8 @@ def serve(arguments: Sequence[str]) -> int:
         except KeyboardInterrupt:
             return 0
         finally:
+            for number in (signal.SIGTERM, signal.SIGINT):  # what was acknowledged is written, whoever is impatient
+                signal.signal(number, signal.SIG_IGN)
             server.close()
             if file is not None:
                 file.save(kernel.namespace)
