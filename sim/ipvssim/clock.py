@@ -5,8 +5,8 @@ modelled kernel), so a million of them cost a list each jiffy instead of a heap 
 wheel may fire up to an eighth later than asked (kernel/time/timer.c, Linux 6.1); the simulator fires at the first jiffy
 that is not early.
 
-What happens again and again (the estimator, the sweeps of trash and caches) is :class:`Periodic`: it says how many of its next
-ticks will change nothing, and those cost nothing. So does a year in which nothing happens.
+What happens again and again (the estimator, the sweeps of trash and caches) is :class:`Periodic`: it says how many of its
+next ticks will change nothing, and those cost nothing. So does a year in which nothing happens.
 """
 
 from __future__ import annotations
@@ -65,8 +65,8 @@ class Task(Protocol):
     """Something to be done every so often."""
 
     def idle(self, now: int) -> int:
-        """How many of the next ticks, the first of them at ``now`` (microseconds), change nothing that anything else sees, if
-        nothing else happens; FOREVER: all."""
+        """How many of the next ticks, the first of them at ``now`` (microseconds), change nothing that anything else sees,
+        if nothing else happens; FOREVER: all."""
 
     def skip(self, ticks: int) -> None:
         """So many ticks pass that :meth:`idle` answered for."""

@@ -171,7 +171,8 @@ def test_a_datagram_in_thousands_of_pieces_costs_little() -> None:
 @given(st.lists(st.tuples(st.integers(0, 40), st.integers(1, 12)), min_size=1, max_size=12))
 def test_pieces_are_judged_as_a_plain_search_judges_them(spans: list[tuple[int, int]]) -> None:
     """Disjoint pieces are kept, all others are refused; only what lies within pieces that came may be called a duplicate."""
-    pieces, kept = Pieces(0), set()
+    pieces = Pieces(0)
+    kept: set[int] = set()
     for at, size in spans:
         span = set(range(at * 8, (at + size) * 8))
         problem = pieces.put(at * 8, bytes(size * 8))

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 from collections.abc import Callable
+from contextlib import suppress
 from itertools import pairwise
 from pathlib import Path
 from random import Random
@@ -70,10 +71,10 @@ def parsers() -> list[Callable[[bytes], object]]:
             packet = parse6(data)
             if not isinstance(packet, Packet) or packet.offset <= 40:
                 return None
-            try:
-                return verify(data) if verify is verify_destination or data[6] == 0 else None
-            except BadOption6Error:
-                return None
+            with suppress(BadOption6Error):
+                if verify is verify_destination or data[6] == 0:
+                    verify(data)
+            return None
 
         return read
 

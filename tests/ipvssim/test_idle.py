@@ -57,7 +57,7 @@ EVENTS = st.lists(
 )
 
 
-def history(events: list[Event], scheduler: str, passing: Callable[[Clock, int], None], **sysctls: int) -> list[Any]:
+def history(events: list[Event], scheduler: str, passing: Callable[[Clock, int], None], **sysctls: Any) -> list[Any]:
     """What can be seen of a director after each event."""
     world = w.World(**sysctls)
     service = world.service(w.UDP, scheduler=scheduler)
@@ -88,7 +88,7 @@ def history(events: list[Event], scheduler: str, passing: Callable[[Clock, int],
 def test_a_leap_equals_its_steps(events: list[Event], scheduler: str, expiration: int, drop_entry: int) -> None:
     """Connections, trash, caches and statistics after any history are the same whether time passed at once or by the
     second."""
-    tunables = {"lblc_expiration": expiration, "lblcr_expiration": expiration, "drop_entry": drop_entry}
+    tunables: dict[str, Any] = {"lblc_expiration": expiration, "lblcr_expiration": expiration, "drop_entry": drop_entry}
     leapt = history(events, scheduler, lambda clock, seconds: clock.advance(seconds * SECOND), **tunables)
     assert leapt == history(events, scheduler, steps, **tunables)
 

@@ -32,7 +32,9 @@ ANSWERS: list[dict[str, Any]] = [
 ]  # fmt: skip
 JUNK = st.recursive(
     st.none() | st.booleans() | st.integers() | st.floats() | st.text(max_size=12)
-    | st.sampled_from([HUGE, -HUGE, 1e300, "0", "zz", "abc", "lo", "client", "server", "-R", "-Ln", "-Lnc", "--rate", "6f", PACKET]),
+    | st.sampled_from(
+        [HUGE, -HUGE, 1e300, "0", "zz", "abc", "lo", "client", "server", "-R", "-Ln", "-Lnc", "--rate", "6f", PACKET]
+    ),
     lambda inner: st.lists(inner, max_size=4) | st.dictionaries(st.sampled_from(["on", "hex", "expires", "do"]), inner),
     max_leaves=5,
 )  # fmt: skip
@@ -74,7 +76,8 @@ def test_any_step_has_an_answer_or_is_refused(data: st.DataObject) -> None:
 def test_any_recorded_answer_is_compared_or_refused(number: int, value: Any, data: st.DataObject) -> None:
     """The same for a recording: it is checked, and what passes is compared without an exception."""
     recorded = dict(ANSWERS[number])
-    recorded[data.draw(st.sampled_from(["at", "out", "rc", "local", "stdout", "conns", "replies", "errno", "x"]))] = value
+    name = data.draw(st.sampled_from(["at", "out", "rc", "local", "stdout", "conns", "replies", "errno", "x"]))
+    recorded[name] = value
     try:
         check_answer(recorded)
     except ReplayError:
@@ -129,7 +132,9 @@ def test_a_refusal_names_file_step_and_cause(
     assert (status, said.startswith(f"ipvssim replay: {trace}: step 1: ")) == (2, True) and cause in said, said
 
 
-@pytest.mark.parametrize("line", ["[1]", "nothing", '"text"', "{" * 3, "[" * 100_000, "\udcff", '{"a": ' + "9" * 5000 + "}"])
+@pytest.mark.parametrize(
+    "line", ["[1]", "nothing", '"text"', "{" * 3, "[" * 100_000, "\udcff", '{"a": ' + "9" * 5000 + "}"]
+)
 def test_lines_that_are_no_objects(line: str, tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     """In a trace and in a recording, the file is named."""
     for name in ("a.trace", "a.kernel"):
@@ -140,7 +145,9 @@ def test_lines_that_are_no_objects(line: str, tmp_path: Path, capsys: pytest.Cap
         assert status == 2 and str(tmp_path / name) in said
 
 
-@pytest.mark.parametrize("answer", [{"at": 1e300}, {"at": "1"}, {"out": 7}, {"out": [{"on": "server"}]}, {"conns": [1]}])
+@pytest.mark.parametrize(
+    "answer", [{"at": 1e300}, {"at": "1"}, {"out": 7}, {"out": [{"on": "server"}]}, {"conns": [1]}]
+)
 def test_a_recording_is_named_with_its_step(
     answer: dict[str, Any], tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:

@@ -113,7 +113,9 @@ def _packets(value: object) -> bool:
 
 def _connections(value: object) -> bool:
     return isinstance(value, list) and all(
-        isinstance(row, dict) and type(row.get("expires")) is int and all(type(one) in (int, str) for one in row.values())
+        isinstance(row, dict)
+        and type(row.get("expires")) is int
+        and all(type(one) in (int, str) for one in row.values())
         for row in value
     )
 

@@ -184,7 +184,9 @@ def _assembled(pieces: Pieces, last: Packet, *, merging: bool) -> Packet | str:
         return "fragments disagree about ECN"
     payload = pieces.joined()
     kept_df = first.family == AF_INET and pieces.largest_df == pieces.largest
-    whole = _whole4(first, last, payload, pieces.ecn, kept_df) if first.family == AF_INET else _whole6(first, last, payload)
+    whole = (
+        _whole4(first, last, payload, pieces.ecn, kept_df) if first.family == AF_INET else _whole6(first, last, payload)
+    )
     if isinstance(whole, Assembled):
         whole.largest, whole.kept_df, whole.recorded = pieces.largest, kept_df, first.recorded
         whole.cuts = pieces.cuts(len(first.data) if merging else 0)

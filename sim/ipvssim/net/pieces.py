@@ -55,7 +55,7 @@ class Pieces:
         self.largest = self.largest_df = self.ecn = 0
 
     def fits(self, end: int, more: bool) -> bool:
-        """Whether a piece that ends there agrees with those that came about the packet's size; if so, it is taken note of."""
+        """Whether a piece that ends there agrees with those that came about the packet's size; if so, it is noted."""
         if more:
             if end > self.size:
                 if self._told:

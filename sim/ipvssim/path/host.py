@@ -199,8 +199,8 @@ class Host:
         return True
 
     def takes6(self, packet: Packet, result: Result) -> bool:
-        """Whether the host itself takes an IPv6 packet that was handed to it: its options are in order, and it is no fragment
-        in the middle that is no multiple of eight bytes (``ipv6_frag_rcv``, net/ipv6/reassembly.c)."""
+        """Whether the host itself takes an IPv6 packet that was handed to it: its options are in order, and it is no
+        fragment in the middle that is no multiple of eight bytes (``ipv6_frag_rcv``, net/ipv6/reassembly.c)."""
         if not self.takes_options6(packet, verify_destination, result):
             return False
         if packet.fragment & MORE6 and int.from_bytes(packet.data[4:6], "big") & 7:

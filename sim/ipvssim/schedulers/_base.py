@@ -129,8 +129,8 @@ class Scheduler:
         """Sixty seconds passed; ``now`` is in jiffies."""
 
     def idle_collections(self, now: int, period: int) -> int:
-        """How many of the next collections, the first at ``now`` and the others every ``period`` jiffies, change nothing that
-        anything else sees, if nothing else happens. Those are not made: :meth:`skip_collections` is told of them."""
+        """How many of the next collections, the first at ``now`` and the others every ``period`` jiffies, change nothing
+        that anything else sees, if nothing else happens. They are not made: :meth:`skip_collections` is told of them."""
         del now, period
         return 0
 

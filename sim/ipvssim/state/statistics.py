@@ -35,8 +35,8 @@ class Counters:
         return (self.conns, self.inpkts, self.outpkts, self.inbytes, self.outbytes)
 
     def tick(self, ticks: int = 1) -> None:
-        """So many ticks in a row: the first takes the live values over and moves each rate a quarter of the way to the growth
-        since the last; the others find no growth, so that the rates fall until they stand still."""
+        """So many ticks in a row: the first takes the live values over and moves each rate a quarter of the way to the
+        growth since the last; the others find no growth, so that the rates fall until they stand still."""
         live, ticked, rate = self.live(), self._ticked, self._rate
         if live == ticked and rate == _NOTHING:
             return

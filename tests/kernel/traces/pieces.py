@@ -24,7 +24,8 @@ def header(script: Script, kind: int, following: int) -> bytes:
         return bytes((following, 1)) + AH_BODY
     if kind == ROUTING:
         return bytes((following, 0, 4, 0)) + bytes(4)
-    return bytes((following, 0)) + script.pick(PADDING, PADDING, b"\x1e\x04" + bytes(4))
+    options: bytes = script.pick(PADDING, PADDING, b"\x1e\x04" + bytes(4))
+    return bytes((following, 0)) + options
 
 
 def cut6(script: Script, packet: bytes, size: int, before: tuple[int, ...]) -> list[bytes]:
@@ -78,7 +79,11 @@ def travel(script: Script, source: bytes, target: bytes, six: bool, ports: tuple
     protocol = script.pick(p.UDP, p.UDP, p.TCP)
     inner = p.udp(source, target, ports, payload) if protocol == p.UDP else p.tcp(source, target, ports, 16, payload)
     ttl = script.pick(64, 64, 64, 64, 2, 1)
-    size = script.pick(64, 512, 1024, 1280, 1400, 4096)
+    size = (
+        script.pick(8, 16, 24)
+        if len(inner) < 130 and script.chance(40)
+        else script.pick(64, 512, 1024, 1280, 1400, 4096)
+    )
     tos = script.pick({}, {}, {"tos": 2}, {"tos": 0x48})
     packet = p.ip(source, target, protocol, inner, ttl=ttl, ident=script.ident(), **tos)
     if not six:
