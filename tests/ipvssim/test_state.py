@@ -116,7 +116,7 @@ def test_damaged_and_foreign_texts_are_refused(name: str) -> None:
         "cut": whole[:-9],
         "garbled": whole.replace(b"wlc", b"rr ", 1),
         "null": signed(b"null"),
-        "scheduler": signed(body.replace(b'"wlc"', b'7', 1)),
+        "scheduler": signed(body.replace(b'"wlc"', b"7", 1)),
         "address": signed(body.replace(b'"10.0.0.1"', b'"10.0.0"', 1)),
     }
     with pytest.raises(StateError):

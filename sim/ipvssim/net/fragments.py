@@ -12,7 +12,9 @@ from weakref import WeakValueDictionary
 
 from ipvsnl.consts import AF_INET, AF_INET6
 from ipvssim.clock import SECOND, Clock
-from ipvssim.net.packets import AH, DF, FRAGMENT, MF, OFFSET, Assembled, Packet, parse4, parse6, sign4
+from ipvssim.net.packets import (
+    AH, DF, FRAGMENT, ICMPV6, MF, NO_NEXT, OFFSET, TCP, UDP, Assembled, Packet, parse4, parse6, sign4,
+)  # fmt: skip
 from ipvssim.net.pieces import PACKET, Pieces, Sender, buffer_size
 
 LOCAL_DELIVERY, REPLIES, INPUT = "local", "replies", "input"
@@ -27,6 +29,8 @@ MAX_DIST = 64
 _LARGEST = 65535
 _QUEUE = {AF_INET: 200, AF_INET6: 184}
 """What a packet that waits costs besides its fragments (struct ipq, struct frag_queue)."""
+_HEADERS = {TCP: 20, UDP: 8, ICMPV6: 8}
+"""Bytes of transport headers that a first fragment has to have; of any other, one."""
 _NOT_ECT, _CE = 1, 8
 _Key = tuple[str, bytes, bytes, int]
 
@@ -102,9 +106,11 @@ class Reassembler:
     def add(self, packet: Packet, user: str) -> Packet | str:
         """Add a fragment to the packets of one ``user`` (a place on the way: each keeps its own).
 
-        An IPv6 fragment that is not the last and no multiple of eight bytes comes back as it is: netfilter leaves it to the
-        host itself to complain of it.
+        An IPv6 fragment that is not the last and no multiple of eight bytes comes back as it is, and so does a first one that
+        lacks headers: netfilter leaves it to the host itself to complain of them.
         """
+        if packet.family != AF_INET and lacks_headers(packet):
+            return packet
         waiting = self._waiting[packet.family]
         most = self.high_thresh[packet.family]
         if not most or waiting.memory > most:
@@ -215,6 +221,13 @@ def _whole6(first: Packet, last: Packet, payload: bytes) -> Packet | str:
         return "reassembled packet too long"
     head[4:6] = size.to_bytes(2, "big")
     return parse6(bytes(head) + payload, last.device, last.mark, last.unicast, Assembled)
+
+
+def lacks_headers(packet: Packet) -> bool:
+    """Whether an IPv6 packet's first fragment ends before its transport header does (``ipv6frag_thdr_truncated``)."""
+    if packet.fragment & 0xFFF8 or packet.protocol == NO_NEXT:
+        return False
+    return len(packet.data) < packet.offset + _HEADERS.get(packet.protocol, 1)
 
 
 def fragment_header(data: bytes) -> tuple[int, int]:

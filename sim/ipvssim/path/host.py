@@ -12,9 +12,10 @@ from ipvsnl.consts import AF_INET
 from ipvssim.clock import Clock
 from ipvssim.net import icmp
 from ipvssim.net.cutting import split4, split6
+from ipvssim.net.fragments import lacks_headers
 from ipvssim.net.network import BLACKHOLE, BROADCAST, ETHERNET, LOCAL, MULTICAST, NONE, PROHIBIT, UNICAST, Network, Path
 from ipvssim.net.options4 import BadOptionError, echo, received
-from ipvssim.net.options6 import HEADER_FIELD, BadOption6Error, verify_destination
+from ipvssim.net.options6 import HEADER_FIELD, INCOMPLETE, BadOption6Error, verify_destination
 from ipvssim.net.packets import MORE6, Packet, Recorded, sign4, with_hops
 from ipvssim.path.result import FORWARD, Result
 
@@ -200,8 +201,13 @@ class Host:
 
     def takes6(self, packet: Packet, result: Result) -> bool:
         """Whether the host itself takes an IPv6 packet that was handed to it: its options are in order, and it is no
-        fragment in the middle that is no multiple of eight bytes (``ipv6_frag_rcv``, net/ipv6/reassembly.c)."""
+        fragment in the middle that is no multiple of eight bytes, and no first one that lacks headers (``ipv6_frag_rcv``,
+        net/ipv6/reassembly.c)."""
         if not self.takes_options6(packet, verify_destination, result):
+            return False
+        if packet.fragment & MORE6 and lacks_headers(packet):
+            result.drop("a first fragment that lacks headers")
+            self.error(packet, result, icmp.PARAMETER_PROBLEM6, INCOMPLETE, 0)
             return False
         if packet.fragment & MORE6 and int.from_bytes(packet.data[4:6], "big") & 7:
             result.drop("a fragment of no multiple of eight bytes")
