@@ -13,8 +13,21 @@ from weakref import WeakValueDictionary
 from ipvsnl.consts import AF_INET, AF_INET6
 from ipvssim.clock import SECOND, Clock
 from ipvssim.net.packets import (
-    AH, DF, FRAGMENT, ICMPV6, MF, NO_NEXT, OFFSET, TCP, UDP, Assembled, Packet, parse4, parse6, sign4,
-)  # fmt: skip
+    AH,
+    DF,
+    FRAGMENT,
+    ICMPV6,
+    MF,
+    NO_NEXT,
+    OFFSET,
+    TCP,
+    UDP,
+    Assembled,
+    Packet,
+    parse4,
+    parse6,
+    sign4,
+)
 from ipvssim.net.pieces import PACKET, Pieces, Sender, buffer_size
 
 LOCAL_DELIVERY, REPLIES, INPUT = "local", "replies", "input"
@@ -106,8 +119,8 @@ class Reassembler:
     def add(self, packet: Packet, user: str) -> Packet | str:
         """Add a fragment to the packets of one ``user`` (a place on the way: each keeps its own).
 
-        An IPv6 fragment that is not the last and no multiple of eight bytes comes back as it is, and so does a first one that
-        lacks headers: netfilter leaves it to the host itself to complain of them.
+        An IPv6 fragment that is not the last and no multiple of eight bytes comes back as it is, and so does a first one
+        that lacks headers: netfilter leaves it to the host itself to complain of them.
         """
         if packet.family != AF_INET and lacks_headers(packet):
             return packet
@@ -228,6 +241,14 @@ def lacks_headers(packet: Packet) -> bool:
     if packet.fragment & 0xFFF8 or packet.protocol == NO_NEXT:
         return False
     return len(packet.data) < packet.offset + _HEADERS.get(packet.protocol, 1)
+
+
+def is_authenticated(packet: Packet) -> bool:
+    """Whether an authentication header stands before an IPv6 packet's fragment header: a host looks at that one first."""
+    kind, at = packet.data[6], 40
+    while kind not in (FRAGMENT, AH):
+        kind, at = packet.data[at], at + (packet.data[at + 1] + 1) * 8
+    return kind == AH
 
 
 def fragment_header(data: bytes) -> tuple[int, int]:

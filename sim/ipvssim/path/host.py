@@ -12,7 +12,7 @@ from ipvsnl.consts import AF_INET
 from ipvssim.clock import Clock
 from ipvssim.net import icmp
 from ipvssim.net.cutting import split4, split6
-from ipvssim.net.fragments import lacks_headers
+from ipvssim.net.fragments import is_authenticated, lacks_headers
 from ipvssim.net.network import BLACKHOLE, BROADCAST, ETHERNET, LOCAL, MULTICAST, NONE, PROHIBIT, UNICAST, Network, Path
 from ipvssim.net.options4 import BadOptionError, echo, received
 from ipvssim.net.options6 import HEADER_FIELD, INCOMPLETE, BadOption6Error, verify_destination
@@ -205,11 +205,13 @@ class Host:
         net/ipv6/reassembly.c)."""
         if not self.takes_options6(packet, verify_destination, result):
             return False
-        if packet.fragment & MORE6 and lacks_headers(packet):
+        if not packet.fragment & MORE6 or is_authenticated(packet):
+            return True
+        if lacks_headers(packet):
             result.drop("a first fragment that lacks headers")
             self.error(packet, result, icmp.PARAMETER_PROBLEM6, INCOMPLETE, 0)
             return False
-        if packet.fragment & MORE6 and int.from_bytes(packet.data[4:6], "big") & 7:
+        if int.from_bytes(packet.data[4:6], "big") & 7:
             result.drop("a fragment of no multiple of eight bytes")
             self.error(packet, result, icmp.PARAMETER_PROBLEM6, HEADER_FIELD, _PAYLOAD_LENGTH)
             return False
