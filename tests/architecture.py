@@ -41,7 +41,8 @@ ROOMS = {
         "kernel",
         "doors",
         "lab",
-        "replay command",
+        "command",
+        "replay",
         "__main__",
     ],
     "ipvsnl.cli": [

@@ -4,6 +4,9 @@ Time is an integer of microseconds since the simulated boot. Timers fire at whol
 modelled kernel), so a million of them cost a list each jiffy instead of a heap of a million entries. The kernel's timer
 wheel may fire up to an eighth later than asked (kernel/time/timer.c, Linux 6.1); the simulator fires at the first jiffy
 that is not early.
+
+What happens again and again (the estimator, the sweeps of trash and caches) is :class:`Periodic`: it says how many of its
+next ticks will change nothing, and those cost nothing. So does a year in which nothing happens.
 """
 
 from __future__ import annotations
@@ -11,12 +14,14 @@ from __future__ import annotations
 from collections.abc import Callable
 from heapq import heappop, heappush
 from random import Random
-from typing import Any
+from typing import Any, Protocol
 
 HZ = 100
 SECOND = 1_000_000
 JIFFY = SECOND // HZ
 _NEVER = -1
+FOREVER = 1 << 100
+"""More ticks, and more jiffies, than any clock is moved."""
 
 
 class Timer:
@@ -56,10 +61,68 @@ class Timer:
         self._slot = _NEVER
 
 
+class Task(Protocol):
+    """Something to be done every so often."""
+
+    def idle(self, now: int) -> int:
+        """How many of the next ticks, the first of them at ``now`` (microseconds), change nothing that anything else sees,
+        if nothing else happens; FOREVER: all."""
+
+    def skip(self, ticks: int) -> None:
+        """So many ticks pass that :meth:`idle` answered for."""
+
+    def tick(self) -> None:
+        """A tick, the clock standing at it."""
+
+
+class Periodic:
+    """A task that is ticked every ``period`` microseconds from :meth:`start` on, until :meth:`stop`."""
+
+    __slots__ = ("_clock", "due", "period", "task")
+
+    def __init__(self, clock: Clock, period: int, task: Task) -> None:
+        self._clock = clock
+        self.period = period // JIFFY
+        """In jiffies."""
+        self.task = task
+        self.due = _NEVER
+        """The jiffy of its next tick."""
+
+    @property
+    def running(self) -> bool:
+        """Whether it will tick."""
+        return self.due != _NEVER
+
+    def start(self) -> None:
+        """Let the first tick be a period from now; nothing where it runs already."""
+        if not self.running:
+            self.due = -(-self._clock.now // JIFFY) + self.period
+            self._clock._running.append(self)
+            self._clock._look()
+
+    def stop(self) -> None:
+        """Tick no more."""
+        if self.running:
+            self.due = _NEVER
+            self._clock._running.remove(self)
+            self._clock._look()
+
+    def next_change(self) -> int:
+        """The jiffy of the first tick that changes anything, if nothing else happens."""
+        return self.due + self.task.idle(self.due * JIFFY) * self.period
+
+    def pass_to(self, slot: int) -> None:
+        """Let the ticks up to and including ``slot`` pass idly."""
+        ticks = (slot - self.due) // self.period + 1
+        if ticks > 0:
+            self.due += ticks * self.period
+            self.task.skip(ticks)
+
+
 class Clock:
     """``now`` in microseconds, and ``random``, the one seeded source of chance."""
 
-    __slots__ = ("_buckets", "_slots", "now", "random", "slot")
+    __slots__ = ("_buckets", "_due", "_running", "_slots", "now", "random", "slot")
 
     def __init__(self, *, seed: int = 0) -> None:
         self.now = 0
@@ -68,6 +131,8 @@ class Clock:
         self.random = Random(seed)
         self._buckets: dict[int, list[Timer]] = {}
         self._slots: list[int] = []
+        self._running: list[Periodic] = []
+        self._due = FOREVER
 
     @property
     def jiffies(self) -> int:
@@ -78,6 +143,10 @@ class Clock:
         """A timer that is not armed yet."""
         return Timer(self, callback, argument)
 
+    def every(self, period: int, task: Task) -> Periodic:
+        """What ticks a task every ``period`` microseconds (whole jiffies), once it is started."""
+        return Periodic(self, period, task)
+
     def advance(self, microseconds: int) -> None:
         """Let time pass, firing what falls due on the way in order of time."""
         self.advance_to(self.now + microseconds)
@@ -86,10 +155,35 @@ class Clock:
         """As :meth:`advance`, to a point in time; one that has passed changes nothing."""
         limit = when // JIFFY
         slots = self._slots
-        while slots and slots[0] <= limit:
-            self._fire(heappop(slots))
+        while True:
+            slot = slots[0] if slots and slots[0] <= limit else limit
+            if self._due <= slot:
+                self._tick(slot)
+            elif slots and slots[0] <= limit:
+                self._fire(heappop(slots))
+            else:
+                break
         self.slot = max(self.slot, limit)
         self.now = max(self.now, when)
+
+    def _tick(self, limit: int) -> None:
+        """What happens periodically, up to ``limit`` or to the first jiffy at which a tick changes anything."""
+        slot = min([limit + 1, *(one.next_change() for one in self._running if one.due <= limit)])
+        for one in list(self._running):
+            if one.running and one.due < slot:
+                one.pass_to(slot - 1)
+        if slot <= limit:
+            self.slot = slot
+            self.now = max(self.now, slot * JIFFY)
+            for one in list(self._running):
+                if one.due == slot:
+                    one.due += one.period
+                    one.task.tick()
+        self._look()
+
+    def _look(self) -> None:
+        """Find when the next tick is due."""
+        self._due = min((one.due for one in self._running), default=FOREVER)
 
     def _fire(self, slot: int) -> None:
         self.slot = slot

@@ -7,9 +7,9 @@ import sys
 from collections.abc import Sequence
 from pathlib import Path
 
-from tests.kernel.traces import administration, corners, lifetimes, paths, scheduling
+from tests.kernel.traces import administration, corners, lifetimes, paths, pieces, scheduling
 
-KINDS = administration.KINDS | scheduling.KINDS | lifetimes.KINDS | paths.KINDS | corners.KINDS
+KINDS = administration.KINDS | scheduling.KINDS | lifetimes.KINDS | paths.KINDS | corners.KINDS | pieces.KINDS
 
 
 def generate(kind: str, seed: int) -> str:

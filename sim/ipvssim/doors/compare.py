@@ -1,6 +1,7 @@
 """What two answers to one step of a trace have in common: all but what a kernel makes up (docs/use/simulator.md).
 
-Tolerated are the identification (IPv4) or flow label (IPv6) of packets that the director itself makes, the source port of
+Tolerated are the identification (IPv4) or flow label (IPv6) of packets that the director itself makes, the identification
+of IPv6 fragments that it cuts, the source port of
 its GUE packets, a second in ``expires``, rates, and the order of a connection listing. Where a packet is handed to the
 director's own host, what that host's TCP, SCTP, UDP or ICMP answers is left out.
 """
@@ -19,11 +20,13 @@ _ICMP_ERRORS = (3, 4, 5, 11, 12)
 _OWN = tuple(map(bytes.fromhex, ("0a000001", "c6336401", "fd000010000000000000000000000001",
                                  "20010db8000100000000000000000001")))  # fmt: skip
 """The director's own addresses on the network of traces: what tunnels are sent from."""
-_SCTP, _RESET, _ABORT = 132, 0x04, 6
+_SCTP, _RESET, _ABORT = 132, 0x04, b"\x06"
 _HOST_TYPES = {4: (0, 12, 14), 6: (129,)}
 """ICMP types by IP version: echo reply, parameter problem, timestamp reply."""
 _HOST_UNREACHABLES = {4: (b"\3\2", b"\3\3"), 6: (b"\1\4", b"\4\1")}
 """Type and code by IP version: no such protocol, no such port."""
+_AHEAD = (0, 43, 60)
+"""Extension headers that a host puts in front of the fragment header: hop-by-hop options, routing, destination options."""
 _U16 = Struct(">H")
 
 
@@ -131,7 +134,8 @@ def _packets(step: Mapping[str, Any], sent: Iterable[Mapping[str, Any]]) -> list
     for one in sent:
         data = bytes.fromhex(one["hex"])
         start = _ETHERNET if one["on"] == "server" else 0
-        found.append((one["on"], data[:start] + normalised(data[start:], forwards_errors=forwarded)))
+        packet = _without_new_ident(data[start:], _ident6(given))
+        found.append((one["on"], data[:start] + normalised(packet, forwards_errors=forwarded)))
     return found
 
 
@@ -139,13 +143,15 @@ def _is_hosts_own(sent: Mapping[str, Any]) -> bool:
     """Whether a packet is what a host answers that nothing listens on: a reset, an abort, an echo reply, unreachable."""
     packet = bytes.fromhex(sent["hex"])[_ETHERNET if sent["on"] == "server" else 0 :]
     version = packet[0] >> 4 if packet else 0
+    if version not in _HOST_TYPES or len(packet) < (20 if version == 4 else 40):
+        return False
     protocol, rest = (packet[9], packet[(packet[0] & 15) * 4 :]) if version == 4 else (packet[6], packet[40:])
     if protocol == _TCP:
-        return bool(rest[13] & _RESET)
+        return len(rest) > 13 and bool(rest[13] & _RESET)
     if protocol == _SCTP:
-        return rest[12] == _ABORT
+        return rest[12:13] == _ABORT
     if protocol == (_ICMP if version == 4 else _ICMPV6):
-        return rest[0] in _HOST_TYPES[version] or bytes(rest[:2]) in _HOST_UNREACHABLES[version]
+        return (rest[:1] or b"\xff")[0] in _HOST_TYPES[version] or bytes(rest[:2]) in _HOST_UNREACHABLES[version]
     return False
 
 
@@ -175,6 +181,30 @@ def normalised(packet: bytes, *, forwards_errors: bool = False) -> bytes:
             if protocol == _UDP and not later:
                 _clear_source_port(data, start)
     return bytes(data)
+
+
+def _ident6(packet: bytes) -> bytes:
+    """The identification of an IPv6 fragment; empty where the packet is none."""
+    at = _fragment6(packet)
+    return packet[at + 4 : at + 8] if at else b""
+
+
+def _without_new_ident(packet: bytes, given: bytes) -> bytes:
+    """An IPv6 fragment that the director cut has an identification of its choice: 0 here, unless it is the ``given`` one."""
+    at = _fragment6(packet)
+    if not at or packet[at + 4 : at + 8] == given:
+        return packet
+    return packet[: at + 4] + bytes(4) + packet[at + 8 :]
+
+
+def _fragment6(packet: bytes) -> int:
+    """Where an IPv6 packet's fragment header stands, options and routing header passed over; 0: there is none."""
+    if len(packet) < 40 or packet[0] >> 4 != 6:
+        return 0
+    kind, at = packet[6], 40
+    while kind in _AHEAD and at + 8 <= len(packet):
+        kind, at = packet[at], at + 8 + 8 * packet[at + 1]
+    return at if kind == _FRAGMENT and at + 8 <= len(packet) else 0
 
 
 def _clear_source_port(data: bytearray, start: int) -> None:

@@ -10,11 +10,15 @@ import argparse
 import json
 import sys
 from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager
+from errno import EINVAL
 from pathlib import Path
 from typing import Any, NamedTuple, TextIO
 
+from ipvsnl.consts import AF_INET, AF_INET6
 from ipvssim.clock import SECOND
 from ipvssim.doors.compare import differences
+from ipvssim.doors.traces import ReplayError, check_answer, check_header, check_step, explained, read
 from ipvssim.kernel import Kernel
 from ipvssim.net.networks import trace_network
 from ipvssim.netlink.socket import BUFFER
@@ -27,10 +31,14 @@ FAMILY_ID = 0xFFFF
 """How a ``netlink`` step writes the family's number."""
 SAME, DIFFERENT, FAILED = 0, 1, 2
 _RECEIVE = 65536
-
-
-class ReplayError(Exception):
-    """A trace or a step of it that can't be replayed."""
+_FRAGMENTS = {
+    "net.ipv4.ipfrag_max_dist": ("max_dist", AF_INET),
+    "net.ipv4.ipfrag_low_thresh": ("low_thresh", AF_INET),
+    "net.ipv4.ipfrag_high_thresh": ("high_thresh", AF_INET),
+    "net.netfilter.nf_conntrack_frag6_low_thresh": ("low_thresh", AF_INET6),
+    "net.netfilter.nf_conntrack_frag6_high_thresh": ("high_thresh", AF_INET6),
+}
+"""The limits of reassembly: which, and of which family."""
 
 
 class Replay:
@@ -38,6 +46,7 @@ class Replay:
     a packet has its way besides."""
 
     def __init__(self, header: dict[str, Any], release: str = RELEASE, *, explain: bool = False) -> None:
+        check_header(header)
         network = trace_network(header.get("servers4", 16), header.get("servers6", 4))
         self.kernel = Kernel(network=network, release=release, padding=True)
         self.director = self.kernel.director
@@ -54,25 +63,25 @@ class Replay:
         }
         for name, value in header.get("sysctl", {}).items():
             if self._sysctl({"name": name, "value": value}):
-                raise ReplayError(f"the header's {name} is refused")
+                raise ReplayError(f"the header's {name!r} is refused")
 
     def answer(self, step: dict[str, Any], at: float | None = None) -> dict[str, Any]:
         """The answer to one step, met ``at`` seconds after the trace began (None: now). ReplayError where it has none."""
+        check_step(step)
+        if at is not None:
+            self._clock.advance_to(round(at * SECOND))
         try:
-            method = self._steps[step["do"]]
-            if at is not None:
-                self._clock.advance_to(round(at * SECOND))
-            return method(step)
-        except ReplayError:
-            raise
-        except (KeyError, TypeError, ValueError, AttributeError, NotImplementedError) as wrong:
-            raise ReplayError(f"{type(wrong).__name__}: {wrong}") from wrong
+            return self._steps[step["do"]](step)
+        except Exception as wrong:
+            raise explained(wrong) from wrong
 
     def _ipvsadm(self, step: dict[str, Any]) -> dict[str, Any]:
         done = self.kernel.ipvsadm(*step["args"], stdin=step.get("stdin", ""))
         return {"rc": done.status, "stdout": done.stdout, "stderr": done.stderr}
 
     def _packet(self, step: dict[str, Any]) -> dict[str, Any]:
+        if step["on"] not in self.kernel.network.devices:
+            raise ReplayError(f"there is no device {step['on']!r}")
         result = self.director.receive(bytes.fromhex(step["hex"]), step["on"], step.get("mark", 0))
         answer: dict[str, Any] = {"out": [{"on": device, "hex": data.hex()} for device, data in result.out]}
         if result.local:
@@ -92,12 +101,28 @@ class Replay:
         if step["name"] == "net.ipv4.ip_unprivileged_port_start":
             self.director.unprivileged_port_start = int(step["value"])
             return {}
+        if step["name"] in _FRAGMENTS:
+            return self._bound(*_FRAGMENTS[step["name"]], int(step["value"]))
         if not step["name"].startswith("net.ipv4.vs."):
-            raise ReplayError(f"the simulator has no {step['name']}")
+            raise ReplayError(f"the simulator has no {step['name']!r}")
         try:
             self.kernel.namespace.sysctls.write(step["name"], step["value"])
         except OSError as refused:
             return {"errno": refused.errno}
+        return {}
+
+    def _bound(self, variable: str, family: int, value: int) -> dict[str, Any]:
+        """A limit of reassembly; a threshold must not cross its twin."""
+        reassembler = self.director.reassembler
+        if variable == "max_dist":
+            if value < 0:
+                return {"errno": EINVAL}
+            reassembler.max_dist = value
+            return {}
+        low, high = reassembler.low_thresh, reassembler.high_thresh
+        if value < 0 or (value > high[family] if variable == "low_thresh" else value < low[family]):
+            return {"errno": EINVAL}
+        (low if variable == "low_thresh" else high)[family] = value
         return {}
 
     def _conns(self, _: dict[str, Any]) -> dict[str, Any]:
@@ -141,41 +166,47 @@ def jobs(files: Sequence[str], *, recorded: bool) -> Iterator[Job]:
             named = None
 
 
-def lines(path: Path) -> list[dict[str, Any]]:
-    """The JSON objects of a file, one a line; ReplayError where it is none."""
-    try:
-        with path.open(encoding="utf-8") as file:
-            return [json.loads(line) for line in file if line.strip()]
-    except (OSError, ValueError) as wrong:
-        raise ReplayError(f"{path}: {wrong}") from wrong
-
-
 def replay(job: Job, *, check: bool, release: str, out: TextIO, explain: bool = False) -> int:
-    """Replay one trace and write its answers, or with ``check`` the differences; the exit status that it deserves."""
-    header, *steps = lines(job.trace) or [{}]
-    if header.get("trace") != 1:
-        raise ReplayError(f"{job.trace}: not a trace of version 1")
-    recording = lines(job.recording) if job.recording is not None else []
+    """Replay one trace and write its answers, or with ``check`` the differences; the exit status that it deserves.
+    ReplayError names the file, the step and the cause."""
+    header, *steps = read(job.trace) or [{}]
+    recording = read(job.recording) if job.recording is not None else []
     if job.recording is not None and len(recording) != len(steps):
         raise ReplayError(f"{job.recording}: {len(recording)} answers to {len(steps)} steps")
     tells_local = any("local" in answer for answer in recording)
-    director = Replay(header, release, explain=explain)
+    with _named(job.trace):
+        if "trace" not in header:
+            raise ReplayError("not a trace of version 1")
+        director = Replay(header, release, explain=explain)
     status = SAME
     for number, step in enumerate(steps):
         recorded = recording[number] if recording else {}
-        try:
+        if job.recording is not None:
+            with _named(job.recording, number):
+                check_answer(recorded)
+        with _named(job.trace, number):
             answer = director.answer(step, recorded.get("at"))
-        except ReplayError as wrong:
-            raise ReplayError(f"{job.trace}: step {number}: {wrong}") from wrong
         if not check:
             out.write(json.dumps(answer) + "\n")
             continue
         way = {"explain": answer.pop("explain")} if "explain" in answer else {}
-        for what, kernel, simulator in differences(step, recorded, answer, tells_local=tells_local):
+        with _named(job.recording or job.trace, number):
+            found = list(differences(step, recorded, answer, tells_local=tells_local))
+        for what, kernel, simulator in found:
             status = DIFFERENT
-            found = {"trace": job.trace.stem, "step": number, "what": what, "kernel": kernel, "simulator": simulator}
-            out.write(json.dumps(found | way) + "\n")
+            row = {"trace": job.trace.stem, "step": number, "what": what, "kernel": kernel, "simulator": simulator}
+            out.write(json.dumps(row | way) + "\n")
     return status
+
+
+@contextmanager
+def _named(path: Path, number: int | None = None) -> Iterator[None]:
+    """Whatever goes wrong inside is told with the file, and the step where it is one."""
+    try:
+        yield
+    except Exception as wrong:
+        place = f"{path}: step {number}" if number is not None else str(path)
+        raise ReplayError(f"{place}: {explained(wrong)}") from wrong
 
 
 def main(arguments: Sequence[str] | None = None) -> int:

@@ -42,6 +42,8 @@ def main(arguments: Sequence[str] | None = None) -> int:
         except KeyboardInterrupt:
             return 0
         finally:
+            for number in (signal.SIGTERM, signal.SIGINT):  # what was acknowledged is written, whoever is impatient
+                signal.signal(number, signal.SIG_IGN)
             server.close()
             if file is not None:
                 file.save(kernel.namespace)

@@ -2,7 +2,8 @@
 
 Datagrams of a ``SOCK_SEQPACKET`` socket stand for those of a netlink socket. Every datagram received is executed at once;
 replies go out as the client reads, so a dump goes on no faster than it is read, as the kernel's does. A client whose
-receive queue overran gets an ``NLMSG_OVERRUN`` message where a netlink socket's ``recv`` would fail with ENOBUFS.
+receive queue overran gets an ``NLMSG_OVERRUN`` message, with the sequence number of its last request, where a netlink
+socket's ``recv`` would fail with ENOBUFS; where its ``send`` would fail, an ``NLMSG_ERROR`` message.
 """
 
 from __future__ import annotations
@@ -11,22 +12,27 @@ import errno
 import os
 import selectors
 import socket
+import sys
+from collections import deque
 from collections.abc import Callable
 from contextlib import suppress
 from pathlib import Path
 from struct import Struct
 
-from ipvsnl.consts import NLMSG_HEADER, NLMSG_OVERRUN
+from ipvsnl.consts import NLM_F_CAPPED, NLMSG_ERROR, NLMSG_HEADER, NLMSG_OVERRUN
 from ipvssim.clock import SECOND
 from ipvssim.kernel import Kernel
 from ipvssim.netlink.socket import NetlinkSocket
+from ipvssim.schedulers import LoadingError
 
 LARGEST = 1 << 20
 """Bytes that a datagram of requests may have."""
 _RECEIVE = 32768
 _BACKLOG = 64
 _CREDENTIALS = Struct("3i")
-_OVERRUN = Struct("=IHHII")
+_ANCILLARY = socket.CMSG_SPACE(_CREDENTIALS.size)
+_MESSAGE = Struct("=IHHII")
+_ERROR = Struct("=i")
 
 
 class _Client:
@@ -35,34 +41,45 @@ class _Client:
     def __init__(self, connection: socket.socket, endpoint: NetlinkSocket) -> None:
         self.connection = connection
         self.endpoint = endpoint
-        self.waiting: bytes | None = None
+        self.waiting: deque[bytes] = deque()
+        self._last = b""
 
     def execute(self) -> bool:
-        """Take one datagram of requests; False where the peer is gone."""
+        """Take one datagram of requests; False where the peer is gone. What a netlink socket refuses to send (one without
+        bytes, one that is too long) is refused whole, and an error message says so: it is too late for an errno."""
         try:
-            data = self.connection.recv(LARGEST)
+            data, ancillary, _, _ = self.connection.recvmsg(LARGEST + 1, _ANCILLARY)
         except BlockingIOError:
             return True
         except OSError:
             return False
-        if not data:
+        if not data and not ancillary:  # only a datagram has its sender's credentials
             return False
-        with suppress(OSError):  # one that is too long: as with netlink, nothing is executed
+        self._last = data
+        try:
+            if len(data) > LARGEST:
+                raise OSError(errno.EMSGSIZE, os.strerror(errno.EMSGSIZE))
             self.endpoint.send(data)
+        except OSError as refused:
+            self.waiting.append(_refusal(data, self.endpoint.port, refused.errno or errno.EIO))
+        except LoadingError as wrong:
+            print(f"ipvssim serve: {wrong}", file=sys.stderr)
+            self.waiting.append(_refusal(data, self.endpoint.port, errno.ENOENT))
         return True
 
     def answer(self) -> bool:
         """Send what is queued until the peer's queue is full; whether anything is left. OSError where it is gone."""
         while True:
-            if self.waiting is None:
-                self.waiting = self._next()
-            if self.waiting is None:
-                return False
+            if not self.waiting:
+                datagram = self._next()
+                if datagram is None:
+                    return False
+                self.waiting.append(datagram)
             try:
-                self.connection.send(self.waiting)
+                self.connection.send(self.waiting[0])
             except BlockingIOError:
                 return True
-            self.waiting = None
+            self.waiting.popleft()
 
     def _next(self) -> bytes | None:
         try:
@@ -72,7 +89,30 @@ class _Client:
         except OSError as wrong:
             if wrong.errno != errno.ENOBUFS:
                 raise
-            return _OVERRUN.pack(NLMSG_HEADER, NLMSG_OVERRUN, 0, 0, 0)
+            sequence = _sequences(self._last)[1]
+            return _MESSAGE.pack(NLMSG_HEADER, NLMSG_OVERRUN, 0, sequence, self.endpoint.port)
+
+
+def _refusal(data: bytes, port: int, error: int) -> bytes:
+    """A datagram that nothing was executed of, as an error about its first request (and the last, which is waited for)."""
+    echo = data[:NLMSG_HEADER].ljust(NLMSG_HEADER, b"\0")
+    size = NLMSG_HEADER + 4 + NLMSG_HEADER
+    return b"".join(
+        _MESSAGE.pack(size, NLMSG_ERROR, NLM_F_CAPPED, sequence, port) + _ERROR.pack(-error) + echo
+        for sequence in sorted(set(_sequences(data)))
+    )
+
+
+def _sequences(data: bytes) -> tuple[int, int]:
+    """The sequence numbers of a datagram's first and last whole request; 0 where there is none."""
+    first = last = at = 0
+    while len(data) - at >= NLMSG_HEADER:
+        length, _, _, sequence, _ = _MESSAGE.unpack_from(data, at)
+        if length < NLMSG_HEADER:
+            break
+        first, last = (sequence if at == 0 else first), sequence
+        at += (length + 3) & ~3
+    return first, last
 
 
 class Server:
@@ -89,8 +129,10 @@ class Server:
         self._port = 0
         self._selector = selectors.DefaultSelector()
         self._listener = socket.socket(socket.AF_UNIX, socket.SOCK_SEQPACKET | socket.SOCK_NONBLOCK)
+        self._listening = True
         try:
             self._bind()
+            self._made = self._identity()
             self._listener.listen(_BACKLOG)
         except BaseException:
             self._listener.close()
@@ -113,14 +155,20 @@ class Server:
                 self._attend(key.data, events)
 
     def close(self) -> None:
-        """Stop listening, drop every connection, and take the socket's file away."""
+        """Stop listening, drop every connection, and take the socket's file away, if it is still ours."""
         for key in list(self._selector.get_map().values()):
             self._selector.unregister(key.fileobj)
             if isinstance(key.fileobj, socket.socket):
                 key.fileobj.close()
         self._selector.close()
+        self._listener.close()
         with suppress(OSError):
-            self.path.unlink()
+            if self._identity() == self._made:
+                self.path.unlink()
+
+    def _identity(self) -> tuple[int, int]:
+        status = self.path.lstat()
+        return status.st_dev, status.st_ino
 
     def _bind(self) -> None:
         try:
@@ -135,15 +183,18 @@ class Server:
         """Whether the file is no leftover of a server that died."""
         if not self.path.is_socket():
             return True
-        with socket.socket(socket.AF_UNIX, socket.SOCK_SEQPACKET) as probe:
+        with socket.socket(socket.AF_UNIX, socket.SOCK_SEQPACKET | socket.SOCK_NONBLOCK) as probe:
             return probe.connect_ex(os.fspath(self.path)) != errno.ECONNREFUSED
 
     def _accept(self) -> None:
         try:
             connection, _ = self._listener.accept()
-        except OSError:  # it went away again
+        except OSError as wrong:  # it went away again, or there are no descriptors left: then until one is free
+            if wrong.errno in (errno.EMFILE, errno.ENFILE):
+                self._listen(False)
             return
         connection.setblocking(False)
+        connection.setsockopt(socket.SOL_SOCKET, socket.SO_PASSCRED, 1)
         credentials = connection.getsockopt(socket.SOL_SOCKET, socket.SO_PEERCRED, _CREDENTIALS.size)
         _, user, _ = _CREDENTIALS.unpack(credentials)
         self._port += 1
@@ -164,3 +215,12 @@ class Server:
         else:
             self._selector.unregister(client.connection)
             client.connection.close()
+            self._listen(True)
+
+    def _listen(self, on: bool) -> None:
+        """Whether new connections are looked at."""
+        if on and not self._listening:
+            self._selector.register(self._listener, selectors.EVENT_READ)
+        elif self._listening and not on:
+            self._selector.unregister(self._listener)
+        self._listening = on

@@ -9,10 +9,7 @@ from __future__ import annotations
 
 import errno
 import os
-import stat
-import tempfile
 from collections.abc import Iterable
-from contextlib import suppress
 from functools import partial
 from pathlib import Path
 from struct import Struct
@@ -21,11 +18,13 @@ from typing import Any
 from ipvsnl.consts import NLM_F_DUMP, NLMSG_HEADER
 from ipvsnl.errors import LinkError
 from ipvsnl.family import Command
+from ipvssim.doors import files
 from ipvssim.kernel import Kernel
 from ipvssim.net.networks import default_network
 from ipvssim.netlink.socket import FAMILY_ID
+from ipvssim.schedulers import LoadingError
 from ipvssim.state.namespace import Namespace
-from ipvssim.state.saving import StateError, dumped, restored
+from ipvssim.state.saving import MAGIC, StateError, dumped, restored
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
@@ -58,9 +57,8 @@ class TableFile:
         table. ``how`` are more arguments of :class:`ipvssim.kernel.Kernel`."""
         make = partial(Kernel, network=default_network(), **how)
         try:
-            with self.path.open("rb") as file:
-                self._read = _identity(os.fstat(file.fileno()))
-                text = file.read()
+            text, status = files.read(self.path, MAGIC)
+            self._read = _identity(status)
         except FileNotFoundError:
             self._read = None
             return make()
@@ -80,18 +78,27 @@ class TableFile:
             return self._read is not None
 
     def lock(self) -> None:
-        """Keep other commands from changing it; LinkError where one does for longer than ``LOCK_TIMEOUT``."""
+        """Keep other commands from changing it; LinkError where one does for longer than ``LOCK_TIMEOUT``, and at once where
+        the file could not be written. What killed writers left behind is removed."""
         from filelock import FileLock, Timeout
 
+        place = Path(f"{self.path}.lock")
         try:
             self.path.parent.mkdir(parents=True, exist_ok=True)
-            self._lock = FileLock(f"{self.path}.lock")
-            self._lock.acquire(timeout=LOCK_TIMEOUT)
+            files.check_writable(self.path)
+        except OSError as wrong:
+            raise _trouble(self.path, wrong) from wrong
+        try:
+            files.check_lock(place)
+            lock = FileLock(place)
+            lock.acquire(timeout=LOCK_TIMEOUT)
         except Timeout:
             words = f"{self.path}: another command has held it locked for {LOCK_TIMEOUT:g} s"
             raise LinkError(errno.ETIMEDOUT, words) from None
         except OSError as wrong:
-            raise _trouble(self.path, wrong) from wrong
+            raise _trouble(place, wrong) from wrong
+        self._lock = lock
+        files.sweep(self.path)
 
     def unlock(self) -> None:
         """Let other commands go on."""
@@ -103,41 +110,9 @@ class TableFile:
         """Replace the file: another one, whole and on the disk, takes its name and its permissions."""
         text = dumped(namespace)
         try:
-            handle, name = tempfile.mkstemp(prefix=f".{self.path.name}.", dir=self.path.parent)
-            try:
-                with open(handle, "wb") as file:  # noqa: PTH123
-                    file.write(text)
-                    file.flush()
-                    self._keep_permissions(file.fileno())
-                    os.fsync(file.fileno())
-                Path(name).replace(self.path)
-            except BaseException:
-                with suppress(OSError):
-                    Path(name).unlink()
-                raise
-            self._sync_directory()
-            self._read = _identity(self.path.stat())
+            self._read = _identity(files.replace(self.path, text))
         except OSError as wrong:
             raise _trouble(self.path, wrong) from wrong
-
-    def _keep_permissions(self, handle: int) -> None:
-        try:
-            old = self.path.stat()
-        except FileNotFoundError:
-            umask = os.umask(0)
-            os.umask(umask)
-            os.fchmod(handle, 0o666 & ~umask)
-            return
-        with suppress(PermissionError):
-            os.fchown(handle, old.st_uid, old.st_gid)
-        os.fchmod(handle, stat.S_IMODE(old.st_mode))
-
-    def _sync_directory(self) -> None:
-        directory = os.open(self.path.parent, os.O_RDONLY | os.O_DIRECTORY)
-        try:
-            os.fsync(directory)
-        finally:
-            os.close(directory)
 
 
 class Endpoint:
@@ -158,13 +133,17 @@ class Endpoint:
         self._unchanged = kernel.namespace.changes
 
     def send(self, data: bytes) -> None:
-        """Execute a datagram of requests."""
+        """Execute a datagram of requests. LinkError where the file can't be locked, or the environment names schedulers that
+        can't be loaded."""
         if self._file is not None and not self._writing and _may_change(data):
             self._file.lock()
             self._writing = True
             if self._file.stale:
                 self._connect(self._file.load())
-        self._socket.send(data)
+        try:
+            self._socket.send(data)
+        except LoadingError as wrong:
+            raise LinkError(errno.ENOEXEC, str(wrong)) from wrong
 
     def recv(self, size: int) -> bytes:
         """The next datagram; BlockingIOError when there is none."""

@@ -1,260 +1,264 @@
-"""Fragments: putting packets together, and cutting them up (net/ipv4/ip_fragment.c, ip_output.c, their IPv6 twins, 6.1)."""
+"""Putting packets together (net/ipv4/ip_fragment.c, net/ipv6/netfilter/nf_conntrack_reasm.c, inet_fragment.c, Linux 6.1).
+
+What waits is bounded as in the kernel. Every fragment costs the memory of its buffer; once the fragments of a family cost
+more than its ``high_thresh``, all further ones are refused, those included that would complete a packet, until some are
+given up: 30 s (IPv4) or 60 s (IPv6) after the first fragment of their packet came. IPv4 also begins a packet anew where more
+than ``max_dist`` other fragments of the same sender came since its last one.
+"""
 
 from __future__ import annotations
 
-from itertools import pairwise
+from weakref import WeakValueDictionary
 
-from ipvsnl.consts import AF_INET
+from ipvsnl.consts import AF_INET, AF_INET6
 from ipvssim.clock import SECOND, Clock
-from ipvssim.net.options4 import of_later_fragments
-from ipvssim.net.packets import DF, FRAGMENT, MF, OFFSET, Assembled, Packet, parse4, parse6, sign4
+from ipvssim.net.packets import (
+    AH,
+    DF,
+    FRAGMENT,
+    ICMPV6,
+    MF,
+    NO_NEXT,
+    OFFSET,
+    TCP,
+    UDP,
+    Assembled,
+    Packet,
+    parse4,
+    parse6,
+    sign4,
+)
+from ipvssim.net.pieces import PACKET, Pieces, Sender, buffer_size
 
 LOCAL_DELIVERY, REPLIES, INPUT = "local", "replies", "input"
 """The places on the way where fragments are gathered."""
 TIMEOUT4, TIMEOUT6 = 30 * SECOND, 60 * SECOND
+HIGH_THRESH = 4 << 20
+"""net.ipv4.ipfrag_high_thresh and net.netfilter.nf_conntrack_frag6_high_thresh: bytes."""
+LOW_THRESH = 3 << 20
+"""Their lower twins, which bound nothing any more but the higher ones."""
+MAX_DIST = 64
+"""net.ipv4.ipfrag_max_dist."""
 _LARGEST = 65535
-_BOOKKEEPING = 320
+_QUEUE = {AF_INET: 200, AF_INET6: 184}
+"""What a packet that waits costs besides its fragments (struct ipq, struct frag_queue)."""
+_HEADERS = {TCP: 20, UDP: 8, ICMPV6: 8}
+"""Bytes of transport headers that a first fragment has to have; of any other, one."""
 _NOT_ECT, _CE = 1, 8
-_ORDER6 = (0, 43, 60)
+_Key = tuple[str, bytes, bytes, int]
 
 
-class Queue:
-    """The fragments of one packet that have come so far."""
+class _Waiting:
+    """The packets of one family that wait for fragments, the oldest first; they are given up in that order."""
 
-    __slots__ = ("ecn", "first", "largest", "largest_df", "pieces", "size")
+    def __init__(self, clock: Clock, family: int, timeout: int) -> None:
+        self._clock = clock
+        self._timeout = timeout
+        self._queue = _QUEUE[family]
+        self._timer = clock.timer(self._give_up)
+        self.packets: dict[_Key, Pieces] = {}
+        self.memory = 0
 
-    def __init__(self) -> None:
-        self.pieces: dict[int, bytes] = {}
-        self.first: Packet | None = None
-        self.size: int | None = None
-        """The packet's payload, once the last fragment told it."""
-        self.largest = self.largest_df = self.ecn = 0
+    def of(self, key: _Key) -> Pieces:
+        """The pieces of a packet; none where this is the first."""
+        pieces = self.packets.get(key)
+        if pieces is None:
+            pieces = self.packets[key] = Pieces(self._clock.now + self._timeout)
+            self.charge(pieces, self._queue)
+            if not self._timer.pending:
+                self._timer.start(self._timeout)
+        return pieces
 
-    def put(self, offset: int, payload: bytes, more: bool) -> str | None:
-        """Take a piece in; "overlap" or "length" spoils the whole packet, "duplicate" only this piece."""
-        end = offset + len(payload)
-        if not more:
-            if (self.size is not None and self.size != end) or any(
-                end < at + len(old) for at, old in self.pieces.items()
-            ):
-                return "length"
-        elif self.size is not None and end > self.size:
-            return "length"
-        for at, old in self.pieces.items():
-            if offset < at + len(old) and at < end:
-                return "duplicate" if at <= offset and end <= at + len(old) else "overlap"
-        if not more:
-            self.size = end
-        self.pieces[offset] = payload
-        return None
+    def charge(self, pieces: Pieces, size: int) -> None:
+        """Count the memory of one more fragment."""
+        pieces.memory += size
+        self.memory += size
 
-    def complete(self) -> bytes | None:
-        """The payload, once nothing is missing."""
-        if self.size is None or self.first is None or sum(map(len, self.pieces.values())) != self.size:
-            return None
-        return b"".join(payload for _, payload in sorted(self.pieces.items()))
+    def remove(self, key: _Key) -> None:
+        """They are complete, spoiled, or given up."""
+        self.memory -= self.packets.pop(key).memory
 
-    def cuts(self) -> tuple[int, ...]:
-        """Where the pieces begin, the first left out, in bytes before the packet's end (headers may be put in front)."""
-        size = self.size or 0
-        return tuple(size - at for at in sorted(self.pieces)[1:])
+    def restart(self, key: _Key) -> None:
+        """Forget what has come, and wait for the whole packet again."""
+        pieces = self.packets.pop(key)
+        self.packets[key] = pieces
+        pieces.clear()
+        pieces.expires = self._clock.now + self._timeout
+        self.charge(pieces, self._queue - pieces.memory)
+
+    def _give_up(self, _: None) -> None:
+        now = self._clock.now
+        for key, pieces in list(self.packets.items()):
+            if pieces.expires > now:
+                self._timer.start(pieces.expires - now)
+                return
+            self.remove(key)
 
 
 class Reassembler:
-    """Waits for the fragments of packets. :meth:`add` returns the packet once it is whole, or why there is none yet."""
+    """Waits for the fragments of packets. :meth:`add` returns the packet once it is whole, or why there is none yet.
+
+    ``high_thresh``, ``low_thresh`` (bytes, by family) and ``max_dist`` (fragments) are the kernel's tunables.
+    """
 
     def __init__(self, clock: Clock) -> None:
-        self._clock = clock
-        self._queues: dict[tuple[object, ...], Queue] = {}
+        self.high_thresh = {AF_INET: HIGH_THRESH, AF_INET6: HIGH_THRESH}
+        self.low_thresh = {AF_INET: LOW_THRESH, AF_INET6: LOW_THRESH}
+        self.max_dist = MAX_DIST
+        self._waiting = {AF_INET: _Waiting(clock, AF_INET, TIMEOUT4), AF_INET6: _Waiting(clock, AF_INET6, TIMEOUT6)}
+        self._senders: WeakValueDictionary[bytes, Sender] = WeakValueDictionary()
 
     def __len__(self) -> int:
-        return len(self._queues)
+        return sum(len(waiting.packets) for waiting in self._waiting.values())
+
+    @property
+    def memory(self) -> int:
+        """What all that waits costs the kernel, in bytes."""
+        return sum(waiting.memory for waiting in self._waiting.values())
 
     def add(self, packet: Packet, user: str) -> Packet | str:
-        """Add a fragment to the packets of one ``user`` (a place on the way: each keeps its own)."""
+        """Add a fragment to the packets of one ``user`` (a place on the way: each keeps its own).
+
+        An IPv6 fragment that is not the last and no multiple of eight bytes comes back as it is, and so does a first one
+        that lacks headers: netfilter leaves it to the host itself to complain of them.
+        """
+        if packet.family != AF_INET and lacks_headers(packet):
+            return packet
+        waiting = self._waiting[packet.family]
+        most = self.high_thresh[packet.family]
+        if not most or waiting.memory > most:
+            return "too many fragments wait"
+        return self._add4(packet, user, waiting) if packet.family == AF_INET else self._add6(packet, user, waiting)
+
+    def _add4(self, packet: Packet, user: str, waiting: _Waiting) -> Packet | str:
         data = packet.data
-        if packet.family == AF_INET:
-            header = packet.offset
-            field = packet.fragment
-            offset, more = (field & OFFSET) * 8, bool(field & MF)
-            key: tuple[object, ...] = (user, data[12:20], data[4:6], data[9])
-            self_df = bool(data[6] & 0x40)
-            ecn = 1 << (data[1] & 3)
-        else:
-            header, before = _fragment_header(data)
-            field = int.from_bytes(data[header - 6 : header - 4], "big")
-            offset, more = field & 0xFFF8, bool(field & 1)
-            key = (user, data[8:40], data[header - 4 : header])
-            self_df, ecn = False, 1 << (packet.tos & 3)
-            del before
-        return self._put(packet, key, header, offset, more, self_df, ecn)
+        key = (user, data[12:20], data[4:6], data[9])
+        pieces = waiting.of(key)
+        if self._is_far(packet.source, pieces):
+            waiting.restart(key)
+        payload = data[packet.offset :]
+        more, offset = bool(packet.fragment & MF), (packet.fragment & OFFSET) * 8
+        if more:
+            payload = payload[: len(payload) & ~7]
+        if not pieces.fits(offset + len(payload), more) or not payload:
+            waiting.remove(key)
+            return "fragment refused: length"
+        if data[6] & 0x40:
+            pieces.largest_df = max(pieces.largest_df, packet.offset + len(payload))
+        return self._put(packet, key, waiting, pieces, packet.offset, offset, payload, 1 << (data[1] & 3))
+
+    def _add6(self, packet: Packet, user: str, waiting: _Waiting) -> Packet | str:
+        data = packet.data
+        header, _ = fragment_header(data)
+        field = int.from_bytes(data[header - 6 : header - 4], "big")
+        more, offset = bool(field & 1), field & 0xFFF8
+        key = (user, data[8:40], data[header - 4 : header], 0)
+        pieces = waiting.of(key)
+        payload = data[header:]
+        end = offset + len(payload)
+        if end > _LARGEST:
+            return "fragment of impossible length"
+        if more and end & 7:
+            waiting.remove(key)
+            return packet
+        if not pieces.fits(end, more) or not payload:
+            return "fragment refused: length"
+        return self._put(packet, key, waiting, pieces, header, offset, payload, 1 << (packet.tos & 3))
 
     def _put(
-        self, packet: Packet, key: tuple[object, ...], header: int, offset: int, more: bool, df: bool, ecn: int
-    ) -> Packet | str:
-        payload = packet.data[header:]
-        if more and len(payload) % 8:
-            if packet.family != AF_INET:
-                return "fragment of no multiple of eight bytes"
-            payload = payload[: len(payload) & ~7]
-        if not payload or offset + len(payload) > _LARGEST:
-            return "fragment of impossible length"
-        queue = self._queues.get(key)
-        if queue is None:
-            queue = self._queues[key] = Queue()
-            limit = TIMEOUT4 if packet.family == AF_INET else TIMEOUT6
-            self._clock.timer(self._give_up, (key, queue)).start(limit)
-        problem = queue.put(offset, payload, more)
+        self, packet: Packet, key: _Key, waiting: _Waiting, pieces: Pieces, header: int, offset: int, payload: bytes,
+        ecn: int,
+    ) -> Packet | str:  # fmt: skip
+        problem = pieces.put(offset, payload)
         if problem is not None:
             if problem != "duplicate":
-                del self._queues[key]
+                waiting.remove(key)
             return f"fragment refused: {problem}"
-        size = header + len(payload)
-        queue.largest = max(queue.largest, size)
-        if df:
-            queue.largest_df = max(queue.largest_df, size)
-        queue.ecn |= ecn
+        waiting.charge(pieces, buffer_size(len(packet.data)) + PACKET)
+        pieces.largest = max(pieces.largest, header + len(payload))
+        pieces.ecn |= ecn
         if offset == 0:
-            queue.first = packet
-        whole = queue.complete()
-        if whole is None:
+            pieces.first = packet
+        if not pieces.complete:
             return "fragment kept"
-        del self._queues[key]
-        return _assembled(queue, whole, packet, merging=key[0] == LOCAL_DELIVERY)
+        waiting.remove(key)
+        return _assembled(pieces, packet, merging=key[0] == LOCAL_DELIVERY)
 
-    def _give_up(self, waiting: tuple[tuple[object, ...], Queue]) -> None:
-        key, queue = waiting
-        if self._queues.get(key) is queue:
-            del self._queues[key]
+    def _is_far(self, source: bytes, pieces: Pieces) -> bool:
+        """Whether too many other fragments of the sender came since the packet's last one (``ip_frag_too_far``)."""
+        if not self.max_dist:
+            return False
+        sender = pieces.sender
+        if sender is None:
+            sender = pieces.sender = self._senders.setdefault(source, Sender())
+        before = pieces.heard
+        pieces.heard = sender.heard = sender.heard + 1
+        return bool(pieces) and pieces.heard - before > self.max_dist
 
 
-def _assembled(queue: Queue, payload: bytes, last: Packet, *, merging: bool) -> Packet | str:
-    first = queue.first
+def _assembled(pieces: Pieces, last: Packet, *, merging: bool) -> Packet | str:
+    first = pieces.first
     assert first is not None
-    if queue.ecn & _NOT_ECT and queue.ecn != _NOT_ECT:
+    if pieces.ecn & _NOT_ECT and pieces.ecn != _NOT_ECT:
         return "fragments disagree about ECN"
-    data = first.data
-    kept_df = queue.largest_df == queue.largest
-    if first.family == AF_INET:
-        size = first.offset + len(payload)
-        if size > _LARGEST:
-            return "reassembled packet too long"
-        tos = data[1] | (3 if queue.ecn & _CE else 0)
-        field = DF if kept_df else 0
-        header = bytes((data[0], tos)) + size.to_bytes(2, "big") + data[4:6] + field.to_bytes(2, "big")
-        data = sign4(header + data[8 : first.offset]) + payload
-        whole = parse4(data, last.device, last.mark, last.unicast, Assembled)
-    else:
-        kept_df = False
-        header_end, before = _fragment_header(data)
-        head = bytearray(data[: header_end - 8])
-        head[before] = data[header_end - 8]
-        size = len(head) - 40 + len(payload)
-        if size > _LARGEST:
-            return "reassembled packet too long"
-        head[4:6] = size.to_bytes(2, "big")
-        whole = parse6(bytes(head) + payload, last.device, last.mark, last.unicast, Assembled)
+    payload = pieces.joined()
+    kept_df = first.family == AF_INET and pieces.largest_df == pieces.largest
+    whole = (
+        _whole4(first, last, payload, pieces.ecn, kept_df) if first.family == AF_INET else _whole6(first, last, payload)
+    )
     if isinstance(whole, Assembled):
-        whole.largest, whole.kept_df = queue.largest, kept_df
-        whole.cuts = _merged(queue, len(first.data)) if merging else queue.cuts()
+        whole.largest, whole.kept_df, whole.recorded = pieces.largest, kept_df, first.recorded
+        whole.cuts = pieces.cuts(len(first.data) if merging else 0)
     return whole
 
 
-def _fragment_header(data: bytes) -> tuple[int, int]:
-    """Where an IPv6 fragment's payload begins, and where the byte stands that names the fragment header."""
-    before, following, at = 6, data[6], 40
-    while following != FRAGMENT:
-        before, following = at, data[at]
-        at += (data[at + 1] + 2) * 4 if following == 51 else (data[at + 1] + 1) * 8
+def _whole4(first: Packet, last: Packet, payload: bytes, ecn: int, kept_df: bool) -> Packet | str:
+    data = first.data
+    size = first.offset + len(payload)
+    if size > _LARGEST:
+        return "reassembled packet too long"
+    tos = data[1] | (3 if ecn & _CE else 0)
+    field = DF if kept_df else 0
+    header = bytes((data[0], tos)) + size.to_bytes(2, "big") + data[4:6] + field.to_bytes(2, "big")
+    data = sign4(header + data[8 : first.offset]) + payload
+    return parse4(data, last.device, last.mark, last.unicast, Assembled)
+
+
+def _whole6(first: Packet, last: Packet, payload: bytes) -> Packet | str:
+    data = first.data
+    end, before = fragment_header(data)
+    head = bytearray(data[: end - 8])
+    head[before] = data[end - 8]
+    size = len(head) - 40 + len(payload)
+    if size > _LARGEST:
+        return "reassembled packet too long"
+    head[4:6] = size.to_bytes(2, "big")
+    return parse6(bytes(head) + payload, last.device, last.mark, last.unicast, Assembled)
+
+
+def lacks_headers(packet: Packet) -> bool:
+    """Whether an IPv6 packet's first fragment ends before its transport header does (``ipv6frag_thdr_truncated``)."""
+    if packet.fragment & 0xFFF8 or packet.protocol == NO_NEXT:
+        return False
+    return len(packet.data) < packet.offset + _HEADERS.get(packet.protocol, 1)
+
+
+def is_authenticated(packet: Packet) -> bool:
+    """Whether an authentication header stands before an IPv6 packet's fragment header: a host looks at that one first."""
+    kind, at = packet.data[6], 40
+    while kind not in (FRAGMENT, AH):
+        kind, at = packet.data[at], at + (packet.data[at + 1] + 1) * 8
+    return kind == AH
+
+
+def fragment_header(data: bytes) -> tuple[int, int]:
+    """Where an IPv6 fragment's payload begins, and where the byte stands that names the fragment header.
+
+    For a packet that :func:`ipvssim.net.packets.walk6` found a fragment header in: it went the same way.
+    """
+    before, kind, at = 6, data[6], 40
+    while kind != FRAGMENT:
+        size = (data[at + 1] + 2) * 4 if kind == AH else (data[at + 1] + 1) * 8
+        before, kind = at, data[at]
+        at += size
     return at + 8, before
-
-
-def split4(data: bytes, limit: int, *, keep_df: bool = False, cuts: tuple[int, ...] = ()) -> list[bytes]:
-    """An IPv4 packet in pieces of at most ``limit`` bytes; at ``cuts`` where those pieces fit (``ip_do_fragment``).
-
-    DF is lost, unless the packet's own fragments had it (``keep_df``) and it is cut anew.
-    """
-    start = (data[0] & 15) * 4
-    payload = data[start:]
-    old = int.from_bytes(data[6:8], "big")
-    base, more_behind = old & OFFSET, old & MF
-    room = limit - start
-    spans = _along(len(payload), room, cuts)
-    df = DF if keep_df and not spans else 0
-    pieces = []
-    for at, end in spans or _ranges(len(payload), room):
-        options = data[20:start] if at == 0 else of_later_fragments(data[20:start])
-        field = df | base + at // 8 | (MF if end < len(payload) or more_behind else 0)
-        size = start + end - at
-        header = data[:2] + size.to_bytes(2, "big") + data[4:6] + field.to_bytes(2, "big") + data[8:20] + options
-        pieces.append(sign4(header) + payload[at:end])
-    return pieces
-
-
-def split6(data: bytes, limit: int, ident: int, *, cuts: tuple[int, ...] = ()) -> list[bytes]:
-    """An IPv6 packet in fragments of at most ``limit`` bytes; at ``cuts`` where those pieces fit (``ip6_fragment``)."""
-    head, before = _unfragmentable(data)
-    payload = data[head:]
-    name = bytearray(data[:head])
-    following = name[before]
-    name[before] = FRAGMENT
-    pieces = []
-    room = limit - head - 8
-    for at, end in _along(len(payload), room, cuts) or _ranges(len(payload), room):
-        field = at | (1 if end < len(payload) else 0)
-        name[4:6] = (head - 40 + 8 + end - at).to_bytes(2, "big")
-        fragment = bytes((following, 0)) + field.to_bytes(2, "big") + ident.to_bytes(4, "big")
-        pieces.append(bytes(name) + fragment + payload[at:end])
-    return pieces
-
-
-def _along(size: int, room: int, cuts: tuple[int, ...]) -> list[tuple[int, int]]:
-    """The pieces of a payload along ``cuts``, if all of them fit; else none."""
-    bounds = [0, *(size - cut for cut in cuts), size]
-    spans = list(pairwise(bounds))
-    if cuts and all(0 < end - at <= room for at, end in spans) and not any((end - at) % 8 for at, end in spans[:-1]):
-        return spans
-    return []
-
-
-def _ranges(size: int, room: int) -> list[tuple[int, int]]:
-    """The pieces of a payload, as large as may be."""
-    step = max(room & ~7, 8)
-    spans = []
-    at = 0
-    while at < size:
-        end = size if size - at <= room else at + step
-        spans.append((at, end))
-        at = end
-    return spans
-
-
-def _merged(queue: Queue, first: int) -> tuple[int, ...]:
-    """The cuts that are left, as the kernel moves pieces into the first one's buffer while they fit (skb_try_coalesce).
-
-    That buffer is what kmalloc gives for a packet of ``first`` bytes with 64 in front and 320 of bookkeeping behind.
-    """
-    wanted = (first + 64 + 63 & ~63) + _BOOKKEEPING
-    bucket = max(1 << (wanted - 1).bit_length(), 512)
-    spare = bucket - _BOOKKEEPING - 64 - first
-    size = queue.size or 0
-    kept = sorted(queue.pieces)[1:]
-    while kept and len(queue.pieces[kept[0]]) <= spare:
-        spare -= len(queue.pieces[kept.pop(0)])
-    return tuple(size - at for at in kept)
-
-
-def _unfragmentable(data: bytes) -> tuple[int, int]:
-    """Where a fragment header goes, and where the byte stands that will name it (``ip6_find_1stfragopt``)."""
-    before, following, at = 6, data[6], 40
-    while following in _ORDER6 and len(data) >= at + 8:
-        if following == 60 and not _routing_follows(data, at):
-            break
-        before, following = at, data[at]
-        at += (data[at + 1] + 1) * 8
-    return at, before
-
-
-def _routing_follows(data: bytes, at: int) -> bool:
-    """Destination options in front of a routing header belong to every fragment."""
-    return data[at] == 43

@@ -8,7 +8,7 @@ from __future__ import annotations
 from ipvssim.net.packets import DESTINATION, HOP_BY_HOP
 
 PAD1, PADN, ROUTER_ALERT, JUMBO = 0, 1, 5, 0xC2
-HEADER_FIELD, UNKNOWN_OPTION = 0, 2
+HEADER_FIELD, UNKNOWN_OPTION, INCOMPLETE = 0, 2, 3
 """Codes of a parameter problem."""
 _MOST_PADDING = 7
 """Bytes in a row: more would be no alignment."""

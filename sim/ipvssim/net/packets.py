@@ -15,6 +15,8 @@ HOP_BY_HOP, ROUTING, FRAGMENT, NO_NEXT, DESTINATION = 0, 43, 44, 59, 60
 WITH_PORTS = frozenset((TCP, UDP, SCTP))
 SYN, FIN, RST, ACK = 0x02, 0x01, 0x04, 0x10
 DF, MF, OFFSET = 0x4000, 0x2000, 0x1FFF
+MORE6 = 0x1
+"""IPv6: more fragments follow."""
 FRAGMENTED = 0x10000
 """Set in :attr:`Packet.fragment` for IPv6: there is a fragment header, even if it cuts nothing off."""
 
@@ -46,6 +48,8 @@ class Packet:
     """Whether that fragment carried DF."""
     cuts: tuple[int, ...] = ()
     """Where the fragments began, in bytes before the end."""
+    recorded: bytes = b""
+    """Its IPv4 options as they arrived, where its receipt changed them: what a host that forwards it records anew."""
 
     def __init__(
         self, data: bytes, family: int, protocol: int, offset: int, hops: int, source: bytes, destination: bytes,
@@ -71,13 +75,16 @@ class Packet:
         else:
             source, destination, hops = data[8:24], data[24:40], data[7]
         key = source + destination + data[self.offset : self.offset + 4] if self.key else b""
-        twin = Assembled if self.largest else Packet
+        twin = Assembled if self.largest else Recorded if self.recorded else Packet
         packet = twin(
             data, self.family, self.protocol, self.offset, hops, source, destination, key, self.fragment,
             self.device, self.mark, self.unicast,
         )  # fmt: skip
         if isinstance(packet, Assembled):
             packet.largest, packet.kept_df, packet.cuts = self.largest, self.kept_df, self.cuts
+            packet.recorded = self.recorded
+        elif isinstance(packet, Recorded):
+            packet.recorded = self.recorded
         return packet
 
     @property
@@ -102,9 +109,26 @@ class Packet:
 
 
 class Assembled(Packet):
-    """A packet put together from fragments."""
+    """A packet put together from fragments; what was recorded of the first goes on with the whole."""
 
-    __slots__ = ("cuts", "kept_df", "largest")
+    __slots__ = ("cuts", "kept_df", "largest", "recorded")
+
+
+class Recorded(Packet):
+    """A packet whose way is recorded in its IPv4 options."""
+
+    __slots__ = ("recorded",)
+
+    @classmethod
+    def of(cls, packet: Packet, options: bytes) -> Recorded:
+        """The packet with its options as receipt leaves them. Its checksum is left as it was."""
+        data = packet.data
+        twin = cls(
+            data[:20] + options + data[packet.offset :], packet.family, packet.protocol, packet.offset, packet.hops,
+            packet.source, packet.destination, packet.key, packet.fragment, packet.device, packet.mark, packet.unicast,
+        )  # fmt: skip
+        twin.recorded = data[20 : packet.offset]
+        return twin
 
 
 class Quoted(Packet):

@@ -7,7 +7,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from ipvssim.clock import SECOND
+from ipvssim.clock import FOREVER, SECOND
 from ipvssim.path.protocols import sctp, tcp
 
 if TYPE_CHECKING:
@@ -35,7 +35,7 @@ class Defence:
         self._rate = 0
         self._counter = 0
         self._computed = -PERIOD
-        self._timer = namespace.clock.timer(self._thin_out)
+        self._drops = namespace.clock.every(PERIOD, self)
         for name in ("drop_packet", "drop_entry", "secure_tcp"):
             namespace.sysctls.on_write(name, self._recompute)
 
@@ -57,18 +57,26 @@ class Defence:
         """Levels are computed every second, and on a write of their switches (not of ``am_droprate``)."""
         self._rate = self._sysctls.am_droprate
         self._computed = self._clock.now
-        if self._sysctls.drop_entry == ALWAYS and not self._timer.pending:
-            self._timer.start(PERIOD)
+        if self._sysctls.drop_entry == ALWAYS:
+            self._drops.start()
 
-    def _thin_out(self, _: None) -> None:
+    def idle(self, now: int) -> int:
+        """Without connections there is nothing to drop, and chance is not asked (:class:`ipvssim.clock.Task`)."""
+        del now
+        return FOREVER if self._sysctls.drop_entry == ALWAYS and not len(self._connections) else 0
+
+    def skip(self, ticks: int) -> None:
+        """Where there is nothing to drop, nothing is left behind."""
+
+    def tick(self) -> None:
         """Every second, drop what looks half open of a thirty-second of the connections (``ip_vs_random_dropentry``)."""
         if self._sysctls.drop_entry != ALWAYS:
+            self._drops.stop()
             return
         random = self._clock.random
         for connection in [one for one in self._connections if not random.randrange(_SHARE)]:
             if not connection.controlled and self._is_victim(connection):
                 self._connections.drop(connection)
-        self._timer.start(PERIOD)
 
     def _is_victim(self, connection: ConnectionEntry) -> bool:
         if connection.is_template:

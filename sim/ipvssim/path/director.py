@@ -15,7 +15,7 @@ from typing import TYPE_CHECKING, Any
 from ipvsnl.consts import AF_INET, AF_INET6
 from ipvssim.net.fragments import INPUT, LOCAL_DELIVERY, Reassembler
 from ipvssim.net.network import BROADCAST, ETHERNET, LOCAL, MULTICAST, Path
-from ipvssim.net.options6 import verify_destination, verify_hops
+from ipvssim.net.options6 import verify_hops
 from ipvssim.net.packets import HOP_BY_HOP, WITH_PORTS, Packet, parse4, parse6
 from ipvssim.path.accounts import Accounts
 from ipvssim.path.connection_table import ConnectionTable
@@ -131,7 +131,7 @@ class Director:
         self.accounts.take_timeouts()
         self._input(packet, result)
         if result.verdict is TO_HOST and version == 6 and packet.offset > 40:
-            self.host.takes_options6(packet, verify_destination, result)
+            self.host.takes6(packet, result)
         if self.inbound.expiring:
             self._expire()
         return result
@@ -176,7 +176,6 @@ class Director:
         if refused is not None:
             result.drop(refused)
             return
-        arrived = packet
         if packet.offset > 20 and packet.family == AF_INET:
             taken = self.host.take_options(packet, result)
             if taken is None:
@@ -199,7 +198,7 @@ class Director:
             else:
                 result.drop("multicast to a group without members here")
         else:
-            self._forward(packet, path, result, arrived)
+            self._forward(packet, path, result)
 
     def _to_host(self, packet: Packet, result: Result) -> None:
         """LOCAL_IN: replies to clients on the director, then requests."""
@@ -222,9 +221,8 @@ class Director:
         if result.verdict is TO_HOST and packet.protocol in WITH_PORTS and result.connection is None:
             self.inbound.refuse(packet)
 
-    def _forward(self, packet: Packet, path: Path, result: Result, arrived: Packet) -> None:
-        """FORWARD: errors about requests, then replies, then what is none of IPVS's business. ``arrived`` is the packet
-        with its IPv4 options as they were."""
+    def _forward(self, packet: Packet, path: Path, result: Result) -> None:
+        """FORWARD: errors about requests, then replies, then what is none of IPVS's business."""
         shorter = self.host.forwardable(packet, path, result)
         if shorter is None:
             return
@@ -234,9 +232,9 @@ class Director:
             result.connection = result.server = None
         passed = self.outbound.pass_through(shorter, result)
         if passed is not None:
-            if packet is not arrived:
+            if passed.recorded:
                 rerouted = result.connection is not None and bool(self.sysctls.snat_reroute)
-                passed = self.host.restamped(passed, arrived, path, rerouted=rerouted)
+                passed = self.host.restamped(passed, path, rerouted=rerouted)
             self.host.forward(passed, path, result)
 
     # --- inside ---

@@ -11,15 +11,18 @@ from collections.abc import Callable
 from ipvsnl.consts import AF_INET
 from ipvssim.clock import Clock
 from ipvssim.net import icmp
-from ipvssim.net.fragments import split4, split6
+from ipvssim.net.cutting import split4, split6
+from ipvssim.net.fragments import is_authenticated, lacks_headers
 from ipvssim.net.network import BLACKHOLE, BROADCAST, ETHERNET, LOCAL, MULTICAST, NONE, PROHIBIT, UNICAST, Network, Path
 from ipvssim.net.options4 import BadOptionError, echo, received
-from ipvssim.net.options6 import BadOption6Error
-from ipvssim.net.packets import Packet, sign4, with_hops
+from ipvssim.net.options6 import HEADER_FIELD, INCOMPLETE, BadOption6Error, verify_destination
+from ipvssim.net.packets import MORE6, Packet, Recorded, sign4, with_hops
 from ipvssim.path.result import FORWARD, Result
 
 _TYPE4, _TYPE6 = b"\x08\x00", b"\x86\xdd"
 _ANY4, _ANY6 = bytes(4), bytes(16)
+_PAYLOAD_LENGTH = 4
+"""Where an IPv6 header has it."""
 _UNREACHABLE4 = {NONE: 0, PROHIBIT: 13}
 _UNREACHABLE6 = {NONE: icmp.NO_ROUTE6, PROHIBIT: 1}
 
@@ -183,7 +186,7 @@ class Host:
             return None
         if options == data[20 : packet.offset]:
             return packet
-        return packet.replaced(data[:20] + options + data[packet.offset :])  # its checksum is left as it was
+        return Recorded.of(packet, options)
 
     def takes_options6(self, packet: Packet, verify: Callable[[bytes], None], result: Result) -> bool:
         """Whether an IPv6 packet's options are in order; else it is dropped (an answer may have been sent)."""
@@ -196,11 +199,29 @@ class Host:
             return False
         return True
 
-    def restamped(self, packet: Packet, arrived: Packet, path: Path, *, rerouted: bool) -> Packet:
-        """A packet that is forwarded, with the address by which it leaves in the options that record it
+    def takes6(self, packet: Packet, result: Result) -> bool:
+        """Whether the host itself takes an IPv6 packet that was handed to it: its options are in order, and it is no
+        fragment in the middle that is no multiple of eight bytes, and no first one that lacks headers (``ipv6_frag_rcv``,
+        net/ipv6/reassembly.c)."""
+        if not self.takes_options6(packet, verify_destination, result):
+            return False
+        if not packet.fragment & MORE6 or is_authenticated(packet):
+            return True
+        if lacks_headers(packet):
+            result.drop("a first fragment that lacks headers")
+            self.error(packet, result, icmp.PARAMETER_PROBLEM6, INCOMPLETE, 0)
+            return False
+        if int.from_bytes(packet.data[4:6], "big") & 7:
+            result.drop("a fragment of no multiple of eight bytes")
+            self.error(packet, result, icmp.PARAMETER_PROBLEM6, HEADER_FIELD, _PAYLOAD_LENGTH)
+            return False
+        return True
+
+    def restamped(self, packet: Packet, path: Path, *, rerouted: bool) -> Packet:
+        """A packet that is forwarded and whose way is recorded, with the address by which it leaves in those options
         (``ip_forward_options``): a translated reply that was routed anew leaves by its own source."""
         own = packet.source if rerouted else path.source
-        options = received(arrived.data[20 : arrived.offset], own, self._is_remote, self._now())
+        options = received(packet.recorded, own, self._is_remote, self._now())
         data = packet.data
         return packet.replaced(sign4(data[:20] + options) + data[packet.offset :])
 

@@ -128,6 +128,15 @@ class Scheduler:
     def collect(self, now: int) -> None:
         """Sixty seconds passed; ``now`` is in jiffies."""
 
+    def idle_collections(self, now: int, period: int) -> int:
+        """How many of the next collections, the first at ``now`` and the others every ``period`` jiffies, change nothing
+        that anything else sees, if nothing else happens. They are not made: :meth:`skip_collections` is told of them."""
+        del now, period
+        return 0
+
+    def skip_collections(self, times: int) -> None:
+        """So many collections pass of those that :meth:`idle_collections` answered for."""
+
     def close(self) -> None:
         """The service is gone or got another scheduler: let go of servers held beyond their deletion."""
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import Generic, TypeVar
 
-from ipvssim.clock import HZ
+from ipvssim.clock import FOREVER, HZ
 from ipvssim.schedulers._base import Server, Service, Settings
 from ipvssim.schedulers._hashing import fold, hash_32
 from ipvssim.schedulers._ranked import LeastOverhead
@@ -97,6 +97,23 @@ class Locality(LeastOverhead, Generic[E]):
         else:
             self._thin(now - STALE)
 
+    def idle_collections(self, now: int, period: int) -> int:
+        if not self._cache:
+            return FOREVER
+        oldest = min(entry.last_use for entry in self._cache.values())
+        if self._counted > FULL:
+            return 0 if self._minutes % MINUTES == 0 else _ticks(oldest + STALE - now, period)
+        first = -self._minutes % MINUTES
+        wanted = _ticks(oldest + self.expiration() - now, period)
+        return first + -(-max(wanted - first, 0) // MINUTES) * MINUTES
+
+    def skip_collections(self, times: int) -> None:
+        if self._minutes % MINUTES == 0 and times:
+            self._minutes = 1
+            times -= 1
+        if self._counted <= FULL:
+            self._minutes = (self._minutes - 1 + times) % MINUTES + 1
+
     def close(self) -> None:
         self._drop(list(self._cache))
 
@@ -119,3 +136,8 @@ class Locality(LeastOverhead, Generic[E]):
         for address in addresses:
             self._cache.pop(address).release()
         self._counted -= len(addresses)
+
+
+def _ticks(away: int, period: int) -> int:
+    """How many ticks, the first of them now, are made before the first that is not before a moment so far away."""
+    return max(-(-away // period), 0)

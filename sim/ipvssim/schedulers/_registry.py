@@ -4,8 +4,9 @@ from __future__ import annotations
 
 from importlib import import_module
 from os import environ
+from warnings import warn
 
-from ipvssim.schedulers._base import Scheduler
+from ipvssim.schedulers._base import Flow, Scheduler, Server
 
 KERNEL = {
     "dh": "DestinationHashing",
@@ -43,7 +44,8 @@ def register(scheduler: type[Scheduler]) -> type[Scheduler]:
 
 
 def find(name: str) -> type[Scheduler] | None:
-    """The scheduler of that name, or None. Only for a name that is not known are the environment's files run."""
+    """The scheduler of that name, or None. Only for a name that is not known are the environment's files run; LoadingError
+    where that fails."""
     found = REGISTRY.get(name)
     if found is None and name in KERNEL:
         found = getattr(import_module(f"{__package__}.{name}"), KERNEL[name])
@@ -59,18 +61,49 @@ def names() -> list[str]:
     return sorted({*KERNEL, *REGISTRY})
 
 
+def missing(name: str, why: str = "") -> type[Scheduler]:
+    """What stands in for a scheduler that a saved table names and that is not known here: it picks nobody, and says so.
+
+    ``why`` is what went wrong with the environment's files, if that is why it is not known.
+    """
+    way = f"{why}; " if why else ""
+    words = f"scheduler {name!r} is not known here: {way}set {VARIABLE} to the module or the .py file that registers it"
+
+    class Missing(Scheduler):
+        NAME = name
+        RULE = words
+
+        def pick(self, flow: Flow) -> Server | None:
+            del flow
+            warn(words, MissingSchedulerWarning, stacklevel=2)
+            return None
+
+    return Missing
+
+
+class MissingSchedulerWarning(UserWarning):
+    """A service had to pick a server, and its scheduler is not known here."""
+
+
+class LoadingError(ImportError):
+    """A module or file that the environment names can't be loaded; the message says which, and why."""
+
+
 def _load(wanted: str) -> None:
-    """Run what the environment names, each once."""
+    """Run what the environment names, each once; LoadingError where one of them fails."""
     for place in filter(None, wanted.split(",")):
         if place in _loaded:
             continue
-        _loaded.add(place)
-        if place.endswith(".py"):
-            from runpy import run_path
+        try:
+            if place.endswith(".py"):
+                from runpy import run_path
 
-            run_path(place)
-        else:
-            import_module(place)
+                run_path(place)
+            else:
+                import_module(place)
+        except Exception as wrong:
+            raise LoadingError(f"{VARIABLE}: {place}: {type(wrong).__name__}: {wrong}") from wrong
+        _loaded.add(place)
 
 
 _loaded: set[str] = set()

@@ -16,15 +16,14 @@ from __future__ import annotations
 import gc
 import hashlib
 import json
-from _socket import AF_INET6, inet_ntop, inet_pton
+from _socket import AF_INET6, inet_ntop
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from json.encoder import encode_basestring_ascii as quoted
-from typing import Any, Protocol, TypeVar
+from typing import Any
 
 from ipvsnl.consts import AF_INET
-from ipvssim import schedulers
-from ipvssim.state.daemons import Daemon
+from ipvssim.state.loading import DamagedError, Holder, filled
 from ipvssim.state.namespace import Namespace
 from ipvssim.state.services import RealServer, VirtualService
 from ipvssim.state.statistics import Counters
@@ -32,15 +31,6 @@ from ipvssim.state.sysctls import Sysctls, names
 
 MAGIC = b"ipvssim table "
 VERSION = 1
-
-
-class HasNamespace(Protocol):
-    """Whatever holds a namespace: a simulated kernel."""
-
-    namespace: Namespace
-
-
-Holder = TypeVar("Holder", bound=HasNamespace)
 
 
 class StateError(Exception):
@@ -66,9 +56,21 @@ def restored(text: bytes, make: Callable[..., Holder]) -> Holder:
         raise StateError("damaged: the checksum does not match")
     with _undisturbed():
         try:
-            return _filled(json.loads(body), make)
-        except (ValueError, KeyError, TypeError, IndexError, OSError) as wrong:
+            whole = json.loads(body, object_pairs_hook=_once)
+        except (ValueError, RecursionError) as wrong:
             raise StateError(f"damaged: {wrong}") from None
+        try:
+            return filled(whole, make)
+        except DamagedError as wrong:
+            raise StateError(f"damaged: {wrong}") from None
+
+
+def _once(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
+    """An object of JSON whose fields all differ."""
+    found = dict(pairs)
+    if len(found) != len(pairs):
+        raise ValueError("a field stands twice")
+    return found
 
 
 @contextmanager
@@ -128,54 +130,3 @@ def _server_row(one: RealServer) -> str:
 def _counters(counters: Counters) -> str:
     saved = counters.saved()
     return "null" if saved is None else json.dumps(saved, separators=(",", ":"))
-
-
-# --- reading ---
-
-
-def _filled(whole: dict[str, Any], make: Callable[..., Holder]) -> Holder:
-    holder = make(hash_key=whole["hash_key"])
-    namespace = holder.namespace
-    timeouts = namespace.timeouts
-    timeouts.tcp, timeouts.tcp_fin, timeouts.udp = whole["timeouts"]
-    for role, interface, sync_id, length, group, port, ttl in whole["daemons"]:
-        namespace.daemons.restore(
-            Daemon(role, bytes.fromhex(interface), sync_id, length, bytes.fromhex(group), port, ttl)
-        )
-    for name, value in whole["sysctls"].items():
-        namespace.sysctls.write(name, value)
-    if whole["total"] is not None:
-        namespace.table.total.restore(whole["total"])
-    for row in reversed(whole["services"]):
-        _add_service(namespace, row)
-    return holder
-
-
-def _add_service(namespace: Namespace, row: list[Any]) -> None:
-    family, fwmark, protocol, address, port, name, flags, timeout, netmask, engine, counters, dests = row
-    packed = inet_pton(family, address) if address else bytes(4 if family == AF_INET else 16)
-    service = VirtualService(family, fwmark, protocol, packed, port)
-    service.flags, service.timeout, service.netmask, service.persistence_engine = flags, timeout, netmask, engine
-    if counters is not None:
-        service.counters.restore(counters)
-    table = namespace.table
-    for dest in dests:
-        table.put_back(service, _server(dest))
-    scheduler = None if name == "none" else schedulers.find(name)
-    if scheduler is None and name != "none":
-        raise ValueError(f"unknown scheduler {name!r}")
-    table.add_service(service, scheduler)
-
-
-def _server(row: list[Any]) -> RealServer:
-    address = row[0]
-    server = RealServer(AF_INET6, inet_pton(AF_INET6, address), row[1]) if ":" in address else RealServer(
-        AF_INET, inet_pton(AF_INET, address), row[1]
-    )  # fmt: skip
-    (
-        server.forwarding, server.weight, server.upper, server.lower, server.tunnel_type, server.tunnel_port,
-        server.tunnel_flags, server.last_weight,
-    ) = row[2:10]  # fmt: skip
-    if row[10] is not None:
-        server.counters.restore(row[10])
-    return server

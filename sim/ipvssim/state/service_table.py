@@ -10,7 +10,7 @@ from collections.abc import Callable, Iterator
 from itertools import chain
 
 from ipvsnl.consts import AF_INET, AF_INET6
-from ipvssim.clock import SECOND, Clock
+from ipvssim.clock import JIFFY, SECOND, Clock, Periodic
 from ipvssim.schedulers import Scheduler, Settings
 from ipvssim.schedulers._hashing import fold
 from ipvssim.state.services import Buckets, RealServer, VirtualService
@@ -45,6 +45,7 @@ class ServiceTable:
         self._mark_buckets = Buckets()
         self.trash = Trash(clock)
         """Deleted destinations that have not been freed."""
+        self._collectors: dict[VirtualService, Periodic] = {}
         self._newest = 0
         self.named_hook: Callable[[bytes, bytes, int], None] | None = None
         """Called with a virtual address, a real server's and a firewall mark (empty or 0 where it is not about one) when the
@@ -102,6 +103,9 @@ class ServiceTable:
         if service.scheduler is not None:
             service.scheduler.close()
             service.scheduler = None
+        collector = self._collectors.pop(service, None)
+        if collector is not None:
+            collector.stop()
         for server in list(service.servers()):
             self._discard(server)
         service.destinations.clear()
@@ -193,12 +197,29 @@ class ServiceTable:
             service.scheduler.close()
         service.scheduler = fresh
         service.scheduler_name = scheduler.NAME if scheduler is not None else "none"
+        collector = self._collectors.pop(service, None)
+        if collector is not None:
+            collector.stop()
         if fresh is not None and fresh.COLLECTS:
-            self.clock.timer(self._collect, (service, fresh)).start(COLLECT_PERIOD)
+            collector = self._collectors[service] = self.clock.every(COLLECT_PERIOD, _Collection(self.clock, fresh))
+            collector.start()
 
-    def _collect(self, made: tuple[VirtualService, Scheduler]) -> None:
-        """Every 60 s for as long as a service has it (lblc and lblcr, whose caches age)."""
-        service, scheduler = made
-        if service.scheduler is scheduler:
-            scheduler.collect(self.clock.jiffies)
-            self.clock.timer(self._collect, made).start(COLLECT_PERIOD)
+
+class _Collection:
+    """What a scheduler does every 60 s (lblc and lblcr, whose caches age)."""
+
+    def __init__(self, clock: Clock, scheduler: Scheduler) -> None:
+        self._clock = clock
+        self._scheduler = scheduler
+
+    def idle(self, now: int) -> int:
+        """As the scheduler says (:class:`ipvssim.clock.Task`)."""
+        return self._scheduler.idle_collections(now // JIFFY, COLLECT_PERIOD // JIFFY)
+
+    def skip(self, ticks: int) -> None:
+        """The scheduler lets them pass."""
+        self._scheduler.skip_collections(ticks)
+
+    def tick(self) -> None:
+        """The scheduler collects."""
+        self._scheduler.collect(self._clock.jiffies)

@@ -6,7 +6,7 @@ point that ZERO sets. Rates are kept in the kernel's fixed point: 10 fraction bi
 
 from __future__ import annotations
 
-from ipvssim.clock import SECOND, Clock
+from ipvssim.clock import FOREVER, SECOND, Clock
 
 TICK = 2 * SECOND
 _MASK64 = (1 << 64) - 1
@@ -34,17 +34,24 @@ class Counters:
         """conns, inpkts, outpkts, inbytes, outbytes at this moment, never zeroed."""
         return (self.conns, self.inpkts, self.outpkts, self.inbytes, self.outbytes)
 
-    def tick(self) -> None:
-        """Take the live values over, and move each rate a quarter of the way to the growth since the last tick."""
+    def tick(self, ticks: int = 1) -> None:
+        """So many ticks in a row: the first takes the live values over and moves each rate a quarter of the way to the
+        growth since the last; the others find no growth, so that the rates fall until they stand still."""
         live, ticked, rate = self.live(), self._ticked, self._rate
         if live == ticked and rate == _NOTHING:
             return
-        self._rate = tuple(
+        rate = tuple(
             [
                 old + ((((now - before) << shift) - old) >> 2)
                 for old, now, before, shift in zip(rate, live, ticked, _SHIFTS, strict=True)
             ]
         )
+        for _ in range(ticks - 1):
+            fallen = tuple([old + (-old >> 2) for old in rate])
+            if fallen == rate:
+                break
+            rate = fallen
+        self._rate = rate
         self._ticked = live
 
     def zero(self) -> None:
@@ -90,8 +97,7 @@ class Estimator:
         self.enabled = True
         """net.ipv4.vs.run_estimation."""
         self._running: dict[Counters, None] = {}
-        self._timer = clock.timer(self._tick)
-        self._timer.start(TICK)
+        clock.every(TICK, self).start()
 
     def start(self, counters: Counters) -> None:
         """Visit these at every tick (cheap to call again)."""
@@ -105,8 +111,17 @@ class Estimator:
             counters.running = False
             del self._running[counters]
 
-    def _tick(self, _: None) -> None:
+    def idle(self, now: int) -> int:
+        """Nothing else looks at counters while time passes, so no tick need be waited for (:class:`ipvssim.clock.Task`)."""
+        del now
+        return FOREVER
+
+    def skip(self, ticks: int) -> None:
+        """So many ticks in a row."""
         if self.enabled:
             for counters in self._running:
-                counters.tick()
-        self._timer.start(TICK)
+                counters.tick(ticks)
+
+    def tick(self) -> None:
+        """One tick."""
+        self.skip(1)

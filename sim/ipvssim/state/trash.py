@@ -9,7 +9,7 @@ from __future__ import annotations
 from collections.abc import Iterator
 from itertools import chain
 
-from ipvssim.clock import JIFFY, SECOND, Clock
+from ipvssim.clock import FOREVER, JIFFY, SECOND, Clock
 from ipvssim.state.services import RealServer, VirtualService
 
 TRASH_PERIOD = 60 * SECOND
@@ -22,7 +22,7 @@ class Trash:
     def __init__(self, clock: Clock) -> None:
         self._clock = clock
         self._waiting: dict[tuple[object, ...], list[RealServer]] = {}
-        self._timer = clock.timer(self._sweep)
+        self._sweeps = clock.every(TRASH_PERIOD, self)
 
     def __iter__(self) -> Iterator[RealServer]:
         return chain.from_iterable(self._waiting.values())
@@ -34,7 +34,8 @@ class Trash:
         """Keep a server that was deleted."""
         server.idle_since = None
         if not self._waiting:
-            self._timer.start(TRASH_PERIOD)
+            self._sweeps.stop()
+            self._sweeps.start()
         self._waiting.setdefault((server.family, server.address, server.port, server.of), []).append(server)
 
     def holds(self, service: VirtualService, family: int, address: bytes, port: int) -> bool:
@@ -55,7 +56,15 @@ class Trash:
         server.idle_since = None
         return server
 
-    def _sweep(self, _: None) -> None:
+    def idle(self, now: int) -> int:
+        """Sweeps do nothing while everything is referred to (:class:`ipvssim.clock.Task`)."""
+        del now
+        return FOREVER if self._waiting and all(server.referenced for server in self) else 0
+
+    def skip(self, ticks: int) -> None:
+        """Idle sweeps leave nothing behind."""
+
+    def tick(self) -> None:
         """Every 60 s: stamp what nothing refers to, free what was stamped 120 s or more ago."""
         now = self._clock.now
         for key, waiting in list(self._waiting.items()):
@@ -64,8 +73,8 @@ class Trash:
                 self._waiting[key] = kept
             else:
                 del self._waiting[key]
-        if self._waiting:
-            self._timer.start(TRASH_PERIOD)
+        if not self._waiting:
+            self._sweeps.stop()
 
     def _expired(self, server: RealServer, now: int) -> bool:
         if server.referenced:

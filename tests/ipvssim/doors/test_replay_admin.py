@@ -9,7 +9,8 @@ from typing import Any
 import pytest
 
 from ipvssim.doors.compare import differences, normalised
-from ipvssim.doors.replay import Replay, ReplayError, main
+from ipvssim.doors.replay import Replay, main
+from ipvssim.doors.traces import ReplayError
 from tests.places import DATA
 
 TRACES = DATA / "traces"

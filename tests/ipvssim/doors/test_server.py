@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import errno
 import os
 import signal
 import socket
@@ -168,3 +169,145 @@ def test_peers_without_the_right_are_refused(tmp_path: Path, monkeypatch: pytest
     twin = Kernel().socket(privilege="none", ext_ack=False, cap_ack=False)
     assert outcome(twin, message(15)) == "EPERM"
     assert ask(twin, message(3, attribute(2, b"IPVS\0"), REQUEST, kind=16))
+
+
+def numbered(data: bytes, sequence: int) -> bytes:
+    return data[:8] + sequence.to_bytes(4, "little") + data[12:]
+
+
+def refusal(answer: bytes) -> tuple[int, int, int]:
+    """Type, sequence number, and error."""
+    return answer[4], int.from_bytes(answer[8:12], "little"), int.from_bytes(answer[16:20], "little", signed=True)
+
+
+def test_a_datagram_that_is_too_long_is_refused_whole(tmp_path: Path) -> None:
+    """Nothing of it is executed, and EMSGSIZE is told for its first and last request."""
+    one = new_service(mark_key(1))
+    many = numbered(one, 41) + numbered(one, 42) * ((1 << 20) // len(one))
+    with serving(tmp_path / "s") as server, connected(tmp_path / "s") as client:
+        client.setsockopt(socket.SOL_SOCKET, 32, 1 << 23)  # SO_SNDBUFFORCE: more than it would let us send
+        try:
+            client.send(many)
+        except OSError:
+            pytest.skip("this user may not send so much at once")
+        answer = client.recv(65536)
+        assert refusal(answer) == (2, 41, -errno.EMSGSIZE)
+        assert refusal(answer[36:]) == (2, 42, -errno.EMSGSIZE)
+        assert not server.kernel.table.by_mark
+        client.send(numbered(one, 43))
+        assert refusal(client.recv(65536)) == (2, 43, 0)
+
+
+def test_an_empty_datagram_is_an_error_and_no_end(tmp_path: Path) -> None:
+    """ENODATA, as a netlink socket's send has it; the connection goes on."""
+    with serving(tmp_path / "s"), connected(tmp_path / "s") as client:
+        client.send(b"")
+        assert refusal(client.recv(65536)) == (2, 0, -errno.ENODATA)
+        client.send(numbered(new_service(mark_key(1)), 5))
+        assert refusal(client.recv(65536)) == (2, 5, 0)
+
+
+def test_an_overrun_is_about_the_last_request(tmp_path: Path) -> None:
+    """Its sequence number is one that the client waits for, its port is the client's."""
+    with serving(tmp_path / "s"), connected(tmp_path / "s") as client:
+        client.send(b"".join(numbered(new_service(mark_key(mark)), mark) for mark in range(1, 401)))
+        lost, kept = received(client, 2)
+        assert (lost[4], int.from_bytes(lost[8:12], "little")) == (4, 400) and lost[12:16] == kept[12:16]
+
+
+def test_only_its_own_socket_is_taken_away(tmp_path: Path) -> None:
+    """A server whose file was replaced by another's leaves that where it is."""
+    path = tmp_path / "s"
+    first = Server(Kernel(), path, now=time.monotonic)
+    path.unlink()
+    second = Server(Kernel(), path, now=time.monotonic)
+    first.close()
+    assert path.is_socket()
+    second.close()
+    assert not path.exists()
+
+
+def test_a_day_of_idleness_costs_the_next_client_nothing(tmp_path: Path) -> None:
+    """Fifty services, nobody asks for a year: the first answer comes at once."""
+    moment = [0.0]
+    rules = "\n".join(f"-A -t 192.0.2.{number}:80 -s lblc" for number in range(1, 51))
+    server = Server(Kernel(rules), tmp_path / "s", now=lambda: moment[0])
+    try:
+        with connected(tmp_path / "s") as client:
+            server.turn(1)
+            client.send(new_service(mark_key(1)))
+            moment[0] += 366 * 86400
+            began = time.perf_counter()
+            server.turn(1)
+            assert refusal(client.recv(65536))[2] == 0 and time.perf_counter() - began < 1
+    finally:
+        server.close()
+
+
+def test_peers_that_do_not_read_block_nobody(tmp_path: Path) -> None:
+    """Twenty peers that ask and never read: another is answered, and asking goes on once they read."""
+    with serving(tmp_path / "s") as server:
+        local = server.kernel.socket(sndbuf=1 << 24)
+        for mark in range(1, 2001):
+            local.send(new_service(mark_key(mark), flags=REQUEST))
+        deaf = [connected(tmp_path / "s") for _ in range(20)]
+        for one in deaf:
+            one.setblocking(False)
+            for _ in range(50):
+                try:
+                    one.send(message(4, b"", REQUEST | DUMP))
+                except BlockingIOError:
+                    break
+        with connected(tmp_path / "s") as quick:
+            began = time.perf_counter()
+            quick.send(message(16))
+            assert quick.recv(65536)[4] == 2 and time.perf_counter() - began < 2
+        for one in deaf:
+            one.close()
+
+
+def test_when_descriptors_run_out_connections_wait(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Without a free descriptor nothing spins: new connections are looked at again when one is closed."""
+    server = Server(Kernel(), tmp_path / "s", now=time.monotonic)
+    try:
+        one = connected(tmp_path / "s")
+        server.turn(1)
+
+        class Full:
+            def __getattr__(self, name: str) -> object:
+                return getattr(listener, name)
+
+            def accept(self) -> object:
+                raise OSError(errno.EMFILE, os.strerror(errno.EMFILE))
+
+        other, listener = connected(tmp_path / "s"), server._listener
+        monkeypatch.setattr(server, "_listener", Full())
+        server.turn(1)
+        began = time.perf_counter()
+        server.turn(0.3)
+        assert time.perf_counter() - began > 0.25
+        monkeypatch.setattr(server, "_listener", listener)
+        one.close()
+        server.turn(1)
+        server.turn(1)
+        other.send(new_service(mark_key(1)))
+        server.turn(1)
+        assert refusal(other.recv(65536))[2] == 0
+        other.close()
+    finally:
+        server.close()
+
+
+def test_a_scheduler_file_that_fails_ends_no_server(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capfd: pytest.CaptureFixture[str]
+) -> None:
+    """The client is told that there is no such scheduler, the server's standard error why."""
+    bad = tmp_path / "bad.py"
+    bad.write_text("def (")
+    monkeypatch.setenv("IPVSSIM_SCHEDULERS", str(bad))
+    with serving(tmp_path / "s"), connected(tmp_path / "s") as client:
+        client.send(new_service(mark_key(1), b"mine"))
+        assert refusal(client.recv(65536))[2] == -errno.ENOENT
+        client.send(new_service(mark_key(1)))
+        assert refusal(client.recv(65536))[2] == 0
+    assert f"{bad}: SyntaxError" in capfd.readouterr().err

@@ -3,13 +3,17 @@
 from __future__ import annotations
 
 from random import Random
+from struct import pack
+from time import process_time
 
 from hypothesis import given
 from hypothesis import strategies as st
 
 from ipvssim.clock import Clock
-from ipvssim.net.fragments import Reassembler, split4, split6
+from ipvssim.net.cutting import split4, split6
+from ipvssim.net.fragments import Reassembler
 from ipvssim.net.packets import Packet, parse4, parse6, sign4
+from ipvssim.net.pieces import Pieces
 from ipvssim.path.result import Verdict
 from tests.ipvssim import worlds as w
 
@@ -105,3 +109,74 @@ def test_an_ipv6_packet_keeps_its_cuts() -> None:
     results = [world.client(piece) for piece in split6(whole, 1280, 5)]
     sizes = [len(data) - 14 for _, data in results[-1].out]
     assert sizes == [len(piece) for piece in split6(whole, 1280, 5)]
+
+
+@given(st.lists(st.tuples(st.sampled_from((0, 43, 51, 60)), st.integers(0, 4)), max_size=4), st.integers(1, 40))
+def test_headers_of_any_size_may_stand_before_the_fragment_header(ahead: list[tuple[int, int]], eighths: int) -> None:
+    """The fragment header is found behind extension headers of every kind and size, and its payload goes on behind them."""
+    kinds = [kind for kind, _ in ahead] + [44, 17]
+    chain = b""
+    for (kind, words), following in zip(ahead, kinds[1:], strict=False):
+        size = 4 * words + 8 if kind == 51 else 8 * words + 8
+        chain += bytes((following, words)) + bytes(size - 2)
+    payload = bytes(range(1, 9)) * eighths
+
+    def piece(offset: int, more: int, part: bytes) -> Packet:
+        body = chain + pack("!BBHI", 17, 0, offset | more, 7) + part
+        packet = parse6(pack("!IHBB", 6 << 28, len(body), kinds[0], 64) + w.CLIENT6 + w.VIRTUAL6 + body)
+        assert isinstance(packet, Packet)
+        return packet
+
+    reassembler = Reassembler(Clock())
+    assert reassembler.add(piece(8 * eighths, 0, b"end"), "input") == "fragment kept"
+    whole = reassembler.add(piece(0, 1, payload), "input")
+    assert isinstance(whole, Packet) and whole.data[40 + len(chain) :] == payload + b"end" and whole.protocol == 17
+
+
+def test_what_waits_is_bounded_as_in_the_kernel() -> None:
+    """Fragments that are never completed cost 4 MiB at most; then all are refused until the oldest are given up."""
+    world = w.World()
+    reassembler = world.director.reassembler
+    first = w.fragments(w.udp(payload=bytes(200)), 64)[0]
+    for number in range(20_000):
+        world.client(sign4(first[:4] + pack("!H", number) + first[6:20]) + first[20:])
+    assert len(reassembler) == 4333 and reassembler.memory == 4333 * (200 + 768)
+    assert world.client(first).reason == "too many fragments wait"
+    world.pass_seconds(30)
+    assert len(reassembler) == 0 and reassembler.memory == 0
+    assert world.client(first).reason == "fragment kept"
+
+
+def test_a_datagram_in_thousands_of_pieces_costs_little() -> None:
+    """The work a piece makes does not grow with the pieces that came: eight times as many take less than thirty times as
+    long."""
+    whole = w.udp(payload=bytes(65_000))
+
+    def seconds(pieces: list[bytes]) -> float:
+        reassembler = Reassembler(Clock())
+        reassembler.high_thresh[2] = 1 << 30
+        packets = [packet for packet in map(parse4, pieces) if isinstance(packet, Packet)]
+        began = process_time()
+        results = [reassembler.add(packet, "local") for packet in packets]
+        took = process_time() - began
+        assert isinstance(results[-1], Packet) and results[-1].data == whole
+        return took
+
+    many, few = w.fragments(whole, 8), w.fragments(whole, 64)
+    for order in (list, lambda pieces: pieces[::-1], lambda pieces: Random(1).sample(pieces, len(pieces))):
+        assert min(seconds(order(many)) for _ in range(5)) < 30 * min(seconds(order(few)) for _ in range(5))
+
+
+@given(st.lists(st.tuples(st.integers(0, 40), st.integers(1, 12)), min_size=1, max_size=12))
+def test_pieces_are_judged_as_a_plain_search_judges_them(spans: list[tuple[int, int]]) -> None:
+    """Disjoint pieces are kept, all others are refused; only what lies within pieces that came may be called a duplicate."""
+    pieces = Pieces(0)
+    kept: set[int] = set()
+    for at, size in spans:
+        span = set(range(at * 8, (at + size) * 8))
+        problem = pieces.put(at * 8, bytes(size * 8))
+        assert (problem is None) == (not span & kept)
+        assert problem != "duplicate" or span <= kept
+        if problem is None:
+            kept |= span
+    assert len(pieces.joined()) == len(kept)

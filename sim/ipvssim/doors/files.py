@@ -1,0 +1,112 @@
+"""Files that are read whole and replaced whole, and nothing but regular ones: what a path leads to may be anything."""
+
+from __future__ import annotations
+
+import errno
+import os
+import re
+import stat
+import tempfile
+from contextlib import suppress
+from pathlib import Path
+
+_NO_WAIT = getattr(os, "O_NONBLOCK", 0) | getattr(os, "O_CLOEXEC", 0)
+_NO_LINK = getattr(os, "O_NOFOLLOW", 0)
+_KINDS = (
+    (stat.S_ISDIR, "a directory"),
+    (stat.S_ISFIFO, "a FIFO"),
+    (stat.S_ISCHR, "a device"),
+    (stat.S_ISBLK, "a device"),
+    (stat.S_ISSOCK, "a socket"),
+)
+_NEW = ".new"
+
+
+def read(path: Path, beginning: bytes) -> tuple[bytes, os.stat_result]:
+    """A regular file's bytes, and its status; only its first bytes where it does not begin as it should (it may be endless).
+
+    OSError: as of open, EISDIR for a directory, EINVAL for a FIFO, device or socket; none of them is waited for.
+    """
+    with open(os.open(path, os.O_RDONLY | _NO_WAIT), "rb") as file:  # noqa: PTH123
+        status = os.fstat(file.fileno())
+        _refuse_other(path, status.st_mode)
+        head = file.read(len(beginning))
+        return head + (file.read() if head == beginning else b""), status
+
+
+def check_writable(path: Path) -> None:
+    """OSError where :func:`replace` would take a file away from under its permissions (EACCES), or no regular one."""
+    try:
+        mode = path.stat().st_mode
+    except FileNotFoundError:
+        return
+    _refuse_other(path, mode)
+    if not os.access(path, os.W_OK, effective_ids=os.access in os.supports_effective_ids):
+        raise PermissionError(errno.EACCES, os.strerror(errno.EACCES), str(path))
+
+
+def check_lock(path: Path) -> None:
+    """OSError where a lock file can't be: ELOOP for a symbolic link, ENOENT where no file can be made, and so on."""
+    handle = os.open(path, os.O_RDWR | os.O_CREAT | _NO_LINK | _NO_WAIT, 0o644)
+    try:
+        _refuse_other(path, os.fstat(handle).st_mode)
+    finally:
+        os.close(handle)
+
+
+def replace(path: Path, data: bytes) -> os.stat_result:
+    """Another file, whole and on the disk, takes the name and the permissions; its status. OSError: the old one stays."""
+    check_writable(path)
+    handle, name = tempfile.mkstemp(prefix=f".{path.name}.", suffix=_NEW, dir=path.parent)
+    try:
+        with open(handle, "wb") as file:  # noqa: PTH123
+            file.write(data)
+            file.flush()
+            _keep_permissions(file.fileno(), path)
+            os.fsync(file.fileno())
+        Path(name).replace(path)
+    except BaseException:
+        with suppress(OSError):
+            Path(name).unlink()
+        raise
+    _sync_directory(path.parent)
+    return path.stat()
+
+
+def sweep(path: Path) -> None:
+    """Remove what writers of ``path`` that were killed left behind. Only who holds the lock of ``path`` may: no other writer
+    is at work then, so whatever has the name of a half-written file of this very ``path`` is stale."""
+    ours = re.compile(rf"\.{re.escape(path.name)}\.[a-z0-9_]{{8}}{re.escape(_NEW)}")
+    with suppress(OSError), os.scandir(path.parent) as entries:
+        for entry in entries:
+            if ours.fullmatch(entry.name) and entry.is_file(follow_symlinks=False):
+                with suppress(OSError):
+                    Path(entry.path).unlink()
+
+
+def _refuse_other(path: Path, mode: int) -> None:
+    if not stat.S_ISREG(mode):
+        kind = next((words for is_kind, words in _KINDS if is_kind(mode)), "no file")
+        number = errno.EISDIR if stat.S_ISDIR(mode) else errno.EINVAL
+        raise OSError(number, f"{kind}, and no regular file", str(path))
+
+
+def _keep_permissions(handle: int, path: Path) -> None:
+    try:
+        old = path.stat()
+    except FileNotFoundError:
+        umask = os.umask(0)
+        os.umask(umask)
+        os.fchmod(handle, 0o666 & ~umask)
+        return
+    with suppress(PermissionError):
+        os.fchown(handle, old.st_uid, old.st_gid)
+    os.fchmod(handle, stat.S_IMODE(old.st_mode))
+
+
+def _sync_directory(path: Path) -> None:
+    directory = os.open(path, os.O_RDONLY | os.O_DIRECTORY)
+    try:
+        os.fsync(directory)
+    finally:
+        os.close(directory)
