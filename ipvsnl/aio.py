@@ -27,6 +27,7 @@ from ipvsnl.wire.verbs import NOTHING, Verbs
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
+    from collections.abc import Awaitable
     from types import TracebackType
     from typing import Any, Self
 
@@ -36,11 +37,13 @@ if TYPE_CHECKING:
     from ipvsnl.wire.steps import Result, Steps
     from ipvsnl.wire.verbs import Records, Subject
 
+    Awaited = Awaitable[None]
+
 _PAUSE = 0.01
 """Seconds between two looks at a link that has no descriptor to wait for, or no room to send."""
 
 
-class IPVS(Verbs["Awaitable[None]"]):
+class IPVS(Verbs["Awaited"]):
     """One kernel's IPVS table, real or simulated; made by :func:`open`, or by ``await IPVS.over(link)``.
 
     The methods are those of :class:`ipvsnl.client.IPVS`, with the same arguments, results and errors; each is awaited.

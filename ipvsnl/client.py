@@ -29,7 +29,7 @@ if TYPE_CHECKING:
     from ipvsnl.wire.verbs import Records, Subject
 
 
-class IPVS(Verbs["None"]):
+class IPVS(Verbs[None]):
     """One kernel's IPVS table, real or simulated.
 
     Every method raises :class:`~ipvsnl.refusals.KernelError` where the kernel refuses,
