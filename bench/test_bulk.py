@@ -195,7 +195,7 @@ def test_dump_of_the_simulated_kernel(benchmark: Any, text: bytes) -> None:
 
 @pytest.mark.benchmark(group="simulator")
 def test_restore_of_100k_rules_whole_process(benchmark: Any, text: bytes, tmp_path: Path) -> None:
-    command = [sys.executable, "-m", "ipvsnl.cli.main", "--target", f"sim:{tmp_path / 'table'}", "-R"]
+    command = [sys.executable, "-m", "ipvsnl", "--target", f"sim:{tmp_path / 'table'}", "-R"]
 
     def restore() -> None:
         (tmp_path / "table").unlink(missing_ok=True)

@@ -36,10 +36,10 @@ if TYPE_CHECKING:
     from ipvsnl.refusals import KernelError as KernelError
     from ipvsnl.tables.failures import ApplyError as ApplyError
     from ipvsnl.tables.failures import ConflictError as ConflictError
-    from ipvsnl.tables.failures import TableError as TableError
     from ipvsnl.tables.plan import Operation as Operation
     from ipvsnl.tables.plan import Plan as Plan
     from ipvsnl.tables.table import Table as Table
+    from ipvsnl.tables.table import TableError as TableError
     from ipvsnl.tables.wanted import read_table as read_table
     from ipvsnl.text.rules import RuleError as RuleError
     from ipvsnl.wire.columns import Columns as Columns
@@ -89,7 +89,7 @@ _HOMES = {
         "Operation",
         "Plan",
     ),
-    "tables.table": ("Table",),
+    "tables.table": ("Table", "TableError"),
     "tables.wanted": ("read_table",),
     "text.rules": ("RuleError",),
     "wire.columns": ("Columns",),

@@ -1,28 +1,52 @@
 """What a table is made of, as frozen values with Python names.
 
 Words stand for the numbers that have one (``"tcp"``, ``"masq"``, ``"gue"``); a number stands for itself where the kernel
-holds one that has no word, so that nothing read is lost.
+holds one that has no word, so that nothing read is lost. Every value checks itself when it is made, and EncodeError
+names the field, what it was given, and what it takes.
 """
 
 from __future__ import annotations
 
-from ipvsnl._value import Value, value
-from ipvsnl.address import canonical, family_of
-from ipvsnl.consts import AF_INET, AF_INET6
+from ipvsnl._value import Value, name_of, named, value
+from ipvsnl.address import endpoint, family_of, text_of
+from ipvsnl.consts import (
+    AF_INET,
+    AF_INET6,
+    DAEMON_ROLES,
+    FORWARDING,
+    FWD_MASK,
+    INTERFACE_NAME_MAX,
+    PE_NAME_MAX,
+    PROTOCOLS,
+    SCHEDULER_NAME_MAX,
+    TUNNEL_TYPES,
+)
+from ipvsnl.errors import EncodeError
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
     from collections.abc import Callable
+    from ipaddress import IPv4Address, IPv6Address
+    from typing import Literal
 
+    Address = str | IPv4Address | IPv6Address
+    """An address as callers may give it (interfaces are addresses, too); values hold it as text."""
+    Family = int | Literal["ipv4", "ipv6"]
     Assign = Callable[[object, str, object], None]
+
+_U8, _U16, _U32 = (0, 255), (0, 65535), (0, 2**32 - 1)
+_S32 = (-(2**31), 2**31 - 1)
+_FAMILIES = {"ipv4": AF_INET, "ipv6": AF_INET6, 0: 0, AF_INET: AF_INET, AF_INET6: AF_INET6}
 
 
 @value
 class Service(Value):
     """A virtual service: the key (``protocol``, ``address``, ``port``), or (``fwmark``, ``family``); and how it schedules.
 
-    ``protocol`` is ``"tcp"``, ``"udp"``, ``"sctp"`` or a number; with ``fwmark`` it, ``address`` and ``port`` are empty.
-    ``family`` is AF_INET or AF_INET6 and follows from the address. ``persistence`` is the template timeout in seconds,
+    ``protocol`` is ``"tcp"``, ``"udp"``, ``"sctp"`` or a number. With ``fwmark`` the mark is the key, and ``protocol``,
+    ``address`` and ``port`` mean nothing. ``address`` is text or an object of :mod:`ipaddress`. ``family`` is AF_INET (or
+    ``"ipv4"``) or AF_INET6 (``"ipv6"``); it
+    follows from the address, and is AF_INET for a mark unless given. ``persistence`` is the template timeout in seconds,
     None where the service is not persistent; ``netmask`` groups clients for it (``"255.255.255.0"``, or an IPv6 prefix
     length; None is every address for itself). ``flags`` are the scheduler flags (``consts.SVC_F_SCHED1`` ...) and any
     other bit the kernel holds, without the persistent, hashed and one-packet bits, which are fields of their own.
@@ -40,11 +64,37 @@ class Service(Value):
     netmask: str | int | None = None
     persistence_engine: str = ""
 
+    _ranges = {"port": _U16, "fwmark": _U32, "flags": _U32, "persistence": _U32}
+
+    if TYPE_CHECKING:  # what callers may give is more than what the fields hold
+
+        def __init__(
+            self, protocol: str | int = "", address: Address = "", port: int = 0, fwmark: int = 0, family: Family = 0,
+            scheduler: str = "wlc", flags: int = 0, one_packet: bool = False, persistence: int | None = None,
+            netmask: str | int | None = None, persistence_engine: str = "",
+        ) -> None: ...  # fmt: skip
+
     def _derive(self, assign: Assign) -> None:
-        if ":" in self.address:
-            assign(self, "address", canonical(self.address))
-        if not self.family:
-            assign(self, "family", family_of(self.address))
+        family = _FAMILIES.get(self.family)
+        if family is None:
+            raise EncodeError(f"Service.family: {self.family!r} is not AF_INET (2, 'ipv4') or AF_INET6 (10, 'ipv6')")
+        if self.address:
+            assign(self, "address", text_of("Service.address", self.address))
+            of_address = family_of(self.address)
+            if family and family != of_address:
+                raise EncodeError(f"Service.family: {self.family!r} is not the family of {self.address}")
+            family = of_address
+        elif not self.fwmark:
+            raise EncodeError("Service.address: a service needs an address (with a protocol and a port) or a fwmark")
+        if self.protocol not in PROTOCOLS and not (self.fwmark and not self.protocol):
+            assign(self, "protocol", named("Service.protocol", self.protocol, PROTOCOLS, 65535))
+        family = family or AF_INET
+        assign(self, "family", family)
+        name_of("Service.scheduler", self.scheduler, SCHEDULER_NAME_MAX)
+        if self.netmask is not None:
+            assign(self, "netmask", _mask(self.netmask, family))
+        if self.persistence_engine:
+            name_of("Service.persistence_engine", self.persistence_engine, PE_NAME_MAX)
 
     @property
     def key(self) -> tuple[int, str | int, str, int, int]:
@@ -61,8 +111,9 @@ class Service(Value):
 class Destination(Value):
     """A real server of a virtual service: the key (``address``, ``port``), and what it gets.
 
-    ``forwarding`` is ``"masq"``, ``"tunnel"``, ``"route"``, ``"local"``, ``"bypass"`` or a number. Thresholds count
-    connections; 0 is none. ``tunnel_type`` is ``"ipip"``, ``"gue"``, ``"gre"`` or a number; ``tunnel_flags`` are
+    ``address`` is text or an object of :mod:`ipaddress`. ``forwarding`` is ``"masq"``, ``"tunnel"``, ``"route"``,
+    ``"local"``, ``"bypass"`` or a number. Thresholds count connections; 0 is none. ``tunnel_type`` is ``"ipip"``,
+    ``"gue"``, ``"gre"`` or a number; ``tunnel_flags`` are
     ``consts.TUNNEL_F_CSUM`` and ``TUNNEL_F_REMCSUM``.
     """
 
@@ -76,9 +127,25 @@ class Destination(Value):
     tunnel_port: int = 0
     tunnel_flags: int = 0
 
+    _ranges = {
+        "port": _U16, "weight": _S32, "upper_threshold": _U32, "lower_threshold": _U32, "tunnel_port": _U16,
+        "tunnel_flags": _U16,
+    }  # fmt: skip
+
+    if TYPE_CHECKING:
+
+        def __init__(
+            self, address: Address, port: int = 0, forwarding: str | int = "route", weight: int = 1,
+            upper_threshold: int = 0, lower_threshold: int = 0, tunnel_type: str | int = "ipip", tunnel_port: int = 0,
+            tunnel_flags: int = 0,
+        ) -> None: ...  # fmt: skip
+
     def _derive(self, assign: Assign) -> None:
-        if ":" in self.address:
-            assign(self, "address", canonical(self.address))
+        assign(self, "address", text_of("Destination.address", self.address))
+        if self.forwarding not in FORWARDING:
+            assign(self, "forwarding", named("Destination.forwarding", self.forwarding, FORWARDING, FWD_MASK))
+        if self.tunnel_type not in TUNNEL_TYPES:
+            assign(self, "tunnel_type", named("Destination.tunnel_type", self.tunnel_type, TUNNEL_TYPES, 255))
 
     @property
     def family(self) -> int:
@@ -150,6 +217,8 @@ class Timeouts(Value):
     tcp_fin: int | None = None
     udp: int | None = None
 
+    _ranges = {"tcp": _U32, "tcp_fin": _U32, "udp": _U32}
+
 
 @value
 class Daemon(Value):
@@ -167,9 +236,13 @@ class Daemon(Value):
     port: int | None = None
     ttl: int | None = None
 
+    _ranges = {"sync_id": _U32, "max_length": _U16, "port": _U16, "ttl": _U8}
+
     def _derive(self, assign: Assign) -> None:
-        if self.group is not None and ":" in self.group:
-            assign(self, "group", canonical(self.group))
+        assign(self, "role", named("Daemon.role", self.role, DAEMON_ROLES, 2**32 - 1))
+        name_of("Daemon.interface", self.interface, INTERFACE_NAME_MAX)
+        if self.group is not None:
+            assign(self, "group", text_of("Daemon.group", self.group))
 
 
 @value
@@ -180,9 +253,19 @@ class Info(Value):
     connection_table_size: int
 
 
-def endpoint(address: str, port: int) -> str:
-    """``10.0.0.1:80``, ``[2001:db8::1]:80``."""
-    return f"[{address}]:{port}" if ":" in address else f"{address}:{port}"
+def _mask(given: object, family: int) -> str | int | None:
+    """A netmask as values hold it: dotted text or a prefix length by the family, None for every address for itself."""
+    if family == AF_INET6:
+        if isinstance(given, int) and 1 <= given <= 128:
+            return None if given == 128 else int(given)
+        raise EncodeError(
+            f"Service.netmask: {given!r} is not the prefix length of an IPv6 service, a number from 1 to 128"
+        )
+    if isinstance(given, int) or family_of(text := text_of("Service.netmask", given)) != AF_INET:
+        raise EncodeError(
+            f"Service.netmask: {given!r} is not the mask of an IPv4 service, text such as '255.255.255.0'"
+        )
+    return None if text == "255.255.255.255" else text
 
 
 __all__ = [

@@ -38,6 +38,7 @@ class Feeder:
 
     def __init__(self, load: Load, other: Other, told: Callable[[], None] | None = None) -> None:
         self._load, self._other = load, other
+        self._take = load.text if load.reads_text else _by_values(load)
         self._told = told or (lambda: None)
         self._progress = Progress()
         self._text = b""
@@ -56,7 +57,7 @@ class Feeder:
         """Take all of the text in; what is left at the end is not yet sent."""
         progress, source = self._progress, iter(chunks)
         while True:
-            self._load.text(self._text, progress)
+            self._take(self._text, progress)
             self._told()
             if progress.stop == Stop.LINE:
                 if not progress.final and len(self._text) - progress.at < _AHEAD and self._puts_off():
@@ -107,6 +108,13 @@ class Feeder:
                 add(service, tag=self._load.locate(number, at))
                 return
         self._other(number, line.decode(errors="surrogateescape"), many)
+
+
+def _by_values(load: Load) -> Callable[[bytes, Progress], None]:
+    """Takes plain lines in without the C core."""
+    from ipvsnl.bulk.plain import take
+
+    return lambda text, progress: take(load, text, progress)
 
 
 def chunks_of(source: Any) -> Iterator[bytes]:

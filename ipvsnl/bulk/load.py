@@ -83,6 +83,11 @@ class Load(Changes):
 
     # --- what comes in ---
 
+    @property
+    def reads_text(self) -> bool:
+        """Whether :meth:`text` and :meth:`deletions` can be called: the C core reads text (else ``bulk.plain`` does)."""
+        return self._conversation.backend.rules is not None
+
     def text(self, text: bytes, progress: Progress) -> None:
         """Take plain lines of rule text in, up to the first that is not plain, or to the end of the text.
 
@@ -91,17 +96,14 @@ class Load(Changes):
         by ``locate``, which knows one text at a time: call :meth:`send` before the next text.
         """
         talk = self._conversation
-        if talk.backend.rules is None:
-            from ipvsnl.bulk.plain import take
-
-            take(self, text, progress, self._put_off)
-            return
+        read = talk.backend.rules
+        assert read is not None
         stops = "".join([f"{name}\0" for name in self._put_off]).encode()
         progress.few = min(self._put_off.values(), default=0)
         progress.additions, progress.dry = bool(self._switches or self._waiting), self.rehearses
         while True:
             progress.sequence = self._next()
-            talk.backend.rules(text, progress, talk.family, stops, self._room, self._used, self._origins, self._count)
+            read(text, progress, talk.family, stops, self._room, self._used, self._origins, self._count)
             talk.sequence.skip_to(progress.sequence)
             self.taken, self.edits = self.taken + progress.made, self.edits + progress.edits
             if progress.made and not progress.dry:
@@ -116,17 +118,14 @@ class Load(Changes):
     def deletions(self, text: bytes) -> None:
         """Take in the deletion of every service that a plain line of rule text adds, the last one first."""
         talk = self._conversation
-        if talk.backend.deletions is None:
-            from ipvsnl.bulk.plain import delete
-
-            delete(self, text)
-            return
+        write = talk.backend.deletions
+        assert write is not None
         progress = Progress()
         progress.at = len(text)
         while progress.at:
             progress.sequence = self._next()
             places = self._room, self._used, self._origins, self._count
-            talk.backend.deletions(text, progress, talk.family, *places)
+            write(text, progress, talk.family, *places)
             talk.sequence.skip_to(progress.sequence)
             if progress.made:
                 self._made(progress)

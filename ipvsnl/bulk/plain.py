@@ -7,15 +7,13 @@ from ipvsnl.text.rules import PlainReader
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
-    from collections.abc import Container
-
     from ipvsnl.bulk.load import Load, Progress
 
 
-def take(load: Load, text: bytes, progress: Progress, put_off: Container[str]) -> None:
+def take(load: Load, text: bytes, progress: Progress) -> None:
     """Take plain lines in from ``progress.at`` on; see :meth:`ipvsnl.bulk.load.Load.text`.
 
-    A line that adds a service with one of the schedulers ``put_off`` is left to the caller.
+    A line that adds a service whose scheduler may be put off is left to the caller.
     """
     read = PlainReader()
     progress.stop = Stop.END
@@ -26,7 +24,7 @@ def take(load: Load, text: bytes, progress: Progress, put_off: Container[str]) -
         line = text[progress.at : end if end >= 0 else None]
         if line:
             rule = read(line.decode("latin-1"))
-            if rule is None or (rule[2] is None and rule[1].scheduler in put_off):
+            if rule is None or (rule[2] is None and load.few(rule[1].scheduler)):
                 progress.stop = Stop.LINE
                 return
             _, service, server = rule

@@ -28,7 +28,12 @@ def reload(conversation: Conversation, source: str | bytes) -> Report:
     text = source.encode(errors="surrogateescape") if isinstance(source, str) else source
     only_additions = _rehearse(conversation, text)
     deletion = _deletion(conversation)
-    deletion.deletions(text)
+    if deletion.reads_text:
+        deletion.deletions(text)
+    else:
+        from ipvsnl.bulk.plain import delete
+
+        delete(deletion, text)
     if not only_additions:  # a line may be about any service that is still there
         deletion.flush()
     deletion.close()

@@ -9,8 +9,9 @@ from __future__ import annotations
 
 import errno
 
-from ipvsnl.cli.commands import LIST_FAILED, REFUSED, words
 from ipvsnl.cli.planning import tell, what_was_under_way
+from ipvsnl.cli.statuses import LIST_FAILED, REFUSED, USAGE
+from ipvsnl.cli.streams import words
 from ipvsnl.errors import IPVSError
 from ipvsnl.family import Command
 from ipvsnl.model import Timeouts
@@ -28,7 +29,7 @@ TYPE_CHECKING = False
 if TYPE_CHECKING:
     from collections.abc import Iterable
 
-    from ipvsnl.cli.commands import Streams
+    from ipvsnl.cli.streams import Streams
     from ipvsnl.client import IPVS
     from ipvsnl.tables.table import Key
 
@@ -75,7 +76,7 @@ def _lines(texts: list[str], prog: str) -> list[Line]:
         except UsageError as error:
             raise _Refused(number, line, error.message.rstrip("\n"), error.status or REFUSED) from None
         if request.command.replace("-", "_") not in vars(Paper):
-            raise _Refused(number, line, f"'{request.command}' can't be taken back: not with --atomic", 2)
+            raise _Refused(number, line, f"'{request.command}' can't be taken back: not with --atomic", USAGE)
         found.append((number, line, request))
     return found
 

@@ -6,6 +6,7 @@ Schedulers, flags and tunnels complete from the tables, services and servers fro
 
 from __future__ import annotations
 
+from ipvsnl.cli.statuses import FAILED, USAGE
 from ipvsnl.consts import GENERIC_SCHEDULER_FLAGS, SCHEDULER_FLAGS, TUNNEL_TYPES
 from ipvsnl.errors import IPVSError
 from ipvsnl.text.options import COMMANDS, NONE, OPTIONAL, OPTIONS
@@ -30,7 +31,6 @@ _CHOICES: dict[str, Sequence[str]] = {
 }
 _LIVE = {"tcp": "tcp", "udp": "udp", "sctp": "sctp", "fwmark": "fwmark", "real-server": "server"}
 """Options whose values the live table knows, and what it is asked for."""
-USAGE, FAILED = 2, 1
 
 
 def complete(words: Sequence[str], client: Callable[[], IPVS], stdout: TextIO, stderr: TextIO) -> int:

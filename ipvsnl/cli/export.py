@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from ipvsnl.cli.operate import FAILED
+from ipvsnl.cli.statuses import FAILED
 from ipvsnl.errors import IPVSError
 
 TYPE_CHECKING = False
@@ -11,7 +11,7 @@ if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
     from typing import Any, TextIO
 
-    from ipvsnl.cli.operate import ClientFactory
+    from ipvsnl.cli.streams import ClientFactory
     from ipvsnl.model import DestinationStatus, Entry, Service, Statistics
 
 SERVICE_LABELS = ("protocol", "address", "port", "fwmark", "family")

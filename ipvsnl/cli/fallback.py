@@ -8,7 +8,7 @@ from ipvsnl.text.listing import FORMATS, Listing, version
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
-    from ipvsnl.cli.commands import Streams
+    from ipvsnl.cli.streams import Streams
     from ipvsnl.client import IPVS
     from ipvsnl.model import Service
     from ipvsnl.text.compat import Compat

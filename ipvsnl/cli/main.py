@@ -8,6 +8,8 @@ from __future__ import annotations
 import sys
 from os import environ
 
+from ipvsnl.cli.statuses import FAILED, INTERRUPTED, PIPE_CLOSED, USAGE
+
 TYPE_CHECKING = False
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -16,7 +18,6 @@ if TYPE_CHECKING:
     from ipvsnl.client import IPVS
 
 PROG = "ipvsnl"
-USAGE, FAILED, INTERRUPTED, PIPE_CLOSED = 2, 1, 130, 141
 TARGET_VARIABLE = "IPVSNL_TARGET"
 
 
@@ -90,7 +91,7 @@ def _run(argv: Sequence[str], stdout: TextIO, stderr: TextIO) -> int:
 
         stdout.write(usage(PROG))
         return 0
-    from ipvsnl.cli.commands import run
+    from ipvsnl.cli.dispatch import run
 
     extras = None
     if any(word.startswith("--") for word in rest):

@@ -4,22 +4,18 @@ from __future__ import annotations
 
 from argparse import ArgumentParser
 
-from ipvsnl.cli.commands import words as said
+from ipvsnl.cli.statuses import FAILED
+from ipvsnl.cli.streams import words as said
 from ipvsnl.errors import IPVSError, LinkError
 from ipvsnl.refusals import KernelError
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
     from argparse import Namespace as Arguments
-    from collections.abc import Callable, Sequence
+    from collections.abc import Sequence
     from typing import NoReturn, TextIO
 
-    from ipvsnl.client import IPVS
-
-    ClientFactory = Callable[[], IPVS]
-
-NOTHING_TO_DO, FAILED, CHANGES = 0, 1, 2
-"""Exit statuses: of ``plan`` all three, of the others the first two."""
+    from ipvsnl.cli.streams import ClientFactory
 
 
 class _Wrong(Exception):  # noqa: N818 (a refused command line)

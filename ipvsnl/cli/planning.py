@@ -6,7 +6,7 @@ import gc
 import signal
 import time
 
-from ipvsnl.cli.operate import CHANGES, FAILED, NOTHING_TO_DO
+from ipvsnl.cli.statuses import CHANGES, FAILED, INTERRUPTED, NOTHING_TO_DO, TERMINATED
 from ipvsnl.refusals import KernelError
 from ipvsnl.tables.failures import ApplyError
 from ipvsnl.tables.wanted import read_file
@@ -17,12 +17,11 @@ if TYPE_CHECKING:
     from collections.abc import Sequence
     from typing import TextIO
 
-    from ipvsnl.cli.operate import ClientFactory
+    from ipvsnl.cli.streams import ClientFactory
     from ipvsnl.tables.journal import Unfinished
     from ipvsnl.tables.plan import Operation, Plan
     from ipvsnl.tables.table import Table
 
-INTERRUPTED, TERMINATED = 130, 143
 _SIGNS = {"add": ("+", "32"), "edit": ("~", "33"), "drain": ("~", "33"), "delete": ("-", "31"), "set": ("~", "33")}
 
 

@@ -9,17 +9,9 @@ from __future__ import annotations
 
 from ipvsnl.bulk.feed import Feeder, chunks_of
 from ipvsnl.bulk.load import PUT_OFF
-from ipvsnl.cli.commands import (
-    EPERM,
-    LIST_FAILED,
-    NO_KERNEL,
-    REFUSED,
-    Command,
-    describe,
-    likely_cause,
-    unreachable,
-    words,
-)
+from ipvsnl.cli.requests import Requests
+from ipvsnl.cli.statuses import INTERRUPTED, LIST_FAILED, NO_KERNEL, REFUSED
+from ipvsnl.cli.streams import EPERM, describe, likely_cause, unreachable, words
 from ipvsnl.errors import IPVSError
 from ipvsnl.text.grammar import parse
 from ipvsnl.text.usage import UsageError
@@ -29,7 +21,7 @@ if TYPE_CHECKING:
     from collections.abc import Iterable
     from typing import Any
 
-    from ipvsnl.cli.commands import Streams
+    from ipvsnl.cli.streams import Streams
     from ipvsnl.client import IPVS
     from ipvsnl.text import rules
     from ipvsnl.text.compat import Compat
@@ -40,7 +32,6 @@ else:
     rules = Later("ipvsnl.text.rules")
 
 SOURCE = "<stdin>"
-INTERRUPTED = 130
 BATCHED = frozenset(
     ("add-service", "edit-service", "delete-service", "add-server", "edit-server", "delete-server", "flush", "zero")
 )  # fmt: skip
@@ -81,7 +72,7 @@ class Loader:
         self._refused = 0
         self._taken = 0
         self._explained: set[str] = set()
-        self._command = Command(client, streams, compat)
+        self._requests = Requests(client, streams, compat)
         self._batch = client.loading(put_off=PUT_OFF)
         self._feeder = Feeder(self._batch, self._line, self._told)
         self._batch.locate = self._tag
@@ -139,7 +130,7 @@ class Loader:
         self._settle()
         if command in ("help", "version"):
             raise RunEnds(describe(command, self.streams, self.prog))
-        self._status = self._command.execute(request)
+        self._status = self._requests.execute(request)
         if self._status and self._status != NO_KERNEL:
             self._locate(f"{request.command} failed", self.number, line)
         if self._status in (LIST_FAILED, NO_KERNEL):

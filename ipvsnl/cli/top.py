@@ -17,7 +17,7 @@ if TYPE_CHECKING:
     from rich.console import Console, Group
     from rich.table import Table as Grid
 
-    from ipvsnl.cli.operate import ClientFactory
+    from ipvsnl.cli.streams import ClientFactory
     from ipvsnl.client import IPVS
     from ipvsnl.model import DestinationStatus, Entry, Service, Statistics
     from ipvsnl.tables.table import Table

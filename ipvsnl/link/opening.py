@@ -26,6 +26,8 @@ def open_link(target: str, netns: str | None = None, timeout: float = 5.0) -> Li
 
     ``kernel``, or for the simulated one ``sim``, ``sim:FILE`` (the only way there) and ``unix:PATH`` (one that serves).
     """
+    if not isinstance(target, str):
+        raise LinkError(_errno.EINVAL, f"a target is text such as 'kernel' or 'sim:FILE', not {target!r}")
     if netns is not None and target != "kernel":
         raise LinkError(
             _errno.EINVAL, f"--netns {netns}: only the kernel has network namespaces, not {target!r}"

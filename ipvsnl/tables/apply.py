@@ -28,7 +28,7 @@ if TYPE_CHECKING:
     from collections.abc import Callable, Sequence
 
     from ipvsnl.bulk.batch import Batch
-    from ipvsnl.client import IPVS
+    from ipvsnl.tables.contract import Client
     from ipvsnl.tables.table import Table
 
     Watch = Callable[[str], None]
@@ -46,7 +46,7 @@ _POLL = 0.2
 """Seconds between two looks at servers that are to become idle."""
 
 
-def apply(client: IPVS, plan: Plan, *, watch: Watch | None = None) -> None:
+def apply(client: Client, plan: Plan, *, watch: Watch | None = None) -> None:
     """Carry a plan out under the table's lock, with a journal; see :meth:`ipvsnl.client.IPVS.apply`."""
     journal = Journal(client.place)
     with journal.locked():
@@ -54,7 +54,7 @@ def apply(client: IPVS, plan: Plan, *, watch: Watch | None = None) -> None:
 
 
 def converge(
-    client: IPVS, wanted: Table, *, prune: bool = False, drain: float | None = None, text: str = "",
+    client: Client, wanted: Table, *, prune: bool = False, drain: float | None = None, text: str = "",
     watch: Watch | None = None,
 ) -> list[Plan]:  # fmt: skip
     """Plan and apply until nothing differs, under the table's lock; the plans that were carried out.
@@ -113,7 +113,7 @@ class Application:
     """One plan on its way."""
 
     def __init__(
-        self, client: IPVS, plan: Plan, journal: Journal, text: str = "", *, watch: Watch | None = None
+        self, client: Client, plan: Plan, journal: Journal, text: str = "", *, watch: Watch | None = None
     ) -> None:
         self._client = client
         self._plan = plan

@@ -1,4 +1,4 @@
-"""How work on whole tables fails: a table contradicts itself, a plan is refused, somebody else was faster."""
+"""How a plan fails: an operation is refused, or somebody else changes the table."""
 
 from __future__ import annotations
 
@@ -8,14 +8,6 @@ from ipvsnl.refusals import KernelError
 TYPE_CHECKING = False
 if TYPE_CHECKING:
     from ipvsnl.tables.plan import Operation
-
-
-class TableError(IPVSError, ValueError):
-    """A wanted table that contradicts itself. ``numbers`` are the lines (or entries) at fault, the last one first."""
-
-    def __init__(self, message: str, numbers: tuple[int, ...] = ()) -> None:
-        super().__init__(message)
-        self.numbers = numbers
 
 
 class ApplyError(IPVSError):

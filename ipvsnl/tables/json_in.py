@@ -23,8 +23,7 @@ from ipvsnl.consts import (
 )
 from ipvsnl.errors import EncodeError
 from ipvsnl.model import Destination, Service, Timeouts
-from ipvsnl.tables.failures import TableError
-from ipvsnl.tables.table import Table
+from ipvsnl.tables.table import Table, TableError
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:

@@ -17,8 +17,8 @@ from ipvsnl.consts import (
     TUNNEL_F_CSUM,
     TUNNEL_TYPES,
 )
+from ipvsnl.errors import IPVSError
 from ipvsnl.model import Destination, Entry, Service
-from ipvsnl.tables.failures import TableError
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
@@ -38,6 +38,14 @@ _WORDS: dict[str, dict[int, str]] = {
     "forwarding": {number: word for word, number in FORWARDING.items()},
     "tunnel_type": {number: word for word, number in TUNNEL_TYPES.items()},
 }
+
+
+class TableError(IPVSError, ValueError):
+    """A wanted table that contradicts itself. ``numbers`` are the lines (or entries) at fault, the last one first."""
+
+    def __init__(self, message: str, numbers: tuple[int, ...] = ()) -> None:
+        super().__init__(message)
+        self.numbers = numbers
 
 
 class Table:
@@ -139,8 +147,19 @@ def of_values(values: Values) -> Table:
 
 def _pairs(values: Values) -> Iterator[tuple[Service, Servers]]:
     pairs = values.items() if hasattr(values, "items") else values
-    for one in pairs:
-        yield (one.service, [status.destination for status in one.destinations]) if isinstance(one, Entry) else one
+    try:
+        for one in pairs:
+            service, servers = (
+                (one.service, [status.destination for status in one.destinations]) if isinstance(one, Entry) else one
+            )
+            servers = list(servers)
+            if not isinstance(service, Service) or not all(isinstance(server, Destination) for server in servers):
+                raise TypeError
+            yield service, servers
+    except (TypeError, ValueError):
+        raise TableError(
+            f"{values!r:.200} is no wanted table: a snapshot, a mapping from services to their servers, or pairs of those"
+        ) from None
 
 
 def of_rules(rules: Iterable[tuple[int, Plain]], source: str = "") -> Table:

@@ -17,8 +17,8 @@ TYPE_CHECKING = False
 if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator
 
-    from ipvsnl.client import IPVS
     from ipvsnl.model import Destination
+    from ipvsnl.tables.contract import Client
     from ipvsnl.tables.plan import Plan
     from ipvsnl.tables.table import Key, ServerKey
 
@@ -60,7 +60,7 @@ class Units:
         self.before.setdefault(unit, before)
         self.written.setdefault(unit, []).append(after)
 
-    def read(self, client: IPVS) -> Table:
+    def read(self, client: Client) -> Table:
         """The services concerned as they are now, with all their servers."""
         if len(self.services) >= WHOLE_FROM:
             return live(client.snapshot())

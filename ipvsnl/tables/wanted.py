@@ -2,8 +2,7 @@
 
 from __future__ import annotations
 
-from ipvsnl.tables.failures import TableError
-from ipvsnl.tables.table import Table, of_rules
+from ipvsnl.tables.table import Table, TableError, of_rules
 from ipvsnl.text.rules import RuleError
 
 TYPE_CHECKING = False
@@ -16,7 +15,7 @@ STDIN = "-"
 def read_table(text: str, source: str = "") -> Table:
     """The table of rule lines (``-A`` and ``-a``, in any order), or of a JSON document.
 
-    ``source`` is what messages call the text. :class:`~ipvsnl.tables.failures.TableError` where it contradicts itself,
+    ``source`` is what messages call the text. :class:`~ipvsnl.tables.table.TableError` where it contradicts itself,
     :class:`~ipvsnl.text.rules.RuleError` for a line that is no rule.
     """
     if text.lstrip()[:1] == "{":

@@ -61,7 +61,7 @@ _ALL_ZERO = bytes(_COUNTERS.size)
 _NO_STATISTICS = Statistics()
 _make_service, _make_service_status = maker(Service), maker(ServiceStatus)
 _make_destination, _make_destination_status = maker(Destination), maker(DestinationStatus)
-_make_statistics = maker(Statistics)
+_make_statistics, _make_daemon = maker(Statistics), maker(Daemon)
 _STATS64_BIT = family.SERVICE_STATS64
 _OWN_FLAGS = SVC_F_PERSISTENT | SVC_F_HASHED | SVC_F_ONEPACKET
 _ALL_BITS = 0xFFFFFFFF
@@ -101,6 +101,12 @@ def record_of(structure: Struct, *fields: int | bytes) -> bytes:
         raise EncodeError(unfit(structure.format, fields)) from None
 
 
+def _needs(kind: type, given: object) -> None:
+    """EncodeError where a value is of another kind: None, say, or the status of a service in place of the service."""
+    if not isinstance(given, kind):
+        raise EncodeError(f"this takes a {kind.__name__}, not {given!r}")
+
+
 def _own_address(value: Service | Destination, family_number: int) -> bytes:
     if addresses.family_of(value.address) != family_number:
         raise EncodeError(f"{value!r}: the address is not of family {family_number}")
@@ -112,6 +118,7 @@ def _own_address(value: Service | Destination, family_number: int) -> bytes:
 
 def service_key(service: Service) -> bytes:
     """The record of a service with its key alone; EncodeError where there is neither an address nor a mark."""
+    _needs(Service, service)
     if service.fwmark:
         return record_of(
             _SERVICE, SERVICE_MARK_KEY, service.fwmark, 0, 0, 0, 0, service.family, 0, 0, _NO_ADDRESS, b"", b""
@@ -125,6 +132,7 @@ def service_key(service: Service) -> bytes:
 
 def service_record(service: Service) -> bytes:
     """The whole record of a service, as NEW_SERVICE and SET_SERVICE want it."""
+    _needs(Service, service)
     present, protocol, packed = SERVICE_MARK_KEY, 0, _NO_ADDRESS
     if not service.fwmark:
         present, packed = SERVICE_ADDRESS_KEY, _own_address(service, service.family)
@@ -214,6 +222,7 @@ def _statistics(present: int, records: Any, start: int) -> Statistics:
 
 def destination_key(destination: Destination) -> bytes:
     """The record of a destination with its key alone."""
+    _needs(Destination, destination)
     packed = addresses.pack(destination.address)
     return record_of(
         _DEST, DEST_KEY, 0, 0, 0, 0, 0, 0, 0, destination.port, destination.family, 0, 0, 0, packed
@@ -222,6 +231,7 @@ def destination_key(destination: Destination) -> bytes:
 
 def destination_record(destination: Destination) -> bytes:
     """The whole record of a destination, as NEW_DEST and SET_DEST want it (what is left out there is reset)."""
+    _needs(Destination, destination)
     forwarding = number_of(FORWARDING, destination.forwarding, "forwarding method")
     if not 0 <= forwarding <= FWD_MASK:
         raise EncodeError(f"{destination!r}: a forwarding method is 0 to {FWD_MASK}")
@@ -287,6 +297,7 @@ _GROUP4, _GROUP6 = (family.DAEMON.bits(name) for name in ("mcast_group", "mcast_
 
 def daemon_record(daemon: Daemon) -> bytes:
     """The record of a daemon to start; fields that are None are left to the kernel."""
+    _needs(Daemon, daemon)
     group = daemon.group
     present = family.DAEMON.bits("state", "mcast_ifn", "sync_id")
     for name, field in (("sync_maxlen", daemon.max_length), ("mcast_port", daemon.port), ("mcast_ttl", daemon.ttl)):
@@ -329,7 +340,7 @@ def read_daemon(record: bytes) -> Daemon:
     else:
         group = addresses.unpack(AF_INET, group4)
     name = interface.rstrip(b"\0").decode(errors="replace")
-    return Daemon(_ROLE_WORDS.get(role, role), name, sync_id, length, group, port, ttl)
+    return _make_daemon(_ROLE_WORDS.get(role, role), name, sync_id, length, group, port, ttl)
 
 
 def read_daemons(records: Any) -> list[Daemon]:

@@ -2,7 +2,7 @@
 
 import sys
 
-from ipvssim.doors.command import main
+from ipvssim.command import main
 
 if __name__ == "__main__":
     sys.exit(main())

@@ -130,7 +130,7 @@ class Kernel:
 
     def ipvsadm(self, *arguments: str, stdin: str = "", prog: str = "ipvsadm") -> Completed:
         """Run a command line of ``ipvsadm`` on this kernel, in this process. ``prog`` ``ipvsnl``: with our extensions."""
-        from ipvsnl.cli.commands import run
+        from ipvsnl.cli.dispatch import run
 
         out, err = io.StringIO(), io.StringIO()
         status = run(

@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING
 import pytest
 from hypothesis import HealthCheck, assume, given, settings
 
+from ipvsnl._value import maker
 from ipvsnl.client import IPVS
 from ipvsnl.errors import EncodeError
 from ipvsnl.model import Destination, Service, Timeouts
@@ -173,10 +174,10 @@ def test_a_real_refusal_is_explained(ipvs: IPVS) -> None:
 
 
 def test_everything_is_validated_before_the_first_write(ipvs: IPVS) -> None:
-    """A value without a form on the wire is found before the operations before it are sent."""
-    plan = ipvs.plan({WEB: [ONE, TWO.replace(weight=2**40)]})
-    with pytest.raises(EncodeError, match=r"10\.0\.0\.2"):
-        ipvs.apply(plan)
+    """A value that was made unchecked, and has no form on the wire, is found before the operations before it are sent."""
+    unchecked = maker(Destination)(*TWO.astuple()[:3], 2**40, *TWO.astuple()[4:])
+    with pytest.raises(EncodeError, match=r"Destination\.weight"):
+        ipvs.apply(ipvs.plan({WEB: [ONE, unchecked]}))
     assert ipvs.services() == []
 
 

@@ -180,8 +180,14 @@ def test_a_server_without_its_service_is_told_from_a_missing_server(ipvs: IPVS) 
 
 def test_what_has_no_form_on_the_wire_is_never_sent(ipvs: IPVS) -> None:
     """A caller's mistake is found before the kernel hears of it."""
-    with pytest.raises(EncodeError):
-        ipvs.add_service(WEB.replace(port=70000))
+    for wrong in (None, "192.0.2.1:80", ONE):
+        with pytest.raises(EncodeError, match="this takes a Service"):
+            ipvs.add_service(wrong)  # type: ignore[arg-type]
+    ipvs.add_service(WEB)
+    with pytest.raises(EncodeError, match="this takes a Destination, not None"):
+        ipvs.add_server(WEB, None)  # type: ignore[arg-type]
+    assert ipvs.servers(WEB) == []
+    ipvs.delete_service(WEB)
     assert ipvs.services() == []
 
 

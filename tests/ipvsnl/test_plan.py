@@ -7,9 +7,8 @@ from hypothesis import given, settings
 
 from ipvsnl.consts import AF_INET6, SVC_F_HASHED
 from ipvsnl.model import Destination, Service
-from ipvsnl.tables.failures import TableError
 from ipvsnl.tables.plan import LOSING, Plan, difference
-from ipvsnl.tables.table import of_values, same
+from ipvsnl.tables.table import TableError, of_values, same
 from ipvsnl.tables.wanted import read_table
 from ipvsnl.text.rules import RuleError
 

@@ -10,9 +10,8 @@ from hypothesis import given
 
 from ipvsnl.model import Destination, DestinationStatus, Entry, Service, ServiceStatus, Statistics
 from ipvsnl.tables import json_out
-from ipvsnl.tables.failures import TableError
 from ipvsnl.tables.json_in import read
-from ipvsnl.tables.table import normal_server
+from ipvsnl.tables.table import TableError, normal_server
 
 from .strategies import DESTINATIONS, SERVICES
 

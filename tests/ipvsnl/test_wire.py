@@ -5,10 +5,11 @@ from __future__ import annotations
 import pytest
 from hypothesis import given
 
+from ipvsnl._value import maker
 from ipvsnl.backends.choice import chosen
 from ipvsnl.errors import EncodeError
 from ipvsnl.family import DAEMON, DEST, SERVICE, Command
-from ipvsnl.model import Daemon, Destination, Service, Timeouts
+from ipvsnl.model import Daemon, Destination, Service, ServiceStatus, Statistics, Timeouts
 from ipvsnl.wire import records
 from tests.ipvsnl.strategies import DAEMONS, DESTINATIONS, SERVICES
 
@@ -91,46 +92,35 @@ def test_the_packers_follow_the_tables() -> None:
     ]
 
 
+UNCHECKED_SERVICE = maker(Service)
+"""Makes a service as the bulk paths do: its fields are taken as they are."""
 BAD_SERVICES = {
-    "no key": Service(),
-    "unknown protocol": Service("tpc", "192.0.2.1", 80),
-    "no address": Service("tcp", "web.example", 80),
-    "spelling": Service("tcp", "192.0.2.01", 80),
-    "port": Service("tcp", "192.0.2.1", 65536),
-    "negative port": Service("tcp", "192.0.2.1", -1),
-    "long scheduler": Service("tcp", "192.0.2.1", 80, scheduler="s" * 16),
-    "NUL in scheduler": Service("tcp", "192.0.2.1", 80, scheduler="r\0r"),
-    "mask of the other family": Service("tcp", "192.0.2.1", 80, netmask=24),
-    "text mask for IPv6": Service("tcp", "2001:db8::1", 80, netmask="255.255.255.0"),
-    "mark too large": Service(fwmark=2**32),
-    "families differ": Service("tcp", "192.0.2.1", 80, family=10),
+    "unknown protocol": ("tpc", "192.0.2.1", 80, 0, 2),
+    "no address": ("tcp", "web.example", 80, 0, 2),
+    "spelling": ("tcp", "192.0.2.01", 80, 0, 2),
+    "port": ("tcp", "192.0.2.1", 65536, 0, 2),
+    "mark too large": ("", "", 0, 2**32, 2),
+    "families differ": ("tcp", "192.0.2.1", 80, 0, 10),
 }
 
 
-@pytest.mark.parametrize("service", BAD_SERVICES.values(), ids=BAD_SERVICES)
-def test_what_the_wire_has_no_form_for_is_the_callers_error(service: Service) -> None:
-    """A bad service is an EncodeError (and a ValueError) before anything is sent."""
+@pytest.mark.parametrize("fields", BAD_SERVICES.values(), ids=BAD_SERVICES)
+def test_what_the_wire_has_no_form_for_is_the_callers_error(fields: tuple[object, ...]) -> None:
+    """A service that was made unchecked is checked when it is encoded: EncodeError (and ValueError), nothing is sent."""
     with pytest.raises(EncodeError) as refused:
-        records.service_record(service)
+        records.service_record(UNCHECKED_SERVICE(*fields, "rr", 0, False, None, None, ""))
     assert isinstance(refused.value, ValueError)
 
 
-@pytest.mark.parametrize(
-    "destination",
-    [
-        Destination("nowhere", 80),
-        Destination("10.0.0.1", 70000),
-        Destination("10.0.0.1", 80, "mask"),
-        Destination("10.0.0.1", 80, 8),
-        Destination("10.0.0.1", 80, weight=2**31),
-        Destination("10.0.0.1", 80, tunnel_type="vxlan"),
-        Destination("10.0.0.1", 80, tunnel_port=-1),
-    ],
-)
-def test_a_bad_destination_is_the_callers_error(destination: Destination) -> None:
-    """A bad destination is an EncodeError before anything is sent."""
-    with pytest.raises(EncodeError):
-        records.destination_record(destination)
+@pytest.mark.parametrize("bad", [None, "192.0.2.1:80", ServiceStatus(Service(fwmark=1), Statistics())])
+def test_a_value_of_another_kind_is_the_callers_error(bad: object) -> None:
+    """Where a service or a server belongs, anything else is refused by name."""
+    for encode in (records.service_record, records.service_key):
+        with pytest.raises(EncodeError, match="this takes a Service, not"):
+            encode(bad)  # type: ignore[arg-type]
+    for encode_server in (records.destination_record, records.destination_key):
+        with pytest.raises(EncodeError, match="this takes a Destination, not"):
+            encode_server(bad)  # type: ignore[arg-type]
 
 
 def test_a_timeout_that_is_none_is_left_out() -> None:

@@ -6,7 +6,7 @@ from socket import AF_INET, AF_INET6, inet_pton
 
 import pytest
 
-from ipvssim.net.network import ETHERNET, Network, loopback
+from ipvssim.net.network import ETHERNET, LOOPBACK, Network
 from ipvssim.net.networks import default_network, trace_network, vectors_network
 
 
@@ -91,9 +91,9 @@ def test_address_types_come_from_the_local_table_alone() -> None:
 
 def test_before_the_first_ipv4_address_all_is_broadcast() -> None:
     """The local table comes with the first address, and stays when the device goes down."""
-    network = Network()
+    network = Network(loopback=False)
     assert network.address_type(packed("8.8.8.8")) == "broadcast"
-    loopback(network)
+    network.add_device("lo", LOOPBACK, "127.0.0.1/8")
     assert network.address_type(packed("8.8.8.8")) == "unicast"
     network.devices["lo"].up = False
     network.changed()
@@ -103,7 +103,6 @@ def test_before_the_first_ipv4_address_all_is_broadcast() -> None:
 def test_gateways_mtus_and_devices_that_are_down() -> None:
     """A route has a gateway's next hop, its own MTU and source; it vanishes while its device is down."""
     network = Network()
-    loopback(network)
     device = network.add_device("eth0", ETHERNET, "192.0.2.1/24", mtu=1400)
     network.add_route("0.0.0.0/0", device="eth0", via="192.0.2.254")
     network.add_route("10.0.0.0/8", device="eth0", via="192.0.2.253", mtu=1280, source="192.0.2.1")

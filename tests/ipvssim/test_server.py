@@ -15,7 +15,7 @@ from pathlib import Path
 
 import pytest
 
-from ipvssim.doors.command import main
+from ipvssim.command import main
 from ipvssim.doors.server import Server
 from ipvssim.doors.table_file import TableFile
 from ipvssim.kernel import Kernel
@@ -139,7 +139,7 @@ def test_the_clock_follows(tmp_path: Path) -> None:
 def test_serve_keeps_its_table_and_ends_cleanly(tmp_path: Path) -> None:
     """SIGTERM ends it with status 0, the table written and the socket's file gone."""
     path, table = tmp_path / "s", tmp_path / "table"
-    command = [sys.executable, "-m", "ipvssim.doors.command", "serve", str(path), "--table", str(table)]
+    command = [sys.executable, "-m", "ipvssim", "serve", str(path), "--table", str(table)]
     process = subprocess.Popen(command, env={**os.environ, "PYTHONPATH": os.pathsep.join(sys.path)})
     try:
         for _ in range(200):

@@ -8,7 +8,7 @@ import subprocess
 
 import pytest
 
-from ipvsnl.cli.commands import run
+from ipvsnl.cli.dispatch import run
 from ipvsnl.client import open as open_ipvs
 from tests.conftest import enter_fresh_namespace
 

@@ -8,13 +8,10 @@ from pathlib import Path
 from typing import Any
 
 from ipvssim.lab.run.engine import simulate
-from ipvssim.lab.run.outcome import Outcome
+from ipvssim.lab.run.outcome import Outcome, Told
 from ipvssim.lab.run.store import Journal, write
 from ipvssim.lab.run.sweeps import carry_out, outcome, points, pool, row
 from ipvssim.lab.scenario.definition import Scenario
-
-Told = Callable[[float, int], object]
-"""Told how many runs are done (with fractions where runs are done in this process), and how many there are."""
 
 
 def compare(

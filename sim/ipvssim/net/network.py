@@ -7,6 +7,8 @@ bytes in network order throughout.
 
 from __future__ import annotations
 
+from ipaddress import IPv4Address, IPv4Interface, IPv4Network, IPv6Address, IPv6Interface, IPv6Network
+
 from ipvsnl.address import family_of, pack
 from ipvsnl.consts import AF_INET
 from ipvssim.net.routes import (
@@ -14,12 +16,14 @@ from ipvssim.net.routes import (
     BROADCAST,
     DUMMY,
     ETHERNET,
+    KINDS,
     LOCAL,
     LOOPBACK,
     MULTICAST,
     NONE,
     PROHIBIT,
     RAW,
+    ROUTES,
     UNICAST,
     UNREACHABLE,
     Device,
@@ -28,61 +32,75 @@ from ipvssim.net.routes import (
     RouteTable,
 )
 
+Address = str | IPv4Address | IPv6Address
+Prefix = Address | IPv4Interface | IPv6Interface | IPv4Network | IPv6Network
+"""``10.0.0.1/8``; without a length it is the one address."""
 _ALL_ONES = b"\xff" * 4
 _CACHE_LIMIT = 1 << 16
 
 
 class Network:
-    """The devices and tables of one network namespace."""
+    """The devices and tables of one network namespace. It begins with ``lo``, as every Linux host has it up
+    (``loopback=False``: with nothing, as the kernel makes a namespace)."""
 
-    def __init__(self) -> None:
+    def __init__(self, *, loopback: bool = True) -> None:
         self.devices: dict[str, Device] = {}
         self.neighbours: dict[tuple[str, bytes], bytes] = {}
         """(device name, address) to link-layer address; what is not in it does not resolve."""
         self.forwarding = True
         """Whether the host forwards packets that are not its own (both families)."""
+        self.local_marks: set[int] = set()
+        """Firewall marks whose packets are the host's own, whatever their address (``ip rule add fwmark 5 table local``)."""
         self._configured: list[tuple[bytes, int, Route, bool]] = []
         self._had_ipv4 = False
         self._tables: dict[int, tuple[RouteTable, RouteTable]] | None = None
         self._paths: dict[bytes, Path] = {}
         self._learned: dict[bytes, int] = {}
+        if loopback:
+            self.add_device("lo", LOOPBACK, "127.0.0.1/8", "::1/128", mtu=65536)
 
-    # --- configuration (addresses as text) ---
+    # --- configuration: addresses and prefixes as text, or as objects of ipaddress; ValueError for what is none ---
 
     def add_device(
-        self, name: str, kind: str, *addresses: str, up: bool = True, mtu: int = 1500, mac: bytes = b""
+        self, name: str, kind: str, *addresses: Prefix, up: bool = True, mtu: int = 1500, mac: str | bytes = b""
     ) -> Device:
-        """A device with addresses, each as ``10.0.0.1/8``."""
-        device = self.devices[name] = Device(name, kind, up=up, mtu=mtu, mac=mac)
+        """A device with addresses, each as ``10.0.0.1/8``; ``mac`` is six bytes, or text as ``02:00:00:00:00:01``."""
+        if kind not in KINDS:
+            raise ValueError(f"device {name!r}: unknown kind {kind!r}: one of {', '.join(KINDS)}")
+        device = self.devices[name] = Device(name, kind, up=up, mtu=mtu, mac=_mac(mac))
         for text in addresses:
             self.add_address(device, text)
         self.changed()
         return device
 
-    def add_address(self, device: Device, text: str) -> None:
+    def add_address(self, device: Device, text: Prefix) -> None:
         """One more address, as ``10.0.0.1/8``."""
         device.addresses.append(_prefix(text))
         self.changed()
 
     def add_route(
-        self, prefix: str, kind: str = UNICAST, device: str = "", *, via: str = "", source: str = "", mtu: int = 0
-    ) -> None:
-        """A route of the main table; ``0.0.0.0/0`` or ``::/0`` is the default."""
+        self, prefix: Prefix, kind: str = UNICAST, device: str = "", *, via: Address = "", source: Address = "",
+        mtu: int = 0,
+    ) -> None:  # fmt: skip
+        """A route of the main table; ``0.0.0.0/0`` or ``::/0`` is the default. ``kind`` is one of
+        :data:`ipvssim.net.routes.ROUTES`; unicast goes by ``device``, ``via`` a gateway where one is given."""
+        if kind not in ROUTES:
+            raise ValueError(f"route to {prefix}: unknown kind {kind!r}: one of {', '.join(ROUTES)}")
         address, length = _prefix(prefix)
-        where = self.devices[device] if device else None
+        where = self._device(device) if device else None
         route = Route(kind, where, gateway=_packed(via), source=_packed(source), mtu=mtu)
         self._configured.append((address, length, route, False))
         self.changed()
 
-    def add_local(self, prefix: str, device: str = "lo") -> None:
+    def add_local(self, prefix: Prefix, device: str = "lo") -> None:
         """A prefix of the local table: every address in it is the host's own."""
         address, length = _prefix(prefix)
-        self._configured.append((address, length, Route(LOCAL, self.devices[device]), True))
+        self._configured.append((address, length, Route(LOCAL, self._device(device)), True))
         self.changed()
 
-    def add_neighbour(self, device: str, address: str, mac: bytes) -> None:
-        """A permanent neighbour."""
-        self.neighbours[device, _packed(address)] = mac
+    def add_neighbour(self, device: str, address: Address, mac: str | bytes) -> None:
+        """A permanent neighbour: the link-layer address (six bytes, or text) that ``address`` has on ``device``."""
+        self.neighbours[self._device(device).name, _packed(address)] = _mac(mac)
 
     def add_host(self, address: bytes, route: Route, *, local: bool = False) -> None:
         """A route to one address (4 or 16 bytes), of the main table or the local one. Costs the same however many there are:
@@ -149,7 +167,16 @@ class Network:
         route = self._built()[4][0].find(address)
         return UNICAST if route is None else route.kind
 
+    def __repr__(self) -> str:
+        return f"<{type(self).__name__} {', '.join(map(repr, self.devices.values()))}>"
+
     # --- inside ---
+
+    def _device(self, name: str) -> Device:
+        try:
+            return self.devices[name]
+        except KeyError:
+            raise ValueError(f"no device {name!r}: one of {', '.join(self.devices)}") from None
 
     def _look_up(self, address: bytes) -> Path:
         size = len(address)
@@ -219,16 +246,31 @@ class Network:
             local.add(last.to_bytes(4, "big"), 32, Route(BROADCAST, device, source=address))
 
 
-def _prefix(text: str) -> tuple[bytes, int]:
-    address, _, length = text.partition("/")
+def _prefix(given: Prefix) -> tuple[bytes, int]:
+    address, slash, length = str(given).partition("/")
     packed = _packed(address)
-    return packed, int(length) if length else len(packed) * 8
+    bits = len(packed) * 8
+    if slash and not (length.isdecimal() and int(length) <= bits):
+        raise ValueError(f"{str(given)!r}: a prefix length is a number from 0 to {bits}")
+    return packed, int(length) if slash else bits
 
 
-def _packed(text: str) -> bytes:
+def _packed(given: Address) -> bytes:
+    text = str(given)
     if not text:
         return b""
     return pack(text)[:4] if family_of(text) == AF_INET else pack(text)
+
+
+def _mac(given: str | bytes) -> bytes:
+    """A link-layer address from six bytes or text; empty for a device that has none."""
+    try:
+        mac = bytes.fromhex(given.replace(":", "").replace("-", "")) if isinstance(given, str) else bytes(given)
+    except ValueError:
+        mac = b"?"
+    if len(mac) not in (0, 6):
+        raise ValueError(f"{given!r} is no link-layer address: six bytes, or text as 02:00:00:00:00:01")
+    return mac
 
 
 def _holds(own: bytes, length: int, target: bytes) -> bool:
@@ -260,12 +302,7 @@ def framed(data: bytes, device: Device) -> bytes:
     return device.mac + bytes(6) + ether_type(data) + data
 
 
-def loopback(network: Network, *addresses: str) -> None:
-    """Bring ``lo`` up as every Linux host has it, with more addresses where wanted."""
-    network.add_device("lo", LOOPBACK, "127.0.0.1/8", "::1/128", *addresses, mtu=65536)
-
-
 __all__ = [
     "BLACKHOLE", "BROADCAST", "DUMMY", "ETHERNET", "LOCAL", "LOOPBACK", "MULTICAST", "NONE", "PROHIBIT", "RAW", "UNICAST",
-    "UNREACHABLE", "Device", "Network", "Path", "Route", "ether_type", "framed", "loopback",
+    "UNREACHABLE", "Device", "Network", "Path", "Route", "ether_type", "framed",
 ]  # fmt: skip

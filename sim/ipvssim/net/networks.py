@@ -13,7 +13,6 @@ from ipvssim.net.network import (
     UNREACHABLE,
     Network,
     Route,
-    loopback,
 )
 
 
@@ -21,7 +20,6 @@ def default_network() -> Network:
     """One Ethernet device ``eth0`` (MTU 1500) over which everything is reachable: nothing that an administrator might
     name as a destination is refused for want of a route or for being a broadcast address."""
     network = Network()
-    loopback(network)
     network.add_device("eth0", ETHERNET, "192.0.2.1/32", "2001:db8::1/128", mac=bytes.fromhex("020000000001"))
     network.add_route("0.0.0.0/0", device="eth0")
     network.add_route("::/0", device="eth0")
@@ -34,7 +32,6 @@ def trace_network(servers4: int = 16, servers6: int = 4) -> Network:
     ``servers4`` neighbours from 10.0.0.10 up and ``servers6`` from fd00:10::10 up resolve; nothing else does.
     """
     network = Network()
-    loopback(network)
     network.add_device("client", RAW, "198.51.100.1/24", "2001:db8:1::1/64")
     network.add_device("server", ETHERNET, "10.0.0.1/16", "fd00:10::1/64", mac=bytes.fromhex("020000000001"))
     network.add_local("203.0.113.0/24")
@@ -54,7 +51,6 @@ def trace_network(servers4: int = 16, servers6: int = 4) -> Network:
 def vectors_network() -> Network:
     """The namespace in which the netlink exchanges of tests/data were recorded."""
     network = Network()
-    loopback(network)
     network.add_device("d0", DUMMY, "10.0.0.1/8", "172.16.255.254/16", "2001:db8::1/64", "fe80::1/64")
     network.add_device("d1", DUMMY, up=False)
     network.add_device("d2", DUMMY, mtu=9000)
@@ -75,12 +71,11 @@ class OpenNetwork(Network):
 
     ``client`` carries bare IP packets and has the default routes of both families. A real server is a neighbour on
     ``server``; its link-layer address is 02:00 and the last four bytes of its address. A service by firewall mark has no
-    address: packets that carry the mark are the director's own (``marks``).
+    address: packets that carry its mark are the director's own.
     """
 
     def __init__(self) -> None:
         super().__init__()
-        loopback(self)
         self.add_device("client", RAW, "198.51.100.1/32", "2001:db8:1::1/128")
         self.add_device("server", ETHERNET, "10.0.0.1/32", "fd00:10::1/128", mac=bytes.fromhex("020000000001"))
         self.add_route("0.0.0.0/0", device="client")
@@ -88,8 +83,10 @@ class OpenNetwork(Network):
         self._local = Route(LOCAL, self.devices["lo"])
         self._wired = Route(UNICAST, self.devices["server"])
 
-    def name(self, virtual: bytes, server: bytes) -> None:
-        """A table names a virtual address, and a real server (either may be empty)."""
+    def name(self, virtual: bytes, server: bytes, mark: int) -> None:
+        """A table names a virtual address, a real server, a firewall mark (empty or 0 where it is not about one)."""
+        if mark:
+            self.local_marks.add(mark)
         if virtual and any(virtual) and not self.is_local(virtual):
             self.add_host(virtual, self._local, local=True)
         if server and ("server", server) not in self.neighbours and not self.is_local(server):

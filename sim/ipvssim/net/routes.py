@@ -5,9 +5,20 @@ Addresses are 4 or 16 bytes in network order.
 
 from __future__ import annotations
 
+from ipaddress import ip_address
+
 RAW, ETHERNET, DUMMY, LOOPBACK = "raw", "ethernet", "dummy", "loopback"
 LOCAL, UNICAST, BROADCAST, MULTICAST = "local", "unicast", "broadcast", "multicast"
 UNREACHABLE, BLACKHOLE, PROHIBIT, NONE = "unreachable", "blackhole", "prohibit", "none"
+KINDS = (RAW, ETHERNET, DUMMY, LOOPBACK)
+"""The kinds of devices."""
+ROUTES = (UNICAST, LOCAL, BROADCAST, MULTICAST, UNREACHABLE, BLACKHOLE, PROHIBIT)
+"""The kinds of routes."""
+
+
+def _text(address: bytes) -> str:
+    """An address as people write it; ``none`` for no bytes."""
+    return str(ip_address(address)) if address else "none"
 
 
 class Device:
@@ -25,7 +36,8 @@ class Device:
         self.addresses: list[tuple[bytes, int]] = []
 
     def __repr__(self) -> str:
-        return f"Device({self.name!r}, {self.kind!r}, up={self.up}, mtu={self.mtu})"
+        addresses = "".join(f" {_text(address)}/{length}" for address, length in self.addresses)
+        return f"<Device {self.name} {self.kind}{addresses} mtu {self.mtu}{'' if self.up else ' down'}>"
 
 
 class Route:
@@ -41,6 +53,11 @@ class Route:
         self.gateway = gateway
         self.source = source
         self.mtu = mtu
+
+    def __repr__(self) -> str:
+        device = f" by {self.device.name}" if self.device else ""
+        via = f" via {_text(self.gateway)}" if self.gateway else ""
+        return f"<Route {self.kind}{device}{via}>"
 
 
 class Path:
@@ -69,8 +86,8 @@ class Path:
         return self.kind == LOCAL
 
     def __repr__(self) -> str:
-        device = self.device.name if self.device else None
-        return f"Path({self.kind!r}, {device!r}, next_hop={self.next_hop.hex()!r}, source={self.source.hex()!r})"
+        device = f" by {self.device.name}" if self.device else ""
+        return f"<Path {self.kind}{device} to {_text(self.next_hop)} from {_text(self.source)} mtu {self.mtu}>"
 
 
 class RouteTable:

@@ -7,6 +7,8 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
+from ipvsnl.address import shown
+from ipvsnl.consts import FORWARDING, PROTOCOLS
 from ipvssim.clock import SECOND, Timer
 
 if TYPE_CHECKING:
@@ -26,6 +28,11 @@ LATE = 60 * SECOND
 NO_PORTS = b"\x00\x00"
 GONE = b"\xff\xff"
 TCP, UDP, SCTP = 6, 17, 132
+STATES: dict[int, tuple[str, ...]] = {}
+"""The names of each protocol's states; its machine enters them (:class:`ipvssim.path.protocols.machine.Machine`)."""
+TEMPLATE_STATES = ("NONE", "ASSURED")
+_METHODS = {number: word for word, number in FORWARDING.items()}
+_PROTOCOLS = {0: "IP"} | {number: word.upper() for word, number in PROTOCOLS.items()}
 
 
 class ConnectionEntry:
@@ -94,9 +101,24 @@ class ConnectionEntry:
         """The virtual port, in network order."""
         return self.key[-2:]
 
+    @property
+    def state_name(self) -> str:
+        """The name of its state, as ``/proc/net/ip_vs_conn`` has it."""
+        names = TEMPLATE_STATES if self.is_template else STATES.get(self.protocol, ("NONE",))
+        return names[self.state] if self.state < len(names) else "ERR!"
+
     def __repr__(self) -> str:
-        ports = f"{int.from_bytes(self.client_port, 'big')} -> {int.from_bytes(self.virtual_port, 'big')}"
-        return f"Connection({self.protocol}, {self.client.hex()} -> {self.virtual.hex()}, {ports}, state {self.state})"
+        from_bytes = int.from_bytes
+        client = shown(self.client, from_bytes(self.client_port, "big"))
+        virtual = (
+            shown(self.virtual, from_bytes(self.virtual_port, "big"))
+            if len(self.virtual) in (4, 16)
+            else f"fwmark {from_bytes(self.virtual, 'big')}"
+        )
+        server = shown(self.address, from_bytes(self.port, "big"))
+        kind = "Template" if self.is_template else "Connection"
+        protocol = _PROTOCOLS.get(self.protocol, f"IP_{self.protocol}")
+        return f"<{kind} {protocol} {client} -> {virtual} -> {server} {_METHODS[self.method]} {self.state_name}>"
 
 
 def reply_key(connection: ConnectionEntry) -> bytes:

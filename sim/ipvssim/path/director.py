@@ -43,10 +43,7 @@ _JOINED = frozenset(
 
 
 class Director:
-    """One director: give it packets with :meth:`receive`. It works on the namespace that the netlink family works on.
-
-    ``local_marks`` are firewall marks whose packets a routing rule makes local, whatever their address.
-    """
+    """One director: give it packets with :meth:`receive`. It works on the namespace that the netlink family works on."""
 
     def __init__(self, namespace: Namespace) -> None:
         self.namespace = namespace
@@ -54,7 +51,6 @@ class Director:
         self.table = namespace.table
         self.sysctls = namespace.sysctls
         self.clock = namespace.clock
-        self.local_marks: set[int] = set()
         self.connection_table = ConnectionTable(self.clock, namespace.sublevel)
         self.accounts = Accounts(namespace, self.connection_table)
         self.host = Host(self.network, self.clock)
@@ -99,7 +95,7 @@ class Director:
 
     def connections(self) -> Iterator[Row]:
         """The rows of ``/proc/net/ip_vs_conn``, in no particular order."""
-        return rows(self.connection_table, self.accounts.machines, self.clock.now)
+        return rows(self.connection_table, self.clock.now)
 
     def receive(self, data: bytes | Any, on: str = "client", mark: int = 0) -> Result:
         """One frame (on Ethernet devices) or packet comes in on a device, carrying a firewall mark.
@@ -193,7 +189,7 @@ class Director:
                 return
             result.packet = packet = whole
         path = self.network.path(packet.destination)
-        if path.kind == LOCAL or (packet.mark and packet.mark in self.local_marks):
+        if path.kind == LOCAL or (packet.mark and packet.mark in self.network.local_marks):
             self._to_host(packet, result)
         elif path.kind == BROADCAST:
             result.accept("broadcast")

@@ -84,10 +84,7 @@ def packet_text(packet: Packet) -> str:
 
 def service_text(service: VirtualService) -> str:
     """``TCP 203.0.113.1:80 wlc``, ``FWM 5 rr``."""
-    if service.fwmark:
-        return f"FWM {service.fwmark} {service.scheduler_name}"
-    name = _PROTOCOLS.get(service.protocol, str(service.protocol))
-    return f"{name} {_endpoint(service.address, service.port.to_bytes(2, 'big'))} {service.scheduler_name}"
+    return f"{service.name} {service.scheduler_name}"
 
 
 def _connection(connection: ConnectionEntry, *, opened: bool) -> dict[str, Any]:

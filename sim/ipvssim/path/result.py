@@ -80,7 +80,8 @@ class Result:
         return explain(self)
 
     def __repr__(self) -> str:
-        return f"Result({self.verdict.value}, {self.reason!r}, out={len(self.out)})"
+        where = f" {self.server.endpoint}" if self.server is not None else ""
+        return f"<Result {self.verdict.value}{where}: {self.reason or 'no reason'}; packets out {len(self.out)}>"
 
 
 __all__ = ["DROP", "FORWARD", "HELD", "TO_HOST", "Result", "Verdict"]

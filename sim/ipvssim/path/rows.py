@@ -2,14 +2,13 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Iterable, Iterator
 from typing import TypedDict
 
 from ipvssim.clock import SECOND
 from ipvssim.path.connections import ConnectionEntry
-from ipvssim.path.protocols import Machine, sctp, tcp, udp
+from ipvssim.path.protocols import sctp, tcp, udp
 
-_TEMPLATE_STATES = ("NONE", "ASSURED")
 _NAMES = {0: "IP", tcp.NUMBER: tcp.NAME, udp.NUMBER: udp.NAME, sctp.NUMBER: sctp.NAME}
 
 
@@ -27,7 +26,7 @@ class Row(TypedDict):
     expires: int
 
 
-def rows(connections: Iterable[ConnectionEntry], machines: Mapping[int, Machine], now: int) -> Iterator[Row]:
+def rows(connections: Iterable[ConnectionEntry], now: int) -> Iterator[Row]:
     """Every connection and template, in no particular order."""
     for connection in connections:
         yield Row(
@@ -38,17 +37,9 @@ def rows(connections: Iterable[ConnectionEntry], machines: Mapping[int, Machine]
             vport=connection.virtual_port.hex().upper(),
             dest=address_text(connection.address),
             dport=connection.port.hex().upper(),
-            state=state_name(connection, machines),
+            state=connection.state_name,
             expires=max(connection.timer.expires - now, 0) // SECOND,
         )
-
-
-def state_name(connection: ConnectionEntry, machines: Mapping[int, Machine]) -> str:
-    """The name of a connection's state, or of a template's."""
-    if connection.is_template:
-        return _TEMPLATE_STATES[connection.state] if connection.state < len(_TEMPLATE_STATES) else "ERR!"
-    machine = machines.get(connection.protocol)
-    return machine.STATES[connection.state] if machine is not None else "NONE"
 
 
 def address_text(address: bytes) -> str:

@@ -46,7 +46,7 @@ def find(name: str) -> type[Scheduler] | None:
     """The scheduler of that name, or None. Only for a name that is not known are the environment's files run."""
     found = REGISTRY.get(name)
     if found is None and name in KERNEL:
-        found = getattr(import_module(f"ipvssim.schedulers.{name}"), KERNEL[name])
+        found = getattr(import_module(f"{__package__}.{name}"), KERNEL[name])
         REGISTRY[name] = found
     if found is None and VARIABLE in environ:
         _load(environ[VARIABLE])

@@ -46,8 +46,9 @@ class ServiceTable:
         self.trash = Trash(clock)
         """Deleted destinations that have not been freed."""
         self._newest = 0
-        self.named_hook: Callable[[bytes, bytes], None] | None = None
-        """Called with a virtual address and a real server's address (or an empty one) when the table comes to name them."""
+        self.named_hook: Callable[[bytes, bytes, int], None] | None = None
+        """Called with a virtual address, a real server's and a firewall mark (empty or 0 where it is not about one) when the
+        table comes to name them."""
         self.deleted_hook: Callable[[], None] | None = None
         """Called after destinations went to the trash (the packet path's expire_nodest_conn)."""
 
@@ -80,7 +81,7 @@ class ServiceTable:
         self._count(service, 1)
         self.estimator.start(service.counters)
         if self.named_hook is not None:
-            self.named_hook(b"" if service.fwmark else service.address, b"")
+            self.named_hook(b"" if service.fwmark else service.address, b"", service.fwmark)
 
     def edit_service(self, service: VirtualService, scheduler: type[Scheduler] | None) -> None:
         """Give it a scheduler; the same one keeps its state. ValueError: the scheduler refuses, the old one stays."""
@@ -138,7 +139,7 @@ class ServiceTable:
         if service.scheduler is not None:
             service.scheduler.added(server)
         if self.named_hook is not None:
-            self.named_hook(b"", server.address)
+            self.named_hook(b"", server.address, 0)
 
     def put_back(self, service: VirtualService, server: RealServer) -> None:
         """Link a saved destination, oldest first, to a service that is yet to be added: no scheduler is told of it."""

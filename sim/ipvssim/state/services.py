@@ -9,10 +9,14 @@ from collections.abc import Iterator, Reversible
 from itertools import chain
 from typing import cast
 
+from ipvsnl.address import shown
+from ipvsnl.consts import AF_INET6, FORWARDING, PROTOCOLS
 from ipvssim.schedulers import Flow, Scheduler
 from ipvssim.state.statistics import Counters
 
 BUCKETS = 256
+_METHODS = {number: word for word, number in FORWARDING.items()}
+_PROTOCOLS = {number: word for word, number in PROTOCOLS.items()}
 
 F_PERSISTENT, F_HASHED, F_ONEPACKET = 0x1, 0x2, 0x4
 
@@ -56,6 +60,14 @@ class RealServer:
         self.order = 0
 
     @property
+    def endpoint(self) -> str:
+        """Its address and port as text: ``10.0.0.1:80``, ``[2001:db8::1]:80``."""
+        return shown(self.address, self.port)
+
+    def __repr__(self) -> str:
+        return f"<RealServer {self.endpoint} {_METHODS.get(self.forwarding, self.forwarding)} weight {self.weight}>"
+
+    @property
     def referenced(self) -> bool:
         """Whether anything but the trash still knows it."""
         return bool(self.conns or self.persistent or self.holders)
@@ -84,6 +96,16 @@ class VirtualService:
         self.destinations: dict[tuple[bytes, int], RealServer] = {}
         """Oldest first; the kernel's list is this reversed (:meth:`servers`). Keyed by address (4 or 16 bytes) and port."""
         self.counters = Counters()
+
+    def __repr__(self) -> str:
+        return f"<VirtualService {self.name} {self.scheduler_name} servers {len(self.destinations)}>"
+
+    @property
+    def name(self) -> str:
+        """Its key as ipvsadm lists it: ``TCP 192.0.2.1:80``, ``FWM 7``."""
+        if self.fwmark:
+            return f"FWM {self.fwmark}{' IPv6' if self.family == AF_INET6 else ''}"
+        return f"{_PROTOCOLS.get(self.protocol, str(self.protocol)).upper()} {shown(self.address, self.port)}"
 
     @property
     def identity(self) -> tuple[int, int, int, bytes, int]:

@@ -163,6 +163,8 @@ class FakeBatch:
 
         self.taken = 0
 
+    reads_text = True
+
     def send(self) -> None:
         pass
 

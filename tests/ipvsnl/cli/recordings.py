@@ -8,7 +8,7 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
-from ipvsnl.cli.commands import run
+from ipvsnl.cli.dispatch import run
 from ipvsnl.text.compat import Compat
 
 from .fake import FakeIPVS

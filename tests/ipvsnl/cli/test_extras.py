@@ -9,7 +9,7 @@ from collections.abc import Iterator
 
 import pytest
 
-from ipvsnl.cli.commands import run
+from ipvsnl.cli.dispatch import run
 from ipvsnl.cli.extras import Extras, take
 from ipvsnl.model import Info
 from ipvsnl.procfs import Filter, Listed, read_connections, read_services

@@ -12,7 +12,7 @@ from typing import Any
 import pytest
 
 from ipvsnl.cli import main as program
-from ipvsnl.cli.commands import run
+from ipvsnl.cli.dispatch import run
 from ipvsnl.errors import LinkError
 from ipvsnl.model import Destination, Info, Service, Statistics
 from ipvsnl.refusals import KernelError

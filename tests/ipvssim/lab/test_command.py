@@ -8,7 +8,7 @@ from pathlib import Path
 
 import pytest
 
-from ipvssim.doors.command import main
+from ipvssim.command import main
 
 FEW = ["--small", "--quiet", "--set", "traffic.seconds=5", "--set", "events=[]"]
 

@@ -7,6 +7,7 @@ from typing import Any
 
 import pytest
 
+from ipvssim import lab
 from ipvssim.lab import ScenarioError, build, gallery, load
 
 PLAIN: dict[str, Any] = {
@@ -89,3 +90,9 @@ def test_a_change_leaves_the_original() -> None:
     assert (scenario.streams[0].seconds, scenario.rules.servers) == (2.0, 3)
     with pytest.raises(ScenarioError, match="no such place"):
         scenario.changed({"traffic.3.seconds": 9})
+
+
+def test_the_gallery_can_be_asked_twice() -> None:
+    """Reading its folder leaves the function's name alone (a folder imported as a package would take it)."""
+    assert lab.gallery() == lab.gallery()
+    assert load("nat-client").name == lab.gallery()[lab.gallery().index("nat-client")]

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
 
 import numpy as np
@@ -10,6 +10,8 @@ from numpy.typing import NDArray
 
 Grid = NDArray[np.int64]
 """Samples by servers."""
+Told = Callable[[float, int], object]
+"""Told how many runs are done (with fractions where runs are done in this process), and how many there are."""
 COLUMNS = ("opened", "active", "inactive", "packets", "weight", "templates")
 
 

@@ -9,7 +9,6 @@ from __future__ import annotations
 import tomllib
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
-from importlib import resources
 from pathlib import Path
 from typing import Any
 
@@ -21,6 +20,8 @@ SPREADS = ("flow", "client", "turn")
 ACTIONS = ("remove", "add", "weight", "rules", "reload")
 MEASURES = ("active", "most_active", "opened", "refused")
 _SAMPLES = 200
+_GALLERY = Path(__file__).parent.parent / "gallery"
+"""The folder of the scenarios that come with the package."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -101,7 +102,7 @@ class Scenario:
 def load(path: str | Path) -> Scenario:
     """A scenario from a file, or from the gallery by its name; ScenarioError says what is wrong with it."""
     file = Path(path)
-    source = file if file.suffix == ".toml" else resources.files("ipvssim.lab") / "gallery" / f"{path}.toml"
+    source = file if file.suffix == ".toml" else _GALLERY / f"{path}.toml"
     try:
         raw = tomllib.loads(source.read_text(encoding="utf-8"))
     except FileNotFoundError:
@@ -115,7 +116,7 @@ def load(path: str | Path) -> Scenario:
 
 def gallery() -> list[str]:
     """The names of the scenarios that come with the package."""
-    folder = resources.files("ipvssim.lab") / "gallery"
+    folder = _GALLERY
     return sorted(file.name.removesuffix(".toml") for file in folder.iterdir() if file.name.endswith(".toml"))
 
 

@@ -11,7 +11,7 @@ from rich.console import Console
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeElapsedColumn, TimeRemainingColumn
 from rich.table import Table
 
-from ipvssim.lab.api import Told
+from ipvssim.lab.run.outcome import Told
 from ipvssim.lab.scenario.definition import Scenario
 from ipvssim.lab.show.figures import Summary, figure, names, short
 

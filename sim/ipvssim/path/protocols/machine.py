@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable
 
 from ipvssim.clock import SECOND
-from ipvssim.path.connections import F_INACTIVE, F_NO_OUTPUT, F_TEMPLATE, TEMPLATE_ASSURED, ConnectionEntry
+from ipvssim.path.connections import F_INACTIVE, F_NO_OUTPUT, F_TEMPLATE, STATES, TEMPLATE_ASSURED, ConnectionEntry
 
 INPUT, OUTPUT, INPUT_ONLY = range(3)
 DIRECTIONS = ("input", "output", "input only")
@@ -28,6 +28,11 @@ class Machine:
     ACTIVE: frozenset[int] = frozenset()
     ASSURED = -1
     """The state whose entry makes a connection's template worth keeping."""
+
+    def __init_subclass__(cls) -> None:
+        """Enter the names of its states, for connections to be shown with."""
+        if cls.STATES:
+            STATES[cls.NUMBER] = cls.STATES
 
     def __init__(self, seconds: tuple[int, ...], tables: Tables) -> None:
         self.timeouts = [value * SECOND for value in seconds]

@@ -1,0 +1,18 @@
+"""Exit statuses of the program."""
+
+from __future__ import annotations
+
+REFUSED = 255
+"""The kernel refuses a change (-1 in ipvsadm)."""
+LIST_FAILED = 1
+"""A listing fails."""
+NO_KERNEL = 2
+"""There is no kernel to speak to."""
+USAGE = 2
+"""The command line is not understood; with ipvsadm's own refusals it is ipvsadm's status."""
+FAILED = 1
+"""A sub-command fails."""
+NOTHING_TO_DO, CHANGES = 0, 2
+"""Of ``plan``: nothing differs, something does."""
+INTERRUPTED, PIPE_CLOSED, TERMINATED = 130, 141, 143
+"""Ended by SIGINT, by SIGPIPE, by SIGTERM: 128 and the signal's number."""

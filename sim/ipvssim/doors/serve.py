@@ -1,0 +1,54 @@
+"""``ipvssim serve``: a simulated kernel behind a Unix socket, until a signal ends it."""
+
+from __future__ import annotations
+
+import argparse
+import signal
+import sys
+import time
+from collections.abc import Sequence
+
+from ipvsnl.errors import LinkError
+from ipvssim.doors.server import Server
+from ipvssim.doors.table_file import TableFile
+from ipvssim.kernel import Kernel
+from ipvssim.net.networks import default_network
+from ipvssim.state.namespace import RELEASE
+
+
+def main(arguments: Sequence[str] | None = None) -> int:
+    """``ipvssim serve PATH``: until SIGINT or SIGTERM."""
+
+    parser = argparse.ArgumentParser(
+        prog="ipvssim serve", description="The simulated kernel's netlink family on a Unix socket."
+    )
+    parser.add_argument("path", help="where the socket is made (SOCK_SEQPACKET)")
+    parser.add_argument("--table", metavar="FILE", help="start from a table file, and write it at the end")
+    parser.add_argument("--kernel", metavar="RELEASE", default=RELEASE, help="behave as that release of Linux 6.1")
+    parser.add_argument("--padding", action="store_true", help="pad 64-bit attributes as some machines' kernels do")
+    chosen = parser.parse_args(arguments)
+    signal.signal(signal.SIGTERM, lambda *_: sys.exit(0))
+    file = TableFile(chosen.table) if chosen.table else None
+    try:
+        how = {"release": chosen.kernel, "padding": chosen.padding}
+        if file is None:
+            kernel = Kernel(network=default_network(), **how)
+        else:
+            file.lock()
+            kernel = file.load(**how)
+        server = Server(kernel, chosen.path, now=time.monotonic)
+        try:
+            server.serve()
+        except KeyboardInterrupt:
+            return 0
+        finally:
+            server.close()
+            if file is not None:
+                file.save(kernel.namespace)
+    except (LinkError, OSError, ValueError) as wrong:
+        print(f"ipvssim serve: {wrong.strerror if isinstance(wrong, LinkError) else wrong}", file=sys.stderr)
+        return 1
+    finally:
+        if file is not None:
+            file.unlock()
+    return 0
