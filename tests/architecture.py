@@ -28,6 +28,7 @@ ROOMS = {
         "bulk",
         "tables",
         "client",
+        "aio",
         "cli",
         "__main__",
     ],

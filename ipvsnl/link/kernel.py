@@ -93,6 +93,8 @@ class KernelLink:
                 data, _, flags, sender = self._socket.recvmsg(RECEIVE_BUFFER)
                 if sender[0] == _KERNEL:
                     break  # any process may send to a netlink socket: what is not the kernel's is passed over
+                if monotonic() >= deadline:
+                    raise TimeoutError
         except (TimeoutError, BlockingIOError):
             raise LinkError(_errno.ETIMEDOUT, f"the kernel did not answer in {timeout:g} s") from None
         except OSError as wrong:
