@@ -3,7 +3,7 @@
     python bench/kernel_bench.py [--quick] [--spread] [--json FILE]
 
 boots the kernel, measures in it (this file again, with ``--inside``), and writes the figures. ``python bench/report.py``
-makes docs/performance.md of them. Peers that are not installed are left out. Root's rights are the kernel's own.
+makes docs/inside/performance.md of them. Peers that are not installed are left out. Root's rights are the kernel's own.
 """
 
 from __future__ import annotations
@@ -225,7 +225,7 @@ def main() -> None:
     flags = [f"--{name}" for name in ("quick", "spread") if getattr(options, name)]
     arguments = ["--inside", "--json", str(options.json), *flags]
     environment = {**os.environ, "IPVSNL_LAB_SPREAD": "1" if options.spread else ""}
-    laboratory = [sys.executable, str(ROOT / "tests/kernel/uml.py"), "--timeout", "1800", "--"]
+    laboratory = [sys.executable, "-m", "ipvsnl.lab_kernel", "--timeout", "1800", "--"]
     done = subprocess.run([*laboratory, sys.executable, __file__, *arguments], cwd=ROOT, env=environment)
     sys.exit(done.returncode)
 

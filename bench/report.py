@@ -1,4 +1,4 @@
-"""docs/performance.md and its picture, out of what the benchmarks wrote: nothing in them is typed in.
+"""docs/inside/performance.md and its picture, out of what the benchmarks wrote: nothing in them is typed in.
 
     python bench/kernel_bench.py && python -m pytest bench/test_bulk.py --benchmark-only \
         --benchmark-json build/bench/host.json && python bench/report.py
@@ -14,7 +14,7 @@ from pathlib import Path
 from typing import Any
 
 ROOT = Path(__file__).resolve().parent.parent
-BUILD, DOCS = ROOT / "build" / "bench", ROOT / "docs"
+BUILD, DOCS = ROOT / "build" / "bench", ROOT / "docs" / "inside"
 
 LIMITS = {
     "ipvsadm -R": "a socket, a family look-up and a wait for each rule: 16 system calls",

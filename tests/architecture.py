@@ -27,7 +27,7 @@ ROOMS = {
         "link",
         "bulk",
         "tables",
-        "client",
+        "client lab_kernel",
         "aio",
         "cli",
         "__main__",

@@ -1,6 +1,6 @@
 """Draws docs/pictures/top.svg: ``ipvsnl top`` in a real terminal (tmux), above real traffic on the real kernel.
 
-python tests/kernel/uml.py -- .venv/bin/python docs/pictures/record_top.py
+ipvsnl lab-kernel -- .venv/bin/python docs/pictures/record_top.py
 """
 
 from __future__ import annotations

@@ -18,6 +18,7 @@ _USAGE = """\
   {prog} --start-daemon master|backup [DAEMON]         {prog} --stop-daemon master|backup
   {prog} plan|apply [--prune] [--drain SECONDS] FILE   {prog} top   {prog} export   (each with --help)
   {prog} completion bash|zsh|fish
+  {prog} lab-kernel [--timeout SECONDS] -- COMMAND     COMMAND as root on a real kernel of its own (--help)
 
 Before the command:
       --target TARGET     kernel (the default), sim, sim:FILE, unix:PATH; or IPVSNL_TARGET in the environment

@@ -118,6 +118,10 @@ def _sub_command(words: list[str], own: Own, stdout: TextIO, stderr: TextIO) -> 
         from ipvsnl.cli.operate import operate
 
         return operate(words, own.client, _text(sys.stdin), stdout, stderr)
+    if words[0] == "lab-kernel":
+        from ipvsnl.lab_kernel.command import main as lab_kernel
+
+        return lab_kernel(words[1:])
     return None
 
 

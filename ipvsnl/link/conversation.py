@@ -10,6 +10,7 @@ answer of ours, and neither a signal nor what is not ours counts. A request has 
 from __future__ import annotations
 
 import errno as _errno
+import os
 import time
 
 from ipvsnl.backends.choice import chosen
@@ -27,11 +28,19 @@ if TYPE_CHECKING:
     from ipvsnl.backends.contract import Backend, Outcome
     from ipvsnl.link.contract import Link
 
+DEBUG = "IPVSNL_DEBUG"
+"""The environment variable that asks for every message to be shown (any value but empty and 0)."""
 _DRAIN = 0.05
 """Seconds to wait for what an overrun queue still holds, or what is left of a dump that was given up."""
 _LONGEST_DRAIN = 5.0
 """Seconds that draining takes at most."""
 _PRESENT = next(field.offset for field in SERVICE.fields if field.name == "present")
+
+
+def _traced(link: Link) -> Link:
+    from ipvsnl.link.traced import TracedLink
+
+    return TracedLink(link)
 
 
 class Conversation:
@@ -48,7 +57,7 @@ class Conversation:
         """Find the family at the other end; LinkError with the reason where there is none."""
         if not timeout >= 0:
             raise ValueError(f"timeout={timeout}: seconds, and not less than 0")
-        self.link: Link = link
+        self.link: Link = link if os.environ.get(DEBUG, "0") in ("", "0") else _traced(link)
         self.timeout = timeout
         self.backend = chosen()
         self.sequence = Sequence()

@@ -8,7 +8,6 @@
 
 from __future__ import annotations
 
-import os
 import sys
 
 from ipvsnl.wire.shown import lines
@@ -18,13 +17,6 @@ if TYPE_CHECKING:
     from collections.abc import Iterable
 
     from ipvsnl.link.contract import Link
-
-VARIABLE = "IPVSNL_DEBUG"
-
-
-def traced(link: Link) -> Link:
-    """The link itself; or, where the environment asks for it (any value but empty and 0), one that shows what passes."""
-    return link if os.environ.get(VARIABLE, "0") in ("", "0") else TracedLink(link)
 
 
 class TracedLink:

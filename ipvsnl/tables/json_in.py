@@ -1,4 +1,4 @@
-"""The table as JSON, both ways; docs/json.md is its description.
+"""The table as JSON, both ways; docs/use/json.md is its description.
 
 One document: ``{"ipvsnl": 1, ...}`` with the parts that were asked for. What :func:`read` reads is what the listings write:
 statistics and connection counts in it are passed over, a field that is not known is refused, and so is a document that

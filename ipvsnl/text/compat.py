@@ -1,4 +1,4 @@
-"""Where this command line leaves ipvsadm 1.31, in one place; docs/differences.md says why of each."""
+"""Where this command line leaves ipvsadm 1.31, in one place; docs/use/differences.md says why of each."""
 
 from __future__ import annotations
 

@@ -13,7 +13,7 @@ from struct import error as StructError
 
 from ipvsnl import address as addresses
 from ipvsnl import family
-from ipvsnl._value import maker
+from ipvsnl._value import Value, maker
 from ipvsnl.consts import (
     AF_INET,
     AF_INET6,
@@ -91,14 +91,13 @@ def text_of(words: str, limit: int, what: str) -> bytes:
     return data
 
 
-def record_of(structure: Struct, *fields: int | bytes) -> bytes:
-    """A record; EncodeError names the field that is out of range, its value, and what is allowed."""
+def record_of(structure: Struct, value: Value, *fields: int | bytes) -> bytes:
+    """A record; EncodeError for a value that was made unchecked and has a field out of range."""
     try:
         return structure.pack(*fields)
-    except StructError:
-        from ipvsnl.wire.unfit import unfit
-
-        raise EncodeError(unfit(structure.format, fields)) from None
+    except StructError as wrong:
+        type(value)(*value.astuple())  # checked now, it names the field
+        raise EncodeError(f"{value!r}: {wrong}") from None
 
 
 def _needs(kind: type, given: object) -> None:
@@ -121,12 +120,12 @@ def service_key(service: Service) -> bytes:
     _needs(Service, service)
     if service.fwmark:
         return record_of(
-            _SERVICE, SERVICE_MARK_KEY, service.fwmark, 0, 0, 0, 0, service.family, 0, 0, _NO_ADDRESS, b"", b""
+            _SERVICE, service, SERVICE_MARK_KEY, service.fwmark, 0, 0, 0, 0, service.family, 0, 0, _NO_ADDRESS, b"", b""
         )
     protocol = number_of(PROTOCOLS, service.protocol, "protocol")
     packed = _own_address(service, service.family)
     return record_of(
-        _SERVICE, SERVICE_ADDRESS_KEY, 0, 0, 0, 0, 0, service.family, protocol, service.port, packed, b"", b""
+        _SERVICE, service, SERVICE_ADDRESS_KEY, 0, 0, 0, 0, 0, service.family, protocol, service.port, packed, b"", b""
     )  # fmt: skip
 
 
@@ -144,6 +143,7 @@ def service_record(service: Service) -> bytes:
         flags |= SVC_F_ONEPACKET
     return record_of(
         _SERVICE,
+        service,
         present | SERVICE_FULL | (SERVICE_ENGINE if service.persistence_engine else 0),
         service.fwmark,
         flags,
@@ -225,7 +225,7 @@ def destination_key(destination: Destination) -> bytes:
     _needs(Destination, destination)
     packed = addresses.pack(destination.address)
     return record_of(
-        _DEST, DEST_KEY, 0, 0, 0, 0, 0, 0, 0, destination.port, destination.family, 0, 0, 0, packed
+        _DEST, destination, DEST_KEY, 0, 0, 0, 0, 0, 0, 0, destination.port, destination.family, 0, 0, 0, packed
     )  # fmt: skip
 
 
@@ -237,6 +237,7 @@ def destination_record(destination: Destination) -> bytes:
         raise EncodeError(f"{destination!r}: a forwarding method is 0 to {FWD_MASK}")
     return record_of(
         _DEST,
+        destination,
         DEST_FULL,
         forwarding,
         destination.weight,
@@ -311,25 +312,16 @@ def daemon_record(daemon: Daemon) -> bytes:
     interface = text_of(daemon.interface, INTERFACE_NAME_MAX, "interface")
     role = number_of(DAEMON_ROLES, daemon.role, "role")
     return record_of(
-        _DAEMON, present, role, daemon.sync_id, daemon.max_length or 0, daemon.port or 0, daemon.ttl or 0,
+        _DAEMON, daemon, present, role, daemon.sync_id, daemon.max_length or 0, daemon.port or 0, daemon.ttl or 0,
         interface, group4, group6,
     )  # fmt: skip
 
 
 def daemon_key(role: str | int) -> bytes:
     """The record that stops the daemon of a role."""
-    return record_of(
-        _DAEMON,
-        family.DAEMON.bits("state"),
-        number_of(DAEMON_ROLES, role, "role"),
-        0,
-        0,
-        0,
-        0,
-        b"",
-        b"",
-        b"",
-    )
+    named = Daemon(role, "")
+    number = number_of(DAEMON_ROLES, named.role, "role")
+    return record_of(_DAEMON, named, family.DAEMON.bits("state"), number, 0, 0, 0, 0, b"", b"", b"")
 
 
 def read_daemon(record: bytes) -> Daemon:
@@ -353,7 +345,7 @@ def config_record(timeouts: Timeouts) -> bytes:
     values = (timeouts.tcp, timeouts.tcp_fin, timeouts.udp)
     numbers = [attribute.number for attribute in family.CONFIG.attributes]
     present = sum(1 << number for number, seconds in zip(numbers, values, strict=True) if seconds is not None)
-    return record_of(_CONFIG, present, *[seconds or 0 for seconds in values])
+    return record_of(_CONFIG, timeouts, present, *[seconds or 0 for seconds in values])
 
 
 def read_config(record: bytes) -> Timeouts:

@@ -1,15 +1,16 @@
 """Records the guide's session with the real ipvsadm on the real kernel: run inside the laboratory, writes guide.json.
 
-python tests/kernel/uml.py -- python tests/e2e/record_guide.py
+ipvsnl lab-kernel -- python -m tests.e2e.record_guide
 """
 
 from __future__ import annotations
 
 import json
 import subprocess
-from pathlib import Path
 
-DATA = Path(__file__).parent.parent / "data" / "e2e" / "guide.json"
+from tests.places import DATA
+
+GUIDE = DATA / "e2e" / "guide.json"
 SERVICE = "10.10.88.188:7480"
 STEPS: list[tuple[str, str | None]] = [
     ("-A -t 10.10.88.188:7480 -s wlc -p 1800", None),
@@ -46,7 +47,7 @@ def main() -> None:
         recorded.append(
             {"args": arguments, "stdin": stdin, "rc": done.returncode, "stdout": done.stdout, "stderr": done.stderr}
         )
-    DATA.write_text(json.dumps(recorded, indent=1) + "\n")
+    GUIDE.write_text(json.dumps(recorded, indent=1) + "\n")
 
 
 if __name__ == "__main__":

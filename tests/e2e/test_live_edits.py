@@ -6,7 +6,7 @@ from hypothesis import given, settings
 
 from ipvsnl.client import IPVS
 from ipvsnl.model import Destination, Service
-from tests.ipvsnl.tables import Tables, edited, meaning, server, tables
+from tests.ipvsnl.random_tables import Tables, edited, meaning, server, tables
 from tests.ipvssim import worlds as w
 
 WEB = Service("tcp", "203.0.113.1", 80, scheduler="rr")

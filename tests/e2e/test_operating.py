@@ -10,12 +10,12 @@ import shutil
 import subprocess
 import tempfile
 import time
-from pathlib import Path
 
 import pytest
 
 from ipvsnl.model import Destination, Service
-from tests.ipvsnl.tables import exact, meaning
+from tests.ipvsnl.random_tables import exact, meaning
+from tests.places import DATA
 
 from .operating import BIN, Machine, Tables, machine
 
@@ -65,7 +65,7 @@ def test_an_edit_is_shown_with_what_it_changes(machine: Machine) -> None:
 
 def test_what_a_listing_writes_as_json_plan_and_apply_read(machine: Machine) -> None:
     """--json of a table is a wanted table: nothing to do where it came from, everything on an empty one."""
-    mixed = (Path(__file__).parent.parent / "data" / "rules" / "mixed.rules").read_text()
+    mixed = (DATA / "rules" / "mixed.rules").read_text()
     machine.run("-R", stdin=mixed)
     status, listed, _ = machine.run("-L", "-n", "--json")
     assert status == 0 and json.loads(listed)["ipvsnl"] == 1

@@ -10,7 +10,8 @@ from pathlib import Path
 
 import pytest
 
-DATA = Path(__file__).parent.parent / "data"
+from tests.places import DATA
+
 RULES = DATA / "rules"
 COMMAND = Path(sys.executable).with_name("ipvsnl")
 

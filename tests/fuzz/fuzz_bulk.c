@@ -1,12 +1,13 @@
 /* Rule text, columns and dumps under any bytes: nothing but an answer or a fault, the same in pieces as at once, and the
  * fast ways through give what the slow ones give.
  *
- * With clang, for as long as wanted (the corpus that was found so far is tests/data/fuzz/rules):
+ * With clang, for as long as wanted (the corpus that was found so far is in tests/data/fuzz.tar.xz):
  *   python ipvsnl/_native/build.py
  *   clang -g -O1 -fsanitize=fuzzer,address,undefined -fno-sanitize-recover=all -Iipvsnl/_native tests/fuzz/fuzz_bulk.c \
  *         $(find ipvsnl/_native/{bytes,text,talk} -name '*.c') -o fuzz_bulk
- *   ./fuzz_bulk -max_len=2000 NEW tests/data/fuzz/rules
- * With AFL++: afl-clang-fast -DSTANDALONE ..., then afl-fuzz -i tests/data/fuzz/rules -o FOUND -- ./fuzz_bulk 0 1 @@
+ *   python -m tests.fuzz.corpus unpack CORPUS && mkdir -p NEW && ./fuzz_bulk -max_len=2000 NEW CORPUS/rules
+ *   python -m tests.fuzz.corpus add rules NEW
+ * With AFL++: afl-clang-fast -DSTANDALONE ..., then afl-fuzz -i CORPUS/rules -o FOUND -- ./fuzz_bulk 0 1 @@
  * With gcc, see test_bulk_fuzz.py: -DSTANDALONE has a main that runs files, then mutations of them:
  *   ./fuzz_bulk MUTATIONS SEED FILE...
  *

@@ -1,6 +1,6 @@
 """Coverage-guided fuzzing of the packet path with atheris: ``make fuzz``.
 
-    python tests/fuzz/fuzz_director.py [-max_total_time=SECONDS] [CORPUS]
+    python -m tests.fuzz.fuzz_director [-max_total_time=SECONDS] [CORPUS]
 
 An input is a conversation: each packet is two bytes of length, one byte of origin and mark, and the packet. The law:
 whatever comes in, the director answers with a result and never with an exception, and what it sends are IP packets.
@@ -24,8 +24,9 @@ with atheris.instrument_imports(include=["ipvssim"]):
 
 
 from ipvsnl.model import Destination, Service
+from tests.places import DATA
 
-TRACES = Path(__file__).parent.parent / "data" / "traces"
+TRACES = DATA / "traces"
 MOST_PACKETS = 12
 MARKS = (0, 7)
 FOUR, SIX = [f"10.0.0.{last}" for last in range(10, 14)], [f"fd00:10::{last:x}" for last in range(10, 14)]

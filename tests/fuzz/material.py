@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import json
 import struct
-from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from hypothesis import strategies as st
@@ -12,6 +11,7 @@ from hypothesis import strategies as st
 from ipvsnl import family
 from ipvsnl.consts import GENL_ID_CTRL, NLMSG_DONE, NLMSG_ERROR
 from ipvsnl.errors import DecodeError, EncodeError
+from tests.places import DATA
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
@@ -19,10 +19,7 @@ if TYPE_CHECKING:
     from ipvsnl.backends.contract import Backend
     from ipvsnl.family import Attribute, Group
 
-VECTORS: list[dict[str, Any]] = [
-    json.loads(line)
-    for line in (Path(__file__).parent.parent / "data" / "netlink-vectors.jsonl").read_text().splitlines()
-]
+VECTORS: list[dict[str, Any]] = [json.loads(line) for line in (DATA / "netlink-vectors.jsonl").read_text().splitlines()]
 REPLIES = sorted({bytes.fromhex(reply) for vector in VECTORS for reply in vector["replies"]}, key=lambda d: (len(d), d))
 """Every recorded reply, once."""
 REQUESTS = sorted({bytes.fromhex(hexa) for vector in VECTORS for hexa in (vector["request"], *vector["setup"])})

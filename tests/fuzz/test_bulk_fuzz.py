@@ -7,14 +7,14 @@ from pathlib import Path
 
 import pytest
 
-from tests.fuzz import test_core_fuzz
+from tests.fuzz import corpus, test_core_fuzz
 from tests.fuzz.material import REPLIES
 from tests.fuzz.test_core_fuzz import MUTATIONS, NATIVE, SANITIZERS, WARNINGS, _compile, _run, sources
+from tests.places import DATA
 
 __all__ = ["sources"]
 
-CORPUS = Path(__file__).parent.parent / "data" / "fuzz" / "rules"
-RULES = Path(__file__).parent.parent / "data" / "rules"
+RULES = DATA / "rules"
 pytestmark = test_core_fuzz.pytestmark
 
 
@@ -33,11 +33,16 @@ def fuzzer(sources: list[Path], tmp_path_factory: pytest.TempPathFactory) -> Pat
     return binary
 
 
-def test_the_kept_corpus(fuzzer: Path) -> None:
+@pytest.fixture(scope="module")
+def kept(tmp_path_factory: pytest.TempPathFactory) -> list[str]:
+    """The inputs that were kept, as files."""
+    return list(map(str, corpus.unpack(tmp_path_factory.mktemp("kept"), "rules")))
+
+
+def test_the_kept_corpus(fuzzer: Path, kept: list[str]) -> None:
     """What the fuzzer has found interesting so far is read without a sanitizer's complaint, and keeps every law."""
-    files = sorted(map(str, CORPUS.iterdir()))
-    assert len(files) > 100
-    _run(fuzzer, "0", "1", *files)
+    assert len(kept) > 100
+    _run(fuzzer, "0", "1", *kept)
 
 
 def test_the_rule_files(fuzzer: Path) -> None:
@@ -46,10 +51,26 @@ def test_the_rule_files(fuzzer: Path) -> None:
 
 
 @pytest.mark.parametrize("seed", [1, 2])
-def test_mutations(fuzzer: Path, seed: int, tmp_path: Path) -> None:
+def test_mutations(fuzzer: Path, kept: list[str], seed: int, tmp_path: Path) -> None:
     """Mutations of the corpus and of recorded replies too."""
-    files = sorted(map(str, CORPUS.iterdir()))[:: 1 if "IPVSNL_FUZZ" in os.environ else 4]
+    files = kept[:: 1 if "IPVSNL_FUZZ" in os.environ else 4]
     for number, reply in enumerate([reply for reply in REPLIES if len(reply) < 1500][::40]):
         (tmp_path / str(number)).write_bytes(reply * 2)
         files.append(str(tmp_path / str(number)))
     _run(fuzzer, str(MUTATIONS), str(seed), *files)
+
+
+def test_the_corpus_grows_by_what_is_new(tmp_path: Path) -> None:
+    """An input is kept once, under the name that libFuzzer gives it; the same inputs make the same archive."""
+    archive, found = tmp_path / "fuzz.tar.xz", tmp_path / "found"
+    found.mkdir()
+    for name in ("first", "again"):
+        (found / name).write_bytes(b"-A -t 192.0.2.1:80\n")
+    corpus.keep({"rules/a": b"-C\n"}, archive)
+    empty = archive.read_bytes()
+    corpus.keep({"rules/a": b"-C\n"}, archive)
+    assert archive.read_bytes() == empty
+    assert [corpus.add("rules", found, archive), corpus.add("rules", found, archive)] == [1, 0]
+    names = [path.name for path in corpus.unpack(tmp_path, "rules", archive)]
+    assert names == ["5e36a8a3dad66f02fac289614da20bf43e2d3b91", "a"]
+    assert not corpus.unpack(tmp_path, "director", archive)

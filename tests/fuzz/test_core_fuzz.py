@@ -10,8 +10,9 @@ from pathlib import Path
 import pytest
 
 from tests.fuzz.material import REPLIES, REQUESTS
+from tests.places import ROOT
 
-NATIVE = Path(__file__).parents[2] / "ipvsnl" / "_native"
+NATIVE = ROOT / "ipvsnl" / "_native"
 WARNINGS = ["-std=c11", "-pedantic", "-Wall", "-Wextra", "-Wconversion", "-Werror"]
 SANITIZERS = ["-g", "-O1", "-fsanitize=address,undefined", "-fno-sanitize-recover=all"]
 MUTATIONS = int(os.environ.get("IPVSNL_FUZZ", "50000"))

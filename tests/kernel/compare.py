@@ -1,96 +1,33 @@
-#!/usr/bin/env python3
 """The campaign: fresh random traces, recorded on a real kernel, replayed on the simulator, compared step by step.
 
-    python tests/kernel/compare.py --seeds N [--first SEED] [--minutes M] [--kinds KIND ...] [--keep DIR] [--shrink]
+    python -m tests.kernel.compare --seeds N [--first SEED] [--minutes M] [--kinds KIND ...] [--keep DIR] [--shrink]
 
-Writes the table docs/fidelity.md. Exit status: 0 no difference, 1 differences (the traces are kept), 2 nothing could
-be compared, 69 and 70 as uml.py's.
+Writes a table under build/, or with --page (`make fidelity`) the page of docs that shows this kernel's release. Exit status:
+0 no difference, 1 differences (the traces are kept), 2 nothing could be compared, 69 and 70 as those of the laboratory.
 """
 
 from __future__ import annotations
 
 import argparse
 import json
-import re
 import secrets
 import subprocess
 import sys
 import tempfile
 import time
 from collections.abc import Sequence
-from dataclasses import dataclass, field
 from pathlib import Path
 
-import uml
-from generate import KINDS, generate
-from machine import one_processor
+from ipvsnl.lab_kernel import MissingError, kernel_release
+from ipvsnl.lab_kernel.command import EXIT_BOOT, EXIT_MISSING
+from ipvsnl.lab_kernel.machine import one_processor
+from tests.kernel.fidelity import Campaign, Row, behaviour, page
+from tests.kernel.generate import KINDS, generate
+from tests.places import ROOT
 
-HERE = Path(__file__).resolve().parent
-ROOT = HERE.parents[1]
+BUILD = ROOT / "build"
 ROUND = 2  # seeds of each kind that are recorded together
 LIMIT = 1200  # seconds that one boot may take
-
-
-@dataclass
-class Row:
-    """A kind's line in the table."""
-
-    traces: int = 0
-    steps: int = 0
-    differing: int = 0
-    unrecorded: int = 0
-    unreplayed: int = 0
-    unsteady: int = 0
-    """Traces to which the kernel itself gave another answer when it was asked again."""
-
-
-@dataclass
-class Campaign:
-    """What has been found so far."""
-
-    release: str
-    first: int
-    command: str
-    comparable: bool
-    rows: dict[str, Row] = field(default_factory=dict)
-    different: list[Path] = field(default_factory=list)
-
-    @property
-    def total(self) -> Row:
-        return Row(*(sum(getattr(row, name) for row in self.rows.values()) for name in Row.__dataclass_fields__))
-
-    def table(self) -> str:
-        lines = [
-            "# Fidelity",
-            "",
-            "Random traces, replayed on a real kernel and on the simulator, and compared step by step.",
-            "This page is generated; do not edit it.",
-            "",
-            f"- kernel: Linux {self.release} (user-mode-linux),"
-            f" compared with the simulator's `--kernel {behaviour(self.release)}`",
-            f"- first seed: {self.first}",
-            f"- command: `{self.command}`",
-            "",
-            "| kind | traces | steps | differing steps |",
-            "| --- | ---: | ---: | ---: |",
-        ]
-        for name, row in [*sorted(self.rows.items()), ("**all**", self.total)]:
-            found = str(row.differing) if self.comparable else "recorded, not yet comparable"
-            found += f" ({row.unreplayed} traces not replayable)" if row.unreplayed else ""
-            found += f" ({row.unrecorded} traces not recorded)" if row.unrecorded else ""
-            found += (
-                f" ({row.unsteady} traces to which the kernel answered otherwise when asked again)"
-                if row.unsteady
-                else ""
-            )
-            lines.append(f"| {name} | {row.traces} | {row.steps} | {found} |")
-        return "\n".join(lines) + "\n"
-
-
-def behaviour(release: str) -> str:
-    """The simulator's switch for a kernel release: from 6.1.192 on it behaves as that one."""
-    numbers = tuple(int(number) for number in re.findall(r"\d+", release)[:3])
-    return "6.1.192" if numbers >= (6, 1, 192) else "6.1.176"
 
 
 def python() -> str:
@@ -115,18 +52,20 @@ def record(traces: Sequence[Path], boots: int, jobs: int) -> None:
     for number in range(min(boots, len(traces))):
         command = [
             sys.executable,
-            str(HERE / "uml.py"),
+            "-m",
+            "ipvsnl.lab_kernel",
             "--timeout",
             str(LIMIT),
             "--",
             sys.executable,
-            str(HERE / "recorder.py"),
+            "-m",
+            "tests.kernel.recorder",
             "--jobs",
             str(jobs),
             *map(str, traces[number::boots]),
         ]
         with one_processor(number):
-            runs.append(subprocess.Popen(command, stdin=subprocess.DEVNULL, stdout=subprocess.DEVNULL))
+            runs.append(subprocess.Popen(command, cwd=ROOT, stdin=subprocess.DEVNULL, stdout=subprocess.DEVNULL))
     try:
         while any(run.poll() is None for run in runs):
             time.sleep(0.5)
@@ -137,7 +76,7 @@ def record(traces: Sequence[Path], boots: int, jobs: int) -> None:
             run.wait()
     show("")
     for run in runs:
-        if run.returncode in (uml.EXIT_MISSING, uml.EXIT_BOOT):
+        if run.returncode in (EXIT_MISSING, EXIT_BOOT):
             raise SystemExit(run.returncode)
 
 
@@ -230,9 +169,9 @@ def shrink(trace: Path, release: str, boots: int, jobs: int, rounds: int = 12) -
 def campaign_of(chosen: argparse.Namespace) -> Campaign:
     """Rounds of generating, recording and checking, until the seeds or the minutes are used up."""
     first = secrets.randbelow(10**9) if chosen.first is None else chosen.first
-    command = f"python tests/kernel/compare.py --seeds {chosen.seeds} --first {first}"
+    command = f"python -m tests.kernel.compare --seeds {chosen.seeds} --first {first}"
     command += f" --kinds {' '.join(chosen.kinds)}" if chosen.kinds else ""
-    campaign = Campaign(uml.kernel_release(), first, command, replayable())
+    campaign = Campaign(kernel_release(), first, command, replayable())
     print(f"kernel {campaign.release}, first seed {first}; again: {command}", flush=True)
     end = time.monotonic() + chosen.minutes * 60 if chosen.minutes else None
     for start in range(first, first + chosen.seeds, ROUND):
@@ -254,17 +193,19 @@ def campaign_of(chosen: argparse.Namespace) -> Campaign:
 
 def options(arguments: Sequence[str]) -> argparse.Namespace:
     parser = argparse.ArgumentParser(
-        prog="compare.py", description="Random traces: a real kernel against the simulator."
+        prog="python -m tests.kernel.compare", description="Random traces: a real kernel against the simulator."
     )
     parser.add_argument("--seeds", type=int, default=2, help="traces of each kind (2)")
     parser.add_argument("--first", type=int, help="the first seed (a random one, printed)")
     parser.add_argument("--minutes", type=float, help="begin no round that would end later")
     parser.add_argument("--kinds", nargs="+", choices=sorted(KINDS), metavar="KIND", help="only these kinds")
-    parser.add_argument("--keep", type=Path, default=Path("differing"), help="where differing traces go (differing/)")
-    parser.add_argument("--shrink", action="store_true", help="make the first differing trace of each kind short")
     parser.add_argument(
-        "--report", type=Path, default=ROOT / "docs" / "fidelity.md", help="the table (docs/fidelity.md)"
+        "--keep", type=Path, default=BUILD / "differing", help="where differing traces go (build/differing/)"
     )
+    parser.add_argument("--shrink", action="store_true", help="make the first differing trace of each kind short")
+    table = parser.add_mutually_exclusive_group()
+    table.add_argument("--report", type=Path, metavar="FILE", help="the table (build/fidelity.md)")
+    table.add_argument("--page", action="store_true", help="write the page of docs that shows this kernel's release")
     parser.add_argument("--boots", type=int, default=2, help="kernels at a time (2)")
     parser.add_argument("--jobs", type=int, default=4, help="traces at a time in each kernel (4)")
     return parser.parse_args(arguments)
@@ -274,10 +215,12 @@ def main(arguments: Sequence[str]) -> int:
     chosen = options(arguments)
     try:
         campaign = campaign_of(chosen)
-    except uml.MissingError as error:
-        print(f"compare.py: {error}", file=sys.stderr)
-        return int(uml.EXIT_MISSING)
-    chosen.report.write_text(campaign.table())
+    except MissingError as error:
+        print(f"compare: {error}", file=sys.stderr)
+        return EXIT_MISSING
+    report = page(campaign.release) if chosen.page else chosen.report or BUILD / "fidelity.md"
+    report.parent.mkdir(parents=True, exist_ok=True)
+    report.write_text(campaign.table())
     print(campaign.table())
     if chosen.shrink:
         firsts = {path.stem.rpartition("-")[0]: path for path in reversed(campaign.different)}

@@ -1,5 +1,4 @@
-#!/usr/bin/env python3
-"""Random traces: `python tests/kernel/generate.py --kind KIND --seed N -o FILE`. Same kind and seed, same bytes."""
+"""Random traces: `python -m tests.kernel.generate --kind KIND --seed N -o FILE`. Same kind and seed, same bytes."""
 
 from __future__ import annotations
 
@@ -8,7 +7,7 @@ import sys
 from collections.abc import Sequence
 from pathlib import Path
 
-from traces import administration, corners, lifetimes, paths, scheduling
+from tests.kernel.traces import administration, corners, lifetimes, paths, scheduling
 
 KINDS = administration.KINDS | scheduling.KINDS | lifetimes.KINDS | paths.KINDS | corners.KINDS
 
@@ -19,7 +18,7 @@ def generate(kind: str, seed: int) -> str:
 
 
 def main(arguments: Sequence[str]) -> int:
-    parser = argparse.ArgumentParser(prog="generate.py", description=__doc__)
+    parser = argparse.ArgumentParser(prog="python -m tests.kernel.generate", description=__doc__)
     parser.add_argument("--kind", required=True, choices=sorted(KINDS))
     parser.add_argument("--seed", type=int, required=True)
     parser.add_argument("-o", "--output", type=Path, help="the file to write (standard output)")

@@ -1,6 +1,7 @@
 """Plays netlink scripts on the real kernel: scripts on standard input, one JSON a line, their answers on standard output.
 
-Runs as root in the laboratory (uml.py). Each script has a namespace of its own with the network of the recorded exchanges.
+Runs as root in the laboratory (ipvsnl lab-kernel). Each script has a namespace of its own with the network of the recorded
+exchanges.
 """
 
 from __future__ import annotations
@@ -16,8 +17,8 @@ import sys
 import time
 from typing import Any
 
-from netlink_scripts import FAMILY, attribute, message
-from recorder import PORT_ID, family_id, renumber
+from tests.kernel.netlink_scripts import FAMILY, attribute, message
+from tests.kernel.recorder import PORT_ID, family_id, renumber
 
 NETWORK = """
 link set lo up

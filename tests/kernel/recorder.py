@@ -1,7 +1,6 @@
-#!/usr/bin/env python3
 """Replays traces on the running kernel and writes what it answered: NAME.trace to NAME.kernel.
 
-    python tests/kernel/uml.py -- python3 tests/kernel/recorder.py [--jobs N] [--into DIR] FILE.trace ...
+    ipvsnl lab-kernel -- python3 -m tests.kernel.recorder [--jobs N] [--into DIR] FILE.trace ...
 
 Runs as root, in the laboratory's guest. Each trace has a process and a network namespace of its own; `--jobs` of
 them run at the same time. Every line of a recording has `at`: the seconds from the trace's beginning to the step.
@@ -24,7 +23,7 @@ import time
 from collections.abc import Callable, Sequence
 from typing import Any
 
-from director import Network, sysctl
+from tests.kernel.director import Network, sysctl
 
 REST, STATISTICS = 0.025, 2.2  # seconds: after what may put something off to the next tick; until an estimator tick
 IPV4, ICMP, ICMPV6, TCP, SCTP = 4, 1, 58, 6, 132
@@ -185,7 +184,7 @@ def record(path: str, into: str | None) -> None:
 
 
 def main(arguments: Sequence[str]) -> int:
-    parser = argparse.ArgumentParser(prog="recorder.py")
+    parser = argparse.ArgumentParser(prog="python -m tests.kernel.recorder")
     parser.add_argument("--jobs", type=int, default=1)
     parser.add_argument("--into", metavar="DIR", help="where recordings go (beside their traces)")
     parser.add_argument("traces", nargs="+")

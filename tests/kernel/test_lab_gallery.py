@@ -19,9 +19,9 @@ from ipvssim.lab import gallery, load
 from ipvssim.lab.run.traces import Trace, opened, traces
 from ipvssim.net.packets import SYN
 from ipvssim.state.namespace import RELEASE
+from tests.places import ROOT
 
 pytestmark = pytest.mark.kernel
-RECORDER = Path(__file__).with_name("recorder.py")
 JOBS = 12
 RUNS = [(name, variant) for name in gallery() for variant in load(name).small.compare]
 
@@ -35,7 +35,8 @@ def recorded(tmp_path_factory: pytest.TempPathFactory) -> tuple[Path, dict[tuple
     for trace in (one for several in made.values() for one in several):
         paths.append(folder / f"{trace.name}.trace")
         paths[-1].write_text(trace.text)
-    subprocess.run([sys.executable, str(RECORDER), "--jobs", str(JOBS), *map(str, paths)], check=True)
+    recorder = [sys.executable, "-m", "tests.kernel.recorder", "--jobs", str(JOBS)]
+    subprocess.run([*recorder, *map(str, paths)], cwd=ROOT, check=True)
     return folder, made
 
 

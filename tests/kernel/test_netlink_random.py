@@ -8,7 +8,6 @@ import os
 import secrets
 import subprocess
 import sys
-from pathlib import Path
 from typing import Any
 
 import pytest
@@ -17,13 +16,10 @@ from ipvssim.net.networks import vectors_network
 from ipvssim.netlink.socket import NetlinkSocket
 from ipvssim.state.namespace import Namespace
 from tests.conftest import enter_fresh_namespace
-
-HERE = Path(__file__).parent
-sys.path.insert(0, str(HERE))
-
-from netlink_guest import renumber_requests  # noqa: E402
-from netlink_scripts import FAMILY, scripts  # noqa: E402
-from recorder import renumber  # noqa: E402
+from tests.kernel.netlink_guest import renumber_requests
+from tests.kernel.netlink_scripts import FAMILY, scripts
+from tests.kernel.recorder import renumber
+from tests.places import ROOT
 
 SEED = int(os.environ.get("IPVSNL_SEED") or secrets.randbelow(1 << 32))
 SCRIPTS, SENDS = int(os.environ.get("IPVSNL_SCRIPTS") or 20), 60
@@ -58,7 +54,8 @@ def test_random_conversations_end_alike() -> None:
     enter_fresh_namespace()  # a dump counts the services of other namespaces, too: there must be none
     chosen = scripts(SEED, SCRIPTS, SENDS)
     played = subprocess.run(
-        [sys.executable, str(HERE / "netlink_guest.py")],
+        [sys.executable, "-m", "tests.kernel.netlink_guest"],
+        cwd=ROOT,
         input="".join(json.dumps(one) + "\n" for one in chosen),
         stdout=subprocess.PIPE,
         text=True,

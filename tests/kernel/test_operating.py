@@ -20,7 +20,7 @@ from ipvsnl.errors import LinkError
 from ipvsnl.link.kernel import KernelLink
 from ipvsnl.model import Destination, Service
 from tests.conftest import enter_fresh_namespace
-from tests.ipvsnl.tables import ANCHOR, ANCHORED, Tables, meaning, tables
+from tests.ipvsnl.random_tables import ANCHOR, ANCHORED, Tables, meaning, tables
 
 pytestmark = pytest.mark.kernel
 PAIRS = int(os.environ.get("IPVSNL_PAIRS", "40"))
@@ -84,7 +84,7 @@ def test_a_live_connection_outlives_every_plan(connected: tuple[IPVS, socket.soc
 def test_a_rollback_revives_the_server_with_its_connections(connected: tuple[IPVS, socket.socket]) -> None:
     """A server that was deleted and is rolled back comes out of the kernel's trash: its connection goes on, and counts."""
     from ipvsnl.tables.failures import ApplyError
-    from tests.ipvsnl.test_apply import Refusing
+    from tests.ipvsnl.tables.test_apply import Refusing
 
     ipvs, client = connected
     other = Service("tcp", "192.0.2.1", 81, scheduler="rr")

@@ -5,17 +5,17 @@ from __future__ import annotations
 import json
 import subprocess
 import sys
-from pathlib import Path
 from typing import Any
 
 import pytest
 
 from tests.conftest import enter_fresh_namespace
-from tests.ipvssim.test_vectors import replay
+from tests.ipvssim.netlink.test_vectors import replay
+from tests.places import DATA, ROOT
 
 pytestmark = pytest.mark.kernel
-DATA = Path(__file__).parent.parent / "data" / "netlink-vectors.jsonl"
-VECTORS = [vector for vector in map(json.loads, DATA.read_text().splitlines()) if not vector.get("racy")]
+RECORDED = DATA / "netlink-vectors.jsonl"
+VECTORS = [vector for vector in map(json.loads, RECORDED.read_text().splitlines()) if not vector.get("racy")]
 
 
 @pytest.fixture(scope="module")
@@ -23,7 +23,8 @@ def answers() -> dict[str, dict[str, Any]]:
     """What the kernel at hand answers to each vector, by name."""
     enter_fresh_namespace()  # a dump counts the services of other namespaces, too: there must be none
     asked = subprocess.run(
-        [sys.executable, str(Path(__file__).with_name("vectors.py"))],
+        [sys.executable, "-m", "tests.kernel.vectors"],
+        cwd=ROOT,
         input="".join(json.dumps(vector) + "\n" for vector in VECTORS),
         stdout=subprocess.PIPE,
         text=True,

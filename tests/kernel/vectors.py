@@ -11,14 +11,11 @@ import os
 import sys
 import time
 from collections.abc import Callable
-from pathlib import Path
 from typing import Any
 
-sys.path.insert(0, str(Path(__file__).parent))
-
-from netlink_guest import CLONE_NEWNET, enter_network, exchange, hash_key, opened, unshare
-from netlink_scripts import FAMILY, attribute, message
-from recorder import family_id
+from tests.kernel.netlink_guest import CLONE_NEWNET, enter_network, exchange, hash_key, opened, unshare
+from tests.kernel.netlink_scripts import FAMILY, attribute, message
+from tests.kernel.recorder import family_id
 
 CLONE_NEWUSER, NOBODY, RECEIVE = 0x10000000, 65534, 65536
 DAEMON_REST = 0.4  # seconds: what the recorded answers about daemons were given

@@ -1,4 +1,4 @@
-"""What two answers to one step of a trace have in common: everything, but for what a kernel makes up (docs/simulator.md).
+"""What two answers to one step of a trace have in common: all but what a kernel makes up (docs/use/simulator.md).
 
 Tolerated are the identification (IPv4) or flow label (IPv6) of packets that the director itself makes, the source port of
 its GUE packets, a second in ``expires``, rates, and the order of a connection listing. Where a packet is handed to the

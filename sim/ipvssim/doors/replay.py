@@ -1,6 +1,6 @@
 """Replays traces on the simulator: ``python -m ipvssim.doors.replay [--clock | --check] [FILE.kernel] FILE.trace ...``
 
-A trace is a script of what an administrator and a network do to one director (docs/simulator.md has the format). Answers
+A trace is a script of what an administrator and a network do to one director (docs/use/simulator.md has the format). Answers
 go to standard output, one JSON object a line; with ``--check`` only where they differ from a recording.
 """
 

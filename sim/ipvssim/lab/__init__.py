@@ -6,7 +6,7 @@
     outcomes = lab.compare(scenario)         # every variant and seed, on all cores
     lab.report(scenario, outcomes, "out")    # HTML, PNG, SVG
 
-docs/scheduler-laboratory.md tells the rest.
+docs/use/scheduler-laboratory.md tells the rest.
 """
 
 from ipvssim.lab.api import compare, report, sweep

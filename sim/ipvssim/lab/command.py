@@ -14,7 +14,7 @@ if TYPE_CHECKING:
 
 INTERRUPTED = 130
 _EPILOG = """SCENARIO is a TOML file, or the name of one of the gallery's scenarios (ipvssim lab gallery).
-docs/scheduler-laboratory.md describes scenarios and figures."""
+docs/use/scheduler-laboratory.md describes scenarios and figures."""
 
 
 def main(arguments: Sequence[str] | None = None) -> int:

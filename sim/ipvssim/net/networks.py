@@ -27,7 +27,7 @@ def default_network() -> Network:
 
 
 def trace_network(servers4: int = 16, servers6: int = 4) -> Network:
-    """The director of every trace (docs/simulator.md): raw IP towards clients, Ethernet towards the real servers.
+    """The director of every trace (docs/use/simulator.md): raw IP towards clients, Ethernet towards the real servers.
 
     ``servers4`` neighbours from 10.0.0.10 up and ``servers6`` from fd00:10::10 up resolve; nothing else does.
     """

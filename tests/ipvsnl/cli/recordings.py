@@ -5,15 +5,14 @@ from __future__ import annotations
 import io
 import json
 from collections.abc import Iterator
-from pathlib import Path
 from typing import Any
 
 from ipvsnl.cli.dispatch import run
 from ipvsnl.text.compat import Compat
+from tests.places import DATA
 
 from .fake import FakeIPVS
 
-DATA = Path(__file__).parents[2] / "data"
 HELP = "<help>"
 
 

@@ -1,4 +1,4 @@
-"""Where we leave ipvsadm on purpose, one test a row of docs/differences.md; and what is ours alone."""
+"""Where we leave ipvsadm on purpose, one test a row of docs/use/differences.md; and what is ours alone."""
 
 from __future__ import annotations
 

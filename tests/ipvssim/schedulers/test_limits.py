@@ -8,6 +8,7 @@ from hypothesis import strategies as st
 
 from ipvssim.schedulers import _locality, find
 from ipvssim.schedulers._ranked import SCALE, overhead
+from ipvssim.schedulers._replicas import Replicas
 from ipvssim.schedulers.mh import SLOTS
 from tests.ipvssim.schedulers.harness import Lab
 
@@ -123,3 +124,16 @@ def test_adding_four_thousand_servers(name: str) -> None:
     for server in lab.servers:
         lab.delete(server)
     assert lab.pick() is None
+
+
+def test_a_set_sheds_no_server_of_weight_0() -> None:
+    """lblcr's set drops its most loaded server; where all have weight 0 it drops none."""
+    lab = Lab("lblcr")
+    first, second = (lab.add(address(number), weight) for number, weight in ((1, 0), (2, 0)))
+    replicas = Replicas(first, 0)
+    replicas.join(second, 0)
+    replicas.shed(1, 0)
+    assert set(replicas.members) == {first, second}
+    second.weight = 1
+    replicas.shed(1, 0)
+    assert set(replicas.members) == {first}

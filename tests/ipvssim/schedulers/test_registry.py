@@ -33,7 +33,7 @@ def test_they_load_when_asked_for() -> None:
 
 
 def test_a_users_scheduler(monkeypatch: pytest.MonkeyPatch) -> None:
-    """The example of docs/schedulers.md: ten lines, and a service has it by name."""
+    """The example of docs/use/schedulers.md: ten lines, and a service has it by name."""
     monkeypatch.delitem(REGISTRY, "newest", raising=False)
 
     @register

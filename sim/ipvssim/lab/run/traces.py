@@ -1,4 +1,4 @@
-"""Scenarios as traces (docs/simulator.md): the same packets and rules, for a real kernel to answer.
+"""Scenarios as traces (docs/use/simulator.md): the same packets and rules, for a real kernel to answer.
 
 A trace keeps the order of what happens, not its time: a scenario put to a real kernel is to be short enough that no
 timeout of a connection matters to it.

@@ -1,7 +1,7 @@
 """Scenarios: what a TOML file says, as values that have been checked.
 
 A scenario is a table of ipvsadm rules, traffic, events, and the ways of scheduling to compare. Times are seconds since the
-scenario began. docs/scheduler-laboratory.md has every key.
+scenario began. docs/use/scheduler-laboratory.md has every key.
 """
 
 from __future__ import annotations

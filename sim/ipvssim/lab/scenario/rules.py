@@ -14,7 +14,7 @@ PROTOCOLS = {
     "-t": 6, "--tcp-service": 6, "-u": 17, "--udp-service": 17, "--sctp-service": 132, "-f": 0, "--fwmark-service": 0,
 }  # fmt: skip
 FIRST = 10
-"""Server 0 is 10.0.0.10 (fd00:10::10 for IPv6), as in traces (docs/simulator.md)."""
+"""Server 0 is 10.0.0.10 (fd00:10::10 for IPv6), as in traces (docs/use/simulator.md)."""
 _METHODS = ("-m", "-g", "-i", "--masquerading", "--gatewaying", "--ipip")
 
 

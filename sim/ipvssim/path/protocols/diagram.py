@@ -1,4 +1,4 @@
-"""The state machines drawn as a document: ``python -m ipvssim.path.protocols.diagram > docs/state-machines.md``."""
+"""The state machines drawn as a document: ``python -m ipvssim.path.protocols.diagram > docs/inside/state-machines.md``."""
 
 from __future__ import annotations
 
@@ -66,7 +66,9 @@ def _graph(states: Sequence[str], events: Sequence[str], tables: Tables) -> str:
             if following != state:
                 arrows.setdefault((states[state], states[following]), []).append(event)
     text = [f"    {_id(old)} --> {_id(new)}: {', '.join(why)}" for (old, new), why in arrows.items()]
-    return "\n".join(["```mermaid", "stateDiagram-v2", *text, "```", ""])
+    return "\n".join(
+        ["<!-- sketch: a drawing of the table above -->", "```mermaid", "stateDiagram-v2", *text, "```", ""]
+    )
 
 
 def _id(state: str) -> str:

@@ -1,0 +1,114 @@
+"""The sub-command ``lab-kernel``: a command in a kernel of its own, between the caller's own streams."""
+
+from __future__ import annotations
+
+import os
+import signal
+import sys
+import termios
+import tty
+from argparse import REMAINDER, ArgumentParser, Namespace, RawDescriptionHelpFormatter
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
+
+from ipvsnl.lab_kernel.conversation import BootError
+from ipvsnl.lab_kernel.frames import write_all
+from ipvsnl.lab_kernel.machine import MissingError
+from ipvsnl.lab_kernel.running import boot
+
+PROG = "ipvsnl lab-kernel"
+EXIT_TIMEOUT, EXIT_MISSING, EXIT_BOOT = 124, 69, 70
+_ABOUT = """\
+Boots a real Linux kernel with IPVS (user-mode-linux) over this machine's own files, and runs COMMAND in it as root. Any user
+may do it. COMMAND has the caller's working directory, environment, input and output; the kernel's own messages are not
+shown. When COMMAND ends, so does the kernel, and the exit status is COMMAND's.
+"""
+_MORE = """\
+examples:
+  ipvsnl lab-kernel -- ipvsadm -Ln
+  ipvsnl lab-kernel --timeout 600 -- python -m pytest tests/
+
+exit status, where it is not COMMAND's:
+  69  something is not installed: the message says what, and how to get it
+  70  the kernel did not boot, or died: its console's last lines are printed
+  124 --timeout is over
+  125 the guest could not be furnished; 126, 127: COMMAND can't be executed, was not found
+
+environment:
+  IPVSNL_LAB_KERNEL   the kernel, a program (linux.uml, of Debian's package user-mode-linux)
+  IPVSNL_LAB_MODULES  the directory with RELEASE/ and its modules (/usr/lib/uml/modules)
+  IPVSNL_LAB_SPREAD   1: leave it to the host on which processors the kernel runs (it stays on one)
+"""
+
+
+def main(arguments: Sequence[str]) -> int:
+    """Run the sub-command with these arguments; the exit status. Writes to the descriptors 1 and 2 themselves."""
+    chosen = _options(arguments)
+    for number in (signal.SIGTERM, signal.SIGINT, signal.SIGHUP):
+        signal.signal(number, _stop)
+    try:
+        return _between_streams(chosen)
+    except (MissingError, BootError) as error:
+        print(f"{PROG}: {error}", file=sys.stderr)
+        return EXIT_MISSING if isinstance(error, MissingError) else EXIT_BOOT
+    except TimeoutError:
+        print(f"{PROG}: not done after {chosen.timeout:g} seconds", file=sys.stderr)
+        return EXIT_TIMEOUT
+    except KeyboardInterrupt:
+        return 128 + signal.SIGINT
+
+
+def _options(arguments: Sequence[str]) -> Namespace:
+    parser = ArgumentParser(
+        prog=PROG, usage=f"{PROG} [OPTIONS] [--] COMMAND [ARG ...]", description=_ABOUT, epilog=_MORE,
+        formatter_class=RawDescriptionHelpFormatter, allow_abbrev=False,
+    )  # fmt: skip
+    parser.add_argument("--timeout", type=float, metavar="SECONDS", help="end it all after so long, the boot included")
+    parser.add_argument("--memory", default="512M", metavar="SIZE", help="the kernel's memory (512M)")
+    parser.add_argument(
+        "--module", action="append", default=[], metavar="NAME", help="load this kernel module, too (again for more)"
+    )
+    parser.add_argument("command", nargs=REMAINDER, metavar="COMMAND", help="what to run, and its arguments")
+    chosen = parser.parse_args(arguments)
+    if chosen.command[:1] == ["--"]:
+        del chosen.command[0]
+    if not chosen.command:
+        parser.error("there is no COMMAND")
+    return chosen
+
+
+def _between_streams(chosen: Namespace) -> int:
+    """Terminals inside where there are terminals outside; input as typed where this process is in the foreground."""
+    foreground = os.isatty(0) and os.tcgetpgrp(0) == os.getpgrp()
+    terminals = "".join(name for name, fd in zip("OE", (1, 2), strict=True) if os.isatty(fd))
+    terminals += "I" if foreground and "O" in terminals else ""
+    with _raw_input("I" in terminals):
+        return boot(
+            chosen.command,
+            lambda kind, data: write_all(1 if kind == b"O" else 2, data),
+            env=None,
+            cwd=None,
+            source=0 if foreground or not os.isatty(0) else None,
+            timeout=chosen.timeout,
+            modules=chosen.module,
+            memory=chosen.memory,
+            terminals=terminals,
+        )
+
+
+@contextmanager
+def _raw_input(wanted: bool) -> Iterator[None]:
+    """If wanted, the terminal passes each key on as it is typed, and is as it was afterwards."""
+    if not wanted:
+        yield
+        return
+    before = termios.tcgetattr(0)
+    try:
+        tty.setraw(0, termios.TCSADRAIN)
+        yield
+    finally:
+        termios.tcsetattr(0, termios.TCSADRAIN, before)
+
+
+def _stop(number: int, _: object) -> None:
+    raise SystemExit(128 + number)

@@ -1,0 +1,88 @@
+"""Runs one command in a kernel of its own: as a call that returns what the command wrote, or between given streams."""
+
+from __future__ import annotations
+
+import fcntl
+import json
+import os
+import subprocess
+import termios
+import time
+from collections.abc import Callable, Mapping, Sequence
+from pathlib import Path
+
+from ipvsnl.lab_kernel.conversation import Conversation
+from ipvsnl.lab_kernel.frames import frame, write_all
+from ipvsnl.lab_kernel.machine import Guest
+
+
+def boot(
+    command: Sequence[str],
+    sink: Callable[[bytes, bytes], None],
+    *,
+    source: int | None,
+    timeout: float | None,
+    env: Mapping[str, str] | None,
+    cwd: str | None,
+    modules: Sequence[str],
+    memory: str,
+    terminals: str = "",
+) -> int:
+    """Boots, runs, ends; the exit status. `terminals`: which of O and E are terminals, and I for input as typed."""
+    deadline = None if timeout is None else time.monotonic() + timeout
+    config = {
+        "command": list(command),
+        "env": dict(os.environ if env is None else env),
+        "terminals": terminals,
+        "cwd": str(Path(cwd or ".").absolute()),
+        "modules": list(modules),
+        "size": window_size(terminals),
+    }
+    guest = Guest(memory)
+    try:
+        first = frame(b"C", json.dumps(config).encode())
+        return Conversation(guest, first, source, sink, "I" in terminals).hold(deadline)
+    finally:
+        guest.kill()
+
+
+def run(
+    command: Sequence[str],
+    *,
+    timeout: float | None = None,
+    env: Mapping[str, str] | None = None,
+    cwd: str | None = None,
+    input: bytes = b"",
+    modules: Sequence[str] = (),
+    memory: str = "512M",
+) -> subprocess.CompletedProcess[bytes]:
+    """Runs `command` in a kernel of its own and returns status, stdout and stderr, as subprocess.run does.
+
+    Raises MissingError, BootError, and subprocess.TimeoutExpired (`timeout` is in seconds and includes the boot).
+    """
+    caught = {b"O": bytearray(), b"E": bytearray()}
+    source = os.memfd_create("input")
+    write_all(source, input)
+    os.lseek(source, 0, os.SEEK_SET)
+    try:
+        status = boot(
+            command,
+            lambda kind, data: caught[kind].extend(data),
+            source=source,
+            timeout=timeout,
+            env=env,
+            cwd=cwd,
+            modules=modules,
+            memory=memory,
+        )
+    except TimeoutError:
+        raise subprocess.TimeoutExpired(list(command), timeout or 0, bytes(caught[b"O"]), bytes(caught[b"E"])) from None
+    finally:
+        os.close(source)
+    return subprocess.CompletedProcess(list(command), status, bytes(caught[b"O"]), bytes(caught[b"E"]))
+
+
+def window_size(terminals: str) -> str:
+    """The size of the caller's terminal, a struct winsize as hex digits; zeros without one."""
+    size = fcntl.ioctl(1, termios.TIOCGWINSZ, bytes(8)) if "O" in terminals else bytes(8)
+    return size.hex()

@@ -1,0 +1,77 @@
+"""The table of a campaign (compare.py): by kind of trace, how much was compared, and what differs."""
+
+from __future__ import annotations
+
+import re
+from dataclasses import dataclass, field
+from pathlib import Path
+
+from tests.places import ROOT
+
+
+@dataclass
+class Row:
+    """A kind's line in the table."""
+
+    traces: int = 0
+    steps: int = 0
+    differing: int = 0
+    unrecorded: int = 0
+    unreplayed: int = 0
+    unsteady: int = 0
+    """Traces to which the kernel itself gave another answer when it was asked again."""
+
+
+@dataclass
+class Campaign:
+    """What has been found so far."""
+
+    release: str
+    first: int
+    command: str
+    comparable: bool
+    rows: dict[str, Row] = field(default_factory=dict)
+    different: list[Path] = field(default_factory=list)
+
+    @property
+    def total(self) -> Row:
+        return Row(*(sum(getattr(row, name) for row in self.rows.values()) for name in Row.__dataclass_fields__))
+
+    def table(self) -> str:
+        lines = [
+            "# Fidelity",
+            "",
+            "Random traces, replayed on a real kernel and on the simulator, and compared step by step.",
+            "This page is generated; do not edit it.",
+            "",
+            f"- kernel: Linux {self.release} (user-mode-linux),"
+            f" compared with the simulator's `--kernel {behaviour(self.release)}`",
+            f"- first seed: {self.first}",
+            f"- command: `{self.command}`",
+            "",
+            "| kind | traces | steps | differing steps |",
+            "| --- | ---: | ---: | ---: |",
+        ]
+        for name, row in [*sorted(self.rows.items()), ("**all**", self.total)]:
+            found = str(row.differing) if self.comparable else "recorded, not yet comparable"
+            found += f" ({row.unreplayed} traces not replayable)" if row.unreplayed else ""
+            found += f" ({row.unrecorded} traces not recorded)" if row.unrecorded else ""
+            found += (
+                f" ({row.unsteady} traces to which the kernel answered otherwise when asked again)"
+                if row.unsteady
+                else ""
+            )
+            lines.append(f"| {name} | {row.traces} | {row.steps} | {found} |")
+        return "\n".join(lines) + "\n"
+
+
+def behaviour(release: str) -> str:
+    """The simulator's switch for a kernel release: from 6.1.192 on it behaves as that one."""
+    numbers = tuple(int(number) for number in re.findall(r"\d+", release)[:3])
+    return "6.1.192" if numbers >= (6, 1, 192) else "6.1.176"
+
+
+def page(release: str) -> Path:
+    """The page of docs that shows how this release compares: the modelled kernel's, or that of a later behaviour."""
+    shown = behaviour(release)
+    return ROOT / "docs" / "inside" / ("fidelity.md" if shown == "6.1.176" else f"fidelity-{shown}.md")
