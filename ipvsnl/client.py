@@ -2,14 +2,12 @@
 
 from __future__ import annotations
 
-import errno as _errno
-
-from ipvsnl.errors import LinkError
 from ipvsnl.family import Command
 from ipvsnl.link.conversation import Conversation
 from ipvsnl.link.opening import open_link
 from ipvsnl.refusals import KernelError
-from ipvsnl.wire.exchange import ACKNOWLEDGED
+from ipvsnl.wire import steps
+from ipvsnl.wire.steps import Ask, Dump
 from ipvsnl.wire.verbs import NOTHING, Verbs
 
 TYPE_CHECKING = False
@@ -26,20 +24,12 @@ if TYPE_CHECKING:
     from ipvsnl.procfs import Connection, Listed
     from ipvsnl.tables.plan import Plan
     from ipvsnl.tables.table import Table, Values
-    from ipvsnl.wire import records
-    from ipvsnl.wire.exchange import Exchange
     from ipvsnl.wire.snapshot import Snapshot
+    from ipvsnl.wire.steps import Result, Steps
     from ipvsnl.wire.verbs import Records, Subject
-else:
-    from ipvsnl._later import Later
-
-    records = Later("ipvsnl.wire.records")
-
-_DAEMON_STOP_TIMEOUT = 0.5
-"""Seconds to wait for an answer that the kernel may never send (DEL_DAEMON right after NEW_DAEMON)."""
 
 
-class IPVS(Verbs):
+class IPVS(Verbs[None]):
     """One kernel's IPVS table, real or simulated.
 
     Every method raises :class:`~ipvsnl.refusals.KernelError` where the kernel refuses,
@@ -82,12 +72,11 @@ class IPVS(Verbs):
 
     def service(self, service: Service) -> ServiceStatus:
         """The live state of one virtual service, found by its key; refused with ESRCH where there is none."""
-        exchange = self._run(Command.GET_SERVICE, ACKNOWLEDGED, (service, None), service=records.service_key(service))
-        return records.read_service(exchange.reply("service"))
+        return self._carried(steps.service(service))
 
     def services(self) -> list[ServiceStatus]:
         """All virtual services, in the kernel's order (a keyed hash: sort what is shown)."""
-        return list(records.read_services(self._conversation.dump(Command.GET_SERVICE, "service")))
+        return self._carried(steps.services())
 
     # --- real servers ---
 
@@ -99,17 +88,11 @@ class IPVS(Verbs):
 
     def server(self, service: Service, destination: Destination) -> DestinationStatus:
         """The live state of one real server; ESRCH without the service, ENOENT without the server."""
-        self.service(service)
-        for status in self.servers(service):
-            if status.destination.key == destination.key:
-                return status
-        raise KernelError(_errno.ENOENT, Command.GET_DEST, service=service, destination=destination)
+        return self._carried(steps.server(service, destination))
 
     def servers(self, service: Service) -> list[DestinationStatus]:
         """The real servers of a virtual service, newest first; empty for an unknown one (the kernel does not say)."""
-        return list(
-            records.read_destinations(self._conversation.dump(Command.GET_DEST, "dest", records.service_key(service)))
-        )
+        return self._carried(steps.servers(service))
 
     # --- the whole table ---
 
@@ -173,27 +156,23 @@ class IPVS(Verbs):
 
     def timeouts(self) -> Timeouts:
         """The timeouts of TCP, TCP after FIN, and UDP connections, in seconds."""
-        return records.read_config(self._run(Command.GET_CONFIG, ACKNOWLEDGED).reply("config"))
+        return self._carried(steps.timeouts())
 
     def set_timeouts(self, timeouts: Timeouts) -> None:
         """Set timeouts (``ipvsadm --set``); None and 0 keep one. All or nothing."""
-        self._run(Command.SET_CONFIG, ACKNOWLEDGED, config=records.config_record(timeouts))
+        self._carried(steps.set_timeouts(timeouts))
 
     def info(self) -> Info:
         """The kernel's IPVS version and the size of its connection table."""
-        return records.read_info(self._run(Command.GET_INFO, ACKNOWLEDGED).reply("info"))
+        return self._carried(steps.info())
 
     def daemons(self) -> list[Daemon]:
         """The connection synchronisation daemons that run: master before backup."""
-        return records.read_daemons(self._conversation.dump(Command.GET_DAEMON, "daemon"))
+        return self._carried(steps.daemons())
 
     def start_daemon(self, daemon: Daemon) -> None:
         """Start a synchronisation daemon (``ipvsadm --start-daemon``)."""
-        try:
-            self._run(Command.NEW_DAEMON, ACKNOWLEDGED, daemon=records.daemon_record(daemon))
-        except KernelError as refusal:
-            refusal.daemon = daemon
-            raise
+        self._carried(steps.start_daemon(daemon))
 
     def stop_daemon(self, role: str | int) -> None:
         """Stop the daemon of a role (``ipvsadm --stop-daemon``).
@@ -201,14 +180,7 @@ class IPVS(Verbs):
         The kernel may stop a daemon that has only just started and not say so (ip_vs_sync.c, Linux 6.1: EINTR is no
         answer in netlink), so silence is settled by looking.
         """
-        try:
-            self._run(
-                Command.DEL_DAEMON, ACKNOWLEDGED,
-                timeout=min(self._conversation.timeout, _DAEMON_STOP_TIMEOUT), daemon=records.daemon_key(role),
-            )  # fmt: skip
-        except LinkError as lost:
-            if lost.errno != _errno.ETIMEDOUT or any(daemon.role == role for daemon in self.daemons()):
-                raise
+        self._carried(steps.stop_daemon(role, self._conversation.timeout))
 
     # --- from what is to what should be ---
 
@@ -286,26 +258,30 @@ class IPVS(Verbs):
         self, command: int, subject: Subject = NOTHING, records: Records = NOTHING, *, tag: object = None
     ) -> None:
         try:
-            self._run(command, ACKNOWLEDGED, subject, service=records[0], dest=records[1])
+            self._answer(Ask(command, subject, service=records[0], dest=records[1]))
         except KernelError as refusal:
             refusal.tag = tag
             raise
 
-    def _run(
-        self,
-        command: int,
-        flags: int,
-        subject: Subject = NOTHING,
-        *,
-        timeout: float | None = None,
-        **said: bytes | None,
-    ) -> Exchange:
-        """One request to its final answer; KernelError names the rule that was refused."""
-        exchange = self._conversation.ask(command, flags, timeout=timeout, **said)
-        for refusal in exchange.refusals:
-            service, destination = subject
-            raise KernelError(refusal.errno, command, service=service, destination=destination, extack=refusal.extack)
-        return exchange
+    def _carried(self, steps: Steps[Result]) -> Result:
+        """Carry out what a call does, and wait for each answer."""
+        try:
+            step = next(steps)
+            while True:
+                try:
+                    answer = self._answer(step)
+                except BaseException as wrong:
+                    step = steps.throw(wrong)
+                else:
+                    step = steps.send(answer)
+        except StopIteration as end:
+            return end.value  # type: ignore[no-any-return]
+
+    def _answer(self, step: Ask | Dump) -> Any:
+        talk = self._conversation
+        if isinstance(step, Dump):
+            return talk.dump(step.command, step.group, step.key)
+        return step.accepted(talk.ask(step.command, step.flags, timeout=step.timeout, **step.said))
 
 
 def open(target: str = "kernel", *, netns: str | None = None, timeout: float = 5.0, shared: bool = False) -> IPVS:

@@ -28,6 +28,7 @@ ROOMS = {
         "bulk",
         "tables",
         "client lab_kernel",
+        "aio",
         "cli",
         "__main__",
     ],

@@ -24,7 +24,7 @@ ROOM = MOST_REQUESTS * 176
 """Requests and bytes of a send: more make a load no faster, and fall out of the processor's cache."""
 
 
-class Changes(Verbs):
+class Changes(Verbs[None]):
     """Changes on their way to one kernel: each verb adds one, :meth:`send` sends what is left.
 
     ``most`` is how many one send may hold. A refused change does not stop the ones after it.

@@ -8,7 +8,12 @@ if TYPE_CHECKING:
     from typing import Protocol
 
     class Link(Protocol):
-        """What a client needs of a link."""
+        """What a client needs of a link.
+
+        A link may have more: ``descriptor``, a socket's, so that C converses over it; ``waitable``, a descriptor that is
+        readable when there is something to receive, for coroutines; ``widen()``; ``place``, see
+        :attr:`ipvsnl.client.IPVS.place`.
+        """
 
         max_send: int
         """Bytes that one send may hold."""

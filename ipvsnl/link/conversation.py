@@ -25,7 +25,7 @@ if TYPE_CHECKING:
     from collections.abc import Callable, Iterable
     from typing import Any
 
-    from ipvsnl.backends.contract import Outcome
+    from ipvsnl.backends.contract import Backend, Outcome
     from ipvsnl.link.contract import Link
 
 DEBUG = "IPVSNL_DEBUG"
@@ -81,17 +81,7 @@ class Conversation:
 
     def _find_family(self) -> int:
         sequence = self.sequence.next()
-        request = bytearray(self.backend.encode_getfamily(sequence, NAME))
-        acknowledge(request, 0)
-        exchange = self._converse(bytes(request), sequence)
-        for refusal in exchange.refusals:
-            if refusal.errno == _errno.ENOENT:
-                raise LinkError(
-                    _errno.ENOPROTOOPT,
-                    "this kernel has no IPVS: the ip_vs module is not there or could not be loaded (modprobe ip_vs)",
-                )
-            raise LinkError(refusal.errno, "the kernel did not name the IPVS family")
-        return exchange.family_id()
+        return family_of(self._converse(family_request(self.backend, sequence), sequence))
 
     # --- many requests in one send ---
 
@@ -216,6 +206,25 @@ class Conversation:
             with self.turns.next():
                 self.turns.end()
                 self.link.close()
+
+
+def family_request(backend: Backend, sequence: int) -> bytes:
+    """The question for the family's number."""
+    request = bytearray(backend.encode_getfamily(sequence, NAME))
+    acknowledge(request, 0)
+    return bytes(request)
+
+
+def family_of(exchange: Exchange) -> int:
+    """The answer to it; LinkError with the reason where there is none."""
+    for refusal in exchange.refusals:
+        if refusal.errno == _errno.ENOENT:
+            raise LinkError(
+                _errno.ENOPROTOOPT,
+                "this kernel has no IPVS: the ip_vs module is not there or could not be loaded (modprobe ip_vs)",
+            )
+        raise LinkError(refusal.errno, "the kernel did not name the IPVS family")
+    return exchange.family_id()
 
 
 def await_answers(link: Link, exchange: Exchange | Reading, timeout: float) -> None:

@@ -53,6 +53,11 @@ class KernelLink:
         self.descriptor: int | None = self._socket.fileno()
         """Of the socket, for conversations in C; None when it is closed: the number may be another file's then."""
 
+    @property
+    def waitable(self) -> int | None:
+        """The descriptor that is readable when there is something to receive."""
+        return self.descriptor
+
     def widen(self) -> int:
         """Ask for large queues, which root may have, and say how many refusals of one send the receive queue holds."""
         for option in (_SO_RCVBUFFORCE, _SO_SNDBUFFORCE):
@@ -88,6 +93,8 @@ class KernelLink:
                 data, _, flags, sender = self._socket.recvmsg(RECEIVE_BUFFER)
                 if sender[0] == _KERNEL:
                     break  # any process may send to a netlink socket: what is not the kernel's is passed over
+                if monotonic() >= deadline:
+                    raise TimeoutError
         except (TimeoutError, BlockingIOError):
             raise LinkError(_errno.ETIMEDOUT, f"the kernel did not answer in {timeout:g} s") from None
         except OSError as wrong:

@@ -27,6 +27,12 @@ class TracedLink:
         self.max_send = link.max_send
         self.place = getattr(link, "place", "")
 
+    @property
+    def waitable(self) -> int | None:
+        """The other link's."""
+        waitable: int | None = getattr(self._link, "waitable", None)
+        return waitable
+
     def send(self, data: bytes) -> None:
         """Show it, then send it."""
         _show(">", data)

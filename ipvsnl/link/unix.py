@@ -59,6 +59,11 @@ class UnixLink:
                     raise LinkError(_errno.ETIMEDOUT, words) from None
                 sleep(min(left, _POLL))
 
+    @property
+    def waitable(self) -> int | None:
+        """The descriptor that is readable when there is something to receive; no conversation in C uses it."""
+        return self._socket.fileno()
+
     def send(self, data: bytes) -> None:
         """See :class:`Link`; here the requests are executed some time before the answer to the last of them."""
         try:

@@ -102,7 +102,7 @@ class _Refused(Exception):  # noqa: N818 (on its way to an ApplyError)
         self.reason = reason
 
 
-class _Validation(Verbs):
+class _Validation(Verbs[None]):
     """Takes every change as a client does, and sends none: EncodeError for what has no form on the wire."""
 
     def _change(self, *_: object, **__: object) -> None:
@@ -237,7 +237,7 @@ class Application:
         return tuple(left)
 
 
-def carry(verbs: Verbs, operation: Operation) -> None:
+def carry(verbs: Verbs[None], operation: Operation) -> None:
     """One operation as a verb; its tag is the operation."""
     kind, service, server = operation.kind, operation.service, operation.destination
     if service is None:

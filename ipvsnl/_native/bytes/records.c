@@ -48,6 +48,7 @@ int64_t ipvsnl_take_records(enum ipvsnl_group group, const void *datagram, size_
     struct ipvsnl_message message;
     size_t here = dump->at, used = 0;
     int64_t count = 0;
+    uint32_t marks = 0; /* the flags of all messages */
 
     if ((unsigned)group >= sizeof groups / sizeof groups[0])
         return fail(fault, IPVSNL_NO_GROUP, here, -1);
@@ -58,7 +59,7 @@ int64_t ipvsnl_take_records(enum ipvsnl_group group, const void *datagram, size_
         if (ipvsnl_split(datagram, length, here, &message, 1, fault) < 0)
             return -1;
         if (message.sequence == dump->sequence) {
-            dump->changed |= (message.flags & IPVSNL_NLM_F_DUMP_INTR) != 0;
+            marks |= message.flags;
             if (message.type == IPVSNL_NLMSG_OVERRUN)
                 return fail(fault, IPVSNL_LOST, here, -1);
             if (message.type == IPVSNL_NLMSG_DONE || message.type == IPVSNL_NLMSG_ERROR) {
@@ -80,6 +81,7 @@ int64_t ipvsnl_take_records(enum ipvsnl_group group, const void *datagram, size_
             here = length;
     }
     dump->at = here;
+    dump->changed |= (marks & IPVSNL_NLM_F_DUMP_INTR) != 0;
     return count;
 }
 

@@ -14,7 +14,7 @@ from ipvsnl.client import IPVS
 from tests.ipvsnl.peers import forked_kernel
 
 ROUNDS = 50
-SERVERS = [b"-a -t 10.0.0.1:80 -r 10.1.%d.%d:80 -m\n" % (n // 250, n % 250 + 1) for n in range(1500)]
+SERVERS = [b"-a -t 10.0.0.1:80 -r 10.1.%d.%d:80 -m\n" % (n // 250, n % 250 + 1) for n in range(500)]
 TEXT = b"-A -t 10.0.0.1:80 -s rr\n" + b"".join(SERVERS)
 
 

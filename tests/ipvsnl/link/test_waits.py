@@ -282,6 +282,11 @@ def test_only_the_kernel_is_believed() -> None:
         except PermissionError:
             pytest.skip("this user may not send to another's netlink socket")
         silent(lambda: link.receive(TIMEOUT))
+        forger.connect(ours)
+        with flood(forger, error(9, errno.EPERM)):
+            silent(lambda: link.receive(TIMEOUT))
+            silent(lambda: link.receive(0.0))
+        silent(lambda: link.receive(TIMEOUT))  # and what is left of it
         forger.sendto(error(9, errno.EPERM), ours)
         assert native.converse(link.descriptor, request, 9, 9, 9, TIMEOUT) == ([], True, None)
     link.close()
