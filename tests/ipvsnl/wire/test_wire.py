@@ -2,9 +2,6 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
-from typing import Any
-
 import pytest
 from hypothesis import given
 
@@ -130,30 +127,3 @@ def test_a_timeout_that_is_none_is_left_out() -> None:
     """None keeps a timeout by not naming it."""
     assert records.read_config(records.config_record(Timeouts(tcp=5))) == Timeouts(5, 0, 0)
     assert records.config_record(Timeouts())[:4] == bytes(4)
-
-
-@pytest.mark.parametrize(
-    ("record", "value", "changes", "words"),
-    [
-        (records.service_record, Service("tcp", "10.0.0.1", 80), {"port": 70000}, "port 70000: a port is 0 to 65535"),
-        (records.service_key, Service("tcp", "10.0.0.1", 80), {"port": "80"}, "port '80': a port is 0 to 65535"),
-        (
-            records.service_key, Service(fwmark=1), {"fwmark": 2**32},
-            "firewall mark 4294967296: a firewall mark is 0 to 4294967295",
-        ),
-        (
-            records.destination_record, Destination("10.0.0.1", 80), {"upper_threshold": -1},
-            "upper threshold -1: an upper threshold is 0 to 4294967295",
-        ),
-        (records.daemon_record, Daemon("master", "lo"), {"ttl": 256}, "time to live 256: a time to live is 0 to 255"),
-        (records.config_record, Timeouts(1, 1, 1), {"tcp": -1}, "TCP timeout -1: a TCP timeout is 0 to 4294967295"),
-    ],
-)  # fmt: skip
-def test_an_unfit_field_is_named(
-    record: Callable[[Any], bytes], value: Any, changes: dict[str, Any], words: str
-) -> None:
-    """A value that was made without checks is refused with the field, what it is, and what is allowed."""
-    fields = {name: getattr(value, name) for name in value.__fields__} | changes
-    with pytest.raises(EncodeError) as unfit:
-        record(maker(type(value))(*fields.values()))
-    assert str(unfit.value) == words
