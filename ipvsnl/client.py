@@ -144,9 +144,10 @@ class IPVS(Verbs[None]):
         return reload(self._conversation, source)
 
     def loading(self, *, put_off: Mapping[str, int] | None = None) -> Load:
-        """A load to add to change by change, text by text: see :class:`~ipvsnl.bulk.load.Load`.
+        """Begin a load, and add changes and texts to it in turn: see :class:`~ipvsnl.bulk.load.Load`.
 
-        ``put_off`` is as in :meth:`load`, but for None, which puts off nothing. Call ``close`` at its end.
+        ``put_off`` is as in :meth:`load`, except that None puts off nothing. The changes go out in large sends; call
+        ``close`` at the end, which sends the last ones and raises :class:`~ipvsnl.refusals.BatchError` for refused ones.
         """
         from ipvsnl.bulk.load import Load
 

@@ -90,18 +90,19 @@ if TYPE_CHECKING:
 
         @property
         def rules(self) -> Rules | None:
-            """Requests of the plain lines of a text, into ``out`` from ``used`` on. None where Python reads text as well.
+            """Write the requests of plain lines into ``out``, from byte ``used`` on; None where Python reads the text.
 
             Arguments: the text, the progress, the family's number, ``stops``, ``out``, ``used``, ``origins``, ``count``.
-            It begins at ``progress.at`` and comes back for one of these reasons, which ``progress.stop`` tells
-            (:class:`Stop`):
+            It begins at byte ``progress.at`` of the text. It returns for one of these reasons, and ``progress.stop`` says
+            for which (:class:`Stop`):
 
-            - a line is not plain; or it adds a service with one of the schedulers ``stops`` (each name with its NUL), and
-              ``progress.few`` lines with servers of it follow at once, or that cannot be told yet; or, with
-              ``progress.additions``, it is no addition;
-            - the text is at its end: a line without its line feed is only read if ``progress.final``;
-            - ``out`` or ``origins`` is full. ``origins`` gets pairs of an offset in the text and a line number, from pair
-              ``count`` on.
+            - It met a line that is not plain.
+            - It met a service with one of the schedulers ``stops`` (each name with its NUL), and ``progress.few`` or more
+              lines with servers of this service follow, or the text ends before that is known.
+            - ``progress.additions`` is set, and it met a line that is no addition.
+            - The text is at its end. A last line without a line feed is read only if ``progress.final`` is set.
+            - ``out`` is full, or ``origins``. That gets two numbers for each request, its line's offset in the text and its
+              line number, from pair ``count`` on.
 
             Afterwards ``progress`` says how far it came: ``made`` requests in ``length`` bytes, ``last`` the offset of the
             last one in ``out``, ``edits`` how many of them are no additions. With ``progress.dry`` lines are only read, and

@@ -130,7 +130,11 @@ def chunks_of(source: Any) -> Iterator[bytes]:
 
 
 class Report:
-    """What became of a load: ``changes`` that were made, and ``refused``: a KernelError each, with its ``tag``."""
+    """What became of a load or reload.
+
+    ``changes`` is how many changes the kernel made. ``refused`` has a :class:`~ipvsnl.refusals.KernelError` for each that it
+    did not make, in the order of the source; the error's ``tag`` is the line (from 1), or the row or item (from 0).
+    """
 
     def __init__(self, changes: int, refused: list[KernelError]) -> None:
         self.changes = changes
@@ -141,7 +145,7 @@ class Report:
 
 
 def load(conversation: Conversation, source: Any, *, put_off: Mapping[str, int] | None = PUT_OFF) -> Report:
-    """Carry out :meth:`ipvsnl.client.IPVS.load`."""
+    """Load a source into the table of a conversation: arguments, result and errors are :meth:`ipvsnl.client.IPVS.load`'s."""
     under_way = Load(conversation, put_off=put_off)
     if isinstance(source, str | bytes | bytearray | memoryview) or hasattr(source, "read"):
         Feeder(under_way, reader(under_way)).feed(chunks_of(source))

@@ -89,11 +89,13 @@ class Load(Changes):
         return self._conversation.backend.rules is not None
 
     def text(self, text: bytes, progress: Progress) -> None:
-        """Take plain lines of rule text in, up to the first that is not plain, or to the end of the text.
+        """Take plain lines of rule text in, up to the first line that is not plain, or to the end of the text.
 
-        ``progress`` says where to begin; afterwards it says how far the text was read and, in ``progress.stop``, why it
-        stopped (:class:`ipvsnl.backends.contract.Stop`; FULL: there are refusals to look at). The tags of refusals are made
-        by ``locate``, which knows one text at a time: call :meth:`send` before the next text.
+        A plain line is one in the spelling that ``ipvsadm -S -n`` writes. ``text`` is bytes. ``progress`` (a
+        :class:`ipvsnl.backends.contract.Progress`) says at which byte and line to begin; afterwards it says how far the
+        text was read, and ``progress.stop`` says why reading stopped: a number of :class:`ipvsnl.backends.contract.Stop`
+        (FULL: look at ``refused`` first). It returns nothing, and raises what :meth:`send` raises. ``locate`` makes the
+        tags of refusals, and it knows one text at a time: call :meth:`send` before the next text.
         """
         talk = self._conversation
         read = talk.backend.rules

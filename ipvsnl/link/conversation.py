@@ -86,10 +86,12 @@ class Conversation:
     # --- many requests in one send ---
 
     def transfer(self, requests: memoryview, first: int, closing: int, most: int) -> Outcome:
-        """Send requests ``first`` to ``closing`` and take in every answer; ``most`` refusals at the most.
+        """Send many requests in one send, and take in the answer to each.
 
-        The refusals, whether the requests were sent, and what went wrong, if anything: a LinkError, a DecodeError, or what a
-        signal's handler raised, to be raised again by the caller when what is known has been taken note of.
+        ``first`` and ``closing`` are the sequence numbers of the first request and of the last; ``most`` is how many
+        refusals there may be. Three things come back: the refusals, whether the requests were sent, and what went wrong
+        (None: nothing). That is a LinkError, a DecodeError, or what a signal's handler raised. It is returned, and not
+        raised, so that the caller can note the refusals first; then the caller raises it.
         """
         with self.turns.next():
             descriptor = getattr(self.link, "descriptor", None)
@@ -138,7 +140,11 @@ class Conversation:
         return records
 
     def dump_servers(self, services: Any) -> tuple[Any, memoryview]:
-        """The records of the servers of every service (their records), one after the other; and how many each has."""
+        """The real servers of many services: their records, one after the other in one buffer, and how many each has.
+
+        ``services`` are the services' records, as :meth:`dump` gives them. The counts (u32) are in the services' order.
+        KernelError where the kernel refuses a dump, LinkError where it does not answer.
+        """
         size = SERVICE.record_size
         counts = memoryview(bytearray(4 * (len(services) // size))).cast("I")
         descriptor = getattr(self.link, "descriptor", None)

@@ -1,7 +1,8 @@
-"""What is under way: a file beside the table's lock, there from before an apply's first write until its end.
+"""The journal: a file that says which apply is at work on a table.
 
-Who finds one, and no one at work, knows that an apply was killed, of what, and what it was about to do. One file and one
-lock for each table, in the user's state directory.
+An apply writes it before its first change, and removes it at its end. A journal without a running apply tells the next one
+that an apply was killed, and what it was about to do. Each table has one journal and one lock, in the user's state
+directory.
 """
 
 from __future__ import annotations

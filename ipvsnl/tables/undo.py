@@ -1,7 +1,8 @@
-"""What a plan writes, rule by rule: to see that nobody else wrote meanwhile, and to make it what it was.
+"""The record of an apply: what each rule was before, and what the operations made of it.
 
-A *unit* is one service without its servers, or one server. For each there is what it was, and what the operations made
-of it, one after the other; a unit that is neither was written by someone else, and is left alone.
+With it an apply sees whether somebody else changed a rule meanwhile, and a rollback makes every rule what it was. A *unit*
+is one service without its servers, or one server. If a unit is neither what it was nor what we made of it, somebody else
+changed it, and the rollback leaves it alone.
 """
 
 from __future__ import annotations

@@ -28,8 +28,11 @@ else:
 class Records:
     """The records of one kind of a dump, as columns: views of the memory that they were decoded into.
 
-    ``records["weight"]`` is a column of numbers (a strided memoryview, nothing is copied). The names are those of
-    :mod:`ipvsnl.family`: ``stats64_conns``, ``active_conns``, ``u_thresh``, ... Numbers are of the host's order.
+    ``records["weight"]`` is a column: a memoryview with one number for each record, in the order of the dump; nothing is
+    copied. The names are those of :mod:`ipvsnl.family`: ``weight``, ``u_thresh``, ``active_conns``, ``stats64_conns``
+    (connections), ``stats64_inbytes`` (bytes), ``stats64_inbps`` (bytes a second), ``timeout`` (seconds), ... Integers are
+    of the host's byte order. KeyError for a name that the record does not have, and for text and addresses: those are read
+    by :meth:`bytes_of` and :meth:`array`. ``len(records)`` is how many records there are.
     """
 
     def __init__(self, group: Group, data: Any) -> None:
@@ -49,7 +52,7 @@ class Records:
         return column[field.offset // field.size :: self.group.record_size // field.size]
 
     def bytes_of(self, name: str) -> list[bytes]:
-        """A field of bytes or text of every record; text with its NULs."""
+        """A field of bytes or text (``addr``: 16 bytes, ``sched_name``: text with its NULs), one item for each record."""
         field, size = self._fields[name], self.group.record_size
         begin, end = field.offset, field.offset + field.size
         data = bytes(self.data)

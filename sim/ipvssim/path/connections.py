@@ -22,9 +22,10 @@ F_INACTIVE, F_NO_OUTPUT, F_TEMPLATE, F_ONE_PACKET = 0x100, 0x80, 0x1000, 0x2000
 TEMPLATE_ASSURED = 1
 """The state of a template that is worth keeping."""
 FIRST_TIMEOUT = 3 * SECOND
-"""Until the first packet's transition sets another; what a connection keeps that only an ICMP error opened."""
+"""The timeout of a new connection, until its first packet's transition sets another. A connection that was opened by an ICMP
+error has no such packet, and keeps it."""
 LATE = 60 * SECOND
-"""How long a timer waits again that fired while connections were still controlled, and from then on always."""
+"""The timeout of a template whose timer fired while it still controlled connections. It keeps this timeout from then on."""
 NO_PORTS = b"\x00\x00"
 GONE = b"\xff\xff"
 TCP, UDP, SCTP = 6, 17, 132

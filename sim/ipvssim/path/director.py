@@ -98,10 +98,11 @@ class Director:
         return rows(self.connection_table, self.clock.now)
 
     def receive(self, data: bytes | Any, on: str = "client", mark: int = 0) -> Result:
-        """One frame (on Ethernet devices) or packet comes in on a device, carrying a firewall mark.
+        """A packet comes in; the result says what became of it.
 
-        ``data`` is bytes, or a scapy packet. Whatever the bytes are, there is a result. KeyError for a device that does not
-        exist.
+        ``data`` is bytes, or a scapy packet. On an Ethernet device the bytes are a frame, on any other an IP packet. ``on``
+        names the device, ``mark`` is the firewall mark that the packet carries (0: none). There is a
+        :class:`~ipvssim.path.result.Result` whatever the bytes are; KeyError where there is no such device.
         """
         result = Result()
         result.network = self.network
