@@ -7,7 +7,7 @@ MINUTES ?= 10
 FUZZ ?= 600
 LAB = $(VENV)/bin/ipvsnl lab-kernel --
 # Suites that run on the simulated kernel by `make test` and on the real one by `make kernel-test`.
-ON_BOTH = tests/ipvsnl/test_client.py tests/ipvsnl/bulk/test_bulk.py tests/ipvsnl/bulk/test_bulk_columns.py
+ON_BOTH = tests/ipvsnl/test_client.py tests/ipvsnl/test_aio.py tests/ipvsnl/bulk/test_bulk.py tests/ipvsnl/bulk/test_bulk_columns.py
 # 1 where the C core can be built: then its failure is an error, and so is every warning.
 STRICT = $(shell command -v cc >/dev/null && python3 -c 'import os, sysconfig; print(int(os.path.exists(sysconfig.get_path("include") + "/Python.h")))')
 
