@@ -3,8 +3,6 @@
 from __future__ import annotations
 
 from ipvsnl.family import Command
-from ipvsnl.link.conversation import Conversation
-from ipvsnl.link.opening import open_link
 from ipvsnl.refusals import KernelError
 from ipvsnl.wire import steps
 from ipvsnl.wire.steps import Ask, Dump
@@ -50,7 +48,11 @@ class IPVS(Verbs[None]):
         for each other; without it the second one is refused, and so are, in any case, one from a signal's handler into a
         call and one after a fork. A batch or a load belongs to one thread.
         """
+        from ipvsnl.link.conversation import Conversation
+
         if link is None:
+            from ipvsnl.link.opening import open_link
+
             link = open_link("kernel", netns, timeout)
         elif netns is not None:
             raise ValueError(f"netns={netns!r}: a link has its namespace already")
@@ -292,4 +294,6 @@ def open(target: str = "kernel", *, netns: str | None = None, timeout: float = 5
     (a name or a path) is the network namespace of the kernel's table; the calling thread stays in its own. ``timeout``
     and ``shared`` are as in :class:`IPVS`.
     """
+    from ipvsnl.link.opening import open_link
+
     return IPVS(open_link(target, netns, timeout), timeout=timeout, shared=shared)

@@ -6,7 +6,6 @@ import errno as _errno
 import os
 
 from ipvsnl.errors import LinkError
-from ipvsnl.link.kernel import KernelLink
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
@@ -51,7 +50,9 @@ def open_link(target: str, netns: str | None = None, timeout: float = 5.0) -> Li
     raise LinkError(_errno.EINVAL, f"unknown target {target!r}: one of kernel, sim, sim:FILE, sim::memory:, unix:PATH")
 
 
-def _kernel(netns: str | None) -> KernelLink:
+def _kernel(netns: str | None) -> Link:
+    from ipvsnl.link.kernel import KernelLink
+
     if netns is None:
         return KernelLink()
     from ipvsnl.link.namespaces import NetworkNamespace

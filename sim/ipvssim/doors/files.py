@@ -6,7 +6,6 @@ import errno
 import os
 import re
 import stat
-import tempfile
 from contextlib import suppress
 from pathlib import Path
 
@@ -57,6 +56,8 @@ def check_lock(path: Path) -> None:
 def replace(path: Path, data: bytes) -> os.stat_result:
     """Another file, whole and on the disk, takes the name and the permissions; its status. OSError: the old one stays."""
     check_writable(path)
+    import tempfile  # a command that only asks never needs it
+
     handle, name = tempfile.mkstemp(prefix=f".{path.name}.", suffix=_NEW, dir=path.parent)
     try:
         with open(handle, "wb") as file:  # noqa: PTH123
