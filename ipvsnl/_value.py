@@ -97,6 +97,12 @@ def name_of(field: str, given: object, limit: int) -> str:
     return given
 
 
+def needs(kind: type, given: object) -> None:
+    """EncodeError where a value is of another kind: None, say, or the status of a service in place of the service."""
+    if not isinstance(given, kind):
+        raise EncodeError(f"this takes a {kind.__name__}, not {given!r:.200}")
+
+
 def maker(cls: type[_T]) -> Callable[..., _T]:
     """A function that makes a value of all its fields, in order and already derived: three times as fast as the class.
 

@@ -12,7 +12,7 @@ import sys
 from _socket import inet_ntop
 
 from ipvsnl import address as addresses
-from ipvsnl._value import Value, value
+from ipvsnl._value import Value, needs, value
 from ipvsnl.consts import AF_INET, AF_INET6
 from ipvsnl.errors import DecodeError
 from ipvsnl.model import Destination, DestinationStatus, Info, Service, Statistics
@@ -85,10 +85,12 @@ def chosen_ones(
     """Those of a service, of a real server, in a state; None is any. ValueError for a service with a firewall mark."""
     wanted: dict[str, str | int] = {} if state is None else {"state": state}
     if service is not None:
+        needs(Service, service)
         if service.fwmark:
             raise ValueError(f"{service}: connections do not tell the firewall mark that they came by")
         wanted |= {"protocol": str(service.protocol).upper(), "virtual": service.address, "virtual_port": service.port}
     if server is not None:
+        needs(Destination, server)
         wanted |= {"destination": server.address, "destination_port": server.port}
     return Filter(**wanted)(connections)  # type: ignore[arg-type]
 

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 from ipvsnl.backends.contract import Stop
 from ipvsnl.bulk.load import PUT_OFF, Load, Progress
+from ipvsnl.errors import EncodeError
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
@@ -152,6 +153,10 @@ def load(conversation: Conversation, source: Any, *, put_off: Mapping[str, int] 
     else:
         from ipvsnl.wire.columns import Columns
 
+        if not hasattr(source, "__iter__") and not isinstance(source, Columns):
+            raise EncodeError(
+                f"{source!r:.200} is no source of a load: rule text, a file of it, columns, or an iterable"
+            )
         for item in [source] if isinstance(source, Columns) else source:
             _take(under_way, item)
     under_way.close()
@@ -187,6 +192,9 @@ def reader(under_way: Load) -> Other:
     return other
 
 
+_NO_CHANGE = "is nothing to load: columns, a service, an entry of a snapshot, or a service with its servers"
+
+
 def _take(under_way: Load, item: Any) -> None:
     """One of an iterable: columns, a service, an entry of a snapshot, or a service with its servers."""
     from ipvsnl.model import Entry, Service
@@ -203,7 +211,10 @@ def _take(under_way: Load, item: Any) -> None:
         # The kernel lists the newest first: added the other way round, they come to stand as they stood.
         service, servers = item.service, [status.destination for status in reversed(item.destinations)]
     else:
-        service, servers = item[0], list(item[1])
+        try:
+            service, servers = item[0], list(item[1])
+        except (TypeError, IndexError, KeyError):
+            raise EncodeError(f"{item!r:.200} {_NO_CHANGE}") from None
     few = under_way.few(service.scheduler)
     (under_way.add_service_first if few and len(servers) >= few else under_way.add_service)(service, tag=item)
     for server in servers:

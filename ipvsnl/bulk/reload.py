@@ -12,6 +12,7 @@ from errno import ESRCH
 
 from ipvsnl.bulk.feed import Feeder, chunks_of, load, reader
 from ipvsnl.bulk.load import Load
+from ipvsnl.errors import EncodeError
 from ipvsnl.family import Command
 from ipvsnl.refusals import BatchError
 
@@ -25,6 +26,8 @@ def reload(conversation: Conversation, source: str | bytes) -> Report:
     """Carry out :meth:`ipvsnl.client.IPVS.reload`."""
     from ipvsnl.wire.records import read_services
 
+    if not isinstance(source, str | bytes):
+        raise EncodeError(f"{source!r:.200} is no source of a reload: rule text, str or bytes")
     text = source.encode(errors="surrogateescape") if isinstance(source, str) else source
     only_additions = _rehearse(conversation, text)
     deletion = _deletion(conversation)

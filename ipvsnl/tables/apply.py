@@ -13,6 +13,7 @@ from __future__ import annotations
 import errno
 import time
 
+from ipvsnl._value import needs
 from ipvsnl.causes import foresee
 from ipvsnl.errors import EncodeError
 from ipvsnl.family import Command
@@ -48,6 +49,7 @@ _POLL = 0.2
 
 def apply(client: Client, plan: Plan, *, watch: Watch | None = None) -> None:
     """Carry a plan out under the table's lock, with a journal; see :meth:`ipvsnl.client.IPVS.apply`."""
+    needs(Plan, plan)
     journal = Journal(client.place)
     with journal.locked():
         Application(client, plan, journal, watch=watch).run()

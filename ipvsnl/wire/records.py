@@ -13,7 +13,7 @@ from struct import error as StructError
 
 from ipvsnl import address as addresses
 from ipvsnl import family
-from ipvsnl._value import Value, maker
+from ipvsnl._value import Value, maker, needs
 from ipvsnl.consts import (
     AF_INET,
     AF_INET6,
@@ -100,12 +100,6 @@ def record_of(structure: Struct, value: Value, *fields: int | bytes) -> bytes:
         raise EncodeError(f"{value!r}: {wrong}") from None
 
 
-def _needs(kind: type, given: object) -> None:
-    """EncodeError where a value is of another kind: None, say, or the status of a service in place of the service."""
-    if not isinstance(given, kind):
-        raise EncodeError(f"this takes a {kind.__name__}, not {given!r}")
-
-
 def _own_address(value: Service | Destination, family_number: int) -> bytes:
     if addresses.family_of(value.address) != family_number:
         raise EncodeError(f"{value!r}: the address is not of family {family_number}")
@@ -117,7 +111,7 @@ def _own_address(value: Service | Destination, family_number: int) -> bytes:
 
 def service_key(service: Service) -> bytes:
     """The record of a service with its key alone; EncodeError where there is neither an address nor a mark."""
-    _needs(Service, service)
+    needs(Service, service)
     if service.fwmark:
         return record_of(
             _SERVICE, service, SERVICE_MARK_KEY, service.fwmark, 0, 0, 0, 0, service.family, 0, 0, _NO_ADDRESS, b"", b""
@@ -131,7 +125,7 @@ def service_key(service: Service) -> bytes:
 
 def service_record(service: Service) -> bytes:
     """The whole record of a service, as NEW_SERVICE and SET_SERVICE want it."""
-    _needs(Service, service)
+    needs(Service, service)
     present, protocol, packed = SERVICE_MARK_KEY, 0, _NO_ADDRESS
     if not service.fwmark:
         present, packed = SERVICE_ADDRESS_KEY, _own_address(service, service.family)
@@ -222,7 +216,7 @@ def _statistics(present: int, records: Any, start: int) -> Statistics:
 
 def destination_key(destination: Destination) -> bytes:
     """The record of a destination with its key alone."""
-    _needs(Destination, destination)
+    needs(Destination, destination)
     packed = addresses.pack(destination.address)
     return record_of(
         _DEST, destination, DEST_KEY, 0, 0, 0, 0, 0, 0, 0, destination.port, destination.family, 0, 0, 0, packed
@@ -231,7 +225,7 @@ def destination_key(destination: Destination) -> bytes:
 
 def destination_record(destination: Destination) -> bytes:
     """The whole record of a destination, as NEW_DEST and SET_DEST want it (what is left out there is reset)."""
-    _needs(Destination, destination)
+    needs(Destination, destination)
     forwarding = number_of(FORWARDING, destination.forwarding, "forwarding method")
     if not 0 <= forwarding <= FWD_MASK:
         raise EncodeError(f"{destination!r}: a forwarding method is 0 to {FWD_MASK}")
@@ -298,7 +292,7 @@ _GROUP4, _GROUP6 = (family.DAEMON.bits(name) for name in ("mcast_group", "mcast_
 
 def daemon_record(daemon: Daemon) -> bytes:
     """The record of a daemon to start; fields that are None are left to the kernel."""
-    _needs(Daemon, daemon)
+    needs(Daemon, daemon)
     group = daemon.group
     present = family.DAEMON.bits("state", "mcast_ifn", "sync_id")
     for name, field in (("sync_maxlen", daemon.max_length), ("mcast_port", daemon.port), ("mcast_ttl", daemon.ttl)):
@@ -342,6 +336,7 @@ def read_daemons(records: Any) -> list[Daemon]:
 
 def config_record(timeouts: Timeouts) -> bytes:
     """The record of timeouts to set; those that are None are left out."""
+    needs(Timeouts, timeouts)
     values = (timeouts.tcp, timeouts.tcp_fin, timeouts.udp)
     numbers = [attribute.number for attribute in family.CONFIG.attributes]
     present = sum(1 << number for number, seconds in zip(numbers, values, strict=True) if seconds is not None)

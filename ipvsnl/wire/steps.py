@@ -90,6 +90,7 @@ def servers(service: Service) -> Steps[list[DestinationStatus]]:
 
 def server(of: Service, destination: Destination) -> Steps[DestinationStatus]:
     """The live state of one real server: the kernel has no request for one."""
+    records.destination_key(destination)  # which says so where it is none
     yield from service(of)
     for status in (yield from servers(of)):
         if status.destination.key == destination.key:

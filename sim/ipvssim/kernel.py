@@ -17,7 +17,7 @@ from functools import cached_property
 from typing import TYPE_CHECKING, Any, NamedTuple
 
 from ipvssim.clock import JIFFY, SECOND, Clock
-from ipvssim.net.network import ETHERNET, framed
+from ipvssim.net.network import ETHERNET, Network, framed
 from ipvssim.net.networks import OpenNetwork
 from ipvssim.state.namespace import CONNECTION_TABLE_SIZE, RELEASE, Namespace
 
@@ -27,13 +27,14 @@ if TYPE_CHECKING:
     from ipvsnl.client import IPVS
     from ipvsnl.procfs import Connection
     from ipvsnl.wire.snapshot import Snapshot
-    from ipvssim.net.network import Network
     from ipvssim.netlink.socket import NetlinkSocket
     from ipvssim.path.director import Director
     from ipvssim.path.result import Result
     from ipvssim.state.service_table import ServiceTable
     from ipvssim.state.services import RealServer
 
+_LONGEST = 1e13
+"""Seconds that may pass at once."""
 SEND_BUFFER = 1 << 26
 """Bytes of a client's send buffer: a simulated kernel takes whatever one send holds."""
 
@@ -82,6 +83,10 @@ class Kernel:
         padding: bool = False,
         connection_table_size: int = CONNECTION_TABLE_SIZE,
     ) -> None:
+        if not isinstance(rules, str):
+            raise ValueError(f"{rules!r:.200}: rules are text, a rule a line")
+        if network is not None and not isinstance(network, Network):
+            raise ValueError(f"{network!r:.200}: a network is an ipvssim.Network")
         network = network if network is not None else OpenNetwork()
         self.namespace = Namespace(
             clock=Clock(seed=seed), network=network, release=release, padding=padding, hash_key=hash_key,
@@ -185,8 +190,12 @@ class Kernel:
 
         ``mark`` is its firewall mark. ``on`` names the device; bytes begin with the Ethernet header where it has one, and
         KeyError says that there is no such device. None is the device by which the packet's source is reached; then bytes
-        begin with the IP header.
+        begin with the IP header. ValueError for what is neither bytes nor a scapy packet.
         """
+        if not isinstance(packet, bytes | bytearray | memoryview) and not hasattr(packet, "payload"):
+            raise ValueError(f"{packet!r:.200} is no packet: bytes, or a packet of scapy's")
+        if not 0 <= mark <= 0xFFFFFFFF:
+            raise ValueError(f"mark={mark}: a firewall mark is 0 to {0xFFFFFFFF}")
         if on is None:
             bare = isinstance(packet, bytes | bytearray | memoryview)
             data = bytes(packet) if bare else _ip_bytes(packet)
@@ -198,7 +207,9 @@ class Kernel:
     # --- time, network, tunables ---
 
     def advance(self, seconds: float) -> None:
-        """Let time pass; what falls due happens on the way, in order."""
+        """Let time pass; what falls due happens on the way, in order. ValueError unless 0 <= ``seconds`` < 10^13."""
+        if not isinstance(seconds, int | float) or not 0 <= seconds < _LONGEST:
+            raise ValueError(f"{seconds!r}: seconds to let pass are a number from 0 to {_LONGEST:.0e}")
         self.clock.advance(round(seconds * SECOND))
 
     @property

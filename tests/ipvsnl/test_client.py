@@ -13,7 +13,7 @@ from ipvsnl.bulk.changes import FEW_REFUSALS
 from ipvsnl.client import IPVS
 from ipvsnl.client import open as open_ipvs
 from ipvsnl.consts import AF_INET6, SVC_F_SCHED1, SVC_F_SCHED2
-from ipvsnl.errors import EncodeError, LinkError
+from ipvsnl.errors import EncodeError, IPVSError, LinkError
 from ipvsnl.family import Command
 from ipvsnl.link.opening import open_link
 from ipvsnl.model import Daemon, Destination, Service, Timeouts
@@ -323,3 +323,32 @@ def test_an_unknown_target_is_refused(target: str) -> None:
         open_link(target)
     with pytest.raises(LinkError):
         open_ipvs(target)
+
+
+WRONG: dict[str, Callable[[IPVS], object]] = {
+    "a plan": lambda ipvs: ipvs.plan(None),  # type: ignore[arg-type]
+    "a plan's pairs": lambda ipvs: ipvs.plan([5]),  # type: ignore[arg-type]
+    "what to apply": lambda ipvs: ipvs.apply(None),  # type: ignore[arg-type]
+    "a load": lambda ipvs: ipvs.load(None),
+    "an item of a load": lambda ipvs: ipvs.load([5]),
+    "servers of a load": lambda ipvs: ipvs.load([(WEB, [None])]),
+    "a reload": lambda ipvs: ipvs.reload(None),  # type: ignore[arg-type]
+    "timeouts": lambda ipvs: ipvs.set_timeouts(None),  # type: ignore[arg-type]
+    "a daemon": lambda ipvs: ipvs.start_daemon(None),  # type: ignore[arg-type]
+    "a role": lambda ipvs: ipvs.stop_daemon("boss"),
+    "a service": lambda ipvs: ipvs.servers(None),  # type: ignore[arg-type]
+    "a server": lambda ipvs: ipvs.server(WEB, None),  # type: ignore[arg-type]
+    "a service of connections": lambda ipvs: ipvs.connections(service="x"),  # type: ignore[arg-type]
+    "a server of connections": lambda ipvs: ipvs.connections(server=WEB),  # type: ignore[arg-type]
+    "a service to zero": lambda ipvs: ipvs.zero("x"),  # type: ignore[arg-type]
+}
+
+
+@pytest.mark.parametrize("ask", WRONG.values(), ids=WRONG)
+def test_an_argument_of_another_kind_is_named(ipvs: IPVS, ask: Callable[[IPVS], object]) -> None:
+    """Whatever is no value of the right kind is the caller's error, shown, and never a raw one from inside."""
+    ipvs.add_service(WEB)
+    with pytest.raises(IPVSError) as refused:
+        ask(ipvs)
+    assert any(word in str(refused.value) for word in ("not ", "is no", "is nothing", "takes"))
+    assert [status.service for status in ipvs.services()] == [WEB]

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from collections.abc import Callable
 from ipaddress import ip_address, ip_interface
 
 import pytest
@@ -174,3 +175,24 @@ def test_a_table_that_nobody_keeps() -> None:
             assert ipvs.services() == [] and ipvs.place == ""
             ipvs.add_service(web)
             assert len(ipvs.services()) == 1
+
+
+@pytest.mark.parametrize(
+    ("wrong", "says"),
+    [
+        (lambda: Kernel(rules=["-A -f 1"]), "rules are text"),  # type: ignore[arg-type]
+        (lambda: Kernel(network="eth0"), "a network is an ipvssim.Network"),  # type: ignore[arg-type]
+        (lambda: Kernel(release="5.4"), "no release of Linux 6.1: '5.4'"),
+        (lambda: Kernel().advance(-1), "-1: seconds to let pass"),
+        (lambda: Kernel().advance(float("nan")), "nan: seconds to let pass"),
+        (lambda: Kernel().advance(float("inf")), "inf: seconds to let pass"),
+        (lambda: Kernel().advance("5"), "'5': seconds to let pass"),  # type: ignore[arg-type]
+        (lambda: Kernel().receive(None), "None is no packet"),
+        (lambda: Kernel().receive("E"), "'E' is no packet"),
+        (lambda: Kernel().receive(b"", mark=-1), "mark=-1: a firewall mark is 0 to 4294967295"),
+    ],
+)  # fmt: skip
+def test_what_the_front_door_is_told_wrongly_is_named(wrong: Callable[[], object], says: str) -> None:
+    """Arguments that cannot be are a ValueError that shows them and says what is taken."""
+    with pytest.raises(ValueError, match=says):
+        wrong()
