@@ -21,7 +21,7 @@ ROUNDS = 20
 MAIN = """
 import signal, sys
 signal.signal(signal.SIGINT, signal.default_int_handler)
-import ipvsnl.backends.native, ipvsnl.bulk.load, ipvsnl.cli.commands, ipvsnl.cli.restore
+import ipvsnl.backends.native, ipvsnl.bulk.load, ipvsnl.cli.dispatch, ipvsnl.cli.restore
 from ipvsnl.cli.main import main
 print(flush=True)
 sys.exit(main(["-R"]))
