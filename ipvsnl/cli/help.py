@@ -21,7 +21,9 @@ _USAGE = """\
   {prog} lab-kernel [--timeout SECONDS] -- COMMAND     COMMAND as root on a real kernel of its own (--help)
 
 Before the command:
-      --target TARGET     kernel (the default), sim, sim:FILE, unix:PATH; or IPVSNL_TARGET in the environment
+      --target TARGET     kernel (the default), or a simulated one: sim (its table is kept in the user's state directory,
+                          ~/.local/state/ipvsnl/sim.table), sim:FILE (kept there), sim::memory: (not kept),
+                          unix:PATH (served by `ipvssim serve'). IPVSNL_TARGET in the environment sets another default
       --netns NAME|PATH   the network namespace whose kernel table is meant
       --progress          show how far -R is
 Anywhere:
