@@ -14,7 +14,7 @@ from typing import Any
 
 CLONE_NEWNET, TUNSETIFF, IFF_TUN, IFF_TAP, IFF_NO_PI = 0x40000000, 0x400454CA, 1, 2, 0x1000
 ARP, IPV6, ICMPV6 = b"\x08\x06", 6, 58
-UNWANTED = {130, 131, 132, 133, 134, 135, 136, 137, 143}  # ICMPv6 of routers, neighbours and multicast groups
+UNWANTED = {130, 131, 132, 133, 134, 135, 136, 143}  # ICMPv6 of routers, neighbours and multicast groups
 
 # In the order of writing: turning forwarding on resets others.
 SYSCTLS = [
@@ -34,7 +34,6 @@ SYSCTLS = [
     "net.ipv6.conf.default.dad_transmits=0",
     "net.ipv6.conf.default.accept_ra=0",
     "net.ipv6.conf.default.router_solicitations=0",
-    "net.ipv6.conf.default.addr_gen_mode=1",
     "net.ipv6.icmp.ratelimit=0",
     "net.ipv4.icmp_ratelimit=0",
     "net.ipv4.icmp_ratemask=0",

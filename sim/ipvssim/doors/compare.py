@@ -155,6 +155,9 @@ def _is_hosts_own(sent: Mapping[str, Any]) -> bool:
     return False
 
 
+_REDIRECT, _LINK = b"\x89", b"\xfe\x80"
+
+
 def normalised(packet: bytes, *, forwards_errors: bool = False) -> bytes:
     """A packet with what its maker may choose at will set to 0, checksums adjusted; others come back as they are.
 
@@ -173,6 +176,8 @@ def normalised(packet: bytes, *, forwards_errors: bool = False) -> bytes:
         if protocol == _FRAGMENT and len(data) >= 48:
             protocol, start = data[40], 48
         icmp = protocol == _ICMPV6 and not forwards_errors
+        if icmp and data[start : start + 1] == _REDIRECT and data[8:10] == _LINK:
+            data[8:24], data[start + 2 : start + 4] = bytes(16), bytes(2)  # a device's link-local address is random
         if icmp or (protocol in _TUNNELS and packet[8:24] in _OWN):
             data[1:4] = bytes((data[1] & 0xF0, 0, 0))
             later = start == 48 and _U16.unpack_from(data, 42)[0] & 0xFFF8

@@ -17,6 +17,7 @@ ECHO_TYPES4 = frozenset((0, 3, 4, 5, 8, 11, 12, 13, 14, 15, 16, 17, 18))
 UNREACHABLE6, TOO_BIG6, TIME_EXCEEDED6, PARAMETER_PROBLEM6 = 1, 2, 3, 4
 NO_ROUTE6, ADDRESS6, PORT6 = 0, 3, 4
 INFORMATIONAL6 = 0x80
+REDIRECT6 = 137
 
 HOPS = 64
 LARGEST4, LARGEST6 = 576, 1280
@@ -24,6 +25,7 @@ LARGEST4, LARGEST6 = 576, 1280
 _ip4 = Struct("!BBHHHBBH4s4s").pack
 _ip6 = Struct("!IHBB16s16s").pack
 _icmp = Struct("!BBHI").pack
+_redirected = Struct("!BB6s").pack
 
 
 def answers(packet: Packet) -> bool:
@@ -83,4 +85,18 @@ def error6(packet: Packet, source: bytes, kind: int, code: int, info: int, label
     return _ip6(6 << 28 | label, len(message), ICMPV6, HOPS, source, packet.source) + message
 
 
-__all__ = ["MF", "OFFSET", "answers", "error4", "error6"]
+def redirect6(packet: Packet, source: bytes, target: bytes, mac: bytes) -> bytes:
+    """An ICMPv6 redirect (ndisc_send_redirect, net/ipv6/ndisc.c, Linux 6.1): ``target`` is a shorter way than the director.
+
+    ``mac`` is the target's link-layer address, where it is known; ``packet`` is quoted as far as it fits.
+    """
+    options = b"\x02\x01" + mac if mac else b""
+    room = min(LARGEST6 - 80 - len(options), len(packet.data) + 8) & ~7
+    quoted = _redirected(4, room >> 3, bytes(6)) + packet.data[: room - 8]
+    body = target + packet.destination + options + quoted
+    check = transport(source, packet.source, ICMPV6, _icmp(REDIRECT6, 0, 0, 0) + body)
+    message = _icmp(REDIRECT6, 0, check, 0) + body
+    return _ip6(6 << 28, len(message), ICMPV6, 255, source, packet.source) + message
+
+
+__all__ = ["MF", "OFFSET", "answers", "error4", "error6", "redirect6"]

@@ -36,6 +36,7 @@ Address = str | IPv4Address | IPv6Address
 Prefix = Address | IPv4Interface | IPv6Interface | IPv4Network | IPv6Network
 """``10.0.0.1/8``; without a length it is the one address."""
 _ALL_ONES = b"\xff" * 4
+_LINK = b"\xfe\x80" + bytes(6)
 _CACHE_LIMIT = 1 << 16
 
 
@@ -216,6 +217,17 @@ class Network:
             return next((own for own, length in mine if _holds(own, length, target)), mine[0][0])
         scoped = [own for own, _ in mine if _link_local(own) == _link_local(target)] or [own for own, _ in mine]
         return max(scoped, key=lambda own: _common_bits(own, target))
+
+    def link_local(self, device: Device) -> bytes:
+        """The link-local address of ``device``: one that it was given, else the one made of its link-layer address (EUI-64).
+
+        A device without a link-layer address has fe80::1; a kernel draws one at random for it.
+        """
+        given = next((own for own, _ in device.addresses if len(own) == 16 and _link_local(own)), b"")
+        if given or not device.mac:
+            return given or _LINK + bytes(7) + b"\x01"
+        mac = device.mac
+        return _LINK + bytes((mac[0] ^ 2,)) + mac[1:3] + b"\xff\xfe" + mac[3:]
 
     def _built(self) -> dict[int, tuple[RouteTable, RouteTable]]:
         if self._tables is None:

@@ -1,7 +1,7 @@
 """The director as an ordinary IP host: what leaves it, the errors it sends, and the forwarding of what is not balanced.
 
-After net/ipv4/{route,ip_forward,ip_output,icmp}.c and net/ipv6/{ip6_output,icmp}.c, Linux 6.1, with rp_filter, redirects and
-ICMP rate limits off.
+After net/ipv4/{route,ip_forward,ip_output,icmp}.c and net/ipv6/{ip6_output,icmp}.c, Linux 6.1, with rp_filter, IPv4's
+redirects and the rate limits of ICMP errors off.
 """
 
 from __future__ import annotations
@@ -9,7 +9,7 @@ from __future__ import annotations
 from collections.abc import Callable
 
 from ipvsnl.consts import AF_INET
-from ipvssim.clock import Clock
+from ipvssim.clock import SECOND, Clock
 from ipvssim.net import icmp
 from ipvssim.net.cutting import split4, split6
 from ipvssim.net.fragments import is_authenticated, lacks_headers
@@ -21,10 +21,35 @@ from ipvssim.path.result import FORWARD, Result
 
 _TYPE4, _TYPE6 = b"\x08\x00", b"\x86\xdd"
 _ANY4, _ANY6 = bytes(4), bytes(16)
+_PEERS = 1 << 16
 _PAYLOAD_LENGTH = 4
 """Where an IPv6 header has it."""
 _UNREACHABLE4 = {NONE: 0, PROHIBIT: 13}
 _UNREACHABLE6 = {NONE: icmp.NO_ROUTE6, PROHIBIT: 1}
+
+
+class Allowance:
+    """How often each peer is told something: once a second, and six times at once after a pause (inet_peer_xrlim_allow,
+    net/ipv4/inetpeer.c, Linux 6.1)."""
+
+    def __init__(self, clock: Clock) -> None:
+        self._clock = clock
+        self._peers: dict[bytes, tuple[int, int]] = {}
+
+    def allows(self, peer: bytes) -> bool:
+        """Whether ``peer`` may be told now; if so, it counts."""
+        now = self._clock.now
+        credit, since = self._peers.get(peer, (6 * SECOND, now))
+        credit = min(credit + now - since, 6 * SECOND)
+        allowed = credit >= SECOND
+        if len(self._peers) >= _PEERS:
+            self._peers.clear()
+        self._peers[peer] = credit - SECOND if allowed else credit, now
+        return allowed
+
+    def spend(self, peer: bytes) -> None:
+        """Leave ``peer`` nothing: a message without a limit takes all that there is."""
+        self._peers[peer] = 0, self._clock.now
 
 
 class Host:
@@ -33,6 +58,7 @@ class Host:
     def __init__(self, network: Network, clock: Clock) -> None:
         self.network = network
         self.clock = clock
+        self._shorter_ways = Allowance(clock)
         self.sent: Callable[[bytes], None] = _unheard
         """Told of every packet of the host's own before it leaves (the hooks at LOCAL_OUT)."""
         self.looped: Callable[[bytes, Result], None] = _unlooped
@@ -103,6 +129,10 @@ class Host:
             data = icmp.error4(packet, source, kind, code, info, ident, options, back.mtu)
         else:
             data = icmp.error6(packet, source, kind, code, info, self.clock.random.getrandbits(20))
+            if kind != icmp.TOO_BIG6 and back.kind == UNICAST:
+                self._shorter_ways.spend(
+                    packet.source
+                )  # the kernel counts both in one place, and errors have no limit here
         verdict, reason = result.verdict, result.reason
         self.sent(data)
         if back.kind == LOCAL:
@@ -255,7 +285,9 @@ class Host:
             result.drop("lifetime ended")
             self.time_exceeded(packet, result)
             return None
-        if packet.family != AF_INET and (packet.source == _ANY6 or icmp.is_link_local(packet.source)):
+        if packet.family != AF_INET and path.device is not None and path.device.name == packet.device:
+            self._redirect(packet, path, result)
+        elif packet.family != AF_INET and (packet.source == _ANY6 or icmp.is_link_local(packet.source)):
             result.drop("a source that does not reach beyond its link")
             return None
         size = packet.largest or len(packet.data) if packet.family != AF_INET else len(packet.data)
@@ -264,6 +296,26 @@ class Host:
             self.too_big(packet, result, path.mtu)
             return None
         return packet.replaced(with_hops(packet, packet.hops - 1))
+
+    def _redirect(self, packet: Packet, path: Path, result: Result) -> None:
+        """Tell the sender of a packet that leaves where it came in of the shorter way (ip6_forward, ndisc_send_redirect).
+
+        It has to be a neighbour, and so has the next hop; both are told of once a second, after six at once.
+        """
+        back = self.network.path(packet.source)
+        target = path.gateway or packet.destination
+        if not self._shorter_ways.allows(packet.destination) or back.kind != UNICAST:
+            return
+        if path.gateway and not icmp.is_link_local(path.gateway):
+            return
+        if back.gateway or path.device is None or not self._shorter_ways.allows(packet.source):
+            return
+        mac = self.network.neighbours.get((path.device.name, target), b"")
+        data = icmp.redirect6(packet, self.network.link_local(path.device), target, mac)
+        verdict, reason = result.verdict, result.reason
+        self.sent(data)
+        self.send(data, back, result)
+        result.verdict, result.reason = verdict, reason
 
     def forward(self, packet: Packet, path: Path, result: Result) -> None:
         """Let a forwarded packet leave."""
