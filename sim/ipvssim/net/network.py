@@ -7,6 +7,7 @@ bytes in network order throughout.
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from ipaddress import IPv4Address, IPv4Interface, IPv4Network, IPv6Address, IPv6Interface, IPv6Network
 
 from ipvsnl.address import family_of, pack
@@ -52,6 +53,12 @@ class Network:
         """Whether the host forwards packets that are not its own (both families)."""
         self.local_marks: set[int] = set()
         """Firewall marks whose packets are the host's own, whatever their address (``ip rule add fwmark 5 table local``)."""
+        self.listens: Callable[[int, int], bool] = _nobody
+        """Whether a program of the host's own listens on a port of a protocol, both as numbers.
+
+        A port on which nobody listens is refused (with a RST, or an ICMP error). A program that listens answers through the
+        director's ``send``.
+        """
         self._configured: list[tuple[bytes, int, Route, bool]] = []
         self._had_ipv4 = False
         self._tables: dict[int, tuple[RouteTable, RouteTable]] | None = None
@@ -256,6 +263,11 @@ class Network:
         if len(address) == 4 and length < 31:
             last = int.from_bytes(address, "big") | (1 << 32 - length) - 1
             local.add(last.to_bytes(4, "big"), 32, Route(BROADCAST, device, source=address))
+
+
+def _nobody(protocol: int, port: int) -> bool:
+    del protocol, port
+    return False
 
 
 def _prefix(given: Prefix) -> tuple[bytes, int]:

@@ -30,6 +30,7 @@ from ipvssim.path.transmit import Transmitter
 
 if TYPE_CHECKING:
     from ipvssim.net.network import Device
+    from ipvssim.path.connections import ConnectionEntry
     from ipvssim.state.namespace import Namespace
 
 _TYPES = {b"\x08\x00": 4, b"\x86\xdd": 6}
@@ -172,6 +173,8 @@ class Director:
             connection = self.inbound.known(packet)
             if connection is not None:
                 self.inbound.serve(packet, connection, result)
+                if result.verdict is TO_HOST:
+                    self._answer(packet, connection)
                 return
         refused = self.host.martian(packet)
         if refused is not None:
@@ -219,8 +222,18 @@ class Director:
                 return
             packet = passed
         self.inbound.handle(packet, result)
-        if result.verdict is TO_HOST and packet.protocol in WITH_PORTS and result.connection is None:
-            self.inbound.refuse(packet)
+        if result.verdict is TO_HOST and packet.protocol in WITH_PORTS:
+            self._answer(packet, result.connection)
+
+    def _answer(self, packet: Packet, connection: ConnectionEntry | None) -> None:
+        """The host itself got a packet: of a connection, it is the local server's. Where nobody listens it is refused."""
+        port = packet.key[-2:]
+        if connection is not None:
+            if not self.network.is_local(connection.address):
+                return
+            port = connection.port
+        if not self.network.listens(packet.protocol, int.from_bytes(port, "big")):
+            self.inbound.refuse(packet, connection)
 
     def _forward(self, packet: Packet, path: Path, result: Result) -> None:
         """FORWARD: errors about requests, then replies, then what is none of IPVS's business."""

@@ -8,7 +8,7 @@ from ipvsnl.consts import AF_INET
 from ipvssim.net.checksums import is_valid, pseudo
 from ipvssim.net.icmp import LARGEST4, LARGEST6
 from ipvssim.net.packets import ICMP, ICMPV6, RST, SCTP, SYN, TCP, UDP, WITH_PORTS, Packet
-from ipvssim.path.connections import F_NO_OUTPUT, F_ONE_PACKET, NO_PORTS, ConnectionEntry
+from ipvssim.path.connections import F_NO_OUTPUT, F_ONE_PACKET, MASQUERADE, NO_PORTS, ConnectionEntry
 from ipvssim.path.protocols import INPUT, ISAKMP, OUTPUT, sctp, tcp
 from ipvssim.path.result import Result
 from ipvssim.state.daemons import BACKUP
@@ -166,11 +166,15 @@ class Inbound:
             return True
         return bool(mode & 2 and connection.state == tcp.FIN_WAIT and connection.flags & F_NO_OUTPUT)
 
-    def refuse(self, packet: Packet) -> None:
-        """The host, on which nobody listens, refuses a packet: with a RST, or an ICMP error. At LOCAL_OUT that may look like
-        a reply: of a connection whose client port is 0, say, which requests do not find."""
+    def refuse(self, packet: Packet, connection: ConnectionEntry | None) -> None:
+        """The host, on which nobody listens, refuses a packet: with a RST, or an ICMP error.
+
+        At LOCAL_OUT that is a reply of the connection that the packet belongs to; and it may look like one where there is
+        none: of a connection whose client port is 0, say, which requests do not find.
+        """
         protocol, key = packet.protocol, packet.key
-        found = self.connections.replies[protocol].get(packet.destination + packet.source + key[-2:] + key[-4:-2])
+        reply = packet.destination + packet.source + key[-2:] + key[-4:-2]
+        found = self.connections.replies[protocol].get(reply) if connection is None else connection
         if found is None or not self.accounts.is_hooked(packet.family) or not packet.unicast:
             return
         four, segment = packet.family == AF_INET, packet.data[packet.offset :]
@@ -185,5 +189,5 @@ class Inbound:
                 self.connections.used(found)
         elif four:
             self.accounts.count_out(found, min(28 + len(packet.data), LARGEST4))
-        else:
+        elif connection is None or found.method != MASQUERADE:
             self.accounts.count_out(found, min(48 + len(packet.data), LARGEST6))

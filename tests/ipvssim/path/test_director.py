@@ -284,9 +284,19 @@ def test_clients_on_the_director_are_served_too(method: int, source: bytes) -> N
         assert result.local and server.counters.outpkts == 1
 
 
+def test_a_port_of_the_director_on_which_nobody_listens_is_refused() -> None:
+    """Without a program that listens the host's RST ends the connection at once, and counts as the server's answer."""
+    world = w.World()
+    server = world.server(world.service(), w.VIRTUAL, 80, w.DIRECT)
+    for _ in range(2):
+        assert world.client(w.tcp()).local and world.states() == ["CLOSE"]
+    assert (server.active, server.inactive, server.counters.outpkts, server.counters.outbytes) == (0, 1, 2, 80)
+
+
 def test_answers_of_a_server_on_the_director_are_seen() -> None:
     """A local server's answers pass LOCAL_OUT: they drive the connection's state and count."""
     world = w.World()
+    world.namespace.network.listens = lambda protocol, port: (protocol, port) == (w.TCP, 80)
     server = world.server(world.service(), w.VIRTUAL, 80, w.DIRECT)
     assert world.client(w.tcp()).local
     assert world.states() == ["SYN_RECV"]
