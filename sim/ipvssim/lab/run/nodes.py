@@ -62,7 +62,7 @@ class Node:
 def lab_network(lines: Sequence[str]) -> Network:
     """The network of traces, with whatever else rules name: virtual addresses are local, servers are neighbours."""
     network = trace_network(servers4=0, servers6=0)
-    network.listens = lambda protocol, port: True  # a server that is the director itself serves, too
+    network.listens = lambda _protocol, _port: True  # a server that is the director itself serves, too
     virtual, servers = addresses(lines)
     for address in virtual:
         if not network.is_local(address):
