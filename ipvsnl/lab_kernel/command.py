@@ -5,8 +5,6 @@ from __future__ import annotations
 import os
 import signal
 import sys
-import termios
-import tty
 from argparse import REMAINDER, ArgumentParser, Namespace, RawDescriptionHelpFormatter
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
@@ -44,6 +42,9 @@ environment:
 def main(arguments: Sequence[str]) -> int:
     """Run the sub-command with these arguments; the exit status. Writes to the descriptors 1 and 2 themselves."""
     chosen = _options(arguments)
+    if sys.platform != "linux":
+        print(f"{PROG}: user-mode-linux runs on Linux, and this system is {sys.platform}", file=sys.stderr)
+        return EXIT_MISSING
     for number in (signal.SIGTERM, signal.SIGINT, signal.SIGHUP):
         signal.signal(number, _stop)
     try:
@@ -102,6 +103,9 @@ def _raw_input(wanted: bool) -> Iterator[None]:
     if not wanted:
         yield
         return
+    import termios
+    import tty
+
     before = termios.tcgetattr(0)
     try:
         tty.setraw(0, termios.TCSADRAIN)

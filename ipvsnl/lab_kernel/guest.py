@@ -4,22 +4,24 @@ from __future__ import annotations
 
 import contextlib
 import ctypes
-import fcntl
 import json
 import os
-import pty
 import select
 import shutil
 import signal
 import subprocess
-import termios
-import tty
 from collections.abc import Iterable, Sequence
 from pathlib import Path
 from typing import Any
 
 from ipvsnl.lab_kernel.frames import Unframer, frame, write_all
 from ipvsnl.lab_kernel.places import MODULES
+
+with contextlib.suppress(ImportError):  # Linux runs this; other systems only look at it
+    import fcntl
+    import pty
+    import termios
+    import tty
 
 SKIPPED = {"ip_vs_ftp"}  # loaded only if asked for: it brings address translation into every namespace
 NOT_EXECUTABLE, NOT_FOUND, NOT_READY = 126, 127, 125

@@ -2,11 +2,9 @@
 
 from __future__ import annotations
 
-import fcntl
 import json
 import os
 import subprocess
-import termios
 import time
 from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
@@ -84,5 +82,9 @@ def run(
 
 def window_size(terminals: str) -> str:
     """The size of the caller's terminal, a struct winsize as hex digits; zeros without one."""
-    size = fcntl.ioctl(1, termios.TIOCGWINSZ, bytes(8)) if "O" in terminals else bytes(8)
-    return size.hex()
+    if "O" not in terminals:
+        return bytes(8).hex()
+    import fcntl
+    import termios
+
+    return fcntl.ioctl(1, termios.TIOCGWINSZ, bytes(8)).hex()

@@ -6,7 +6,7 @@ import errno as _errno
 import os
 
 from ipvsnl.errors import LinkError
-from ipvsnl.link.kernel import KernelLink
+from ipvsnl.link.kernel import KernelLink, check_system
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
@@ -54,6 +54,7 @@ def open_link(target: str, netns: str | None = None, timeout: float = 5.0) -> Li
 def _kernel(netns: str | None) -> KernelLink:
     if netns is None:
         return KernelLink()
+    check_system()
     from ipvsnl.link.namespaces import NetworkNamespace
 
     namespace = NetworkNamespace(netns)
