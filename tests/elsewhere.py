@@ -15,7 +15,7 @@ PREAMBLE = """
 import argparse, asyncio, concurrent.futures.process, ctypes, filelock, importlib.metadata, importlib.resources, json
 import multiprocessing.popen_spawn_posix, multiprocessing.resource_tracker, multiprocessing.shared_memory
 import multiprocessing.spawn, os, platformdirs, rich.console, rich.live, rich.progress, rich.table, selectors, shutil
-import signal, socket, subprocess, sys, tempfile, tomllib
+import signal, socket, subprocess, sys, tempfile, tomllib, types
 import numpy, numpy.random
 
 system = os.environ["ELSEWHERE"]
@@ -30,6 +30,10 @@ unix = {
           "tcgetpgrp killpg set_blocking setsid mkfifo mknod".split(),
     "signal": "SIGHUP SIGKILL SIGUSR1 SIGUSR2 SIGCHLD SIGWINCH SIGALRM SIGPIPE setitimer alarm".split(),
 }
+whole = types.SimpleNamespace(**vars(os))
+for name, module in list(sys.modules.items()):
+    if name.startswith("filelock") and hasattr(module, "os"):
+        module.os = whole
 hidden = [linux] if system == "darwin" else [linux, unix]
 for names in hidden:
     for module, gone in names.items():
@@ -47,7 +51,6 @@ if system == "win32":
             raise TypeError("bad argument type for built-in operation")
         return real(name, *rest, **more)
     ctypes.CDLL = no_library
-    filelock.FileLock = filelock.SoftFileLock
 
 import _socket
 family = 30 if system == "darwin" else 23

@@ -11,23 +11,21 @@ from tests.places import DATA, ROOT
 
 RULES = "-A -t 192.0.2.1:80 -s rr\n-a -t 192.0.2.1:80 -r 10.0.0.1:80 -m -w 1\n-A -t [2001:db8::1]:80 -s rr\n"
 pytestmark = pytest.mark.parametrize("system", elsewhere.SYSTEMS)
+LEFT_OUT = (
+    "ipvsnl._native._core", "ipvsnl.backends.native", "ipvsnl.backends._native", "ipvssim.net.scapy_packets",
+    "ipvssim.doors.capture", "ipvssim.doors.pytest_plugin", "ipvssim.replay",
+)  # fmt: skip
+"""What stands on the C core (compiled for Linux), on scapy (it looks for the real Windows) or pytest, or only runs."""
 
 
 def test_every_module_can_be_imported(system: str, tmp_path: Path) -> None:
     """No module needs, to be imported, what only Linux or only Unix has."""
-    optional = ("ipvsnl._native", "ipvssim.net.scapy", "ipvssim.doors.capture", "ipvssim.doors.pytest_plugin")
     names = [
-        name
-        for name in architecture.modules(ROOT)
-        if not name.startswith(optional) and not name.endswith("__main__") and name not in NOT_TO_BE_IMPORTED
+        name for name in architecture.modules(ROOT) if not name.startswith(LEFT_OUT) and not name.endswith("__main__")
     ]
     code = f"import importlib, sys\nfor name in {names}: importlib.import_module(name)\nprint(sys.platform)"
     done = elsewhere.run(system, tmp_path, "-c", code)
     assert (done.stdout, done.stderr) == (f"{system}\n", "")
-
-
-NOT_TO_BE_IMPORTED = frozenset(("ipvsnl.backends.native", "ipvsnl.backends._native_bulk", "ipvssim.replay"))
-"""What needs the C core, which is compiled on Linux; and what is only run."""
 
 
 def test_a_table_lives_in_a_file(system: str, tmp_path: Path) -> None:
@@ -41,7 +39,7 @@ def test_a_table_lives_in_a_file(system: str, tmp_path: Path) -> None:
     (tmp_path / "wanted").write_text(RULES + "-A -f 3 -s rr\n")
     done = elsewhere.run(system, tmp_path, *ours, "apply", "wanted")
     assert (done.returncode, done.stderr) == (0, "")
-    assert "FWM  3" in elsewhere.run(system, tmp_path, *ours, "top", "--once").stdout.replace("fwmark", "FWM ")
+    assert "2001:db8::1" in elsewhere.run(system, tmp_path, *ours, "top", "--once").stdout
     done = elsewhere.run(system, tmp_path, "-m", "ipvsnl", "--target", "sim::memory:", "-Ln")
     assert (done.returncode, done.stderr) == (0, "")
 
@@ -60,11 +58,11 @@ def test_a_trace_is_replayed(system: str, tmp_path: Path) -> None:
     assert (done.returncode, done.stdout, done.stderr) == (0, "", "")
 
 
-@pytest.mark.parametrize("jobs", [1, 2])
-def test_the_laboratory_runs(system: str, tmp_path: Path, jobs: int) -> None:
-    """A scenario of the gallery, in processes that are started as that system starts them."""
+def test_the_laboratory_runs(system: str, tmp_path: Path) -> None:
+    """A scenario of the gallery: in processes of its own that begin anew, and (as the libraries can't be played) in none."""
+    jobs = "2" if system == "darwin" else "1"
     done = elsewhere.run(
         system, tmp_path, "-m", "ipvssim", "lab", "run", "nat-client", "--small", "--seeds", "1", "--quiet",
-        "--jobs", str(jobs),
+        "--jobs", jobs,
     )  # fmt: skip
     assert (done.returncode, done.stderr) == (0, "") and "wlc" in done.stdout

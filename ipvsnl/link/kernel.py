@@ -44,6 +44,7 @@ class KernelLink:
         import _socket as socket  # what lies under :mod:`socket`, which costs 5 ms to import
 
         check_system()
+
         def opened() -> socket.socket:
             return socket.socket(socket.AF_NETLINK, socket.SOCK_RAW, _NETLINK_GENERIC)
 

@@ -11,7 +11,6 @@ from contextlib import suppress
 from pathlib import Path
 
 
-
 def _flags(*names: str) -> int:
     """Flags of open by their names, as far as this system has them."""
     return sum(getattr(os, name, 0) for name in names)
