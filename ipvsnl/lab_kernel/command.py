@@ -59,7 +59,8 @@ def main(arguments: Sequence[str]) -> int:
         return 128 + signal.SIGINT
 
 
-def _options(arguments: Sequence[str]) -> Namespace:
+def parser() -> ArgumentParser:
+    """What reads the arguments."""
     parser = ArgumentParser(
         prog=PROG, usage=f"{PROG} [OPTIONS] [--] COMMAND [ARG ...]", description=_ABOUT, epilog=_MORE,
         formatter_class=RawDescriptionHelpFormatter, allow_abbrev=False,
@@ -70,11 +71,16 @@ def _options(arguments: Sequence[str]) -> Namespace:
         "--module", action="append", default=[], metavar="NAME", help="load this kernel module, too (again for more)"
     )
     parser.add_argument("command", nargs=REMAINDER, metavar="COMMAND", help="what to run, and its arguments")
-    chosen = parser.parse_args(arguments)
+    return parser
+
+
+def _options(arguments: Sequence[str]) -> Namespace:
+    reader = parser()
+    chosen = reader.parse_args(arguments)
     if chosen.command[:1] == ["--"]:
         del chosen.command[0]
     if not chosen.command:
-        parser.error("there is no COMMAND")
+        reader.error("there is no COMMAND")
     return chosen
 
 
