@@ -11,8 +11,6 @@ TYPE_CHECKING = False
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
-    from ipvsnl.cli.main import Own
-
 WRONG = 1
 _SAVE = """\
 ipvsnl-save: writes the IPVS table to standard output, as ipvsnl-restore reads it.
@@ -43,15 +41,18 @@ def restore(argv: Sequence[str] | None = None) -> int:
 
     from ipvsnl.cli.main import main
 
-    lines = [line for line in sys.stdin.buffer if not line.startswith(b"#")]
-    sys.stdin = TextIOWrapper(BytesIO(b"-C\n" + b"".join(lines)))
+    lines = [b"\n" if line.startswith(b"#") else line for line in sys.stdin.buffer]  # the others keep their numbers
+    status = main([*before, "-C"])
+    if status:
+        return status
+    sys.stdin = TextIOWrapper(BytesIO(b"".join(lines)))
     return main([*before, "-R"])
 
 
 def _split(argv: Sequence[str]) -> tuple[list[str], list[str]]:
     from ipvsnl.cli.main import Own
 
-    own: Own = Own()
+    own = Own()
     try:
         rest = own.read(argv)
     except ValueError:
