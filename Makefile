@@ -5,7 +5,7 @@ SEEDS ?= 18
 MINUTES ?= 10
 # Seconds of `make fuzz`.
 FUZZ ?= 600
-LAB = $(VENV)/bin/ipvsnl lab-kernel --
+LAB = $(VENV)/bin/ipvsnl lab-kernel --as-root --
 # Suites that run on the simulated kernel by `make test` and on the real one by `make kernel-test`.
 ON_BOTH = tests/ipvsnl/test_client.py tests/ipvsnl/bulk/test_bulk.py tests/ipvsnl/bulk/test_bulk_columns.py
 # Suites that run without the C core, the compiler and what only developers install.

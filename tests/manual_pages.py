@@ -1,4 +1,4 @@
-"""The manual pages ``docs/man/*.1``, made of what the programs say of themselves: ``python -m tests.manual_pages`` writes them."""
+"""The manual pages ``docs/man/*.1``, made of what the programs say of themselves; ``make man`` writes them."""
 
 from __future__ import annotations
 
@@ -46,10 +46,9 @@ def roff(text: str) -> str:
     return re.sub(r"^([.'])", r"\\&\1", plain, flags=re.MULTILINE)
 
 
-def _head(name: str, words: str) -> str:
-    return (
-        f'.TH {name.upper()} 1 {DATE} "ipvsnl {__version__}" "User Commands"\n.SH NAME\n{roff(f"{name} - {words}")}\n'
-    )
+def _head(name: str, words: str, names: str = "") -> str:
+    title = f'.TH {name.upper()} 1 {DATE} "ipvsnl {__version__}" "User Commands"'
+    return f"{title}\n.SH NAME\n{roff(f'{names or name} - {words}')}\n"
 
 
 def _literal(text: str) -> str:
@@ -59,7 +58,7 @@ def _literal(text: str) -> str:
 def _ipvsnl() -> str:
     title, synopsis, *sections = usage("ipvsnl").split("\n\n")
     lines = [
-        _head("ipvsnl", title.partition(": ")[2]).replace("\n.SH NAME\nipvsnl", "\n.SH NAME\nipvsnl, ipvsnl-save, ipvsnl-restore"),
+        _head("ipvsnl", title.partition(": ")[2], "ipvsnl, ipvsnl-save, ipvsnl-restore"),
         ".SH SYNOPSIS\n", _literal(_outdented(synopsis)),
         ".br\n", _literal("ipvsnl-save [-n] > FILE        ipvsnl-restore < FILE"),
         ".SH DESCRIPTION\n",
@@ -116,7 +115,10 @@ def _below(parser: ArgumentParser) -> Iterator[tuple[str, ArgumentParser]]:
 def _command(title: str, parser: ArgumentParser) -> list[str]:
     """A sub-command: how it is called, and what each of its arguments is."""
     parts = [_shown(action) for action in parser._actions if action.help != SUPPRESS]
-    used = fill(" ".join(parts), 76, initial_indent=f"{title} ", subsequent_indent="    ", break_on_hyphens=False)
+    parts = [part.replace(" ", "\0") for part in parts]  # an option stays beside its value
+    used = fill(
+        " ".join(parts), 76, initial_indent=f"{title} ", subsequent_indent="    ", break_on_hyphens=False
+    ).replace("\0", " ")
     words = (parser.description or "").strip()
     described = []
     for action in parser._actions:

@@ -1,4 +1,4 @@
-"""``ipvsnl-save`` and ``ipvsnl-restore``: the names and the arguments of ipvsadm's two scripts, for boot scripts that call them.
+"""``ipvsnl-save`` and ``ipvsnl-restore``: ipvsadm's two scripts by their arguments, for boot scripts that call them.
 
 What stands before their arguments may be ``--target`` and ``--netns``, as with ``ipvsnl`` itself.
 """

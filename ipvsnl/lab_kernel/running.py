@@ -12,6 +12,7 @@ from pathlib import Path
 from ipvsnl.lab_kernel.conversation import Conversation
 from ipvsnl.lab_kernel.frames import frame, write_all
 from ipvsnl.lab_kernel.machine import Guest
+from ipvsnl.lab_kernel.users import User, chosen
 
 
 def boot(
@@ -25,8 +26,12 @@ def boot(
     modules: Sequence[str],
     memory: str,
     terminals: str = "",
+    user: User | None = None,
 ) -> int:
-    """Boots, runs, ends; the exit status. `terminals`: which of O and E are terminals, and I for input as typed."""
+    """Boots, runs, ends; the exit status. `terminals`: which of O and E are terminals, and I for input as typed.
+
+    `user`: whose process the kernel is (None: the caller's).
+    """
     deadline = None if timeout is None else time.monotonic() + timeout
     config = {
         "command": list(command),
@@ -36,7 +41,7 @@ def boot(
         "modules": list(modules),
         "size": window_size(terminals),
     }
-    guest = Guest(memory)
+    guest = Guest(memory, user)
     try:
         first = frame(b"C", json.dumps(config).encode())
         return Conversation(guest, first, source, sink, "I" in terminals).hold(deadline)
@@ -53,10 +58,13 @@ def run(
     input: bytes = b"",
     modules: Sequence[str] = (),
     memory: str = "512M",
+    user: str | None = None,
 ) -> subprocess.CompletedProcess[bytes]:
     """Runs `command` in a kernel of its own and returns status, stdout and stderr, as subprocess.run does.
 
-    Raises MissingError, BootError, and subprocess.TimeoutExpired (`timeout` is in seconds and includes the boot).
+    `user`: whose process the kernel is, where root calls (None: root's own).
+
+    Raises MissingError, BootError, UserError, and subprocess.TimeoutExpired (`timeout` is in seconds and includes the boot).
     """
     caught = {b"O": bytearray(), b"E": bytearray()}
     source = os.memfd_create("input")
@@ -72,6 +80,7 @@ def run(
             cwd=cwd,
             modules=modules,
             memory=memory,
+            user=chosen(user, as_root=user is None),
         )
     except TimeoutError:
         raise subprocess.TimeoutExpired(list(command), timeout or 0, bytes(caught[b"O"]), bytes(caught[b"E"])) from None

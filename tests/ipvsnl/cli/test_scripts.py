@@ -22,7 +22,7 @@ def feed(monkeypatch: pytest.MonkeyPatch, text: str) -> None:
 def test_what_is_saved_is_restored(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    """Restoring clears first and passes comments over; saving writes numbers with -n; by the environment's target, or an option."""
+    """Restoring clears first and passes comments over; saving writes numbers with -n; whatever names the target."""
     monkeypatch.setenv("IPVSNL_TARGET", f"sim:{tmp_path / 'table'}")
     feed(monkeypatch, "-A -f 9 -s rr\n")
     assert restore([]) == 0
