@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import os
 import subprocess
+import tempfile
+from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
@@ -27,11 +29,11 @@ def lab(*words: str, cwd: Path, **environment: str) -> subprocess.CompletedProce
 
 
 @pytest.fixture
-def open_folder(tmp_path: Path) -> Path:
-    """A folder that everybody can write to."""
-    for path in (tmp_path, *tmp_path.parents[:2]):
-        path.chmod(0o777 if path == tmp_path else path.stat().st_mode | 0o011)
-    return tmp_path
+def open_folder() -> Iterator[Path]:
+    """A folder that everybody can reach and write to; pytest keeps its own to itself."""
+    with tempfile.TemporaryDirectory(dir="/tmp") as name:
+        Path(name).chmod(0o777)
+        yield Path(name)
 
 
 def test_what_the_guest_writes_is_an_ordinary_users(open_folder: Path) -> None:
