@@ -5,13 +5,22 @@ SEEDS ?= 18
 MINUTES ?= 10
 # Seconds of `make fuzz`.
 FUZZ ?= 600
-LAB = $(VENV)/bin/ipvsnl lab-kernel --
+LAB = $(VENV)/bin/ipvsnl lab-kernel --as-root --
 # Suites that run on the simulated kernel by `make test` and on the real one by `make kernel-test`.
 ON_BOTH = tests/ipvsnl/test_client.py tests/ipvsnl/test_aio.py tests/ipvsnl/bulk/test_bulk.py tests/ipvsnl/bulk/test_bulk_columns.py
+# Suites that run without the C core, the compiler and what only developers install.
+CTYPES = tests/ipvsnl/test_client.py tests/ipvsnl/test_values.py tests/ipvsnl/cli tests/ipvsnl/tables tests/ipvssim
 # 1 where the C core can be built: then its failure is an error, and so is every warning.
 STRICT = $(shell command -v cc >/dev/null && python3 -c 'import os, sysconfig; print(int(os.path.exists(sysconfig.get_path("include") + "/Python.h")))')
 
-.PHONY: demo test lint coverage docs bench kernel-test fidelity fuzz clean
+# Where distributions are built, with what, and the version that is built.
+DIST = build/dist
+TOOLS = build/tools
+VERSION = $(shell sed -n 's/^version = "\(.*\)"/\1/p' pyproject.toml)
+# `make release UPLOAD=1` goes on to PyPI; without it the release stops before.
+UPLOAD ?=
+
+.PHONY: demo test test-ctypes lint coverage docs man bench kernel-test fidelity fuzz dist wheels release publish clean
 
 demo: $(VENV)/.ready ; $(PY) bench/demo.py
 test: $(VENV)/.ready lint ; $(PY) -m pytest
@@ -20,6 +29,14 @@ coverage: $(VENV)/.ready ; $(PY) -m pytest --cov --cov-report=term:skip-covered 
 # The site, into build/site. A broken link, a public name without a docstring, or one that is on no page fails.
 docs: $(VENV)/.docs
 	NO_MKDOCS_2_WARNING=1 $(PY) -m mkdocs build --strict
+# The pages docs/man/*.1, from what the programs say of themselves.
+man: $(VENV)/.ready ; $(PY) -m tests.manual_pages
+# What a machine without a compiler has: the wheel without the C core, and the tests of whatever does not need one.
+test-ctypes:
+	python3 -m venv build/ctypes
+	CC=/nonexistent build/ctypes/bin/pip install --quiet '.[sim,lab]' 'pytest>=8' 'hypothesis>=6.100'
+	build/ctypes/bin/python -P -c 'import ipvsnl; assert ipvsnl.backend == "ctypes", ipvsnl.backend'
+	IPVSNL_BACKEND=ctypes build/ctypes/bin/python -P -m pytest -o pythonpath=. $(CTYPES)
 kernel-test: $(VENV)/.ready
 	$(PY) -m pytest -m kernel tests/kernel/test_lab_kernel.py
 	$(LAB) env IPVSNL_TEST_TARGET=kernel $(PY) -m pytest -m kernel -p no:cacheprovider tests/kernel --ignore=tests/kernel/test_lab_kernel.py
@@ -36,6 +53,26 @@ bench: $(VENV)/.ready
 	$(PY) -m pytest bench --benchmark-only --benchmark-json=build/bench/host.json
 	$(PY) bench/report.py
 fuzz: $(VENV)/.ready ; $(PY) -m pip install --quiet atheris && $(PY) -m tests.fuzz.fuzz_director -max_total_time=$(FUZZ) -max_len=4000
+# The source distribution and this machine's wheel, looked over.
+dist: $(TOOLS)/.ready
+	rm -rf $(DIST)
+	$(TOOLS)/bin/check-manifest
+	IPVSNL_STRICT=$(STRICT) $(TOOLS)/bin/python -m build --outdir $(DIST) .
+	$(TOOLS)/bin/twine check --strict $(DIST)/*
+# The wheels of Linux on x86-64 and aarch64, for glibc and musl: in docker (another machine's by qemu).
+wheels: $(TOOLS)/.ready
+	$(TOOLS)/bin/pip install --quiet cibuildwheel
+	$(TOOLS)/bin/cibuildwheel --platform linux --output-dir $(DIST)
+# Everything of a release but the upload: what is checked in is what is built, and it is tagged.
+release:
+	@git diff --quiet HEAD || { echo 'There are changes that are not checked in.'; exit 1; }
+	@grep -q '^## \[$(VERSION)\] - 20' CHANGELOG.md || { echo 'CHANGELOG.md has no section "## [$(VERSION)] - DATE".'; exit 1; }
+	@grep -q '^__version__ = "$(VERSION)"' ipvsnl/__init__.py || { echo 'ipvsnl/__init__.py has another version.'; exit 1; }
+	$(MAKE) dist
+	git tag --annotate --message 'ipvsnl $(VERSION)' v$(VERSION)
+	@[ -n "$(UPLOAD)" ] || echo 'Tagged, and in $(DIST). To publish: make publish (and git push origin v$(VERSION)).'
+	@[ -z "$(UPLOAD)" ] || $(MAKE) publish
+publish: $(TOOLS)/.ready ; $(TOOLS)/bin/twine upload $(DIST)/*
 clean: ; rm -rf $(VENV) build *.egg-info ipvsnl/_native/_core* ipvsnl/_native/generated*
 
 $(VENV)/.ready: setup.py pyproject.toml ipvsnl/family.py ipvsnl/consts.py $(filter-out %/_core.c %/generated%,$(wildcard ipvsnl/_native/build.py ipvsnl/_native/*.[ch] ipvsnl/_native/*/*.[ch]))
@@ -44,6 +81,10 @@ $(VENV)/.ready: setup.py pyproject.toml ipvsnl/family.py ipvsnl/consts.py $(filt
 	IPVSNL_STRICT=$(STRICT) $(PY) -m pip install --quiet --editable '.[dev]'
 	@$(PY) -c 'import ipvsnl; print("ipvsnl is set up; its bytes are made by the", ipvsnl.backend, "backend")'
 	@[ "$(STRICT)" = 1 ] || echo 'No compiler or no Python.h here (apt-get install gcc python3-dev): the C backend was left out.'
+	touch $@
+$(TOOLS)/.ready:
+	python3 -m venv $(TOOLS)
+	$(TOOLS)/bin/pip install --quiet build check-manifest twine
 	touch $@
 $(VENV)/.docs: $(VENV)/.ready
 	$(PY) -m pip install --quiet --editable '.[docs]'

@@ -225,7 +225,7 @@ def main() -> None:
     flags = [f"--{name}" for name in ("quick", "spread") if getattr(options, name)]
     arguments = ["--inside", "--json", str(options.json), *flags]
     environment = {**os.environ, "IPVSNL_LAB_SPREAD": "1" if options.spread else ""}
-    laboratory = [sys.executable, "-m", "ipvsnl.lab_kernel", "--timeout", "1800", "--"]
+    laboratory = [sys.executable, "-m", "ipvsnl.lab_kernel", "--as-root", "--timeout", "1800", "--"]
     done = subprocess.run([*laboratory, sys.executable, __file__, *arguments], cwd=ROOT, env=environment)
     sys.exit(done.returncode)
 

@@ -7,6 +7,7 @@ net/netfilter/ipvs/ip_vs_ctl.c, Linux 6.1); what a rule shows of itself comes fi
 from __future__ import annotations
 
 import errno
+from _socket import AF_INET6 as HOST_AF_INET6
 from _socket import inet_pton
 
 from ipvsnl.consts import AF_INET6, SCHEDULER_FLAGS
@@ -143,7 +144,7 @@ def _tunnel(_: Service | None, server: Destination) -> Cause | None:
 
 def _address(_: Service | None, server: Destination) -> Cause | None:
     if server.family == AF_INET6:
-        packed = inet_pton(AF_INET6, server.address)
+        packed = inet_pton(HOST_AF_INET6, server.address)
         odd = not any(packed) or packed[0] == 0xFF or packed[:12] == bytes(10) + b"\xff\xff"
         if odd or (packed[0] == 0xFE and packed[1] & 0xC0 == 0x80):
             return "address", "not a unicast address: unspecified, multicast, link-local or an IPv4 one in disguise"

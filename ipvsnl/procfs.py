@@ -9,6 +9,7 @@ digits; the columns of the two families differ in width and are told apart by bl
 from __future__ import annotations
 
 import sys
+from _socket import AF_INET6 as HOST_AF_INET6
 from _socket import inet_ntop
 
 from ipvsnl import address as addresses
@@ -181,7 +182,7 @@ def _listed_server(words: list[str]) -> DestinationStatus:
 def _listed_endpoint(text: str) -> tuple[str, int]:
     host, _, port = text.rpartition(":")
     if host[:1] == "[":
-        return inet_ntop(AF_INET6, bytes.fromhex(host[1:-1].replace(":", ""))), int(port, 16)
+        return inet_ntop(HOST_AF_INET6, bytes.fromhex(host[1:-1].replace(":", ""))), int(port, 16)
     return inet_ntop(AF_INET, bytes.fromhex(host)), int(port, 16)
 
 

@@ -42,19 +42,20 @@ ROOMS = {
         "kernel",
         "doors",
         "lab",
+        "completion",
         "command",
         "replay",
         "__main__",
     ],
     "ipvsnl.cli": [
-        "statuses progress help extras",
+        "statuses progress help extras offers shells",
         "streams as_json",
-        "fallback completion top export planning",
+        "fallback top export planning",
         "requests atomic operate",
-        "restore",
+        "restore completion",
         "dispatch",
         "main",
-        "__main__",
+        "scripts __main__",
     ],
     "ipvssim.path": [
         "connections forwarding.local forwarding.route forwarding.tunnel",
@@ -75,7 +76,7 @@ ROOMS = {
 
 GROUND = frozenset(("consts", "family", "address", "errors", "model"))
 """The words of ipvsnl that every room of the simulator speaks; its front door, its doors and its lab use all of ipvsnl."""
-USES_ALL_OF_IPVSNL = frozenset(("kernel", "doors", "lab"))
+USES_ALL_OF_IPVSNL = frozenset(("kernel", "doors", "lab", "completion", "command"))
 PLUG = "ipvsnl.link.opening"
 """The one module of ipvsnl that reaches the simulator: it names the module that opens its tables."""
 SOCKETS = frozenset(("ipvsnl.link", "ipvssim.doors"))

@@ -29,7 +29,12 @@ class _Parser(ArgumentParser):
         raise _Wrong(f"{self.prog}: {message}\n{self.format_usage()}")
 
 
-def _parser() -> ArgumentParser:
+def parsers() -> dict[str, ArgumentParser]:
+    """What reads the arguments of each of the sub-commands."""
+    return _parser()[1]
+
+
+def _parser() -> tuple[ArgumentParser, dict[str, ArgumentParser]]:
     parser = _Parser(prog="ipvsnl")
     commands = parser.add_subparsers(dest="command", required=True)
     plan = commands.add_parser("plan", help="show what apply would do; status 0: nothing, 2: something")
@@ -47,7 +52,7 @@ def _parser() -> ArgumentParser:
     top.add_argument("--once", action="store_true", help="one look, and done")
     export = commands.add_parser("export", help="the table as metrics for Prometheus")
     export.add_argument("--listen", metavar="[ADDRESS:]PORT", help="serve them (by default: write them once)")
-    return parser
+    return parser, {"plan": plan, "apply": apply, "top": top, "export": export}
 
 
 def operate(
@@ -55,7 +60,7 @@ def operate(
 ) -> int:  # fmt: skip
     """Run the sub-command; the exit status."""
     try:
-        parser = _parser()
+        parser, _ = _parser()
         arguments = parser.parse_args(words)
         if getattr(arguments, "drain", None) is not None and not arguments.prune:
             parser.error("--drain is about servers that go, and without --prune none does")

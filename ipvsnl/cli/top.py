@@ -12,7 +12,7 @@ TYPE_CHECKING = False
 if TYPE_CHECKING:
     from argparse import Namespace as Arguments
     from collections.abc import Callable, Sequence
-    from typing import TextIO
+    from typing import Any, TextIO
 
     from rich.console import Console, Group
     from rich.table import Table as Grid
@@ -75,11 +75,13 @@ class Keys:
     """Single keys of the terminal on standard input, unechoed; none where it is no terminal."""
 
     def __enter__(self) -> Keys:
-        self._before = None
+        self._before: list[Any] | None = None
         if sys.stdin.isatty():
-            import termios
-            import tty
-
+            try:
+                import termios
+                import tty
+            except ImportError:  # Windows: the view goes on until it is interrupted
+                return self
             self._before = termios.tcgetattr(0)
             tty.setcbreak(0)
         return self

@@ -15,8 +15,12 @@ if TYPE_CHECKING:
     from ipvsnl.lab_kernel.machine import MissingError as MissingError
     from ipvsnl.lab_kernel.machine import kernel_release as kernel_release
     from ipvsnl.lab_kernel.running import run as run
+    from ipvsnl.lab_kernel.users import UserError as UserError
 
-_HOMES = {"BootError": "conversation", "MissingError": "machine", "kernel_release": "machine", "run": "running"}
+_HOMES = {
+    "BootError": "conversation", "MissingError": "machine", "UserError": "users", "kernel_release": "machine",
+    "run": "running",
+}  # fmt: skip
 __all__ = sorted(_HOMES)
 
 

@@ -5,23 +5,24 @@ from __future__ import annotations
 import os
 import signal
 import sys
-import termios
-import tty
 from argparse import REMAINDER, ArgumentParser, Namespace, RawDescriptionHelpFormatter
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 
 from ipvsnl.lab_kernel.conversation import BootError
 from ipvsnl.lab_kernel.frames import write_all
-from ipvsnl.lab_kernel.machine import MissingError
+from ipvsnl.lab_kernel.machine import MissingError, kernel_release
 from ipvsnl.lab_kernel.running import boot
+from ipvsnl.lab_kernel.users import User, UserError
+from ipvsnl.lab_kernel.users import chosen as whose
 
 PROG = "ipvsnl lab-kernel"
 EXIT_TIMEOUT, EXIT_MISSING, EXIT_BOOT = 124, 69, 70
 _ABOUT = """\
 Boots a real Linux kernel with IPVS (user-mode-linux) over this machine's own files, and runs COMMAND in it as root. Any user
-may do it. COMMAND has the caller's working directory, environment, input and output; the kernel's own messages are not
-shown. When COMMAND ends, so does the kernel, and the exit status is COMMAND's.
+may do it; started by root, the kernel is the process of an ordinary user. COMMAND has the caller's working directory,
+environment, input and output; the kernel's own messages are not shown. When COMMAND ends, so does the kernel, and the exit
+status is COMMAND's.
 """
 _MORE = """\
 examples:
@@ -29,7 +30,7 @@ examples:
   ipvsnl lab-kernel --timeout 600 -- python -m pytest tests/
 
 exit status, where it is not COMMAND's:
-  69  something is not installed: the message says what, and how to get it
+  69  something is not installed, or not to be read: the message says what, and how to get it
   70  the kernel did not boot, or died: its console's last lines are printed
   124 --timeout is over
   125 the guest could not be furnished; 126, 127: COMMAND can't be executed, was not found
@@ -43,22 +44,32 @@ environment:
 
 def main(arguments: Sequence[str]) -> int:
     """Run the sub-command with these arguments; the exit status. Writes to the descriptors 1 and 2 themselves."""
-    chosen = _options(arguments)
+    options = _options(arguments)
+    if sys.platform != "linux":
+        print(f"{PROG}: user-mode-linux runs on Linux, and this system is {sys.platform}", file=sys.stderr)
+        return EXIT_MISSING
     for number in (signal.SIGTERM, signal.SIGINT, signal.SIGHUP):
         signal.signal(number, _stop)
     try:
-        return _between_streams(chosen)
-    except (MissingError, BootError) as error:
+        kernel_release()
+        user = whose(options.user, options.as_root)
+        if user is not None:
+            print(
+                f"{PROG}: the kernel is a process of {user.name}, not of root (--as-root keeps root)", file=sys.stderr
+            )
+        return _between_streams(options, user)
+    except (MissingError, BootError, UserError) as error:
         print(f"{PROG}: {error}", file=sys.stderr)
-        return EXIT_MISSING if isinstance(error, MissingError) else EXIT_BOOT
+        return EXIT_BOOT if isinstance(error, BootError) else EXIT_MISSING
     except TimeoutError:
-        print(f"{PROG}: not done after {chosen.timeout:g} seconds", file=sys.stderr)
+        print(f"{PROG}: not done after {options.timeout:g} seconds", file=sys.stderr)
         return EXIT_TIMEOUT
     except KeyboardInterrupt:
         return 128 + signal.SIGINT
 
 
-def _options(arguments: Sequence[str]) -> Namespace:
+def parser() -> ArgumentParser:
+    """What reads the arguments."""
     parser = ArgumentParser(
         prog=PROG, usage=f"{PROG} [OPTIONS] [--] COMMAND [ARG ...]", description=_ABOUT, epilog=_MORE,
         formatter_class=RawDescriptionHelpFormatter, allow_abbrev=False,
@@ -68,16 +79,28 @@ def _options(arguments: Sequence[str]) -> Namespace:
     parser.add_argument(
         "--module", action="append", default=[], metavar="NAME", help="load this kernel module, too (again for more)"
     )
+    whose = parser.add_mutually_exclusive_group()
+    whose.add_argument(
+        "--user", metavar="NAME", help="started by root: whose process the kernel is (nobody, or sudo's user)"
+    )
+    whose.add_argument(
+        "--as-root", action="store_true", help="leave it root's: COMMAND may do to the host what root may"
+    )
     parser.add_argument("command", nargs=REMAINDER, metavar="COMMAND", help="what to run, and its arguments")
-    chosen = parser.parse_args(arguments)
+    return parser
+
+
+def _options(arguments: Sequence[str]) -> Namespace:
+    reader = parser()
+    chosen = reader.parse_args(arguments)
     if chosen.command[:1] == ["--"]:
         del chosen.command[0]
     if not chosen.command:
-        parser.error("there is no COMMAND")
+        reader.error("there is no COMMAND")
     return chosen
 
 
-def _between_streams(chosen: Namespace) -> int:
+def _between_streams(chosen: Namespace, user: User | None) -> int:
     """Terminals inside where there are terminals outside; input as typed where this process is in the foreground."""
     foreground = os.isatty(0) and os.tcgetpgrp(0) == os.getpgrp()
     terminals = "".join(name for name, fd in zip("OE", (1, 2), strict=True) if os.isatty(fd))
@@ -93,6 +116,7 @@ def _between_streams(chosen: Namespace) -> int:
             modules=chosen.module,
             memory=chosen.memory,
             terminals=terminals,
+            user=user,
         )
 
 
@@ -102,6 +126,9 @@ def _raw_input(wanted: bool) -> Iterator[None]:
     if not wanted:
         yield
         return
+    import termios
+    import tty
+
     before = termios.tcgetattr(0)
     try:
         tty.setraw(0, termios.TCSADRAIN)

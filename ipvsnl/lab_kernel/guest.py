@@ -4,16 +4,12 @@ from __future__ import annotations
 
 import contextlib
 import ctypes
-import fcntl
 import json
 import os
-import pty
 import select
 import shutil
 import signal
 import subprocess
-import termios
-import tty
 from collections.abc import Iterable, Sequence
 from pathlib import Path
 from typing import Any
@@ -21,10 +17,17 @@ from typing import Any
 from ipvsnl.lab_kernel.frames import Unframer, frame, write_all
 from ipvsnl.lab_kernel.places import MODULES
 
+with contextlib.suppress(ImportError, TypeError):  # Linux runs this; other systems only look at it
+    import fcntl
+    import pty
+    import termios
+    import tty
+
+    libc = ctypes.CDLL(None, use_errno=True)
+
 SKIPPED = {"ip_vs_ftp"}  # loaded only if asked for: it brings address translation into every namespace
 NOT_EXECUTABLE, NOT_FOUND, NOT_READY = 126, 127, 125
 EEXIST, FINIT_MODULE, MS_BIND = 17, 313, 4096
-libc = ctypes.CDLL(None, use_errno=True)
 
 
 def mount(source: str, target: str, kind: str, options: str = "") -> None:

@@ -11,7 +11,8 @@ import sys
 from collections.abc import Iterator
 from pathlib import Path
 
-from ipvsnl.lab_kernel.places import KERNEL, MODULES
+from ipvsnl.lab_kernel.places import KERNEL, MODULES, PATH
+from ipvsnl.lab_kernel.users import User, check
 
 PACKAGES = Path(__file__).resolve().parents[2]
 """The directory in which the package ipvsnl lies: in there the guest's process 1 finds its program."""
@@ -54,11 +55,17 @@ class MissingError(RuntimeError):
     """Something that the laboratory needs is not installed; the message says what, and how to get it."""
 
 
+def kernel() -> str | None:
+    """The kernel's program, by its absolute path; None where it is not installed."""
+    found = shutil.which(KERNEL, path=PATH)
+    return None if found is None else str(Path(found).absolute())
+
+
 def kernel_release() -> str:
     """The release of the kernel that would be booted; raises MissingError if there is none."""
     releases = sorted(path.name for path in Path(MODULES).iterdir()) if Path(MODULES).is_dir() else []
-    if not shutil.which(KERNEL) or not releases:
-        what = KERNEL if not shutil.which(KERNEL) else f"{MODULES}/*"
+    if not kernel() or not releases:
+        what = KERNEL if not kernel() else f"{MODULES}/*"
         raise MissingError(f"user-mode-linux is not installed ({what} not found): apt-get install user-mode-linux")
     return releases[-1]
 
@@ -67,7 +74,7 @@ def shim() -> int | None:
     """On a host with AMX: the completed `ptrace` as a library in memory, its descriptor. Else nothing."""
     if "amx_tile" not in Path("/proc/cpuinfo").read_text():
         return None
-    compiler = shutil.which("cc") or shutil.which("gcc")
+    compiler = shutil.which("cc", path=PATH) or shutil.which("gcc", path=PATH)
     if not compiler:
         raise MissingError(
             "this processor has AMX, and user-mode-linux runs on it only with a small library made by"
@@ -75,7 +82,7 @@ def shim() -> int | None:
         )
     fd = os.memfd_create("ptrace.so", 0)
     command = [compiler, "-O2", "-shared", "-fPIC", "-x", "c", "-", "-o", f"/proc/self/fd/{fd}", "-ldl"]
-    done = subprocess.run(command, input=SHIM.encode(), pass_fds=[fd], capture_output=True)
+    done = subprocess.run(command, input=SHIM.encode(), pass_fds=[fd], capture_output=True, env={"PATH": PATH})
     if done.returncode:
         raise MissingError(
             f"{compiler} can't make the library that user-mode-linux needs on a processor with AMX"
@@ -100,10 +107,10 @@ def one_processor(turn: int) -> Iterator[None]:
         os.sched_setaffinity(0, allowed)
 
 
-def _command_line(memory: str, below: int, above: int, messages: int) -> list[str]:
+def _command_line(program: str, memory: str, below: int, above: int, messages: int) -> list[str]:
     """The kernel with its words: which descriptors are its serial line and its console, and what process 1 is."""
     return [
-        KERNEL,
+        program,
         f"mem={memory}",
         "uml_dir=/dev/null/",
         "rootfstype=hostfs",
@@ -124,8 +131,12 @@ def _command_line(memory: str, below: int, above: int, messages: int) -> list[st
 class Guest:
     """A running kernel: `line` to write frames to, `answers` to read them from, `console` with its messages."""
 
-    def __init__(self, memory: str) -> None:
+    def __init__(self, memory: str, user: User | None = None) -> None:
+        """Start it, as ``user`` where one is given. MissingError, UserError: it was not started."""
         kernel_release()
+        program = kernel() or KERNEL
+        if user is not None:
+            check(user, program, sys.executable, __file__)
         library = shim()
         below, self.line = os.pipe()
         self.answers, above = os.pipe()
@@ -135,13 +146,16 @@ class Guest:
         try:
             with one_processor(os.getpid()):
                 self.process = subprocess.Popen(
-                    _command_line(memory, below, above, messages),
+                    _command_line(program, memory, below, above, messages),
                     stdin=subprocess.DEVNULL,
                     stdout=messages,
                     stderr=messages,
                     pass_fds=passed,
                     env=environment,
                     start_new_session=True,
+                    user=None if user is None else user.number,
+                    group=None if user is None else user.group,
+                    extra_groups=None if user is None else [],
                 )
         finally:
             for fd in passed:

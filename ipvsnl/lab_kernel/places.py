@@ -6,5 +6,7 @@ import os
 
 KERNEL = os.environ.get("IPVSNL_LAB_KERNEL") or "linux.uml"
 """The kernel, a program."""
+PATH = "/usr/bin:/bin:/usr/local/bin"
+"""Where programs are looked for, whatever PATH the caller has: root may run this."""
 MODULES = os.environ.get("IPVSNL_LAB_MODULES") or "/usr/lib/uml/modules"
 """The directory with RELEASE/ and its modules."""

@@ -2,11 +2,9 @@
 
 from __future__ import annotations
 
-import fcntl
 import json
 import os
 import subprocess
-import termios
 import time
 from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
@@ -14,6 +12,7 @@ from pathlib import Path
 from ipvsnl.lab_kernel.conversation import Conversation
 from ipvsnl.lab_kernel.frames import frame, write_all
 from ipvsnl.lab_kernel.machine import Guest
+from ipvsnl.lab_kernel.users import User, chosen
 
 
 def boot(
@@ -27,8 +26,12 @@ def boot(
     modules: Sequence[str],
     memory: str,
     terminals: str = "",
+    user: User | None = None,
 ) -> int:
-    """Boots, runs, ends; the exit status. `terminals`: which of O and E are terminals, and I for input as typed."""
+    """Boots, runs, ends; the exit status. `terminals`: which of O and E are terminals, and I for input as typed.
+
+    `user`: whose process the kernel is (None: the caller's).
+    """
     deadline = None if timeout is None else time.monotonic() + timeout
     config = {
         "command": list(command),
@@ -38,7 +41,7 @@ def boot(
         "modules": list(modules),
         "size": window_size(terminals),
     }
-    guest = Guest(memory)
+    guest = Guest(memory, user)
     try:
         first = frame(b"C", json.dumps(config).encode())
         return Conversation(guest, first, source, sink, "I" in terminals).hold(deadline)
@@ -55,10 +58,13 @@ def run(
     input: bytes = b"",
     modules: Sequence[str] = (),
     memory: str = "512M",
+    user: str | None = None,
 ) -> subprocess.CompletedProcess[bytes]:
     """Runs `command` in a kernel of its own and returns status, stdout and stderr, as subprocess.run does.
 
-    Raises MissingError, BootError, and subprocess.TimeoutExpired (`timeout` is in seconds and includes the boot).
+    `user`: whose process the kernel is, where root calls (None: root's own).
+
+    Raises MissingError, BootError, UserError, and subprocess.TimeoutExpired (`timeout` is in seconds and includes the boot).
     """
     caught = {b"O": bytearray(), b"E": bytearray()}
     source = os.memfd_create("input")
@@ -74,6 +80,7 @@ def run(
             cwd=cwd,
             modules=modules,
             memory=memory,
+            user=chosen(user, as_root=user is None),
         )
     except TimeoutError:
         raise subprocess.TimeoutExpired(list(command), timeout or 0, bytes(caught[b"O"]), bytes(caught[b"E"])) from None
@@ -84,5 +91,9 @@ def run(
 
 def window_size(terminals: str) -> str:
     """The size of the caller's terminal, a struct winsize as hex digits; zeros without one."""
-    size = fcntl.ioctl(1, termios.TIOCGWINSZ, bytes(8)) if "O" in terminals else bytes(8)
-    return size.hex()
+    if "O" not in terminals:
+        return bytes(8).hex()
+    import fcntl
+    import termios
+
+    return fcntl.ioctl(1, termios.TIOCGWINSZ, bytes(8)).hex()

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import errno as _errno
 import os
+import sys
 from time import monotonic
 
 from ipvsnl.errors import LinkError
@@ -28,14 +29,24 @@ _REFUSAL_COST = 832
 """Bytes of the receive queue that a refusal takes, at most: 768 on x86-64 (truesize of a capped error), and some more."""
 
 
+def check_system() -> None:
+    """LinkError where there can be no kernel with IPVS: netlink is Linux's alone."""
+    import _socket as socket
+
+    if not hasattr(socket, "AF_NETLINK"):
+        raise LinkError(_errno.EAFNOSUPPORT, f"IPVS is in the Linux kernel, and this system is {sys.platform}")
+
+
 class KernelLink:
     """A generic-netlink socket of the running kernel: of the calling thread's network namespace, or of another."""
 
     def __init__(self, namespace: NetworkNamespace | None = None) -> None:
         import _socket as socket  # what lies under :mod:`socket`, which costs 5 ms to import
 
+        check_system()
+
         def opened() -> socket.socket:
-            return socket.socket(socket.AF_NETLINK, socket.SOCK_RAW | socket.SOCK_CLOEXEC, _NETLINK_GENERIC)
+            return socket.socket(socket.AF_NETLINK, socket.SOCK_RAW, _NETLINK_GENERIC)
 
         self._namespace = namespace
         try:

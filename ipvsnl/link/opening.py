@@ -51,10 +51,11 @@ def open_link(target: str, netns: str | None = None, timeout: float = 5.0) -> Li
 
 
 def _kernel(netns: str | None) -> Link:
-    from ipvsnl.link.kernel import KernelLink
+    from ipvsnl.link.kernel import KernelLink, check_system
 
     if netns is None:
         return KernelLink()
+    check_system()
     from ipvsnl.link.namespaces import NetworkNamespace
 
     namespace = NetworkNamespace(netns)

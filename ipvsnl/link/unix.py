@@ -30,11 +30,16 @@ class UnixLink:
         """
         import _socket as socket
 
+        if not hasattr(socket, "AF_UNIX") or not hasattr(socket, "SOCK_SEQPACKET"):
+            raise LinkError(_errno.EAFNOSUPPORT, f"{path}: this system has no Unix sockets that keep datagrams whole")
         self._path = path
         self._timeout = timeout
         self._truncated = socket.MSG_TRUNC
         self.place = f"unix:{os.path.realpath(path)}"
-        self._socket = socket.socket(socket.AF_UNIX, socket.SOCK_SEQPACKET | socket.SOCK_CLOEXEC)
+        try:
+            self._socket = socket.socket(socket.AF_UNIX, socket.SOCK_SEQPACKET)
+        except OSError as wrong:
+            raise LinkError(wrong.errno or 0, f"{path}: {wrong.strerror}") from wrong
         try:
             self._socket.setsockopt(socket.SOL_SOCKET, socket.SO_SNDBUF, 2 * self.max_send)
             self._connect()

@@ -8,6 +8,7 @@ the command line, which stands above this module and is handed in, so that both 
 
 from __future__ import annotations
 
+from _socket import AF_INET6 as HOST_AF_INET6
 from _socket import inet_ntop, inet_pton
 
 from ipvsnl._value import Value, maker, value
@@ -244,6 +245,6 @@ def _endpoint(text: str) -> tuple[str, int]:
     if not port.isdecimal() or len(port) > 5 or (number := int(port)) > 65535:
         raise ValueError(text)
     if host[:1] == "[" and host[-1:] == "]":
-        return inet_ntop(AF_INET6, inet_pton(AF_INET6, host[1:-1])), number
+        return inet_ntop(HOST_AF_INET6, inet_pton(HOST_AF_INET6, host[1:-1])), number
     inet_pton(AF_INET, host)  # takes only the one spelling that is saved
     return host, number

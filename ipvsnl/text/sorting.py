@@ -7,10 +7,11 @@ a merge sort from the top down, halves of n/2 and n-n/2, the left one first wher
 
 from __future__ import annotations
 
+from _socket import AF_INET6 as HOST_AF_INET6
 from _socket import inet_pton
 from operator import itemgetter
 
-from ipvsnl.consts import AF_INET, AF_INET6, PROTOCOLS
+from ipvsnl.consts import AF_INET, PROTOCOLS
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
@@ -49,7 +50,7 @@ def _address_key(address: str, port: int) -> Key:
 
 
 def _words(address: str) -> Key:
-    packed = inet_pton(AF_INET6, address) if ":" in address else inet_pton(AF_INET, address)
+    packed = inet_pton(HOST_AF_INET6, address) if ":" in address else inet_pton(AF_INET, address)
     return tuple([int.from_bytes(packed[at : at + 4], "big") for at in range(0, len(packed), 4)])
 
 

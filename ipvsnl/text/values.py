@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
+from _socket import AF_INET6 as HOST_AF_INET6
 from _socket import inet_aton, inet_ntoa, inet_ntop, inet_pton
 
-from ipvsnl.consts import AF_INET, AF_INET6, GENERIC_SCHEDULER_FLAGS, SCHEDULER_FLAGS
+from ipvsnl.consts import AF_INET, GENERIC_SCHEDULER_FLAGS, SCHEDULER_FLAGS
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
@@ -91,7 +92,7 @@ def service_address(text: str, protocol: str) -> tuple[str, int | None]:
             raise ValueError(text)
         port = after[1:]
     try:
-        address = inet_ntop(AF_INET6, inet_pton(AF_INET6, host))
+        address = inet_ntop(HOST_AF_INET6, inet_pton(HOST_AF_INET6, host))
     except (OSError, ValueError):
         host, colon, port = _last_colon(host)
         address = host_address(host)
@@ -122,10 +123,10 @@ def prefix_length(text: str) -> int | None:
 def multicast_group(text: str) -> str:
     """A multicast address of either family, in full."""
     if ":" in text:
-        packed = inet_pton(AF_INET6, text)
+        packed = inet_pton(HOST_AF_INET6, text)
         if packed[0] != 0xFF:
             raise ValueError(text)
-        return inet_ntop(AF_INET6, packed)
+        return inet_ntop(HOST_AF_INET6, packed)
     packed = inet_pton(AF_INET, text)
     if packed[0] >> 4 != 0xE:
         raise ValueError(text)

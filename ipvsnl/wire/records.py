@@ -7,6 +7,7 @@ Source: net/netfilter/ipvs/ip_vs_ctl.c, Linux 6.1 (``ip_vs_genl_fill_service``, 
 from __future__ import annotations
 
 import sys
+from _socket import AF_INET6 as HOST_AF_INET6
 from _socket import inet_ntop
 from struct import Struct
 from struct import error as StructError
@@ -263,7 +264,7 @@ def read_destinations(records: Any) -> Iterator[DestinationStatus]:
         tunnel_flags, tunnel_type, packed,
     ) in _DEST.iter_unpack(records):  # fmt: skip
         destination = _make_destination(
-            inet_ntop(AF_INET, packed[:4]) if family_number == AF_INET else inet_ntop(AF_INET6, packed),
+            inet_ntop(AF_INET, packed[:4]) if family_number == AF_INET else inet_ntop(HOST_AF_INET6, packed),
             port,
             method_word(method, method),
             weight,

@@ -6,13 +6,19 @@ import sys
 from collections.abc import Callable, Sequence
 from importlib import import_module
 
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from argparse import ArgumentParser
+
 COMMANDS = {
-    "serve": ("ipvssim.doors.serve:main", "the simulated kernel's netlink family on a Unix socket"),
-    "lab": ("ipvssim.lab.command:main", "compare schedulers under traffic, before you deploy them"),
-    "pcap": ("ipvssim.doors.pcap:main", "what a director with given rules makes of a capture"),
-    "replay": ("ipvssim.doors.replay:main", "replay recorded traces, and compare with what a kernel answered"),
+    "serve": ("ipvssim.doors.serve", "the simulated kernel's netlink family on a Unix socket"),
+    "lab": ("ipvssim.lab.command", "compare schedulers under traffic, before you deploy them"),
+    "pcap": ("ipvssim.doors.pcap", "what a director with given rules makes of a capture"),
+    "replay": ("ipvssim.doors.replay", "replay recorded traces, and compare with what a kernel answered"),
+    "completion": ("ipvssim.completion", "the completion script of a shell: bash, zsh or fish"),
 }
-"""Name to (module and function, which takes the remaining arguments and gives the exit status; what it does)."""
+"""Name to (module, what it does). The module's ``main`` takes the remaining arguments and gives the exit status; its
+``parser`` makes what reads them."""
 USAGE_ERROR = 2
 
 
@@ -22,18 +28,43 @@ def main(arguments: Sequence[str] | None = None) -> int:
     if not given or given[0] in ("-h", "--help"):
         print(_usage(), end="")
         return 0 if given else USAGE_ERROR
+    if given == ["--version"]:
+        from ipvsnl import __version__
+
+        print(f"ipvssim {__version__}")
+        return 0
     if given[0] not in COMMANDS:
         print(f"ipvssim: unknown command {given[0]!r}\n{_usage()}", end="", file=sys.stderr)
         return USAGE_ERROR
-    module, _, function = COMMANDS[given[0]][0].partition(":")
-    command: Callable[[Sequence[str]], int] = getattr(import_module(module), function)
+    module = import_module(COMMANDS[given[0]][0])
     try:
+        if given[0] == "completion":
+            return int(module.main(given[1:], parser))
+        command: Callable[[Sequence[str]], int] = module.main
         return command(given[1:])
     except BrokenPipeError:
         sys.stderr.close()  # nobody reads: say nothing about it at exit either
         return 1
 
 
+def parser() -> ArgumentParser:
+    """The whole program as a parser, for completion and the manual page; it does not parse."""
+    from argparse import ArgumentParser
+
+    whole = ArgumentParser(prog="ipvssim", usage="ipvssim COMMAND [ARGUMENT...]")
+    whole.add_argument("--version", action="store_true", help="the version")
+    commands = whole.add_subparsers(metavar="COMMAND")
+    for name, (module, words) in COMMANDS.items():
+        below: ArgumentParser = import_module(module).parser()
+        commands.add_parser(name, help=words)
+        commands.choices[name] = below
+    return whole
+
+
 def _usage() -> str:
-    lines = [f"  {name:<8} {words}\n" for name, (_, words) in COMMANDS.items()]
-    return "usage: ipvssim COMMAND [ARGUMENT...]\n\n" + "".join(lines) + "\nipvssim COMMAND -h tells more.\n"
+    lines = [f"  {name:<10} {words}\n" for name, (_, words) in COMMANDS.items()]
+    return (
+        "usage: ipvssim COMMAND [ARGUMENT...]\n       ipvssim --version\n\n"
+        + "".join(lines)
+        + "\nipvssim COMMAND -h tells more.\n"
+    )

@@ -54,6 +54,7 @@ def record(traces: Sequence[Path], boots: int, jobs: int) -> None:
             sys.executable,
             "-m",
             "ipvsnl.lab_kernel",
+            "--as-root",
             "--timeout",
             str(LIMIT),
             "--",

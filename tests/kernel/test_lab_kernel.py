@@ -23,7 +23,7 @@ from ipvsnl.lab_kernel import machine, places
 pytestmark = pytest.mark.kernel
 PACKAGE = Path(ipvsnl.__file__).parent
 MEMORY = f"{480 + os.getpid() % 100}M"  # tells these kernels from others of this machine
-COMMAND = [sys.executable, "-m", "ipvsnl.lab_kernel", "--memory", MEMORY, "--timeout", "60"]
+COMMAND = [sys.executable, "-m", "ipvsnl.lab_kernel", "--as-root", "--memory", MEMORY, "--timeout", "60"]
 
 
 def lab(

@@ -9,8 +9,14 @@ import stat
 from contextlib import suppress
 from pathlib import Path
 
-_NO_WAIT = getattr(os, "O_NONBLOCK", 0) | getattr(os, "O_CLOEXEC", 0)
-_NO_LINK = getattr(os, "O_NOFOLLOW", 0)
+
+def _flags(*names: str) -> int:
+    """Flags of open by their names, as far as this system has them."""
+    return sum(getattr(os, name, 0) for name in names)
+
+
+_NO_WAIT = _flags("O_NONBLOCK", "O_CLOEXEC", "O_BINARY", "O_NOINHERIT")
+_NO_LINK = _flags("O_NOFOLLOW")
 _KINDS = (
     (stat.S_ISDIR, "a directory"),
     (stat.S_ISFIFO, "a FIFO"),
@@ -93,6 +99,9 @@ def _refuse_other(path: Path, mode: int) -> None:
 
 
 def _keep_permissions(handle: int, path: Path) -> None:
+    """As the file has them that is replaced, or as a new file's are; nothing on Windows, where the directory decides."""
+    if not hasattr(os, "fchown") or not hasattr(os, "fchmod"):
+        return
     try:
         old = path.stat()
     except FileNotFoundError:
@@ -106,6 +115,8 @@ def _keep_permissions(handle: int, path: Path) -> None:
 
 
 def _sync_directory(path: Path) -> None:
+    if not hasattr(os, "O_DIRECTORY"):  # Windows opens no directories
+        return
     directory = os.open(path, os.O_RDONLY | os.O_DIRECTORY)
     try:
         os.fsync(directory)

@@ -18,8 +18,8 @@ from ipvssim.state.namespace import RELEASE
 FAILED = 1
 
 
-def main(arguments: Sequence[str] | None = None) -> int:
-    """The command; its exit status is 0, or 1 where the rules or a file can't be used."""
+def parser() -> argparse.ArgumentParser:
+    """What reads the arguments."""
     parser = argparse.ArgumentParser(prog="ipvssim pcap", description="Give a capture to a director.")
     parser.add_argument("rules", type=Path, help="rules, as ipvsadm -S writes them")
     parser.add_argument("capture", type=Path, help="what comes in (pcap or pcapng, Ethernet or raw IP)")
@@ -27,7 +27,12 @@ def main(arguments: Sequence[str] | None = None) -> int:
     parser.add_argument("--on", choices=("client", "server"), help="the device by which all of it comes in")
     parser.add_argument("--kernel", metavar="RELEASE", default=RELEASE, help="behave as that release of Linux 6.1")
     parser.add_argument("--explain", action="store_true", help="tell every packet's way")
-    chosen = parser.parse_args(arguments)
+    return parser
+
+
+def main(arguments: Sequence[str] | None = None) -> int:
+    """The command; its exit status is 0, or 1 where the rules or a file can't be used."""
+    chosen = parser().parse_args(arguments)
     try:
         from ipvssim.doors.capture import play
     except ModuleNotFoundError as missing:

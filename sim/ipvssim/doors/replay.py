@@ -209,8 +209,8 @@ def _named(path: Path, number: int | None = None) -> Iterator[None]:
         raise ReplayError(f"{place}: {explained(wrong)}") from wrong
 
 
-def main(arguments: Sequence[str] | None = None) -> int:
-    """The command; its exit status is 0, 1 where answers differ, 2 where something can't be replayed."""
+def parser() -> argparse.ArgumentParser:
+    """What reads the arguments."""
     parser = argparse.ArgumentParser(prog="ipvssim replay", description="Replay traces on the simulator.")
     way = parser.add_mutually_exclusive_group()
     way.add_argument("--clock", action="store_true", help="take the time of each step from a recording")
@@ -218,7 +218,12 @@ def main(arguments: Sequence[str] | None = None) -> int:
     parser.add_argument("--kernel", default=RELEASE, metavar="RELEASE", help="behave as that release of Linux 6.1")
     parser.add_argument("--explain", action="store_true", help="tell every packet's way in its answer")
     parser.add_argument("files", nargs="+", metavar="FILE", help="X.trace, or X.kernel X.trace (default: beside it)")
-    chosen = parser.parse_args(arguments)
+    return parser
+
+
+def main(arguments: Sequence[str] | None = None) -> int:
+    """The command; its exit status is 0, 1 where answers differ, 2 where something can't be replayed."""
+    chosen = parser().parse_args(arguments)
     worst = SAME
     for job in jobs(chosen.files, recorded=chosen.clock or chosen.check):
         try:

@@ -16,17 +16,21 @@ from ipvssim.net.networks import default_network
 from ipvssim.state.namespace import RELEASE
 
 
-def main(arguments: Sequence[str] | None = None) -> int:
-    """``ipvssim serve PATH``: until SIGINT or SIGTERM."""
-
+def parser() -> argparse.ArgumentParser:
+    """What reads the arguments."""
     parser = argparse.ArgumentParser(
         prog="ipvssim serve", description="The simulated kernel's netlink family on a Unix socket."
     )
-    parser.add_argument("path", help="where the socket is made (SOCK_SEQPACKET)")
+    parser.add_argument("path", metavar="PATH", help="where the socket is made (SOCK_SEQPACKET)")
     parser.add_argument("--table", metavar="FILE", help="start from a table file, and write it at the end")
     parser.add_argument("--kernel", metavar="RELEASE", default=RELEASE, help="behave as that release of Linux 6.1")
     parser.add_argument("--padding", action="store_true", help="pad 64-bit attributes as some machines' kernels do")
-    chosen = parser.parse_args(arguments)
+    return parser
+
+
+def main(arguments: Sequence[str] | None = None) -> int:
+    """``ipvssim serve PATH``: until SIGINT or SIGTERM."""
+    chosen = parser().parse_args(arguments)
     signal.signal(signal.SIGTERM, lambda *_: sys.exit(0))
     file = TableFile(chosen.table) if chosen.table else None
     try:

@@ -30,7 +30,6 @@ LARGEST = 1 << 20
 _RECEIVE = 32768
 _BACKLOG = 64
 _CREDENTIALS = Struct("3i")
-_ANCILLARY = socket.CMSG_SPACE(_CREDENTIALS.size)
 _MESSAGE = Struct("=IHHII")
 _ERROR = Struct("=i")
 
@@ -48,7 +47,7 @@ class _Client:
         """Take one datagram of requests; False where the peer is gone. What a netlink socket refuses to send (one without
         bytes, one that is too long) is refused whole, and an error message says so: it is too late for an errno."""
         try:
-            data, ancillary, _, _ = self.connection.recvmsg(LARGEST + 1, _ANCILLARY)
+            data, ancillary, _, _ = self.connection.recvmsg(LARGEST + 1, socket.CMSG_SPACE(_CREDENTIALS.size))
         except BlockingIOError:
             return True
         except OSError:
@@ -93,6 +92,16 @@ class _Client:
             return _MESSAGE.pack(NLMSG_HEADER, NLMSG_OVERRUN, 0, sequence, self.endpoint.port)
 
 
+def _socket() -> socket.socket:
+    """A socket as the server's; OSError where the system has none that tells who is at the other end."""
+    needed = ("AF_UNIX", "SOCK_SEQPACKET", "SO_PASSCRED", "SO_PEERCRED")
+    if not all(hasattr(socket, name) for name in needed):
+        raise OSError(errno.EAFNOSUPPORT, f"{sys.platform} has no Unix sockets that keep datagrams whole")
+    made = socket.socket(socket.AF_UNIX, socket.SOCK_SEQPACKET)
+    made.setblocking(False)
+    return made
+
+
 def _refusal(data: bytes, port: int, error: int) -> bytes:
     """A datagram that nothing was executed of, as an error about its first request (and the last, which is waited for)."""
     echo = data[:NLMSG_HEADER].ljust(NLMSG_HEADER, b"\0")
@@ -128,7 +137,7 @@ class Server:
         self._start = now() - kernel.clock.now / SECOND
         self._port = 0
         self._selector = selectors.DefaultSelector()
-        self._listener = socket.socket(socket.AF_UNIX, socket.SOCK_SEQPACKET | socket.SOCK_NONBLOCK)
+        self._listener = _socket()
         self._listening = True
         try:
             self._bind()
@@ -183,7 +192,7 @@ class Server:
         """Whether the file is no leftover of a server that died."""
         if not self.path.is_socket():
             return True
-        with socket.socket(socket.AF_UNIX, socket.SOCK_SEQPACKET | socket.SOCK_NONBLOCK) as probe:
+        with _socket() as probe:
             return probe.connect_ex(os.fspath(self.path)) != errno.ECONNREFUSED
 
     def _accept(self) -> None:

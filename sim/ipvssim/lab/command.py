@@ -19,7 +19,7 @@ docs/use/scheduler-laboratory.md describes scenarios and figures."""
 
 def main(arguments: Sequence[str] | None = None) -> int:
     """The exit status: 0, 1 where something can't be done (with the reason), 130 where it was interrupted."""
-    chosen = _parser().parse_args(arguments)
+    chosen = parser().parse_args(arguments)
     try:
         import numpy as _  # noqa: F401
     except ImportError:
@@ -38,7 +38,8 @@ def main(arguments: Sequence[str] | None = None) -> int:
         return INTERRUPTED
 
 
-def _parser() -> argparse.ArgumentParser:
+def parser() -> argparse.ArgumentParser:
+    """What reads the arguments."""
     parser = argparse.ArgumentParser(prog="ipvssim lab", description="What schedulers do with traffic.", epilog=_EPILOG)
     commands = parser.add_subparsers(required=True, metavar="COMMAND")
     run = commands.add_parser("run", help="compare schedulers under a scenario", epilog=_EPILOG)

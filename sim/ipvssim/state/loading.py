@@ -4,11 +4,12 @@ kernel could have, or :class:`DamagedError` names what is wrong.
 
 from __future__ import annotations
 
-from _socket import AF_INET6, inet_pton
+from _socket import AF_INET6 as HOST_AF_INET6
+from _socket import inet_pton
 from collections.abc import Callable, Sequence
 from typing import Any, Protocol, TypeVar
 
-from ipvsnl.consts import AF_INET
+from ipvsnl.consts import AF_INET, AF_INET6
 from ipvssim import schedulers
 from ipvssim.state.daemons import BACKUP, MASTER, Daemon
 from ipvssim.state.namespace import Namespace
@@ -198,7 +199,7 @@ def _name(what: str, value: object, least: int) -> str:
 def _address(what: str, value: object) -> bytes:
     try:
         if isinstance(value, str):
-            return inet_pton(AF_INET6 if ":" in value else AF_INET, value)
+            return inet_pton(HOST_AF_INET6 if ":" in value else AF_INET, value)
     except (OSError, ValueError):
         pass
     raise DamagedError(f"{what} is {value!r:.60}, and no address")

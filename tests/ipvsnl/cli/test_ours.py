@@ -225,30 +225,6 @@ def test_help_loads_nothing_heavy() -> None:
     assert not heavy & set(done.stderr.split())
 
 
-@pytest.mark.parametrize("shell", ["bash", "zsh", "fish"])
-def test_completion_scripts_know_the_options(shell: str, capsys: pytest.CaptureFixture[str]) -> None:
-    """Every shell's script completes long options, schedulers, and asks for the live services."""
-    shtab = pytest.importorskip("shtab")
-    if shell not in shtab.SUPPORTED_SHELLS:
-        pytest.skip("this shtab does not know the shell")
-    assert program.main(["completion", shell]) == 0
-    script = capsys.readouterr().out
-    assert "persistent-conn" in script
-    assert "lblcr" in script
-    assert "completion services tcp" in script
-
-
-def test_completion_asks_the_table() -> None:
-    """The values that completion offers are the live ones, a line each."""
-    from ipvsnl.cli.completion import complete
-
-    ipvs = loaded("-A -t 10.0.0.1:80", "-a -t 10.0.0.1:80 -r 10.1.0.1:80", "-A -u [::1]:53", "-A -f 7")
-    for kind, text in {"tcp": "10.0.0.1:80\n", "udp": "[::1]:53\n", "fwmark": "7\n", "server": "10.1.0.1:80\n"}.items():
-        stdout = io.StringIO()
-        assert complete(["services", kind], serving(ipvs), stdout, io.StringIO()) == 0
-        assert stdout.getvalue() == text
-
-
 class Unprivileged(FakeIPVS):
     """A kernel that lets nobody in."""
 

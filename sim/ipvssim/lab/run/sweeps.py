@@ -31,6 +31,8 @@ from ipvssim.lab.scenario.reader import ScenarioError
 TRIES = 3
 """How often a run is handed out before its worker's death counts as its own fault."""
 DASK = "dask://"
+START = "fork" if sys.platform == "linux" else "spawn"
+"""How a worker begins: quickly where that is safe. macOS's own libraries do not survive a fork, and Windows has none."""
 _Result = TypeVar("_Result")
 
 
@@ -124,7 +126,7 @@ def _nothing() -> None:
 
 
 def _processes(jobs: int) -> Made:
-    made = ProcessPoolExecutor(jobs, mp_context=multiprocessing.get_context("fork"))
+    made = ProcessPoolExecutor(jobs, mp_context=multiprocessing.get_context(START))
 
     def shut() -> None:
         """Wait for the pool's thread, unless an error is on its way (then runs may be under way, which nobody waits for). A
