@@ -7,7 +7,8 @@ where each connection went and from samples of the directors' own counters.
 from __future__ import annotations
 
 import gc
-from collections.abc import Callable
+import math
+from collections.abc import Callable, Sequence
 from typing import Any
 
 import numpy as np
@@ -64,10 +65,10 @@ class Engine:
         """Everything from the beginning to the last arrival; KeyboardInterrupt ends it early, with what there is by then."""
         when = self.traffic.when
         arrivals = when[np.isin(self.traffic.kind, (OPEN, RAW))]
-        end = int(arrivals[-1]) + 1 if len(arrivals) else 1
+        timed = sorted((event for event in self.scenario.events if event.at is not None), key=lambda one: one.at or 0.0)
+        end = self._end(int(arrivals[-1]) + 1 if len(arrivals) else 1, timed)
         step = max(round(period(self.scenario, end / SECOND) * SECOND), 1)
         waiting = [event for event in self.scenario.events if event.at is None]
-        timed = sorted((event for event in self.scenario.events if event.at is not None), key=lambda one: one.at or 0.0)
         total = int(np.searchsorted(when, end))
         now, complete = 0, True
         thresholds = gc.get_threshold()
@@ -92,6 +93,19 @@ class Engine:
         finally:
             gc.set_threshold(*thresholds)
         return self._outcome(complete)
+
+    def _end(self, last: int, timed: Sequence[Event]) -> int:
+        """The last arrival, or an event that comes between it and the end that the scenario says. Where only chance knows the
+        end (so many connections, at random), an event after it is refused here."""
+        said = max((stream.until() for stream in self.scenario.streams if not math.isinf(stream.until())), default=0.0)
+        for event in timed:
+            at = event.at or 0.0
+            if at * SECOND >= max(last, said * SECOND):
+                raise ScenarioError(
+                    f"{event.place}.at: {at:g} s is not before the end of the run ({last / SECOND:g} s)"
+                )
+            last = max(last, round(at * SECOND) + 1)
+        return last
 
     def _play(self, stop: int, total: int, progress: Progress | None) -> None:
         """Hand over the packets up to a position."""
@@ -147,15 +161,12 @@ class Engine:
 
     def _carry_out(self, event: Event, now: int) -> None:
         before = self._usable()
-        active = self._columns()[1]
-        chosen = range(len(self.nodes)) if event.directors is None else event.directors
-        for number in chosen:
-            if number >= len(self.nodes):
-                raise ScenarioError(f"event {event.label}: there is no director {number}")
+        active = {server: server.active for server in self._of if server.available}
+        for number in range(len(self.nodes)) if event.directors is None else event.directors:
             self.nodes[number].administer(self._rules(event))
         self._learn()
         usable = self._usable()
-        broken = sum(active[one] for one in before - usable if one < len(active))
+        broken = sum(count for server, count in active.items() if not server.available)
         self._changes.append(Change(event.label, now / SECOND, usable, usable - before, broken))
 
     def _rules(self, event: Event) -> list[str]:
@@ -239,9 +250,9 @@ class Engine:
             self.variant, self.seed, names, np.array(self._times), grids(self._samples, len(names)), self._changes,
             heat, clients, counts, complete,
         )  # fmt: skip
-        measures.judge(
-            outcome, self.traffic, np.where(np.frombuffer(self._fresh, np.uint8) > 0, placed, _NOWHERE), self._route
-        )
+        ends = np.where(np.frombuffer(self._fresh, np.uint8) > 0, placed, _NOWHERE)
+        ends[np.frombuffer(self._gone, np.uint8) > 0] = measures.REFUSED
+        measures.judge(outcome, self.traffic, ends, self._route)
         return outcome
 
 
