@@ -14,6 +14,7 @@ COMMANDS = {
 }
 """Name to (module and function, which takes the remaining arguments and gives the exit status; what it does)."""
 USAGE_ERROR = 2
+INTERRUPTED = 130
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
@@ -29,6 +30,9 @@ def main(arguments: Sequence[str] | None = None) -> int:
     command: Callable[[Sequence[str]], int] = getattr(import_module(module), function)
     try:
         return command(given[1:])
+    except KeyboardInterrupt:
+        print(f"ipvssim {given[0]}: interrupted", file=sys.stderr)
+        return INTERRUPTED
     except BrokenPipeError:
         sys.stderr.close()  # nobody reads: say nothing about it at exit either
         return 1

@@ -18,9 +18,10 @@ from ipvssim.lab.run import measures, traffic
 from ipvssim.lab.run.nodes import Node
 from ipvssim.lab.run.outcome import Change, Outcome, grids
 from ipvssim.lab.run.wires import OPEN, RAW, reply
-from ipvssim.lab.scenario.definition import Event, Scenario, period
+from ipvssim.lab.scenario.definition import Scenario, period
 from ipvssim.lab.scenario.reader import ScenarioError
 from ipvssim.lab.scenario.rules import split
+from ipvssim.lab.scenario.values import Event
 from ipvssim.state.services import RealServer
 
 Progress = Callable[[int, int], object]
@@ -95,8 +96,8 @@ class Engine:
         return self._outcome(complete)
 
     def _end(self, last: int, timed: Sequence[Event]) -> int:
-        """The last arrival, or an event that comes between it and the end that the scenario says. Where only chance knows the
-        end (so many connections, at random), an event after it is refused here."""
+        """The last arrival, or an event between it and the end that the scenario says. Where chance makes the end (so many
+        connections, as they come), an event after it is refused here."""
         said = max((stream.until() for stream in self.scenario.streams if not math.isinf(stream.until())), default=0.0)
         for event in timed:
             at = event.at or 0.0

@@ -53,8 +53,8 @@ def interval(values: Iterable[float]) -> tuple[float, float]:
 
 
 def judge(outcome: Outcome, traffic: Traffic, placed: NDArray[np.int64], route: Sequence[int]) -> None:
-    """Fill in an outcome's figures. ``placed`` has the server of each connection that was opened, :data:`REFUSED`, or -1 where
-    it met an old one or has not come; ``route`` its director."""
+    """Fill in an outcome's figures. ``placed`` has the server of each connection that was opened, :data:`REFUSED`, or -1
+    where it met an old one or has not come; ``route`` its director."""
     if not len(outcome.times):
         return
     until = outcome.changes[0].at if outcome.changes else outcome.times[-1]

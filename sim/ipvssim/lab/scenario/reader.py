@@ -46,7 +46,15 @@ class Reader:
         found = self._table.pop(key)
         if not isinstance(found, kind) or (isinstance(found, bool) and bool not in _kinds(kind)):
             raise ScenarioError(f"{self.name(key)}: {shown(found)} is not {_words(kind)}")
+        self._check_text(key, found)
         return found
+
+    def _check_text(self, key: str, found: object) -> None:
+        if isinstance(found, str) and not found.isascii():
+            try:
+                found.encode()
+            except UnicodeEncodeError:  # bytes of a command line that are no UTF-8
+                raise ScenarioError(f"{self.name(key)}: {shown(found)} is no text in UTF-8") from None
 
     def need(self, key: str, kind: type | tuple[type, ...]) -> Any:
         """As :meth:`take`, of what must be there."""
@@ -81,6 +89,7 @@ class Reader:
         for number, one in enumerate(found or ()):
             if not isinstance(one, kind) or (isinstance(one, bool) and kind is not bool):
                 raise ScenarioError(f"{self.name(key)}[{number}]: {shown(one)} is not {_words(kind)}")
+            self._check_text(key, one)
         return found
 
     def choice(self, key: str, choices: tuple[str, ...], default: str | None = None) -> str:

@@ -98,7 +98,7 @@ def check_sizes(streams: Sequence[Stream], sample: float, servers: int) -> None:
 
 
 def check_events(events: Iterable[Event], streams: Sequence[Stream], rules: Rules, directors: int) -> None:
-    """ScenarioError for an event that can't happen: after the last connection, or of a server or director that is not there."""
+    """ScenarioError for an event that can't happen: too late, or of a server or director that is not there."""
     end = max(stream.until() for stream in streams)
     listed = list(events)
     there = {*range(rules.servers), *(event.server for event in listed if event.action == "add")}

@@ -18,7 +18,7 @@ FEW_SEEDS = 5
 
 @dataclass(frozen=True, slots=True)
 class Figure:
-    """One figure: its name in words and for the head of a column, its unit, the digits behind its point, and what it can be."""
+    """One figure: its name in words and for the head of a column, its unit, the digits behind its point, what it can be."""
 
     words: str
     short: str

@@ -34,6 +34,7 @@ if TYPE_CHECKING:
 
 COLOURS = ("#0072b2", "#d55e00", "#009e73", "#cc79a7", "#e69f00", "#56b4e9", "#7f7f7f", "#000000")
 INK, SOFT, MARK = "#1c2430", "#9aa3ad", "#d55e00"
+_SHADES = ("#c6dbef", "#6baed6", "#08306b")
 _MOST_PANELS = 16
 _ACROSS = 4
 _DPI = 90
@@ -74,12 +75,11 @@ def maker() -> Callable[..., Figure]:
 
 def _overview(drawn: Figure, scenario: Scenario, found: Sequence[Summary]) -> None:
     panels = found[:_MOST_PANELS]
-    columns = min(_ACROSS, len(panels))
-    rows = -(-len(panels) // columns)
-    over_time = -(-len(panels) // columns)
+    rows = -(-len(panels) // _ACROSS)
+    columns = -(-len(panels) // rows)
     told = _told(found)
     top, height = 0.9 + 0.2 * len(found), 1.5
-    heights = (top, height * over_time + 0.5, height * rows + 0.5)
+    heights = (top, height * rows + 0.5, height * rows + 0.5)
     drawn.set_figheight(0.5 + sum(heights))
     parts = list(drawn.subfigures(3, 1, squeeze=False, height_ratios=heights).flat)
     drawn.suptitle(_plain(title(scenario, found)), fontsize=13)
@@ -88,8 +88,8 @@ def _overview(drawn: Figure, scenario: Scenario, found: Sequence[Summary]) -> No
     _small_multiples(parts[1], panels, columns, lambda axes, one: _over_time(axes, one, panels))
     since = "since the last event, " if any(one.shown.changes for one in found) else ""
     parts[1].supylabel("max / mean, logarithmic", fontsize=8)
-    parts[1].supxlabel(f"unevenness: connections opened {since}by weight, the most of any server over the mean; the others in grey",
-                       fontsize=8)  # fmt: skip
+    what = f"unevenness: connections opened {since}by weight, the most of any server over the mean"
+    parts[1].supxlabel(f"{what}; in grey the other ways", fontsize=8)
     tops = [max((float(values.max()) for _, values in lines(one.shown, telling(found))), default=0) for one in panels]
     alike = max(tops) <= _ALIKE * max(min(tops), 1)
     _small_multiples(parts[2], panels, columns, lambda axes, one: _load(axes, one, telling(found)), alike=alike)
@@ -218,7 +218,7 @@ def _mark(axes: Axes, one: Summary) -> None:
 
 
 def _clients(drawn: Figure, scenario: Scenario, found: Sequence[Summary]) -> None:
-    from matplotlib.colors import LogNorm
+    from matplotlib.colors import LinearSegmentedColormap, LogNorm
 
     panels = found[:_MOST_PANELS]
     columns = min(3, len(panels))
@@ -227,19 +227,23 @@ def _clients(drawn: Figure, scenario: Scenario, found: Sequence[Summary]) -> Non
     drawn.suptitle(f"{_plain(title(scenario, found))}: connections of the busiest clients, by server", fontsize=12)
     grid = drawn.subplots(rows, columns, squeeze=False)
     most = max([int(one.shown.heat.max()) for one in panels if one.shown.heat.size] + [2])
+    shades = LinearSegmentedColormap.from_list("shades", _SHADES)
     image = None
     for axes, one in zip(grid.flat, panels, strict=False):
         heat = one.shown.heat
         if heat.size:
             counts = np.ma.masked_less(heat, 1)
-            image = axes.imshow(counts, aspect="auto", cmap="cividis_r", norm=LogNorm(1, most), interpolation="nearest")
+            image = axes.imshow(counts, aspect="auto", cmap=shades, norm=LogNorm(1, most), interpolation="nearest")
         _addresses(axes, one.shown)
         axes.set_title(_plain(one.name), fontsize=9, loc="left")
         axes.tick_params(labelsize=6)
     for axes in list(grid.flat)[len(panels) :]:
         axes.set_axis_off()
     if image is not None:
-        bar = drawn.colorbar(image, ax=grid, label="connections (white: none)", fraction=0.03)
+        bar = drawn.colorbar(image, ax=grid, label="connections (white: none)", fraction=0.02, aspect=40)
+        ticks = [at for power in range(9) for at in (10**power, 2 * 10**power, 5 * 10**power) if at <= most]
+        bar.set_ticks(ticks, labels=[f"{at:,}" for at in ticks])
+        bar.minorticks_off()
         bar.ax.tick_params(labelsize=7)
 
 
