@@ -27,8 +27,8 @@ def main(arguments: Sequence[str] | None = None) -> int:
         print(f"ipvssim: unknown command {given[0]!r}\n{_usage()}", end="", file=sys.stderr)
         return USAGE_ERROR
     module, _, function = COMMANDS[given[0]][0].partition(":")
-    command: Callable[[Sequence[str]], int] = getattr(import_module(module), function)
     try:
+        command: Callable[[Sequence[str]], int] = getattr(import_module(module), function)
         return command(given[1:])
     except KeyboardInterrupt:
         print(f"ipvssim {given[0]}: interrupted", file=sys.stderr)

@@ -6,7 +6,7 @@
     outcomes = lab.compare(scenario)         # every variant and seed, on all cores
     lab.report(scenario, outcomes, "out")    # HTML, PNG, SVG
 
-docs/use/scheduler-laboratory.md tells the rest. Names are imported when they are first used: reading scenarios needs no numpy.
+docs/use/scheduler-laboratory.md tells the rest. Names are imported at first use: reading scenarios needs no numpy.
 """
 
 from __future__ import annotations

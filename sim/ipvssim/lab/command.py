@@ -34,7 +34,7 @@ class _Parser(argparse.ArgumentParser):
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
-    """The exit status: 0, 1 where something can't be done, 2 for a scenario or an option that is wrong (with a line that says
+    """The exit status: 0, 1 where something can't be done, 2 for a scenario or an option that is wrong (a line says
     why), 130 where it was interrupted."""
     with _leaving():
         chosen = _parser().parse_args(arguments)
@@ -195,9 +195,10 @@ def _run(chosen: argparse.Namespace) -> int:
 
 def _sweep(chosen: argparse.Namespace) -> int:
     scenario = _scenario(chosen)
-    api, terminal = _import("api", "show.terminal")
+    api, terminal, store = _import("api", "show.terminal", "run.store")
     from rich.console import Console
 
+    store.check(chosen.out)
     with terminal.progress(Console(stderr=True, quiet=chosen.quiet), scenario.title or scenario.name) as told:
         rows = api.sweep(scenario, chosen.out, executor=chosen.executor, jobs=chosen.jobs, told=told)
     print(f"{len(rows)} runs in {chosen.out}")

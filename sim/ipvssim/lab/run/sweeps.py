@@ -71,7 +71,7 @@ def outcome(point: Point) -> Outcome:
     from ipvssim.lab.run.engine import simulate
 
     with _WORKER.working():
-        return simulate(build(point.raw), point.variant, point.seed)
+        return simulate(build(point.raw), point.variant, point.seed, _WORKER.check)
 
 
 def row(point: Point) -> dict[str, Any]:
@@ -100,13 +100,17 @@ class _Worker:
         if self._at_work and first:
             raise KeyboardInterrupt
 
+    def check(self, *_: object) -> None:
+        """Asked now and then: an interruption may have come to nothing, where a callback of C's was under way."""
+        if self._stopped:
+            raise KeyboardInterrupt
+
     @contextmanager
     def working(self) -> Iterator[None]:
         """While a run is under way."""
         self._at_work = True
         try:
-            if self._stopped:
-                raise KeyboardInterrupt
+            self.check()
             yield
         finally:
             self._at_work = False
@@ -117,12 +121,22 @@ _WORKER = _Worker()
 
 @contextmanager
 def _held_back() -> Iterator[None]:
-    """Interruptions are held back in processes that are begun here, until they know what to do with them."""
-    before = signal.pthread_sigmask(signal.SIG_BLOCK, {signal.SIGINT})
+    """An interruption waits until an executor has begun its processes, and these until they know what to do with theirs. (The
+    signal's mask is not enough for this process: the system gives it to another thread then, and Python to this one.)"""
+    came: list[int] = []
+    try:
+        before = signal.signal(signal.SIGINT, lambda number, _: came.append(number))
+    except ValueError:  # in another thread than the main one, to which alone interruptions come
+        yield
+        return
+    mask = signal.pthread_sigmask(signal.SIG_BLOCK, {signal.SIGINT})
     try:
         yield
     finally:
-        signal.pthread_sigmask(signal.SIG_SETMASK, before)
+        signal.pthread_sigmask(signal.SIG_SETMASK, mask)
+        signal.signal(signal.SIGINT, before)
+    if came:
+        signal.raise_signal(signal.SIGINT)
 
 
 # --- executors ---
