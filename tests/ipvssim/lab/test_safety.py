@@ -174,14 +174,13 @@ def test_without_the_extra(hidden: list[str], words: list[str], status: int, sai
 
 # --- interruptions ---
 
-SLOW = 'compare = ["rr", "wlc"]\n' + MINE.partition("\n")[0] + "\n" + MINE.partition("]\n")[2].replace("27", "300000").replace(
-    "rate = 1 ", "rate = 5000 "
-)  # fmt: skip
+SLOW = MINE.replace('["rr"]', '["rr", "wlc"]').replace("27", "300000").replace("rate = 1 ", "rate = 5000 ")
 
 
-@pytest.mark.parametrize("jobs", ["1", "2"])
-@pytest.mark.parametrize("delay", [0.25, 0.6, 1.0, 4.0])
-@pytest.mark.parametrize("whom", ["process", "group"])
+@pytest.mark.parametrize(
+    ("delay", "jobs", "whom"),
+    [(0.25, "2", "group"), (0.6, "2", "process"), (1.0, "2", "process"), (1.0, "1", "group"), (3.0, "2", "group")],
+)
 def test_ctrl_c_is_one_line(delay: float, jobs: str, whom: str, tmp_path: Path) -> None:
     """Whenever it is interrupted, in imports, before its workers are there, or later, a run ends soon with 130 and one line;
     what it shows then says that it was interrupted."""
@@ -200,7 +199,7 @@ def test_ctrl_c_is_one_line(delay: float, jobs: str, whom: str, tmp_path: Path) 
 
 
 def test_every_report_says_that_it_was_interrupted(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    """Runs that are missing, or broke off, are in the title of page and picture; a whole comparison's title is the scenario's."""
+    """Runs that are missing, or broke off, are in the title of page and picture, and nowhere else."""
     raw = {"title": "Mine", "seeds": 2, "compare": ["rr"], "traffic": {"arrivals": {"kind": "constant", "rate": 9}}}
     raw["traffic"]["seconds"] = 5  # type: ignore[index]
     scenario = build(raw)

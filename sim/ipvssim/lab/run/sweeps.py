@@ -121,8 +121,8 @@ _WORKER = _Worker()
 
 @contextmanager
 def _held_back() -> Iterator[None]:
-    """An interruption waits until an executor has begun its processes, and these until they know what to do with theirs. (The
-    signal's mask is not enough for this process: the system gives it to another thread then, and Python to this one.)"""
+    """An interruption waits until an executor has begun its processes, and these until they know what to do with theirs. (A
+    mask is not enough for this process: the system gives the signal to another thread then, and Python to this one.)"""
     came: list[int] = []
     try:
         before = signal.signal(signal.SIGINT, lambda number, _: came.append(number))
