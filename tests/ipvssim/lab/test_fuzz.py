@@ -21,7 +21,7 @@ GALLERY = [dict(load(name).raw) for name in gallery()]
 PATIENT = settings(
     deadline=timedelta(seconds=5), max_examples=150, derandomize=True, suppress_health_check=list(HealthCheck)
 )
-ODD = st.one_of(
+ODD: st.SearchStrategy[Any] = st.one_of(
     st.sampled_from([
         None, True, -1, 0, 1, 2**31, 2**63, 10**400, -0.0, 0.5, 1e-320, 1e308, float("inf"), float("-inf"), float("nan"), "",
         "\0", "../evil", "a\nb", "$x^", "[/b]", "\udcff", "rr", "1" * 5000, [], [[]], [None], {}, {"kind": "zipf"}, {"": 1},

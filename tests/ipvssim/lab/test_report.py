@@ -71,17 +71,20 @@ def test_a_browser_draws_every_chart(compared: tuple[Scenario, list[Outcome]], t
 def boxes(page: Path, width: int, tmp_path: Path) -> str:
     """The page's own width, and of its tables and charts what is wider than the place that they have."""
     assert BROWSER is not None
-    asking = (
-        "<script>const wide = [...document.querySelectorAll('table, .chart')].filter((one) => one.scrollWidth > "
-        "one.parentElement.clientWidth).length; document.documentElement.dataset.wide = "
-        "document.documentElement.scrollWidth + ' ' + wide + ' ' + "
-        "new Set([...document.querySelectorAll('#skew .lines path')].map((one) => one.style.stroke + one.getAttribute('stroke-dasharray'))).size;</script>"
-    )
+    asking = """<script>
+        const wide = [...document.querySelectorAll("table, .chart")].filter(
+            (one) => one.scrollWidth > one.parentElement.clientWidth).length;
+        const looks = new Set([...document.querySelectorAll("#skew .lines path")].map(
+            (one) => one.style.stroke + one.getAttribute("stroke-dasharray"))).size;
+        document.documentElement.dataset.wide = `${document.documentElement.scrollWidth} ${wide} ${looks}`;
+    </script>"""
     asked = tmp_path / "asked.html"
     asked.write_text(page.read_text().replace("</body>", asking + "</body>"))
     flags = [*FLAGS, f"--window-size={width},2600", "--hide-scrollbars", f"--user-data-dir={tmp_path / 'profile'}"]
     done = subprocess.run([BROWSER, *flags, "--dump-dom", asked.as_uri()], capture_output=True, text=True, timeout=60)
-    return re.findall(r'data-wide="([^"]*)"', done.stdout)[0]
+    found = re.search(r'data-wide="([^"]*)"', done.stdout)
+    assert found is not None
+    return found[1]
 
 
 @pytest.mark.skipif(BROWSER is None, reason="no browser: apt-get install chromium")

@@ -161,6 +161,7 @@ def _stream(reader: Reader, rules: Rules) -> Stream:
             close=reader.choice("close", CLOSES, "fin"),
             replies=reader.take("replies", bool),
             start=reader.number("start", 0.0),
+            reconnect=reader.take("reconnect", bool, False),
             pcap=recorded,
             place=reader.place,
         )

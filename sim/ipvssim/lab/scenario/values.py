@@ -34,6 +34,8 @@ class Stream:
     replies: bool | None
     """Whether servers' replies pass the director; None: where its servers are masqueraded."""
     start: float
+    reconnect: bool
+    """Whether clients come back with a new connection when the server of one that is under way goes."""
     pcap: str
     place: str
 
