@@ -20,6 +20,7 @@ COMMANDS = {
 """Name to (module, what it does). The module's ``main`` takes the remaining arguments and gives the exit status; its
 ``parser`` makes what reads them."""
 USAGE_ERROR = 2
+INTERRUPTED = 130
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
@@ -36,12 +37,15 @@ def main(arguments: Sequence[str] | None = None) -> int:
     if given[0] not in COMMANDS:
         print(f"ipvssim: unknown command {given[0]!r}\n{_usage()}", end="", file=sys.stderr)
         return USAGE_ERROR
-    module = import_module(COMMANDS[given[0]][0])
     try:
+        module = import_module(COMMANDS[given[0]][0])
         if given[0] == "completion":
             return int(module.main(given[1:], parser))
         command: Callable[[Sequence[str]], int] = module.main
         return command(given[1:])
+    except KeyboardInterrupt:
+        print(f"ipvssim {given[0]}: interrupted", file=sys.stderr)
+        return INTERRUPTED
     except BrokenPipeError:
         sys.stderr.close()  # nobody reads: say nothing about it at exit either
         return 1

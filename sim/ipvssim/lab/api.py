@@ -7,11 +7,13 @@ from concurrent.futures import Executor
 from pathlib import Path
 from typing import Any
 
+from ipvssim.doors import files
 from ipvssim.lab.run.engine import simulate
 from ipvssim.lab.run.outcome import Outcome, Told
-from ipvssim.lab.run.store import Journal, write
+from ipvssim.lab.run.store import Journal, check, check_folder, write
 from ipvssim.lab.run.sweeps import carry_out, outcome, points, pool, row
 from ipvssim.lab.scenario.definition import Scenario
+from ipvssim.lab.scenario.reader import ScenarioError, shown
 
 
 def compare(
@@ -61,7 +63,7 @@ def sweep(
     Runs that the file's journal has already are not done again. However it ends, what was finished is in the file.
     """
     path = Path(out)
-    path.parent.mkdir(parents=True, exist_ok=True)
+    check(path)
     journal = Journal(path, scenario.raw)
     every = points(scenario)
     todo = [point for point in every if point.key not in journal.rows]
@@ -81,23 +83,39 @@ def sweep(
     return rows
 
 
+FORMATS = ("html", "png", "svg", "pdf")
+
+
 def report(
     scenario: Scenario, outcomes: Sequence[Outcome], folder: str | Path, formats: Sequence[str] = ("html", "png", "svg")
 ) -> list[Path]:
-    """Reports in a folder, named after the scenario: HTML, and pictures for papers."""
+    """Reports in a folder, named after the scenario: HTML, and pictures for papers. Each file is written whole."""
     from ipvssim.lab.show.figures import summaries
     from ipvssim.lab.show.html import page
 
     place = Path(folder)
-    place.mkdir(parents=True, exist_ok=True)
+    check_report(scenario, place, formats)
     found = summaries(outcomes)
     written = []
     if "html" in formats:
         written.append(place / f"{scenario.name}.html")
-        written[-1].write_text(page(scenario, found), encoding="utf-8")
+        files.replace(written[-1], page(scenario, found).encode("utf-8"))
     pictures = [one for one in formats if one != "html"]
     if pictures:
         from ipvssim.lab.show.pictures import draw
 
         written += draw(scenario, found, place, pictures)
     return written
+
+
+def check_report(scenario: Scenario, folder: Path, formats: Sequence[str]) -> None:
+    """Say before the runs what would keep :func:`report` from writing: ScenarioError for formats, OSError for files."""
+    for one in formats:
+        if one not in FORMATS:
+            raise ScenarioError(f"--formats: {shown(one)} is none of {', '.join(FORMATS)}")
+    names = [f"{scenario.name}{suffix}.{kind}" for kind in formats for suffix in ("", "-clients")]
+    check_folder(folder, [folder / name for name in names])
+    if set(formats) - {"html"}:
+        from ipvssim.lab.show.pictures import maker
+
+        maker()

@@ -3,44 +3,115 @@
 from __future__ import annotations
 
 import argparse
+import os
+import signal
 import sys
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager
+from importlib import import_module
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, NoReturn
+
+from ipvssim.lab.scenario.reader import ScenarioError
 
 if TYPE_CHECKING:
     from ipvssim.lab.run.outcome import Outcome
     from ipvssim.lab.scenario.definition import Scenario
 
 INTERRUPTED = 130
+WRONG = 2
+"""The exit status of a command line or a scenario that means nothing."""
+_MOST_JOBS, _MOST_SEEDS = 1024, 1_000_000
 _EPILOG = """SCENARIO is a TOML file, or the name of one of the gallery's scenarios (ipvssim lab gallery).
 docs/use/scheduler-laboratory.md describes scenarios and figures."""
 
 
-def main(arguments: Sequence[str] | None = None) -> int:
-    """The exit status: 0, 1 where something can't be done (with the reason), 130 where it was interrupted."""
-    chosen = parser().parse_args(arguments)
-    try:
-        import numpy as _  # noqa: F401
-    except ImportError:
-        print("ipvssim lab: the laboratory needs numpy: pip install 'ipvsnl[lab]'", file=sys.stderr)
-        return 1
-    from ipvssim.lab.scenario.reader import ScenarioError
+class _Parser(argparse.ArgumentParser):
+    """What is wrong is one line."""
 
+    def error(self, message: str) -> NoReturn:
+        self.exit(WRONG, f"{self.prog}: {_one_line(message)} ({self.prog} --help tells more)\n")
+
+
+def main(arguments: Sequence[str] | None = None) -> int:
+    """The exit status: 0, 1 where something can't be done, 2 for a scenario or an option that is wrong (a line says
+    why), 130 where it was interrupted."""
+    with _leaving():
+        chosen = parser().parse_args(arguments)
     command: Callable[[argparse.Namespace], int] = chosen.command
     try:
         return command(chosen)
-    except (ScenarioError, OSError) as wrong:
-        print(f"ipvssim lab: {wrong}", file=sys.stderr)
-        return 1
+    except ScenarioError as wrong:
+        place = f"{chosen.scenario}: " if not str(wrong).startswith((f"{chosen.scenario}:", "--")) else ""
+        return _fail(f"{place}{wrong}", WRONG)
+    except OSError as wrong:
+        return _fail(f"{wrong.filename}: {wrong.strerror}" if wrong.filename and wrong.strerror else str(wrong), 1)
+    except MemoryError:
+        return _fail("there is not memory enough for it", 1)
+    except _MissingError as missing:
+        return _fail(f"the laboratory needs {missing}: pip install 'ipvsnl[lab]'", 1)
     except KeyboardInterrupt:
-        print("ipvssim lab: interrupted", file=sys.stderr)
-        return INTERRUPTED
+        return _fail("interrupted", INTERRUPTED)
+
+
+class _MissingError(Exception):
+    """A package that is not installed, by its name."""
+
+
+def _fail(words: str, status: int) -> int:
+    print(f"ipvssim lab: {_one_line(words)}", file=sys.stderr)
+    return status
+
+
+def _one_line(words: str) -> str:
+    return " ".join(words.split())
+
+
+@contextmanager
+def _leaving() -> Iterator[None]:
+    """While modules are imported an interruption ends the process at once: half-imported packages say anything else then."""
+
+    def leave(*_: object) -> NoReturn:
+        os.write(2, b"ipvssim lab: interrupted\n")
+        os._exit(INTERRUPTED)
+
+    try:
+        before = signal.signal(signal.SIGINT, leave) if _is_ours() else None
+    except ValueError:  # not in the main thread, to which alone interruptions come
+        before = None
+    try:
+        yield
+    finally:
+        if before is not None:
+            signal.signal(signal.SIGINT, before)
+
+
+def _is_ours() -> bool:
+    return signal.getsignal(signal.SIGINT) is signal.default_int_handler
+
+
+def _import(*rooms: str) -> list[Any]:
+    """Modules of the laboratory that need numpy."""
+    with _leaving():
+        try:
+            import_module("numpy")
+        except ImportError:
+            raise _MissingError("numpy") from None
+        return [import_module(f"ipvssim.lab.{room}") for room in rooms]
+
+
+def _count(most: int) -> Callable[[str], int]:
+    def count(text: str) -> int:
+        if not (text.isascii() and text.isdigit() and len(text) < 10 and 1 <= int(text) <= most):
+            raise argparse.ArgumentTypeError(f"{text[:40]!r} is not a whole number from 1 to {most:,}")
+        return int(text)
+
+    return count
 
 
 def parser() -> argparse.ArgumentParser:
     """What reads the arguments."""
-    parser = argparse.ArgumentParser(prog="ipvssim lab", description="What schedulers do with traffic.", epilog=_EPILOG)
+    parser = _Parser(prog="ipvssim lab", description="What schedulers do with traffic.", epilog=_EPILOG)
     commands = parser.add_subparsers(required=True, metavar="COMMAND")
     run = commands.add_parser("run", help="compare schedulers under a scenario", epilog=_EPILOG)
     run.add_argument("--out", metavar="DIR", type=Path, help="write a report there: HTML, PNG and SVG")
@@ -54,24 +125,24 @@ def parser() -> argparse.ArgumentParser:
     trace = commands.add_parser("trace", help="write a scenario's packets as traces", epilog=_EPILOG)
     trace.add_argument("--out", metavar="DIR", type=Path, required=True, help="where the traces go")
     trace.set_defaults(command=_trace)
+    seeds, jobs = _count(_MOST_SEEDS), _count(_MOST_JOBS)
     for one in (run, sweep, trace):
         one.add_argument("scenario", metavar="SCENARIO")
         one.add_argument("--set", metavar="PATH=VALUE", action="append", default=[], help="traffic.arrivals.rate=100")
         one.add_argument("--small", action="store_true", help="at the size at which it is put to a real kernel")
-        one.add_argument("--seeds", type=int, metavar="N", help="as many seeds, whatever the scenario says")
+        one.add_argument("--seeds", type=seeds, metavar="N", help="as many seeds, whatever the scenario says")
     for one in (run, sweep):
-        one.add_argument("--jobs", type=int, default=0, metavar="N", help="processes (default: all cores; 1: none)")
+        one.add_argument("--jobs", type=jobs, default=0, metavar="N", help="processes (default: all cores; 1: none)")
         one.add_argument("--executor", metavar="WHERE", help="processes, or dask://ADDRESS of a scheduler")
         one.add_argument("--quiet", action="store_true", help="no progress")
     gallery = commands.add_parser("gallery", help="list the scenarios that come with the package")
-    gallery.set_defaults(command=_gallery)
+    gallery.set_defaults(command=_gallery, scenario="gallery")
     return parser
 
 
 def _scenario(chosen: argparse.Namespace) -> Scenario:
-    from ipvssim.lab.scenario.definition import load
-    from ipvssim.lab.scenario.reader import ScenarioError
-
+    with _leaving():
+        from ipvssim.lab.scenario.definition import load
     scenario = load(chosen.scenario)
     if chosen.small:
         scenario = scenario.small
@@ -92,18 +163,19 @@ def _value(text: str) -> Any:
 
     try:
         return tomllib.loads(f"value = {text}")["value"]
-    except tomllib.TOMLDecodeError:
+    except (ValueError, RecursionError):
         return text
 
 
 def _run(chosen: argparse.Namespace) -> int:
+    scenario = _scenario(chosen)
+    formats = [one.strip() for one in chosen.formats.split(",")]
+    api, terminal, figures = _import("api", "show.terminal", "show.figures")
     from rich.console import Console
 
-    from ipvssim.lab import api
-    from ipvssim.lab.show import terminal
-    from ipvssim.lab.show.figures import summaries
-
-    scenario = _scenario(chosen)
+    if chosen.out is not None:
+        with _leaving():
+            api.check_report(scenario, chosen.out, formats)
     shown, said = Console(), Console(stderr=True, quiet=chosen.quiet)
     outcomes: list[Outcome] = []
     status = 0
@@ -111,24 +183,23 @@ def _run(chosen: argparse.Namespace) -> int:
         with terminal.progress(said, scenario.title or scenario.name) as told:
             api.compare(scenario, executor=chosen.executor, jobs=chosen.jobs, told=told, kept=outcomes)
     except KeyboardInterrupt:
-        status = INTERRUPTED
+        status = _fail("interrupted", INTERRUPTED)
+        outcomes = [one for one in outcomes if one.complete or one.counts["opened"] > len(one.servers)]
     if not outcomes:
         return status or 1
-    found = summaries(outcomes)
-    terminal.show(shown, scenario, found)
+    terminal.show(shown, scenario, figures.summaries(outcomes))
     if chosen.out is not None:
-        for path in api.report(scenario, outcomes, chosen.out, chosen.formats.split(",")):
-            shown.print(str(path), highlight=False, soft_wrap=True)
+        for path in api.report(scenario, outcomes, chosen.out, formats):
+            shown.print(str(path), highlight=False, soft_wrap=True, markup=False)
     return status
 
 
 def _sweep(chosen: argparse.Namespace) -> int:
+    scenario = _scenario(chosen)
+    api, terminal, store = _import("api", "show.terminal", "run.store")
     from rich.console import Console
 
-    from ipvssim.lab import api
-    from ipvssim.lab.show import terminal
-
-    scenario = _scenario(chosen)
+    store.check(chosen.out)
     with terminal.progress(Console(stderr=True, quiet=chosen.quiet), scenario.title or scenario.name) as told:
         rows = api.sweep(scenario, chosen.out, executor=chosen.executor, jobs=chosen.jobs, told=told)
     print(f"{len(rows)} runs in {chosen.out}")
@@ -136,9 +207,9 @@ def _sweep(chosen: argparse.Namespace) -> int:
 
 
 def _trace(chosen: argparse.Namespace) -> int:
-    from ipvssim.lab.run.traces import write
-
-    for path in write(_scenario(chosen), chosen.out):
+    scenario = _scenario(chosen)
+    (traces,) = _import("run.traces")
+    for path in traces.write(scenario, chosen.out):
         print(path)
     return 0
 

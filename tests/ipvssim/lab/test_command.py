@@ -94,8 +94,8 @@ def test_the_gallery_is_listed(capsys: pytest.CaptureFixture[str]) -> None:
     ],
 )
 def test_what_is_wrong_is_one_line(arguments: list[str], words: str, capsys: pytest.CaptureFixture[str]) -> None:
-    """A scenario that can't be run is status 1, and a line that says why."""
-    assert main(["lab", *arguments, "--quiet"]) == 1
+    """A scenario that can't be run is status 2, and a line that says why."""
+    assert main(["lab", *arguments, "--quiet"]) == 2
     said = capsys.readouterr().err
     assert words in said
     assert said.count("\n") == 1

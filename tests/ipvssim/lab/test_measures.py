@@ -9,7 +9,7 @@ from hypothesis import strategies as st
 
 from ipvssim.lab.run.measures import interval, jain, peak
 from ipvssim.lab.run.outcome import COLUMNS, Change, Outcome, grids
-from ipvssim.lab.show.figures import Figure, figure, short
+from ipvssim.lab.show.figures import FIGURES, figure
 from ipvssim.lab.show.terminal import sparkline
 
 LOADS = st.lists(st.integers(0, 10_000), min_size=1, max_size=50).filter(any)
@@ -57,11 +57,11 @@ def test_skew_begins_anew_with_an_event() -> None:
 
 def test_figures_are_shown_as_they_are_meant() -> None:
     """Shares as per cent, with their interval; nothing as a dash; a second event's by its number."""
-    assert Figure("moved", "%", 1).shown(0.123, 0.01) == "12.3 ± 1.0 %"
-    assert Figure("peak").shown(float("nan")) == "-"
+    assert FIGURES["moved"].shown(0.123, 0.01) == "12.3 ± 1.0 %"
+    assert FIGURES["peak"].shown(float("nan")) == "-"
     assert figure("moved_2").words.endswith("(event 2)")
-    assert short("moved_2") == "moved needlessly (2)"
-    assert short("mine") == figure("mine").words == "mine"
+    assert figure("moved_2").short == "moved needlessly (2)"
+    assert figure("mine").short == figure("mine").words == "mine"
 
 
 @pytest.mark.parametrize(

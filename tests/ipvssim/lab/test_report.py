@@ -11,13 +11,14 @@ from pathlib import Path
 import pytest
 
 from ipvssim.lab import Outcome, Scenario, load, report, simulate
+from ipvssim.lab.show.figures import names, summaries
 
 BROWSER = next((path for path in map(shutil.which, ("chromium", "chromium-browser", "google-chrome")) if path), None)
 FLAGS = [
     "--headless", "--no-sandbox", "--disable-gpu", "--no-first-run", "--disable-background-networking",
     "--enable-logging=stderr", "--v=0", "--window-size=1200,2600", "--virtual-time-budget=4000",
 ]  # fmt: skip
-CHARTS = ("comparison", "skew", "load", "heat", "disruption")
+CHARTS = ("comparison", "skew", "load", "heat")
 
 
 @pytest.fixture(scope="module")
@@ -56,7 +57,7 @@ def test_a_browser_draws_every_chart(compared: tuple[Scenario, list[Outcome]], t
     assert set(drawn) == set(CHARTS)
     outcome = compared[1][0]
     assert drawn == {
-        "comparison": "3", "skew": "3", "load": "8", "disruption": "3",
+        "comparison": str(3 * len(names(summaries(compared[1])))), "skew": "3", "load": "8",
         "heat": str(len(outcome.heat) * len(outcome.servers)),
     }  # fmt: skip
     marks = len(re.findall(r'class="[^"]*\bmark\b', done.stdout))
@@ -65,6 +66,35 @@ def test_a_browser_draws_every_chart(compared: tuple[Scenario, list[Outcome]], t
     shot = tmp_path / "page.png"
     subprocess.run([*base, f"--screenshot={shot}", path.as_uri()], capture_output=True, timeout=60, check=True)
     assert shot.read_bytes().startswith(b"\x89PNG")
+
+
+def boxes(page: Path, width: int, tmp_path: Path) -> str:
+    """The page's own width, and of its tables and charts what is wider than the place that they have."""
+    assert BROWSER is not None
+    asking = """<script>
+        const wide = [...document.querySelectorAll("table, .chart")].filter(
+            (one) => one.scrollWidth > one.parentElement.clientWidth).length;
+        const looks = new Set([...document.querySelectorAll("#skew .lines path")].map(
+            (one) => one.style.stroke + one.getAttribute("stroke-dasharray"))).size;
+        document.documentElement.dataset.wide = `${document.documentElement.scrollWidth} ${wide} ${looks}`;
+    </script>"""
+    asked = tmp_path / "asked.html"
+    asked.write_text(page.read_text().replace("</body>", asking + "</body>"))
+    flags = [*FLAGS, f"--window-size={width},2600", "--hide-scrollbars", f"--user-data-dir={tmp_path / 'profile'}"]
+    done = subprocess.run([BROWSER, *flags, "--dump-dom", asked.as_uri()], capture_output=True, text=True, timeout=60)
+    found = re.search(r'data-wide="([^"]*)"', done.stdout)
+    assert found is not None
+    return found[1]
+
+
+@pytest.mark.skipif(BROWSER is None, reason="no browser: apt-get install chromium")
+@pytest.mark.parametrize("width", [1300, 800])
+def test_nothing_is_cut_and_no_two_lines_look_alike(width: int, tmp_path: Path) -> None:
+    """With thirteen ways of scheduling and an event the tables fit a page of that width, and each line has its own look."""
+    scenario = load("failure").small
+    outcomes = [simulate(scenario, variant, 1) for variant in scenario.compare]
+    (path,) = report(scenario, outcomes, tmp_path, ["html"])
+    assert boxes(path, width, tmp_path) == f"{width} 0 {len(scenario.compare)}"
 
 
 def test_pictures(compared: tuple[Scenario, list[Outcome]], tmp_path: Path) -> None:

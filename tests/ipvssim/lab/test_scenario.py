@@ -56,7 +56,7 @@ def test_rules_are_written_out() -> None:
         ({"events": [{"do": "remove", "server": 1}]}, "either at or when"),
         ({"events": [{"do": "explode", "at": 1}]}, "none of remove"),
         ({"traffic.arrivals": 7}, "not a table"),
-        ({"seeds": 0}, "at least 1"),
+        ({"seeds": 0}, "seeds: 0 is not from 1 to"),
         ({"table.service": "-t www.example:80"}, "addresses are numbers"),
         ({"spread": "wide"}, "none of flow"),
     ],

@@ -12,7 +12,8 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from ipvssim.lab.scenario.reader import Reader, ScenarioError
+from ipvssim.lab.scenario import laws
+from ipvssim.lab.scenario.reader import LONGEST
 
 Floats = NDArray[np.float64]
 Integers = NDArray[np.int64]
@@ -26,16 +27,11 @@ _SCATTERED = (0x0B000000, 0x63FFFFFF)
 
 def arrivals(spec: Mapping[str, Any], random: np.random.Generator, count: int, seconds: float) -> Floats:
     """Times in ascending order: ``count`` of them, or those that come within ``seconds``."""
-    with Reader(spec, "traffic.arrivals").whole() as reader:
-        kind = reader.choice("kind", ("constant", "poisson", "bursts"))
-        if kind == "bursts":
-            size, every = reader.need("size", int), reader.positive("every")
-            width = float(reader.take("width", (int, float), 0))
-            if size < 1 or width < 0:
-                raise ScenarioError("traffic.arrivals: size is at least 1, width is not negative")
-            return _bursts(random, count, seconds, size, every, width)
-        rate = reader.positive("rate")
-    if kind == "constant":
+    law = laws.arrivals(spec)
+    if law.kind == "bursts":
+        return _bursts(random, count, seconds, law.size, law.every, law.width)
+    rate = law.rate
+    if law.kind == "constant":
         return np.arange(count or int(rate * seconds)) / rate
     if count:
         return np.asarray(np.cumsum(random.exponential(1 / rate, count)))
@@ -53,17 +49,13 @@ def _bursts(random: np.random.Generator, count: int, seconds: float, size: int, 
 
 def durations(spec: Mapping[str, Any], random: np.random.Generator, count: int) -> Floats:
     """How long connections last, in seconds."""
-    with Reader(spec, "traffic.durations").whole() as reader:
-        kind = reader.choice("kind", ("fixed", "exponential", "pareto"))
-        if kind == "fixed":
-            return np.full(count, reader.positive("seconds"))
-        mean = reader.positive("mean")
-        if kind == "exponential":
-            return random.exponential(mean, count)
-        shape = reader.positive("shape")
-        if shape <= 1:
-            raise ScenarioError("traffic.durations.shape: a Pareto distribution of shape 1 or less has no mean")
-        return np.asarray((random.pareto(shape, count) + 1) * mean * (shape - 1) / shape)
+    law = laws.durations(spec)
+    if law.kind == "fixed":
+        return np.full(count, law.mean)
+    if law.kind == "exponential":
+        return np.minimum(random.exponential(law.mean, count), LONGEST)
+    drawn = (random.pareto(law.shape, count) + 1) * law.mean * (law.shape - 1) / law.shape
+    return np.asarray(np.minimum(drawn, LONGEST))
 
 
 # --- clients ---
@@ -71,25 +63,19 @@ def durations(spec: Mapping[str, Any], random: np.random.Generator, count: int) 
 
 def clients(spec: Mapping[str, Any], random: np.random.Generator, size: int) -> tuple[Bytes, Floats]:
     """The clients' addresses (a row each, of ``size`` bytes), and the share of connections of each."""
-    with Reader(spec, "traffic.clients").whole() as reader:
-        listed = reader.take("addresses", list)
-        if listed is not None:
-            return _listed(listed, size)
-        kind = reader.choice("kind", ("uniform", "zipf", "nat"))
-        number = reader.need("count", int)
-        if number < 1:
-            raise ScenarioError("traffic.clients.count is at least 1")
-        where = reader.take("net", str, "")
-        weights = np.ones(number)
-        if kind == "zipf":
-            weights = np.arange(1, number + 1) ** -reader.positive("exponent")
-        elif kind == "nat":
-            share = reader.positive("share")
-            if share > 1:
-                raise ScenarioError("traffic.clients.share is at most 1")
-            weights[:] = (1 - share) / max(number - 1, 1)
-            weights[0] = share
-    return _addresses(random, number, size, where), weights / weights.sum()
+    law = laws.clients(spec, size)
+    if law.listed:
+        weights = np.array([weight for _, weight in law.listed])
+        packed = b"".join(address for address, _ in law.listed)
+        return np.frombuffer(packed, np.uint8).reshape(-1, size), weights / weights.sum()
+    number = law.count
+    weights = np.ones(number)
+    if law.kind == "zipf":
+        weights = np.arange(1, number + 1) ** -law.exponent
+    elif law.kind == "nat":
+        weights[:] = (1 - law.share) / max(number - 1, 1)
+        weights[0] = law.share
+    return _addresses(random, number, size, law.net), weights / weights.sum()
 
 
 def _addresses(random: np.random.Generator, number: int, size: int, where: str) -> Bytes:
@@ -109,28 +95,9 @@ def _addresses(random: np.random.Generator, number: int, size: int, where: str) 
 
 
 def _consecutive(number: int, size: int, where: str) -> Bytes:
-    try:
-        net = ip_network(where)
-    except ValueError as wrong:
-        raise ScenarioError(f"traffic.clients.net: {wrong}") from None
-    if net.max_prefixlen != size * 8 or net.num_addresses <= number:
-        raise ScenarioError(f"traffic.clients.net: {where} does not hold {number} clients of the service's family")
-    first = int(net.network_address) + 1
-    return np.frombuffer(b"".join((first + one).to_bytes(size, "big") for one in range(number)), np.uint8).reshape(
-        -1, size
-    )
-
-
-def _listed(listed: list[Any], size: int) -> tuple[Bytes, Floats]:
-    rows = [row if isinstance(row, list) else [row] for row in listed]
-    try:
-        packed = [ip_address(str(row[0])).packed for row in rows]
-        weights = np.array([float(row[1]) if len(row) > 1 else 1.0 for row in rows])
-    except (ValueError, IndexError) as wrong:
-        raise ScenarioError(f"traffic.clients: {wrong}; a line is an address and, if wanted, a weight") from None
-    if not packed or any(len(one) != size for one in packed) or (weights < 0).any() or not weights.sum():
-        raise ScenarioError("traffic.clients: addresses of the service's family are wanted, with weights above 0")
-    return np.frombuffer(b"".join(packed), np.uint8).reshape(-1, size), weights / weights.sum()
+    first = int(ip_network(where).network_address) + 1
+    packed = b"".join((first + one).to_bytes(size, "big") for one in range(number))
+    return np.frombuffer(packed, np.uint8).reshape(-1, size)
 
 
 def ports(client: Integers, number: int) -> Integers:

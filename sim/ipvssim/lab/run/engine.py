@@ -7,25 +7,29 @@ where each connection went and from samples of the directors' own counters.
 from __future__ import annotations
 
 import gc
-from collections.abc import Callable
+import math
+from collections.abc import Callable, Sequence
 from typing import Any
 
 import numpy as np
 
 from ipvssim.clock import SECOND
-from ipvssim.lab.run import measures, traffic
+from ipvssim.lab.run import measures, reconnect, traffic
 from ipvssim.lab.run.nodes import Node
 from ipvssim.lab.run.outcome import Change, Outcome, grids
-from ipvssim.lab.run.wires import OPEN, RAW, reply
-from ipvssim.lab.scenario.definition import Event, Scenario, period
+from ipvssim.lab.run.wires import OPEN, OPENED, RAW, reply
+from ipvssim.lab.scenario.definition import Scenario, period
 from ipvssim.lab.scenario.reader import ScenarioError
 from ipvssim.lab.scenario.rules import split
+from ipvssim.lab.scenario.values import Event
 from ipvssim.state.services import RealServer
 
 Progress = Callable[[int, int], object]
 """Told the packets done, and how many there are."""
 _NOWHERE = -1
 _COLLECT_AFTER = 200_000
+_LEFT = 2
+"""Of a client that was served, and that no server took when it came back (1: one that was never served)."""
 
 
 class Engine:
@@ -50,6 +54,8 @@ class Engine:
         """The number of the server that each connection went to."""
         self._fresh = bytearray(count)
         self._gone = bytearray(count)
+        self._again: dict[int, int] = {}
+        """Where connections are now whose clients came back with another, since their server went."""
         self._reused = self._reopened = self._done = 0
         self._route = measures.spread(self.traffic, scenario.spread, scenario.directors, seed)
         marked = any(flows.end.mark for flows in self.traffic.flows)
@@ -64,10 +70,10 @@ class Engine:
         """Everything from the beginning to the last arrival; KeyboardInterrupt ends it early, with what there is by then."""
         when = self.traffic.when
         arrivals = when[np.isin(self.traffic.kind, (OPEN, RAW))]
-        end = int(arrivals[-1]) + 1 if len(arrivals) else 1
+        timed = sorted((event for event in self.scenario.events if event.at is not None), key=lambda one: one.at or 0.0)
+        end = self._end(int(arrivals[-1]) + 1 if len(arrivals) else 1, timed)
         step = max(round(period(self.scenario, end / SECOND) * SECOND), 1)
         waiting = [event for event in self.scenario.events if event.at is None]
-        timed = sorted((event for event in self.scenario.events if event.at is not None), key=lambda one: one.at or 0.0)
         total = int(np.searchsorted(when, end))
         now, complete = 0, True
         thresholds = gc.get_threshold()
@@ -92,6 +98,19 @@ class Engine:
         finally:
             gc.set_threshold(*thresholds)
         return self._outcome(complete)
+
+    def _end(self, last: int, timed: Sequence[Event]) -> int:
+        """The last arrival, or an event between it and the end that the scenario says. Where chance makes the end (so many
+        connections, as they come), an event after it is refused here."""
+        said = max((stream.until() for stream in self.scenario.streams if not math.isinf(stream.until())), default=0.0)
+        for event in timed:
+            at = event.at or 0.0
+            if at * SECOND >= max(last, said * SECOND):
+                raise ScenarioError(
+                    f"{event.place}.at: {at:g} s is not before the end of the run ({last / SECOND:g} s)"
+                )
+            last = max(last, round(at * SECOND) + 1)
+        return last
 
     def _play(self, stop: int, total: int, progress: Progress | None) -> None:
         """Hand over the packets up to a position."""
@@ -132,31 +151,59 @@ class Engine:
             self.placed[flow] = self._number(server)
 
     def _reply(self, flow: int, kind: int, receive: Callable[[bytes, str], Any]) -> None:
-        server = self.placed[flow]
+        server = self._again.get(flow, self.placed[flow])
         if server == _NOWHERE:
             return
-        for flows in self.traffic.flows:
-            own = flow - flows.first
-            if 0 <= own < len(flows):
-                client = flows.addresses[flows.client[own]].tobytes()
-                data = reply(flows.end.protocol, kind, self._addresses[server], client, int(flows.port[own]))
-                receive(data, "server")
-                return
+        flows = self._flows(flow)
+        own = flow - flows.first
+        client = flows.addresses[flows.client[own]].tobytes()
+        receive(reply(flows.end.protocol, kind, self._addresses[server], client, int(flows.port[own])), "server")
 
     # --- events ---
 
     def _carry_out(self, event: Event, now: int) -> None:
         before = self._usable()
-        active = self._columns()[1]
-        chosen = range(len(self.nodes)) if event.directors is None else event.directors
-        for number in chosen:
-            if number >= len(self.nodes):
-                raise ScenarioError(f"event {event.label}: there is no director {number}")
+        active = {server: server.active for server in self._of if server.available}
+        for number in range(len(self.nodes)) if event.directors is None else event.directors:
             self.nodes[number].administer(self._rules(event))
         self._learn()
         usable = self._usable()
-        broken = sum(active[one] for one in before - usable if one < len(active))
+        lost = {server for server in active if not server.available}
+        broken = sum(active[server] for server in lost)
+        if lost and any(flows.stream.reconnect for flows in self.traffic.flows):
+            self._reconnect(lost, now)
         self._changes.append(Change(event.label, now / SECOND, usable, usable - before, broken))
+
+    def _reconnect(self, lost: set[RealServer], now: int) -> None:
+        """Clients whose server went find out by their next packet, and come back at once from another port."""
+        gone = {
+            (at, self._of[server]) for at, node in enumerate(self.nodes) for server in node.servers if server in lost
+        }
+        for flow in reconnect.under_way(self.traffic, now):
+            node = self._route[flow]
+            if (
+                (node, self._again.get(flow, self.placed[flow])) not in gone
+                or self._gone[flow]
+                or not self._fresh[flow]
+            ):
+                continue
+            mark = self._marks[flow] if self._marks else 0
+            last, *opening = reconnect.packets(self.traffic, flow)
+            receive = self.nodes[node].receive
+            receive(last, "client", mark)
+            server = receive(opening[0], "client", mark).server
+            if server is None:
+                self._gone[flow] = _LEFT
+                continue
+            self._reopened += 1
+            self._again[flow] = self._number(server)
+            if self._flows(flow).replies:
+                self._reply(flow, OPENED, receive)
+            for packet in opening[1:]:
+                receive(packet, "client", mark)
+
+    def _flows(self, flow: int) -> traffic.Flows:
+        return next(flows for flows in self.traffic.flows if flows.first <= flow < flows.first + len(flows))
 
     def _rules(self, event: Event) -> list[str]:
         rules = self.scenario.rules
@@ -173,7 +220,7 @@ class Engine:
     def _measure(self, name: str) -> float:
         row = self._samples[-1]
         if name == "refused":
-            return sum(self._gone)
+            return self._gone.count(1)
         values = row[0] if name == "opened" else row[1]
         return max(values, default=0) if name == "most_active" else sum(values)
 
@@ -229,9 +276,9 @@ class Engine:
         placed = np.array(self.placed, np.int64)
         heat, clients = measures.heat(self.traffic, placed, len(names), self.scenario.heat)
         counts = {
-            "offered": int((placed != _NOWHERE).sum()) + sum(self._gone),
+            "offered": int((placed != _NOWHERE).sum()) + self._gone.count(1),
             "opened": sum(self._samples[-1][0]) if self._samples else 0,
-            "refused": sum(self._gone),
+            "refused": self._gone.count(1),
             "reused": self._reused,
             "reopened": self._reopened,
         }
@@ -239,9 +286,9 @@ class Engine:
             self.variant, self.seed, names, np.array(self._times), grids(self._samples, len(names)), self._changes,
             heat, clients, counts, complete,
         )  # fmt: skip
-        measures.judge(
-            outcome, self.traffic, np.where(np.frombuffer(self._fresh, np.uint8) > 0, placed, _NOWHERE), self._route
-        )
+        ends = np.where(np.frombuffer(self._fresh, np.uint8) > 0, placed, _NOWHERE)
+        ends[np.frombuffer(self._gone, np.uint8) == 1] = measures.REFUSED
+        measures.judge(outcome, self.traffic, ends, self._route)
         return outcome
 
 

@@ -18,6 +18,8 @@ EVEN_SAMPLES = 3
 """... in that many samples in a row."""
 _LEAST_OPENED = 20
 _NOWHERE = -1
+REFUSED = -2
+"""Where a connection went that no server took."""
 _T95 = (
     12.706, 4.303, 3.182, 2.776, 2.571, 2.447, 2.365, 2.306, 2.262, 2.228, 2.201, 2.179, 2.160, 2.145, 2.131, 2.120, 2.110,
     2.101, 2.093, 2.086, 2.080, 2.074, 2.069, 2.064, 2.060, 2.056, 2.052, 2.048, 2.045, 2.042,
@@ -51,8 +53,8 @@ def interval(values: Iterable[float]) -> tuple[float, float]:
 
 
 def judge(outcome: Outcome, traffic: Traffic, placed: NDArray[np.int64], route: Sequence[int]) -> None:
-    """Fill in an outcome's figures. ``placed`` has the server of each connection that was opened, else -1; ``route`` its
-    director."""
+    """Fill in an outcome's figures. ``placed`` has the server of each connection that was opened, :data:`REFUSED`, or -1
+    where it met an old one or has not come; ``route`` its director."""
     if not len(outcome.times):
         return
     until = outcome.changes[0].at if outcome.changes else outcome.times[-1]
@@ -87,7 +89,9 @@ def judge(outcome: Outcome, traffic: Traffic, placed: NDArray[np.int64], route: 
 
 def _first_picks(route: NDArray[np.int64], placed: NDArray[np.int64]) -> float:
     """The largest share of directors that sent their first connection to one server."""
-    known = np.flatnonzero(placed != _NOWHERE)
+    known = np.flatnonzero(placed >= 0)
+    if not len(known):
+        return float("nan")
     _, first = np.unique(route[known], return_index=True)
     picks = np.bincount(placed[known[first]])
     return float(picks.max() / picks.sum())
@@ -100,21 +104,36 @@ def _disruption(
     opened: NDArray[np.float64],
     placed: NDArray[np.int64],
 ) -> dict[str, float]:
-    """Of the clients whose server stayed: the share that was next given another one, which was not the one that came."""
+    """What became of clients and connections after a change, until the next one.
+
+    ``moved``: of the clients whose server stayed and that came again, the share that was given another one, other than one
+    that had just come. ``forced``: of all that came again, the share whose server takes no more connections, and that were
+    given another one, or none. ``refused_after``: of the connections that came, the share that no server took.
+    """
     end = later[0].at if later else np.inf
-    known = placed != _NOWHERE
-    before = np.flatnonzero(known & (opened < change.at))
-    after = np.flatnonzero(known & (opened >= change.at) & (opened < end))[::-1]
+    before = np.flatnonzero((placed >= 0) & (opened < change.at))
+    since = (opened >= change.at) & (opened < end)
+    after = np.flatnonzero(since & (placed >= 0))[::-1]
+    lost = np.flatnonzero(since & (placed == REFUSED))
     size = int(clients.max(initial=0)) + 1
-    home, fresh = np.full(size, _NOWHERE), np.full(size, _NOWHERE)
+    home, fresh, came = np.full(size, _NOWHERE), np.full(size, _NOWHERE), np.zeros(size, bool)
     home[clients[before]] = placed[before]
     fresh[clients[after]] = placed[after]
-    both = (home != _NOWHERE) & (fresh != _NOWHERE)
-    stayed = both & np.isin(home, list(change.usable))
+    came[clients[after]] = came[clients[lost]] = True
+    again = (home != _NOWHERE) & came
+    lasting = np.isin(home, list(change.usable))
+    stayed = again & lasting & (fresh != _NOWHERE)
     moved = stayed & (fresh != home) & ~np.isin(fresh, list(change.joined))
-    share = float(moved.sum() / stayed.sum()) if stayed.any() else float("nan")
-    forced = float((both & ~stayed).sum() / both.sum()) if both.any() else float("nan")
-    return {"moved": share, "forced": forced, "broken": float(change.broken)}
+    return {
+        "moved": _share(moved, stayed),
+        "forced": _share(again & ~lasting & (fresh != home), again),
+        "refused_after": len(lost) / (len(lost) + len(after)) if len(lost) + len(after) else float("nan"),
+        "broken": float(change.broken),
+    }
+
+
+def _share(some: NDArray[np.bool_], every: NDArray[np.bool_]) -> float:
+    return float(some.sum() / every.sum()) if every.any() else float("nan")
 
 
 def _joining(change: Change, later: Sequence[Change], outcome: Outcome) -> dict[str, float]:

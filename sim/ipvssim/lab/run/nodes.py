@@ -15,6 +15,7 @@ from ipvssim.schedulers._base import label
 from ipvssim.state.services import RealServer
 
 _NEIGHBOURS = 4096
+_INTERRUPTED = 130
 _MAC = bytes.fromhex("02000a000001")
 
 
@@ -46,6 +47,8 @@ class Node:
         if self.steps is not None:
             self.steps.append({"do": "ipvsadm", "args": ["-R"], "stdin": text})
         done = self.kernel.ipvsnl("-R", stdin=text)
+        if done.status == _INTERRUPTED:  # the command line took it for its own
+            raise KeyboardInterrupt
         if done.status:
             raise ScenarioError(f"the rules are refused: {(done.stdout + done.stderr).strip()}")
         for service in self.namespace.table.services():

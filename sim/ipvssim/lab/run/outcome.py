@@ -18,7 +18,7 @@ COLUMNS = ("opened", "active", "inactive", "packets", "weight", "templates")
 @dataclass(slots=True)
 class Change:
     """An event as it happened: when, which servers can be used after it and which came with it (by number), and the
-    connections that were active on the servers it took away."""
+    connections that were active on servers that are gone since: a server of weight 0 is not, and serves what it has."""
 
     label: str
     at: float

@@ -4,13 +4,17 @@ from __future__ import annotations
 
 import csv
 import json
+import tempfile
 from collections.abc import Iterable
+from io import BytesIO, StringIO
 from pathlib import Path
 from typing import Any
 
+from ipvssim.doors import files
 from ipvssim.lab.scenario.reader import ScenarioError
 
 Row = dict[str, Any]
+SUFFIXES = (".csv", ".parquet")
 
 
 class Journal:
@@ -24,7 +28,7 @@ class Journal:
         if self.path.exists():
             self._read()
         else:
-            self.path.write_text(json.dumps({"scenario": self._what}) + "\n", encoding="utf-8")
+            self._replace([json.dumps({"scenario": self._what})])
 
     def _read(self) -> None:
         try:
@@ -40,9 +44,15 @@ class Journal:
                 entry = json.loads(line)
             except ValueError:  # the line that was being written when the machine stopped
                 continue
-            self.rows[entry["key"]] = entry["row"]
             whole.append(line)
-        self.path.write_text("\n".join([head, *whole]) + "\n", encoding="utf-8")
+            try:
+                self.rows[entry["key"]] = entry["row"]
+            except (KeyError, TypeError):
+                raise ScenarioError(f"{self.path}: no journal of a sweep") from None
+        self._replace([head, *whole])
+
+    def _replace(self, lines: list[str]) -> None:
+        files.replace(self.path, ("\n".join(lines) + "\n").encode("utf-8"))
 
     def add(self, key: str, row: Row) -> None:
         """Keep a row, on the disk when this returns."""
@@ -58,17 +68,42 @@ def write(rows: Iterable[Row], out: Path) -> None:
     if out.suffix == ".parquet":
         _write_parquet(listed, columns, out)
         return
-    with out.open("w", newline="", encoding="utf-8") as file:
-        writer = csv.DictWriter(file, columns)
-        writer.writeheader()
-        writer.writerows(listed)
+    text = StringIO(newline="")
+    writer = csv.DictWriter(text, columns)
+    writer.writeheader()
+    writer.writerows(listed)
+    files.replace(out, text.getvalue().encode("utf-8"))
+
+
+def check(out: Path) -> None:
+    """Say before a sweep what would keep :func:`write` from writing: ScenarioError, or OSError."""
+    if out.suffix not in SUFFIXES:
+        raise ScenarioError(f"--out {out}: a sweep's results are {' or '.join(SUFFIXES)}")
+    if out.suffix == ".parquet":
+        _parquet()
+    check_folder(out.parent, [out, out.with_name(out.name + ".journal")])
+
+
+def check_folder(folder: Path, paths: Iterable[Path]) -> None:
+    """Make a folder; OSError where it, or one of the files that will be in it, can't be written."""
+    folder.mkdir(parents=True, exist_ok=True)
+    for path in paths:
+        files.check_writable(path)
+    with tempfile.TemporaryFile(dir=folder):
+        pass
 
 
 def _write_parquet(rows: list[Row], columns: list[str], out: Path) -> None:
+    pyarrow, parquet = _parquet()
+    data = BytesIO()
+    parquet.write_table(pyarrow.table({name: [row.get(name) for row in rows] for name in columns}), data)
+    files.replace(out, data.getvalue())
+
+
+def _parquet() -> tuple[Any, Any]:
     try:
         import pyarrow
         from pyarrow import parquet
     except ImportError:
         raise ScenarioError("Parquet needs the package pyarrow: pip install 'ipvsnl[sweep]'; or name a .csv") from None
-    table = pyarrow.table({name: [row.get(name) for row in rows] for name in columns})
-    parquet.write_table(table, out)
+    return pyarrow, parquet

@@ -9,6 +9,7 @@ from __future__ import annotations
 import json
 import multiprocessing
 import os
+import signal
 import sys
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from concurrent.futures import (
@@ -20,6 +21,7 @@ from concurrent.futures import (
     ProcessPoolExecutor,
     wait,
 )
+from contextlib import contextmanager, suppress
 from dataclasses import dataclass, field
 from itertools import product
 from typing import Any, TypeVar
@@ -70,7 +72,8 @@ def outcome(point: Point) -> Outcome:
     """Do one run."""
     from ipvssim.lab.run.engine import simulate
 
-    return simulate(build(point.raw), point.variant, point.seed)
+    with _WORKER.working():
+        return simulate(build(point.raw), point.variant, point.seed, _WORKER.check)
 
 
 def row(point: Point) -> dict[str, Any]:
@@ -80,6 +83,62 @@ def row(point: Point) -> dict[str, Any]:
     return {
         **point.setting, "variant": point.variant, "seed": point.seed, "complete": found.complete, **found.counts, **figures,
     }  # fmt: skip
+
+
+class _Worker:
+    """What an interruption does in a worker process: it breaks off the run that is under way, once, and no other is begun. A
+    worker that waits for one says nothing."""
+
+    def __init__(self) -> None:
+        self._at_work = self._stopped = False
+
+    def begin(self) -> None:
+        """In a new process, in which interruptions are still held back."""
+        signal.signal(signal.SIGINT, self._interrupted)
+        signal.pthread_sigmask(signal.SIG_UNBLOCK, {signal.SIGINT})
+
+    def _interrupted(self, *_: object) -> None:
+        first, self._stopped = not self._stopped, True
+        if self._at_work and first:
+            raise KeyboardInterrupt
+
+    def check(self, *_: object) -> None:
+        """Asked now and then: an interruption may have come to nothing, where a callback of C's was under way."""
+        if self._stopped:
+            raise KeyboardInterrupt
+
+    @contextmanager
+    def working(self) -> Iterator[None]:
+        """While a run is under way."""
+        self._at_work = True
+        try:
+            self.check()
+            yield
+        finally:
+            self._at_work = False
+
+
+_WORKER = _Worker()
+
+
+@contextmanager
+def _held_back() -> Iterator[None]:
+    """An interruption waits until an executor has begun its processes, and these until they know what to do with theirs. (A
+    mask is not enough for this process: the system gives the signal to another thread then, and Python to this one.)"""
+    came: list[int] = []
+    try:
+        before = signal.signal(signal.SIGINT, lambda number, _: came.append(number))
+    except ValueError:  # in another thread than the main one, to which alone interruptions come
+        yield
+        return
+    mask = signal.pthread_sigmask(signal.SIG_BLOCK, {signal.SIGINT})
+    try:
+        yield
+    finally:
+        signal.pthread_sigmask(signal.SIG_SETMASK, mask)
+        signal.signal(signal.SIGINT, before)
+    if came:
+        signal.raise_signal(signal.SIGINT)
 
 
 # --- executors ---
@@ -126,14 +185,24 @@ def _nothing() -> None:
 
 
 def _processes(jobs: int) -> Made:
-    made = ProcessPoolExecutor(jobs, mp_context=multiprocessing.get_context(START))
+    made = ProcessPoolExecutor(jobs, mp_context=multiprocessing.get_context(START), initializer=_WORKER.begin)
 
     def shut() -> None:
         """Wait for the pool's thread, unless an error is on its way (then runs may be under way, which nobody waits for). A
         thread that ends while the interpreter does makes CPython 3.11 write a traceback on standard error."""
+        if isinstance(sys.exc_info()[1], KeyboardInterrupt):
+            _interrupt_workers()
         made.shutdown(wait=sys.exc_info()[0] is None, cancel_futures=True)
 
     return made, shut
+
+
+def _interrupt_workers() -> None:
+    """Tell this process's workers, whoever was interrupted: a terminal interrupts all of them, `kill` one."""
+    for child in multiprocessing.active_children():
+        if child.pid is not None:
+            with suppress(ProcessLookupError):
+                os.kill(child.pid, signal.SIGINT)
 
 
 def _dask(address: str) -> Made:
@@ -154,10 +223,8 @@ def carry_out(
     """Hand runs out, and give back what comes as it comes. A KeyboardInterrupt cancels what has not begun, waits for what
     has (which breaks off by itself and says so), and goes on to the caller after that."""
     tries: dict[str, int] = {}
-    running: dict[Future[_Result], Point] = {}
     interrupted = False
-    for point in todo:
-        running[workers.executor.submit(work, point)] = point
+    running = _submitted(todo, work, workers)
     while running:
         try:
             done, _ = wait(running, return_when=FIRST_COMPLETED)
@@ -175,11 +242,12 @@ def carry_out(
                     if type(died).__name__ != "KilledWorker":
                         raise
                     _count(point, tries)
-                    running[workers.executor.submit(work, point)] = point
+                    running |= _submitted([point], work, workers)
                 else:
                     yield point, found
         except KeyboardInterrupt:
             interrupted = True
+            _interrupt_workers()
             running = {future: point for future, point in running.items() if not future.cancel()}
     if interrupted:
         raise KeyboardInterrupt
@@ -191,7 +259,12 @@ def _again(
     workers.renew()
     for point in lost[:1]:
         _count(point, tries)
-    return {workers.executor.submit(work, point): point for point in lost}
+    return _submitted(lost, work, workers)
+
+
+def _submitted(todo: Sequence[Point], work: Callable[[Point], _Result], workers: Pool) -> dict[Future[_Result], Point]:
+    with _held_back():
+        return {workers.executor.submit(work, point): point for point in todo}
 
 
 def _count(point: Point, tries: dict[str, int]) -> None:

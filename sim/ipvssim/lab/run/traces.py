@@ -13,8 +13,10 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+from ipvssim.doors import files
 from ipvssim.lab.run.engine import Engine
 from ipvssim.lab.run.outcome import Outcome
+from ipvssim.lab.run.store import check_folder
 from ipvssim.lab.scenario.definition import Scenario
 from ipvssim.lab.scenario.rules import FIRST, addresses
 
@@ -54,11 +56,11 @@ def traces(scenario: Scenario, variant: str, seed: int = 1) -> tuple[Outcome, li
 
 def write(scenario: Scenario, folder: Path) -> Iterator[Path]:
     """The traces of every variant with its first seed, as files."""
-    folder.mkdir(parents=True, exist_ok=True)
+    check_folder(folder, [])
     for variant in scenario.compare:
         for trace in traces(scenario, variant)[1]:
             path = folder / f"{trace.name}.trace"
-            path.write_text(trace.text, encoding="utf-8")
+            files.replace(path, trace.text.encode("utf-8"))
             yield path
 
 

@@ -16,9 +16,10 @@ from ipvssim.clock import SECOND
 from ipvssim.lab.run import draws, recording
 from ipvssim.lab.run.draws import Bytes, Integers
 from ipvssim.lab.run.wires import ACK, ANSWER, CLOSE, CLOSED, DATA, LAST, OPEN, OPENED, RAW, Template
-from ipvssim.lab.scenario.definition import Scenario, Stream
+from ipvssim.lab.scenario.definition import Scenario
 from ipvssim.lab.scenario.reader import ScenarioError
 from ipvssim.lab.scenario.rules import Endpoint, endpoint
+from ipvssim.lab.scenario.values import Stream
 from ipvssim.net.packets import SCTP, TCP, UDP
 
 GAP = 1000

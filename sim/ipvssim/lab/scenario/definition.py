@@ -12,58 +12,20 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
-from ipvssim.lab.scenario.reader import NUMBER, Reader, ScenarioError, changed, paths
-from ipvssim.lab.scenario.rules import Rules, read_rules
+from ipvssim.doors import files
+from ipvssim.lab.scenario import laws
+from ipvssim.lab.scenario.reader import Reader, ScenarioError, changed, check_name, paths, shown
+from ipvssim.lab.scenario.rules import MOST_SERVERS, MOST_WEIGHT, Rules, endpoint, read_rules
+from ipvssim.lab.scenario.values import SAMPLES, Event, Stream, check_events, check_sizes
 
 CLOSES = ("fin", "rst", "none")
 SPREADS = ("flow", "client", "turn")
 ACTIONS = ("remove", "add", "weight", "rules", "reload")
 MEASURES = ("active", "most_active", "opened", "refused")
-_SAMPLES = 200
+MOST_RUNS = 1_000_000
+MOST_DIRECTORS = 1000
 _GALLERY = Path(__file__).parent.parent / "gallery"
 """The folder of the scenarios that come with the package."""
-
-
-@dataclass(frozen=True, slots=True)
-class Stream:
-    """Connections to one service; ``arrivals``, ``durations`` and ``clients`` are read where they are drawn."""
-
-    service: str
-    arrivals: Mapping[str, Any]
-    durations: Mapping[str, Any]
-    clients: Mapping[str, Any]
-    connections: int
-    """How many; 0: as many as come in ``seconds``."""
-    seconds: float
-    packets: int
-    """Packets of data, between the opening and the closing."""
-    close: str
-    replies: bool | None
-    """Whether servers' replies pass the director; None: where its servers are masqueraded."""
-    start: float
-    pcap: str
-
-
-@dataclass(frozen=True, slots=True)
-class Event:
-    """What an administrator does, on some directors (None: on all): at a time, or when a measure first passes a limit."""
-
-    action: str
-    server: int
-    weight: int
-    rules: str
-    at: float | None
-    measure: str
-    above: float
-    directors: tuple[int, ...] | None
-
-    @property
-    def label(self) -> str:
-        """In a few words."""
-        what = {"rules": "rules", "reload": "reload"}.get(self.action, f"{self.action} server {self.server}")
-        if self.action == "weight":
-            what += f" = {self.weight}"
-        return f"{what} at {self.at:g} s" if self.at is not None else f"{what} when {self.measure} > {self.above:g}"
 
 
 @dataclass(frozen=True, slots=True)
@@ -104,14 +66,22 @@ def load(path: str | Path) -> Scenario:
     file = Path(path)
     source = file if file.suffix == ".toml" else _GALLERY / f"{path}.toml"
     try:
-        raw = tomllib.loads(source.read_text(encoding="utf-8"))
+        data, _ = files.read(source, b"")
+        raw = tomllib.loads(data.decode("utf-8"))
     except FileNotFoundError:
         known = ", ".join(gallery())
         raise ScenarioError(f"{path}: no such file, and the gallery has only {known}") from None
-    except (OSError, UnicodeDecodeError, tomllib.TOMLDecodeError) as wrong:
+    except OSError as wrong:
+        raise ScenarioError(f"{path}: {wrong.strerror}") from wrong
+    except RecursionError:
+        raise ScenarioError(f"{path}: tables and lists in one another without end") from None
+    except ValueError as wrong:  # no TOML, no UTF-8, a number of thousands of digits, a name that no file has
         raise ScenarioError(f"{path}: {wrong}") from wrong
     raw.setdefault("name", file.stem)
-    return build(_rooted(raw, file.parent))
+    try:
+        return build(_rooted(raw, file.parent))
+    except ScenarioError as wrong:
+        raise ScenarioError(f"{path}: {wrong}") from None
 
 
 def gallery() -> list[str]:
@@ -127,26 +97,54 @@ def build(raw: Mapping[str, Any]) -> Scenario:
         top.take("small", dict)
         scenario = Scenario(
             raw=raw,
-            name=top.take("name", str, "scenario"),
+            name=check_name(top.take("name", str, "scenario")),
             title=top.take("title", str, ""),
             question=top.take("question", str, ""),
             rules=rules,
             streams=tuple(_stream(reader, rules) for reader in top.tables("traffic")),
             events=tuple(_event(reader, rules) for reader in top.tables("events")),
-            compare=tuple(map(str, top.take("compare", list, []))) or ("",),
-            seeds=top.take("seeds", int, 1),
-            directors=top.take("directors", int, 1),
+            compare=_compared(top),
+            seeds=top.whole_number("seeds", 1, 1, MOST_RUNS),
+            directors=top.whole_number("directors", 1, 1, MOST_DIRECTORS),
             spread=top.choice("spread", SPREADS, "flow"),
-            sample=float(top.take("sample", NUMBER, 0)),
-            sysctls=top.take("sysctl", dict, {}),
-            heat=top.take("heat", int, 40),
-            sweep=top.take("sweep", dict, {}),
+            sample=top.number("sample", 0.0),
+            sysctls=_sysctls(top),
+            heat=top.whole_number("heat", 40, 0, 1000),
+            sweep=_ranges(top),
         )
     if not scenario.streams:
         raise ScenarioError("traffic is missing")
-    if scenario.seeds < 1 or scenario.directors < 1 or scenario.sample < 0:
-        raise ScenarioError("seeds and directors are at least 1, sample is not negative")
+    check_sizes(scenario.streams, scenario.sample, rules.servers)
+    check_events(scenario.events, scenario.streams, rules, scenario.directors)
     return scenario
+
+
+def _compared(top: Reader) -> tuple[str, ...]:
+    found = [str(one) for one in top.listed("compare", str, []) or ()]
+    twice = next((one for one in found if found.count(one) > 1), None)
+    if twice is not None:
+        raise ScenarioError(f"compare: {shown(twice)} is there twice")
+    return tuple(found) or ("",)
+
+
+def _sysctls(top: Reader) -> dict[str, Any]:
+    found: dict[str, Any] = top.take("sysctl", dict, {})
+    for name, value in found.items():
+        if not isinstance(value, (int, str)):
+            raise ScenarioError(f"sysctl.{name}: {shown(value)} is neither a whole number nor a text")
+    return found
+
+
+def _ranges(top: Reader) -> dict[str, list[Any]]:
+    found: dict[str, list[Any]] = top.take("sweep", dict, {})
+    runs = 1
+    for path, values in found.items():
+        if not isinstance(values, list) or not values:
+            raise ScenarioError(f"sweep.{path}: {shown(values)} is no list of values to put there")
+        runs *= len(values)
+    if runs > MOST_RUNS:
+        raise ScenarioError(f"sweep: more than {MOST_RUNS:,} combinations")
+    return found
 
 
 def _stream(reader: Reader, rules: Rules) -> Stream:
@@ -157,18 +155,23 @@ def _stream(reader: Reader, rules: Rules) -> Stream:
             arrivals={} if recorded else reader.need("arrivals", dict),
             durations=reader.take("durations", dict, {"kind": "fixed", "seconds": 1}),
             clients=reader.take("clients", dict, {"kind": "uniform", "count": 1000}),
-            connections=reader.take("connections", int, 0),
-            seconds=float(reader.take("seconds", NUMBER, 0)),
-            packets=reader.take("packets", int, 0),
+            connections=reader.whole_number("connections", 0, 0, laws.MOST_CONNECTIONS),
+            seconds=reader.number("seconds", 0.0),
+            packets=reader.whole_number("packets", 0, 0, 1_000_000),
             close=reader.choice("close", CLOSES, "fin"),
             replies=reader.take("replies", bool),
-            start=float(reader.take("start", NUMBER, 0)),
+            start=reader.number("start", 0.0),
+            reconnect=reader.take("reconnect", bool, False),
             pcap=recorded,
+            place=reader.place,
         )
-    if not recorded and (stream.connections > 0) == (stream.seconds > 0):
-        raise ScenarioError(f"{reader.place}: say either how many connections come or for how many seconds")
-    if stream.packets < 0 or stream.start < 0:
-        raise ScenarioError(f"{reader.place}: packets and start are not negative")
+    size = len(endpoint(stream.service).address)
+    if not recorded:
+        if (stream.connections > 0) == (stream.seconds > 0):
+            raise ScenarioError(f"{reader.place}: say either how many connections come or for how many seconds")
+        laws.arrivals(stream.arrivals, reader.name("arrivals"))
+        laws.durations(stream.durations, reader.name("durations"))
+        laws.clients(stream.clients, size, reader.name("clients"))
     return stream
 
 
@@ -176,30 +179,34 @@ def _event(reader: Reader, rules: Rules) -> Event:
     with reader.whole():
         action = reader.choice("do", ACTIONS)
         when = Reader(reader.take("when", dict, {}), reader.name("when"))
-        at = reader.take("at", NUMBER)
-        if (at is None) != when.has("above"):
+        timed, conditional = reader.has("at"), when.has("above") or when.has("measure")
+        if timed == conditional:
             raise ScenarioError(f"{reader.place}: say either at or when")
-        nodes = reader.take("directors", list)
+        nodes = reader.listed("directors", int)
+        numbered = action in ("remove", "add", "weight")
+        if numbered and not rules.method:
+            raise ScenarioError(f"{reader.place}: with rules of your own, events are rules too")
+        server = reader.whole_number("server", None, 0, MOST_SERVERS - 1) if numbered else -1
         event = Event(
             action=action,
-            server=reader.need("server", int) if action in ("remove", "add", "weight") else -1,
-            weight=reader.need("weight", int) if action == "weight" else reader.take("weight", int, 1),
+            server=server,
+            weight=reader.whole_number("weight", None if action == "weight" else 1, 0, MOST_WEIGHT),
             rules=reader.need("rules", str) if action == "rules" else "",
-            at=None if at is None else float(at),
-            measure=when.choice("measure", MEASURES) if at is None else "",
-            above=float(when.need("above", NUMBER)) if at is None else 0.0,
-            directors=None if nodes is None else tuple(map(int, nodes)),
+            at=reader.number("at") if timed else None,
+            measure=when.choice("measure", MEASURES) if conditional else "",
+            above=when.number("above") if conditional else 0.0,
+            directors=None if nodes is None else tuple(nodes),
+            place=reader.place,
+            address=rules.server(server).rpartition(":")[0].strip("[]") if numbered else "",
         )
         with when.whole():
             pass
-    if action in ("remove", "add", "weight") and not rules.method:
-        raise ScenarioError(f"{reader.place}: with rules of your own, events are rules too")
     return event
 
 
 def period(scenario: Scenario, end: float) -> float:
     """Seconds between two samples of a scenario that takes ``end`` seconds."""
-    return scenario.sample or max(end / _SAMPLES, 0.001)
+    return scenario.sample or max(end / SAMPLES, 0.001)
 
 
 def _rooted(raw: dict[str, Any], folder: Path) -> dict[str, Any]:
@@ -209,12 +216,12 @@ def _rooted(raw: dict[str, Any], folder: Path) -> dict[str, Any]:
         if not isinstance(stream, dict):
             continue
         if isinstance(stream.get("pcap"), str):
-            stream["pcap"] = str((folder / stream["pcap"]).resolve())
+            stream["pcap"] = str((folder / stream["pcap"]).absolute())
         clients = stream.get("clients")
         if isinstance(clients, dict) and isinstance(clients.get("file"), str):
             try:
-                text = (folder / clients.pop("file")).read_text(encoding="utf-8")
-            except OSError as wrong:
+                text = files.read(folder / clients.pop("file"), b"")[0].decode("utf-8")
+            except (OSError, ValueError) as wrong:
                 raise ScenarioError(f"traffic.clients.file: {wrong}") from wrong
             clients["addresses"] = [line.split() for line in text.splitlines() if line.strip()]
     return raw

@@ -8,13 +8,17 @@ from ipaddress import ip_address
 from itertools import pairwise
 from typing import Any
 
-from ipvssim.lab.scenario.reader import Reader, ScenarioError
+from ipvssim.lab.scenario.reader import Reader, ScenarioError, shown
 
 PROTOCOLS = {
     "-t": 6, "--tcp-service": 6, "-u": 17, "--udp-service": 17, "--sctp-service": 132, "-f": 0, "--fwmark-service": 0,
 }  # fmt: skip
 FIRST = 10
 """Server 0 is 10.0.0.10 (fd00:10::10 for IPv6), as in traces (docs/use/simulator.md)."""
+MOST_SERVERS = 4096
+"""That tables and events of the laboratory's own numbering may have."""
+MOST_WEIGHT = 65535
+"""As ipvsadm has it."""
 _METHODS = ("-m", "-g", "-i", "--masquerading", "--gatewaying", "--ipip")
 
 
@@ -74,10 +78,12 @@ def read_rules(table: Mapping[str, Any]) -> Rules:
             return Rules(text, _first_service(text))
         service = reader.take("service", str, "-t 203.0.113.1:80")
         words = str(reader.take("options", str, "-g")).split()
-        number = reader.take("servers", int, 10)
-        weights = reader.take("weights", list, [1])
-    if number < 1 or not weights or any(not isinstance(one, int) or one < 0 for one in weights):
-        raise ScenarioError("table: servers are at least 1, weights are whole numbers that are not negative")
+        number = reader.whole_number("servers", 10, 1, MOST_SERVERS)
+        weights = reader.listed("weights", int, [1]) or []
+    if not weights or any(not 0 <= one <= MOST_WEIGHT for one in weights):
+        raise ScenarioError(
+            f"table.weights: {shown(weights)} are not whole numbers from 0 to {MOST_WEIGHT:,}, at least one"
+        )
     method = next((word for word in words if word in _METHODS), "-g")
     others = " ".join(word for word in words if word not in _METHODS)
     endpoint(service)
@@ -90,17 +96,17 @@ def endpoint(service: str, to: str = "203.0.113.1:80") -> Endpoint:
     """Where clients of ``-t 203.0.113.1:80`` send; those of a mark send TCP to ``to``."""
     words = service.split()
     if len(words) < 2 or words[0] not in PROTOCOLS:
-        raise ScenarioError(f"{service!r} is no service: -t ADDRESS:PORT, -u, --sctp-service, -f MARK")
+        raise ScenarioError(f"{shown(service)} is no service: -t ADDRESS:PORT, -u, --sctp-service, -f MARK")
     if not PROTOCOLS[words[0]]:
-        if not words[1].isdigit():
-            raise ScenarioError(f"{service!r}: a firewall mark is a whole number")
+        if not (words[1].isascii() and words[1].isdigit() and len(words[1]) <= 10 and 0 < int(words[1]) < 1 << 32):
+            raise ScenarioError(f"{shown(service)}: a firewall mark is a whole number from 1 to {(1 << 32) - 1:,}")
         if "-6" in words:
             to = "[2001:db8:80::1]:80"
     try:
         address, port = split(to if not PROTOCOLS[words[0]] else words[1])
     except ValueError:
         raise ScenarioError(
-            f"{service!r}: addresses are numbers, as in 203.0.113.1:80 or [2001:db8:80::1]:80"
+            f"{shown(service)}: addresses are numbers, as in 203.0.113.1:80 or [2001:db8:80::1]:80"
         ) from None
     if PROTOCOLS[words[0]]:
         return Endpoint(PROTOCOLS[words[0]], address, port or 80)
@@ -112,6 +118,8 @@ def split(text: str) -> tuple[bytes, int]:
     address, found, port = text.rpartition(":")
     if not found or text.endswith("]"):
         address, port = text, "0"
+    if not (port.isascii() and port.isdigit() and len(port) <= 5 and int(port) <= 65535):
+        raise ValueError(f"{port!r} is no port")
     return ip_address(address.strip("[]")).packed, int(port)
 
 
@@ -128,7 +136,7 @@ def addresses(lines: Sequence[str]) -> tuple[set[bytes], set[bytes]]:
                 elif option in ("-r", "--real-server"):
                     servers.add(split(value)[0])
             except ValueError:
-                raise ScenarioError(f"{line!r}: addresses are numbers in a scenario") from None
+                raise ScenarioError(f"{shown(line)}: addresses are numbers in a scenario") from None
     return virtual, servers
 
 

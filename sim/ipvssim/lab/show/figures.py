@@ -3,84 +3,105 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import numpy as np
 from numpy.typing import NDArray
 
 from ipvssim.lab.run.measures import interval
 from ipvssim.lab.run.outcome import Outcome
+from ipvssim.lab.scenario.definition import Scenario
+
+FEW_SEEDS = 5
+"""With fewer than these, pictures show each seed's value: an interval of so few says more about itself than about them."""
 
 
 @dataclass(frozen=True, slots=True)
 class Figure:
-    """One figure: its name in words, its unit, and the digits behind its point."""
+    """One figure: its name in words and for the head of a column, its unit, the digits behind its point, what it can be."""
 
     words: str
+    short: str
     unit: str = ""
     digits: int = 3
+    least: float = 0.0
+    most: float = float("inf")
+
+    @property
+    def scale(self) -> int:
+        """What a value is multiplied by to be in its unit."""
+        return 100 if self.unit == "%" else 1
 
     def shown(self, value: float, half: float = float("nan")) -> str:
         """A value with its confidence interval, as text."""
         if value != value:
             return "-"
-        scale = 100 if self.unit == "%" else 1
-        text = f"{value * scale:.{self.digits}f}"
+        text = f"{value * self.scale:.{self.digits}f}"
         if half == half:
-            text += f" ± {half * scale:.{self.digits}f}"
+            text += f" ± {half * self.scale:.{self.digits}f}"
         return f"{text} {self.unit}".rstrip()
+
+    def reach(self, value: float, half: float) -> tuple[float, float]:
+        """The ends of an interval, as far as the figure can reach: no share is below 0 or above 1."""
+        known = half if half == half else 0.0
+        return max(value - known, min(self.least, value)), min(value + known, max(self.most, value))
 
 
 FIGURES = {
-    "peak": Figure("connections opened, max / mean"),
-    "jain": Figure("connections opened, Jain's index", digits=4),
-    "peak_active": Figure("active connections, max / mean"),
-    "jain_active": Figure("active connections, Jain's index", digits=4),
-    "first_picks": Figure("directors whose first pick is the same server", "%", 1),
-    "peak_templates": Figure("persistent clients, max / mean"),
-    "refused": Figure("refused", "%", 2),
-    "moved": Figure("clients moved without need", "%", 1),
-    "forced": Figure("clients that had to move", "%", 1),
-    "broken": Figure("connections broken", "", 0),
-    "rush": Figure("largest share of new connections to the server that came", "%", 1),
-    "overshoot": Figure("its active connections at most, over the others' mean"),
-    "even_after": Figure("evened out after", "s", 1),
+    "peak": Figure("connections opened, max / mean", "opened max/mean", least=1),
+    "jain": Figure("connections opened, Jain's index", "Jain", digits=4, most=1),
+    "peak_active": Figure("active connections, max / mean", "active max/mean", least=1),
+    "jain_active": Figure("active connections, Jain's index", "Jain active", digits=4, most=1),
+    "first_picks": Figure("directors whose first pick is the same server", "same first pick", "%", 1, most=1),
+    "peak_templates": Figure("persistent clients, max / mean", "templates max/mean", least=1),
+    "refused": Figure("connections refused, whole run", "refused in all", "%", 2, most=1),
+    "moved": Figure("clients moved without need", "moved needlessly", "%", 1, most=1),
+    "refused_after": Figure("connections refused after it", "refused after", "%", 2, most=1),
+    "forced": Figure("clients that had to move", "had to move", "%", 1, most=1),
+    "broken": Figure("connections broken", "broken", "", 0),
+    "rush": Figure("largest share of new connections to the server that came", "rush", "%", 1, most=1),
+    "overshoot": Figure("its active connections at most, over the others' mean", "overshoot"),
+    "even_after": Figure("evened out after", "even after", "s", 1),
 }
-SHORT = {
-    "peak": "opened max/mean", "jain": "Jain", "peak_active": "active max/mean", "jain_active": "Jain active",
-    "first_picks": "same first pick", "peak_templates": "templates max/mean", "refused": "refused",
-    "moved": "moved needlessly", "forced": "had to move", "broken": "broken", "rush": "rush", "overshoot": "overshoot",
-    "even_after": "even after",
-}  # fmt: skip
+DISRUPTION = ("moved", "refused_after", "forced", "broken")
+"""What an event does to clients: shown beside one another, since each alone makes some scheduler look good."""
 
 
 @dataclass(slots=True)
 class Summary:
-    """One variant over its seeds: figures as (mean, half of the 95 % interval), and the run that pictures show."""
+    """One variant over its seeds: figures as (mean, half of the 95 % interval) and as each seed's value, and the run that
+    pictures show."""
 
     variant: str
     figures: dict[str, tuple[float, float]]
+    values: dict[str, list[float]]
     shown: Outcome
     runs: int
     complete: bool
     skew: NDArray[np.float64]
 
+    @property
+    def name(self) -> str:
+        """What it is called in tables and pictures."""
+        return self.variant or "as it is"
+
+
+def split_name(name: str) -> tuple[str, int]:
+    """A figure's own name and the number of its event, from 1 on (0: it is of the whole run, until the first event)."""
+    base, _, number = name.rpartition("_")
+    if number.isdigit() and base in FIGURES:
+        return base, int(number)
+    first = name in DISRUPTION or name in ("rush", "overshoot", "even_after")
+    return name, int(first)
+
 
 def figure(name: str) -> Figure:
     """What a figure means; ``moved_2`` is that of the second event."""
-    base, _, number = name.rpartition("_")
-    if number.isdigit() and base in FIGURES:
-        known = FIGURES[base]
-        return Figure(f"{known.words} (event {number})", known.unit, known.digits)
-    return FIGURES.get(name, Figure(name))
-
-
-def short(name: str) -> str:
-    """A figure's name for the head of a column."""
-    base, _, number = name.rpartition("_")
-    if number.isdigit() and base in SHORT:
-        return f"{SHORT[base]} ({number})"
-    return SHORT.get(name, name)
+    base, number = split_name(name)
+    known = FIGURES.get(base, Figure(name, name))
+    if base == name:
+        return known
+    return replace(known, words=f"{known.words} (event {number})", short=f"{known.short} ({number})")
 
 
 def summaries(outcomes: Sequence[Outcome]) -> list[Summary]:
@@ -89,33 +110,51 @@ def summaries(outcomes: Sequence[Outcome]) -> list[Summary]:
     for variant in dict.fromkeys(one.variant for one in outcomes):
         runs = sorted((one for one in outcomes if one.variant == variant), key=lambda one: one.seed)
         names = dict.fromkeys(name for run in runs for name in run.figures)
-        figures = {name: interval(run.figures.get(name, float("nan")) for run in runs) for name in names}
-        found.append(
-            Summary(variant, figures, runs[0], len(runs), all(run.complete for run in runs), runs[0].skew)
-        )  # fmt: skip
+        values = {name: [run.figures.get(name, float("nan")) for run in runs] for name in names}
+        figures = {name: interval(each) for name, each in values.items()}
+        whole = all(run.complete for run in runs)
+        found.append(Summary(variant, figures, values, runs[0], len(runs), whole, runs[0].skew))
     return found
 
 
 def names(found: Sequence[Summary]) -> list[str]:
-    """The figures that any of them has, in the order of :data:`FIGURES`, events after one another; without those that say
-    nothing (no refusal anywhere)."""
+    """The figures that any of them has, in the order of :data:`FIGURES`, events after one another. What was refused in the
+    whole run is left out where nothing was; what was refused after an event never is."""
     known = dict.fromkeys(name for one in found for name in one.figures)
     order = {name: number for number, name in enumerate(FIGURES)}
 
     def rank(name: str) -> tuple[int, int]:
-        base, _, number = name.rpartition("_")
-        return (int(number), order[base]) if number.isdigit() and base in order else (0, order.get(name, len(order)))
+        base, number = split_name(name)
+        return number, order.get(base, len(order))
 
-    telling = [
-        name for name in known if name not in ("refused", "broken") or any(one.figures.get(name, (0, 0))[0] for one in found)
-    ]  # fmt: skip
+    telling = [name for name in known if name != "refused" or any(one.figures.get(name, (0, 0))[0] for one in found)]
     return sorted(telling, key=rank)
+
+
+def groups(found: Sequence[Summary]) -> list[tuple[str, list[str]]]:
+    """The figures, those of the run's calm part first, then those of each event under its label."""
+    changes = max((one.shown.changes for one in found), key=len)
+    parts: dict[int, list[str]] = {}
+    for name in names(found):
+        parts.setdefault(split_name(name)[1], []).append(name)
+    labels = ["the whole run" if not changes else "until the first event", *(change.label for change in changes)]
+    return [(labels[number] if number < len(labels) else f"event {number}", each) for number, each in parts.items()]
 
 
 def headline(found: Sequence[Summary]) -> str:
     """The figure that answers a scenario's question first."""
     known = names(found)
     return next((name for name in ("first_picks", "rush", "moved", "peak") if name in known), "peak")
+
+
+def title(scenario: Scenario, found: Sequence[Summary]) -> str:
+    """The scenario's title; it says so where runs are missing or broke off."""
+    words = scenario.title or scenario.name
+    wanted = len(scenario.compare) * scenario.seeds
+    runs = sum(one.runs for one in found)
+    if runs >= wanted and all(one.complete for one in found):
+        return words
+    return f"{words} (interrupted: {runs} of {wanted} runs, as far as they came)"
 
 
 MOST_LINES = 40

@@ -10,15 +10,27 @@ from numpy.typing import NDArray
 from rich.console import Console
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeElapsedColumn, TimeRemainingColumn
 from rich.table import Table
+from rich.text import Text
 
 from ipvssim.lab.run.outcome import Told
 from ipvssim.lab.scenario.definition import Scenario
-from ipvssim.lab.show.figures import Summary, figure, names, short
+from ipvssim.lab.show.figures import DISRUPTION, Summary, figure, names, split_name, title
 
 _BLOCKS = "▁▂▃▄▅▆▇█"
 _WIDTH = 24
-_LEFT, _COLUMN = 48, 21
-_FIRST = ("first_picks", "moved", "rush", "even_after", "peak", "peak_active", "peak_templates", "overshoot", "jain")
+_LEFT, _COLUMN = 44, 18
+_FIRST = (
+    "first_picks",
+    "moved",
+    "rush",
+    "even_after",
+    "broken",
+    "peak",
+    "peak_active",
+    "peak_templates",
+    "overshoot",
+    "jain",
+)
 
 
 def sparkline(values: NDArray[np.float64], width: int = _WIDTH, low: float = 0.0, high: float | None = None) -> str:
@@ -41,34 +53,45 @@ def sparkline(values: NDArray[np.float64], width: int = _WIDTH, low: float = 0.0
 
 def show(console: Console, scenario: Scenario, found: Sequence[Summary]) -> None:
     """The table: a row a variant, its figures, and how uneven it was over time."""
-    partial = "" if all(one.complete for one in found) else " (interrupted: as far as it came)"
-    table = Table(title=f"{scenario.title or scenario.name}{partial}", caption=scenario.question or None)
+    table = Table(title=Text(title(scenario, found)), caption=Text(scenario.question) if scenario.question else None)
     table.add_column("scheduler", no_wrap=True)
-    known = _fitting(names(found), console.width)
+    known = _fitting(found, console.width)
     for name in known:
-        table.add_column(short(name), justify="right", no_wrap=True)
+        table.add_column(Text(figure(name).short), justify="right", no_wrap=True)
     table.add_column("max/mean over time", no_wrap=True)
     highest = max((float(np.nanmax(one.skew)) for one in found if np.isfinite(one.skew).any()), default=1.0)
     for one in found:
         cells = [figure(name).shown(*one.figures.get(name, (float("nan"),) * 2)) for name in known]
-        table.add_row(one.variant or "as it is", *cells, sparkline(one.skew, low=1.0, high=highest))
+        table.add_row(Text(one.name), *cells, sparkline(one.skew, low=1.0, high=highest))
     console.print(table)
 
 
-def _fitting(known: Sequence[str], width: int) -> list[str]:
-    """The figures for which there is room, the most telling first."""
-    order = [*(name for name in _FIRST if name in known), *(name for name in known if name not in _FIRST)]
-    return order[: max((width - _LEFT) // _COLUMN, 1)]
+def _fitting(found: Sequence[Summary], width: int) -> list[str]:
+    """The figures for which there is room, the most telling first; none of what an event did without what was refused."""
+    known = names(found)
+    order: list[str] = []
+    for name in [*(name for name in _FIRST if name in known), *known]:
+        order += [one for one in (name, _beside(name)) if one in known and one not in order]
+    fitting = order[: max((width - _LEFT) // _COLUMN, 1)]
+    if _beside(fitting[-1]) not in ("", *fitting):
+        fitting.append(_beside(fitting[-1]))
+    return fitting
+
+
+def _beside(name: str) -> str:
+    """The figure of the refusals of the same event, for one that says what the event did."""
+    base, _ = split_name(name)
+    return name.replace(base, "refused_after", 1) if base in DISRUPTION else ""
 
 
 @contextmanager
 def progress(console: Console, what: str) -> Iterator[Told]:
     """A bar with an estimate of what is left, for :func:`ipvssim.lab.compare` and :func:`ipvssim.lab.sweep` to tell."""
     columns = (
-        TextColumn("{task.description}"), BarColumn(), MofNCompleteColumn(), TimeElapsedColumn(), TextColumn("left:"),
-        TimeRemainingColumn(),
+        TextColumn("{task.description}", markup=False), BarColumn(), MofNCompleteColumn(), TimeElapsedColumn(),
+        TextColumn("left:"), TimeRemainingColumn(),
     )  # fmt: skip
-    with Progress(*columns, console=console, transient=True) as bar:
+    with Progress(*columns, console=console, transient=True, disable=not console.is_terminal) as bar:
         task = bar.add_task(what, total=None)
 
         def told(done: float, total: int) -> None:
