@@ -72,7 +72,7 @@ def _lines(texts: list[str], prog: str) -> list[Line]:
         if not argv or argv[0].startswith("#"):
             continue
         try:
-            request = parse(argv, prog, nested=True)
+            request = parse(argv, prog, nested=True, own=True)
         except UsageError as error:
             raise _Refused(number, line, error.message.rstrip("\n"), error.status or REFUSED) from None
         if request.command.replace("-", "_") not in vars(Paper):
@@ -123,7 +123,7 @@ class Paper:
     def complete(self, operations: Iterable[str]) -> Table:
         """The table after all operations of a plan, whichever of them were carried out already."""
         for operation in operations:
-            request = parse(split(operation), "ipvsadm", nested=True)
+            request = parse(split(operation), "ipvsadm", nested=True, own=True)
             verb = request.command.replace("-", "_")
             try:
                 getattr(self, verb)(request)

@@ -112,7 +112,7 @@ class Loader:
             return
         self._last = number
         try:
-            request = parse(argv, self.prog, nested=True)
+            request = parse(argv, self.prog, nested=True, own=self.compat.own_options)
         except UsageError as error:
             self._settle()
             self._tell(error.message, number, line)
@@ -140,6 +140,8 @@ class Loader:
         of = [value for value in (request.service, request.destination) if value is not None]
         name = request.command.replace("-", "_")
         self._status = 0
+        if request.note and self.compat.replaced_ports:
+            self._locate(request.note, self.number, line)
         try:
             getattr(self._batch, f"{name}_first" if many and name == "add_service" else name)(
                 *of, tag=(self.number, line)
