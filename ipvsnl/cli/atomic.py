@@ -10,6 +10,7 @@ from __future__ import annotations
 import errno
 
 from ipvsnl.cli.planning import tell, what_was_under_way
+from ipvsnl.cli.restore import as_rules
 from ipvsnl.cli.statuses import LIST_FAILED, REFUSED, USAGE
 from ipvsnl.cli.streams import words
 from ipvsnl.errors import IPVSError
@@ -51,6 +52,7 @@ def restore(client: IPVS, streams: Streams, prog: str) -> int:
     """Carry the lines out, all or none; the exit status."""
     text = streams.stdin.read()
     try:
+        text = b"".join(as_rules([text.encode(errors="surrogateescape")], streams)).decode(errors="surrogateescape")
         lines = list(_lines(text.split("\n"), prog))
         _apply(client, lines, text, streams)
     except _Refused as refused:

@@ -7,9 +7,9 @@ Schedulers, flags and tunnels complete from the tables, services and servers fro
 from __future__ import annotations
 
 from ipvsnl.cli.statuses import FAILED, USAGE
-from ipvsnl.consts import GENERIC_SCHEDULER_FLAGS, SCHEDULER_FLAGS, TUNNEL_TYPES
+from ipvsnl.consts import FORWARDING, GENERIC_SCHEDULER_FLAGS, SCHEDULER_FLAGS, TUNNEL_TYPES
 from ipvsnl.errors import IPVSError
-from ipvsnl.text.options import COMMANDS, NONE, OPTIONAL, OPTIONS
+from ipvsnl.text.options import COMMANDS, NONE, OPTIONAL, OPTIONS, OWN
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
@@ -26,6 +26,7 @@ _CHOICES: dict[str, Sequence[str]] = {
     "pe": ["sip"],
     "sched-flags": [*GENERIC_SCHEDULER_FLAGS, *[name for flags in SCHEDULER_FLAGS.values() for name in flags]],
     "tun-type": list(TUNNEL_TYPES),
+    "forward": [*FORWARDING],
     "start-daemon": ["master", "backup"],
     "stop-daemon": ["master", "backup"],
 }
@@ -85,7 +86,7 @@ def _parser() -> ArgumentParser:
     from argparse import ArgumentParser
 
     parser = ArgumentParser(prog="ipvsnl", add_help=False)
-    for key, short, long, takes in COMMANDS + OPTIONS:
+    for key, short, long, takes in COMMANDS + OPTIONS + OWN:
         strings = [f"-{short}"] * bool(short) + [f"--{long}"] * bool(long)
         if takes == NONE:
             parser.add_argument(*strings, action="store_true", dest=f"{key}{short}", help=key)

@@ -41,6 +41,12 @@ def restore(client: IPVS, streams: Streams, prog: str, compat: Compat, progress:
     """Carry out every line of standard input; the exit status of the last one carried out."""
     loader = Loader(client, streams, prog, compat)
     pieces: Iterable[bytes] = chunks_of(getattr(streams.stdin, "buffer", streams.stdin))
+    if compat.formats:
+        try:
+            pieces = as_rules(pieces, streams)
+        except IPVSError as wrong:
+            streams.say(f"{SOURCE}: {wrong}")
+            return REFUSED
     try:
         if progress is not False:
             from ipvsnl.cli.progress import shown
@@ -50,6 +56,30 @@ def restore(client: IPVS, streams: Streams, prog: str, compat: Compat, progress:
     except KeyboardInterrupt:
         streams.say(f"interrupted after line {loader.number}: {loader.answered()} changes made")
         return INTERRUPTED
+
+
+def as_rules(pieces: Iterable[bytes], streams: Streams) -> Iterable[bytes]:
+    """Pieces of rule text as they are; those of a listing, JSON or keepalived.conf as the rules that make the same table.
+
+    The first piece tells which it is. IPVSError where it can't be read.
+    """
+    from itertools import chain
+
+    pieces = iter(pieces)
+    first = next(pieces, b"")
+    if first.startswith((b"-", b"#", b"ipvsadm")) and b"\n-" in first[:4096]:
+        return chain((first,), pieces)
+    from ipvsnl.tables.wanted import RULES, kind_of
+
+    if kind_of(first.decode(errors="surrogateescape")) == RULES:
+        return chain((first,), pieces)
+    from ipvsnl.cli.convert import rules as lines
+    from ipvsnl.tables.wanted import read_table
+
+    table = read_table(b"".join((first, *pieces)).decode(errors="surrogateescape"), SOURCE, folder=".")
+    for note in table.notes:
+        streams.say(f"{SOURCE}: {note}")
+    return ["".join(f"{line}\n" for line in lines(table)).encode(errors="surrogateescape")]
 
 
 class RunEnds(Exception):  # noqa: N818 (no error: a line may ask for the end)

@@ -96,8 +96,8 @@ def _range(of: Statement) -> tuple[int, int]:
     begin, dash, end = word.partition("-")
     try:
         if "/" in word:
-            network = ip_network(word, strict=False)
-            return int(ip_address(word.partition("/")[0])), int(network.broadcast_address)
+            network = ip_network(word)  # with bits beyond the length keepalived refuses it, too
+            return int(network.network_address), int(network.broadcast_address)
         first = ip_address(begin)
         if not dash:
             return int(first), int(first)
@@ -290,10 +290,14 @@ class Virtual:
         return families.pop() if len(families) == 1 else AF_INET
 
     def servers_of(self, service: Service) -> Iterator[tuple[Destination, Place]]:
-        """Its real servers; direct routing and tunnels leave the port alone, so it is the service's."""
+        """Its real servers; direct routing and tunnels leave the port alone, so it is the service's.
+
+        One without a port has the service's, too, but 0 in a group, where there is no one port.
+        """
+        unsaid = 0 if self._statement.words[1] == "group" else service.port
         for one in self._servers:
             method = one.method or self._method
-            port = service.port if one.port is None or method["forwarding"] != "masq" else one.port
+            port = service.port if method["forwarding"] != "masq" else unsaid if one.port is None else one.port
             try:
                 server = Destination(one.address, port, **method, **one.fields)
             except EncodeError as fault:

@@ -27,6 +27,8 @@ class Compat(Value):
     """``--as-is`` and ``--forward`` are read, and ``-S`` writes them where ipvsadm's text would be another rule."""
     replaced_ports: bool = True
     """A port that direct routing or a tunnel replaces by the service's is told on standard error (ipvsadm: silence)."""
+    formats: bool = True
+    """``-R`` reads listings, JSON and ``keepalived.conf``, too (ipvsadm: ``Try ...``)."""
     explain: bool = True
     """Why there is no kernel, and what can be had instead, follows ipvsadm's two lines."""
 
