@@ -199,7 +199,10 @@ def _listed_endpoint(text: str) -> tuple[str, int]:
 
 
 def netmask(word: str, address: str) -> str | int | None:
-    """The mask of an address of that family. The file shows the stored word with its bytes turned to the host's order: right for IPv4 masks alone."""
+    """The mask for an address's family, of the file's word.
+
+    The file shows the stored word with its bytes turned to the host's order: right for IPv4 masks alone.
+    """
     raw = bytes.fromhex(word)
     if ":" in address:
         prefix = int.from_bytes(raw, "big" if sys.byteorder == "big" else "little")

@@ -50,6 +50,8 @@ ROOMS = {
         "statuses progress help extras",
         "streams as_json",
         "fallback completion top export planning",
+        "convert",
+        "formats",
         "requests atomic operate",
         "restore",
         "dispatch",

@@ -9,8 +9,8 @@ from __future__ import annotations
 
 import errno
 
+from ipvsnl.cli.formats import SOURCE, as_rules
 from ipvsnl.cli.planning import tell, what_was_under_way
-from ipvsnl.cli.restore import as_rules
 from ipvsnl.cli.statuses import LIST_FAILED, REFUSED, USAGE
 from ipvsnl.cli.streams import words
 from ipvsnl.errors import IPVSError
@@ -35,8 +35,6 @@ if TYPE_CHECKING:
     from ipvsnl.tables.table import Key
 
     Line = tuple[int, str, Request]
-
-SOURCE = "<stdin>"
 
 
 class _Refused(Exception):  # noqa: N818 (on its way to a message)

@@ -73,7 +73,7 @@ Of a real server:
   -x, --u-threshold NUMBER          no new connections from so many on (0: no limit)
   -y, --l-threshold NUMBER          until there are fewer than so many again
       --forward METHOD    local, bypass or a number: methods that have no option of their own
-      --as-is             of a service or a server, exactly so: a port that is not the service's (-g, -i), port 0, any timeout
+      --as-is             the rule exactly so: a port that is not the service's (-g, -i), port 0, any timeout
 
 TUNNEL:
       --tun-type ipip|gue|gre       the kind of tunnel (ipip)

@@ -1,4 +1,4 @@
-"""The sub-commands ``plan``, ``apply``, ``convert``, ``top`` and ``export``: their arguments, and what they have in common."""
+"""The sub-commands ``plan``, ``apply``, ``convert``, ``top`` ``export``: their arguments, and what is common."""
 
 from __future__ import annotations
 
@@ -37,14 +37,21 @@ def _parser() -> ArgumentParser:
     apply = commands.add_parser("apply", help="make the table be the file's: all of it, or nothing")
     apply.add_argument("-q", "--quiet", action="store_true", help="do not show what is done")
     for one in (plan, apply):
-        one.add_argument("file", metavar="FILE", help="rules as -S writes them, a listing, JSON, keepalived.conf; - is standard input")
+        one.add_argument(
+            "file",
+            metavar="FILE",
+            help="rules as -S writes them, a listing, JSON, keepalived.conf; - is standard input",
+        )
         one.add_argument("--prune", action="store_true", help="delete what the file does not have")
         one.add_argument(
             "--drain", type=float, metavar="SECONDS", help="give servers that go weight 0, and so long to idle"
         )
         one.add_argument("--keep-weights", action="store_true", help="live servers keep the weights that they have")
         one.add_argument(
-            "--only", type=_kinds, metavar="KINDS", help="make only these changes: of add,edit,delete; leave out the others"
+            "--only",
+            type=_kinds,
+            metavar="KINDS",
+            help="make only these changes: of add,edit,delete; leave out the others",
         )
     convert = commands.add_parser("convert", help="what is read of a file, as rules or JSON")
     convert.add_argument("file", metavar="FILE", help="as of apply")

@@ -123,7 +123,7 @@ def what_was_under_way(entry: Unfinished, text: str, place: str) -> str:
 
 
 def show(of: Plan, stdout: TextIO) -> None:
-    """The operations, one a line, after a sign: + comes, ~ changes, - goes, = stays though it is not wanted, # is left out."""
+    """The operations, one a line, after a sign: + comes, ~ changes, - goes, = stays unwanted, # is left out."""
     coloured = _coloured(stdout)
     for one in of.operations:
         sign, colour = _SIGNS[one.kind.partition("-")[0]]

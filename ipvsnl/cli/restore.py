@@ -9,6 +9,7 @@ from __future__ import annotations
 
 from ipvsnl.bulk.feed import Feeder, chunks_of
 from ipvsnl.bulk.load import PUT_OFF
+from ipvsnl.cli.formats import SOURCE, as_rules
 from ipvsnl.cli.requests import Requests
 from ipvsnl.cli.statuses import INTERRUPTED, LIST_FAILED, NO_KERNEL, REFUSED
 from ipvsnl.cli.streams import EPERM, describe, likely_cause, unreachable, words
@@ -31,7 +32,6 @@ else:
 
     rules = Later("ipvsnl.text.rules")
 
-SOURCE = "<stdin>"
 BATCHED = frozenset(
     ("add-service", "edit-service", "delete-service", "add-server", "edit-server", "delete-server", "flush", "zero")
 )  # fmt: skip
@@ -56,30 +56,6 @@ def restore(client: IPVS, streams: Streams, prog: str, compat: Compat, progress:
     except KeyboardInterrupt:
         streams.say(f"interrupted after line {loader.number}: {loader.answered()} changes made")
         return INTERRUPTED
-
-
-def as_rules(pieces: Iterable[bytes], streams: Streams) -> Iterable[bytes]:
-    """Pieces of rule text as they are; those of a listing, JSON or keepalived.conf as the rules that make the same table.
-
-    The first piece tells which it is. IPVSError where it can't be read.
-    """
-    from itertools import chain
-
-    pieces = iter(pieces)
-    first = next(pieces, b"")
-    if first.startswith((b"-", b"#", b"ipvsadm")) and b"\n-" in first[:4096]:
-        return chain((first,), pieces)
-    from ipvsnl.tables.wanted import RULES, kind_of
-
-    if kind_of(first.decode(errors="surrogateescape")) == RULES:
-        return chain((first,), pieces)
-    from ipvsnl.cli.convert import rules as lines
-    from ipvsnl.tables.wanted import read_table
-
-    table = read_table(b"".join((first, *pieces)).decode(errors="surrogateescape"), SOURCE, folder=".")
-    for note in table.notes:
-        streams.say(f"{SOURCE}: {note}")
-    return ["".join(f"{line}\n" for line in lines(table)).encode(errors="surrogateescape")]
 
 
 class RunEnds(Exception):  # noqa: N818 (no error: a line may ask for the end)

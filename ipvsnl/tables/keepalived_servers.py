@@ -1,12 +1,11 @@
-"""Virtual servers, their groups and their real servers of a ``keepalived.conf``: statements become values."""
+"""Virtual servers and their real servers of a ``keepalived.conf``: statements become values."""
 
 from __future__ import annotations
-
-from ipaddress import ip_address, ip_network
 
 from ipvsnl.consts import AF_INET, AF_INET6, GENERIC_SCHEDULER_FLAGS, SCHEDULER_FLAGS, TUNNEL_F_CSUM, TUNNEL_F_REMCSUM
 from ipvsnl.errors import EncodeError
 from ipvsnl.model import Destination, Service
+from ipvsnl.tables.keepalived_groups import address_of, number_of, port_of, word_of
 from ipvsnl.tables.keepalived_words import at, wrong
 
 TYPE_CHECKING = False
@@ -14,15 +13,12 @@ if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
     from typing import Any
 
+    from ipvsnl.tables.keepalived_groups import Group, Member
     from ipvsnl.tables.keepalived_words import Place, Statement
 
-    Member = tuple[dict[str, Any], Place]
-    """The fields of a service's key."""
 
 PERSISTENCE = 360
 """Seconds of persistence where it is asked for without a number, or follows from something else."""
-MEMBERS = 65536
-"""Addresses that the ranges of a group may have altogether."""
 _FLAGS = dict(GENERIC_SCHEDULER_FLAGS)
 _OWN_FLAGS = {name: (scheduler, bit) for scheduler, flags in SCHEDULER_FLAGS.items() for name, bit in flags.items()}
 _METHODS = {"NAT": "masq", "DR": "route", "TUN": "tunnel"}
@@ -39,101 +35,22 @@ _VIRTUAL_CHECKS = _CHECKS | {
 }  # fmt: skip
 
 
-def number(of: Statement, index: int, low: int, high: int, what: str) -> int:
-    """A word that is a whole number within limits."""
-    word = _word(of, index, what)
-    if not (word.isascii() and word.isdecimal() and len(word) <= 10 and low <= int(word) <= high):
-        raise wrong(of.place, f"{what} {word!r} is not a number from {low} to {high}")
-    return int(word)
-
-
-def _word(of: Statement, index: int, what: str) -> str:
-    if len(of.words) <= index:
-        raise wrong(of.place, f"{of.words[0]}: {what} is missing")
-    return of.words[index]
-
-
-def _address(of: Statement, index: int) -> str:
-    word = _word(of, index, "the address")
-    try:
-        return str(ip_address(word))
-    except ValueError:
-        raise wrong(of.place, f"{word!r} is no address") from None
-
-
-def _port(of: Statement, index: int) -> int | None:
-    """The port, where there is one."""
-    return number(of, index, 0, 65535, "port") if len(of.words) > index else None
-
-
-class Group:
-    """A virtual_server_group: the keys of its services. It is read when it is asked for first, so unused ones may be odd."""
-
-    def __init__(self, statement: Statement) -> None:
-        self._statement = statement
-
-    def members(self) -> Iterator[Member]:
-        """The keys, in their order."""
-        left = MEMBERS
-        for one in self._statement.block or []:
-            if one.words[0] == "fwmark":
-                family = {"inet": AF_INET, "inet6": AF_INET6}.get(one.words[2]) if len(one.words) > 2 else None
-                yield {"fwmark": number(one, 1, 1, 2**32 - 1, "fwmark"), "family": family or 0}, one.place
-                continue
-            first, last = _range(one)
-            left -= last - first + 1
-            if left < 0:
-                raise wrong(one.place, f"more than {MEMBERS} addresses")
-            port = _port(one, 1) or 0
-            kind = type(ip_address(one.words[0].partition("-")[0].partition("/")[0]))
-            for address in range(first, last + 1):
-                yield {"address": str(kind(address)), "port": port}, one.place
-
-
-def _range(of: Statement) -> tuple[int, int]:
-    """The first and the last address of ``A``, ``A-N``, ``A-B`` or ``A/LENGTH``."""
-    word = of.words[0]
-    begin, dash, end = word.partition("-")
-    try:
-        if "/" in word:
-            network = ip_network(word)  # with bits beyond the length keepalived refuses it, too
-            return int(network.network_address), int(network.broadcast_address)
-        first = ip_address(begin)
-        if not dash:
-            return int(first), int(first)
-        if "." in end or ":" in end:
-            last = ip_address(end)
-            if last.version != first.version:
-                raise ValueError(word)
-            return _ordered(int(first), int(last))
-        size, base = (256, 10) if first.version == 4 else (65536, 16)
-        return _ordered(int(first), int(first) // size * size + int(end, base) % size)
-    except ValueError:
-        raise wrong(of.place, f"{word!r} is no address and no range of them") from None
-
-
-def _ordered(first: int, last: int) -> tuple[int, int]:
-    if last < first:
-        raise ValueError(last)
-    return first, last
-
-
 class _Real:
     """A real server as it stands there."""
 
     def __init__(self, statement: Statement, notes: list[str]) -> None:
         self.place = statement.place
-        self.address = _address(statement, 1)
-        self.port = _port(statement, 2)
+        self.address = address_of(statement, 1)
+        self.port = port_of(statement, 2)
         self.method: dict[str, Any] | None = None
         self.fields: dict[str, int] = {}
         for one in statement.block or []:
             word = one.words[0]
             if word == "weight":
-                self.fields["weight"] = number(one, 1, 0, 2**31 - 1, "weight")
+                self.fields["weight"] = number_of(one, 1, 0, 2**31 - 1, "weight")
             elif word in ("uthreshold", "lthreshold"):
                 name = "upper_threshold" if word[0] == "u" else "lower_threshold"
-                self.fields[name] = number(one, 1, 0, 2**31 - 1, word)
+                self.fields[name] = number_of(one, 1, 0, 2**31 - 1, word)
             elif word in ("lb_kind", "lvs_method"):
                 self.method = _method(one)
             elif word not in _CHECKS:
@@ -142,7 +59,7 @@ class _Real:
 
 def _method(of: Statement) -> dict[str, Any]:
     """``NAT``, ``DR``, or ``TUN [type {ipip|gue port N|gre} [nocsum|csum|remcsum]]`` as fields of a real server."""
-    word = _word(of, 1, "the method")
+    word = word_of(of, 1, "the method")
     if word not in _METHODS:
         raise wrong(of.place, f"{word!r} is none of {', '.join(_METHODS)}")
     found: dict[str, Any] = {"forwarding": _METHODS[word]}
@@ -150,12 +67,12 @@ def _method(of: Statement) -> dict[str, Any]:
     while word == "TUN" and at_word < len(of.words):
         option = of.words[at_word]
         if option == "type":
-            found["tunnel_type"] = kind = _word(of, at_word + 1, "the type")
+            found["tunnel_type"] = kind = word_of(of, at_word + 1, "the type")
             if kind not in ("ipip", "gue", "gre"):
                 raise wrong(of.place, f"{kind!r} is none of ipip, gue, gre")
             at_word += 2
         elif option == "port":
-            found["tunnel_port"] = number(of, at_word + 1, 1, 65535, "port")
+            found["tunnel_port"] = number_of(of, at_word + 1, 1, 65535, "port")
             at_word += 2
         elif option in _SUMS:
             found["tunnel_flags"] = _SUMS[option]
@@ -189,15 +106,15 @@ class Virtual:
 
     def _named(self, groups: dict[str, Group]) -> Iterator[Member]:
         of = self._statement
-        what = _word(of, 1, "the address")
+        what = word_of(of, 1, "the address")
         if what == "group":
-            name = _word(of, 2, "the group")
+            name = word_of(of, 2, "the group")
             if name not in groups:
                 raise wrong(of.place, f"there is no virtual_server_group {name!r}")
             return groups[name].members()
         if what == "fwmark":
-            return iter([({"fwmark": number(of, 2, 1, 2**32 - 1, "fwmark"), "family": 0}, of.place)])
-        return iter([({"address": _address(of, 1), "port": _port(of, 2) or 0}, of.place)])
+            return iter([({"fwmark": number_of(of, 2, 1, 2**32 - 1, "fwmark"), "family": 0}, of.place)])
+        return iter([({"address": address_of(of, 1), "port": port_of(of, 2) or 0}, of.place)])
 
     def _keyword(self, one: Statement) -> None:
         word = one.words[0]
@@ -223,31 +140,31 @@ class Virtual:
             self._note(one, f"{one.words[0]} takes effect after 'lb_algo {scheduler}' alone: left out")
 
     def _scheduler(self, one: Statement) -> None:
-        self._fields["scheduler"] = _word(one, 1, "the scheduler")
+        self._fields["scheduler"] = word_of(one, 1, "the scheduler")
 
     def _kind(self, one: Statement) -> None:
         self._method = _method(one)
 
     def _of_protocol(self, one: Statement) -> None:
-        self._protocol = _word(one, 1, "the protocol").lower()
+        self._protocol = word_of(one, 1, "the protocol").lower()
         if self._protocol not in ("tcp", "udp", "sctp"):
             raise wrong(one.place, f"{one.words[1]!r} is none of TCP, UDP, SCTP")
 
     def _persistent(self, one: Statement) -> None:
         given = len(one.words) > 1
-        self._fields["persistence"] = number(one, 1, 1, 31 * 24 * 3600, "timeout") if given else PERSISTENCE
+        self._fields["persistence"] = number_of(one, 1, 1, 31 * 24 * 3600, "timeout") if given else PERSISTENCE
 
     def _mask(self, one: Statement) -> None:
-        self._granularity = _word(one, 1, "the netmask")
+        self._granularity = word_of(one, 1, "the netmask")
 
     def _engine(self, one: Statement) -> None:
-        self._fields["persistence_engine"] = _word(one, 1, "the engine")
+        self._fields["persistence_engine"] = word_of(one, 1, "the engine")
 
     def _packets(self, _: Statement) -> None:
         self._one_packet = True
 
     def _of_family(self, one: Statement) -> None:
-        self._family = AF_INET6 if _word(one, 1, "the family") == "inet6" else AF_INET
+        self._family = AF_INET6 if word_of(one, 1, "the family") == "inet6" else AF_INET
 
     def _sorry(self, one: Statement) -> None:
         self._note(one, "the sorry_server is left out: it is for when too few others are well")

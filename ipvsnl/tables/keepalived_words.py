@@ -55,7 +55,7 @@ def at(place: Place) -> str:
 
 
 class Reader:
-    """Reads one configuration. ``identity`` is what ``@`` lines are compared with; ``left_out`` collects those that differ."""
+    """Reads one configuration. ``identity`` is what ``@`` lines are compared with; ``left_out`` are those that differ."""
 
     def __init__(self, opener: Opener | None, identity: str) -> None:
         self.left_out: list[Place] = []

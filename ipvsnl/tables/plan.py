@@ -115,7 +115,9 @@ def rule_text(letter: str, service: Service | None, server: Destination | None =
     if server is None:
         return f"-{letter}{format_service(service, named, own=True)[2:]}"
     where = endpoint(server.address, server.port)
-    return f"-d {named} -r {where}" if letter == "d" else f"-{letter}{format_server(named, server, where, of=service)[2:]}"
+    return (
+        f"-d {named} -r {where}" if letter == "d" else f"-{letter}{format_server(named, server, where, of=service)[2:]}"
+    )
 
 
 class _Steps:

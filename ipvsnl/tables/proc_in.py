@@ -85,7 +85,9 @@ def read(text: str, source: str = "") -> Table:
     table.unsaid = (frozenset(("flags", "persistence_engine")), TUNNEL | {"upper_threshold", "lower_threshold"})
     note = unsaid_note("/proc/net/ip_vs", ["scheduler flags", "persistence engines", "thresholds", "tunnels"])
     if any(one.ticks is not None for one in found):
-        note += f"; it counts persistence in ticks, {TICKS} a second are assumed for services that are not persistent yet"
+        note += (
+            f"; it counts persistence in ticks, {TICKS} a second are assumed for services that are not persistent yet"
+        )
     table.notes.append(note)
     return table
 

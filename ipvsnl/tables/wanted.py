@@ -32,7 +32,7 @@ def kind_of(text: str) -> str:
         line = raw.strip()
         if line[:1] == "{":
             return JSON
-        if line.startswith("-A") or line.startswith("-a"):
+        if line.startswith(("-A", "-a")):
             return RULES
         if not line or line[0] == "#" or listed.echoes(line):
             continue
@@ -45,7 +45,7 @@ def kind_of(text: str) -> str:
 
 
 def read_table(text: str, source: str = "", *, folder: str | None = None) -> Table:
-    """The table of a text: rule lines (``-A`` and ``-a``, in any order), a pasted listing (``ipvsadm -L``, with any columns),
+    """The table of a text: rule lines (``-A`` and ``-a``, in any order), a pasted listing (``ipvsadm -L``, any columns),
     ``/proc/net/ip_vs``, a JSON document of ours, or a ``keepalived.conf``.
 
     ``source`` is what messages call the text; ``folder`` is where a ``keepalived.conf`` finds what it includes (None: it may

@@ -13,7 +13,7 @@ from ipvsnl.consts import (
     TUNNEL_F_REMCSUM,
     TUNNEL_TYPES,
 )
-from ipvsnl.text.options import GROUP, OPTIONS
+from ipvsnl.text.options import GROUP, OPTIONS, OWN_PROTOCOL
 from ipvsnl.text.usage import UsageError
 
 TYPE_CHECKING = False
@@ -45,7 +45,7 @@ class Gathered:
         self.as_is = as_is
         """Whether the rule is taken as it stands, where ipvsadm would change or refuse it."""
         self.given: set[str] = set()
-        self.protocol = ""
+        self.protocol: str | int = ""
         self.port_protocol = ""
         self.address = ""
         self.port = 0
@@ -109,6 +109,15 @@ def _service_address(gathered: Gathered, key: str, text: str | None) -> None:
     if ":" in gathered.address:
         gathered.family = AF_INET6
         gathered.netmask = None
+
+
+def protocol_address(gathered: Gathered, key: str, text: str | None) -> None:
+    """The address of a service whose protocol is a number: ``key`` is ``protocol-47``."""
+    number = key.removeprefix(OWN_PROTOCOL)
+    if len(number) > 5 or int(number) > 65535:
+        raise UsageError(f"invalid protocol `{number}' specified")
+    _service_address(gathered, "", text)
+    gathered.protocol = int(number)
 
 
 def _fwmark(gathered: Gathered, _: str, text: str | None) -> None:
@@ -271,4 +280,5 @@ HANDLERS |= {
     "mcast-group": _group,
     "tun-type": _tunnel_type,
     "sort": _nothing,
+    OWN_PROTOCOL: _nothing,
 }

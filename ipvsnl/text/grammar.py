@@ -7,8 +7,8 @@ over, then the scheduler's flags, then which option goes with which command, the
 from __future__ import annotations
 
 from ipvsnl._value import Value, value
-from ipvsnl.text.gathered import HANDLERS, Gathered
-from ipvsnl.text.options import ALLOWED, COMMAND_KEYS, LONG, NAMES, OWN_LONG, TUNNEL_NAMES, TUNNELS, Table
+from ipvsnl.text.gathered import HANDLERS, Gathered, protocol_address
+from ipvsnl.text.options import ALLOWED, COMMAND_KEYS, LONG, NAMES, OWN_LONG, OWN_PROTOCOL, TUNNEL_NAMES, TUNNELS, Table
 from ipvsnl.text.popt import Popt, PoptError
 from ipvsnl.text.usage import UsageError, try_help
 
@@ -128,7 +128,7 @@ def _read_options(popt: Popt, gathered: Gathered) -> None:
     try:
         while (option := popt.read()) is not None:
             key, text = option
-            handler = HANDLERS.get(key)
+            handler = protocol_address if key.startswith(OWN_PROTOCOL) else HANDLERS.get(key)
             if handler is None:
                 raise UsageError(f"invalid option `{popt.word}'")
             handler(gathered, key, text)
@@ -205,8 +205,8 @@ def _check_server(gathered: Gathered) -> None:
     if not gathered.fwmark and gathered.forwarding != "masq" and not gathered.as_is:
         if gathered.server_port != gathered.port:
             gathered.note = (
-                f"port {gathered.server_port} of {gathered.server} becomes {gathered.port}, the service's: direct routing and "
-                "tunnels leave ports alone (--as-is keeps it)"
+                f"port {gathered.server_port} of {gathered.server} becomes {gathered.port}, the service's: direct routing "
+                "and tunnels leave ports alone (--as-is keeps it)"
             )
         gathered.server_port = gathered.port
     if gathered.forwarding != "tunnel":

@@ -1,7 +1,7 @@
 """Listings as people paste them (``ipvsadm -L``, of any release and with any columns), read back as values.
 
-A listing tells less than the table has: each format has its columns (:data:`_FORMATS`), and names may be cut. What it does not
-tell is in :attr:`Listed.unsaid`; what can't be known for sure is refused, with the line and with what helps.
+A listing tells less than the table has: each format has its columns (:data:`_FORMATS`), and names may be cut. What it
+does not tell is in :attr:`Listed.unsaid`; what can't be known for sure is refused, with the line and with what helps.
 """
 
 from __future__ import annotations
@@ -232,7 +232,9 @@ def _endpoint(text: str, protocol: str) -> tuple[str, int]:
     else:
         return host, _port(port, protocol)
     if len(text) >= CUT:
-        raise _Doubt(f"the name may be cut, as listings cut them at {CUT} characters (33 with the protocol): {_NUMERIC}")
+        raise _Doubt(
+            f"the name may be cut, as listings cut them at {CUT} characters (33 with the protocol): {_NUMERIC}"
+        )
     if not colon or not host or host.replace(".", "").isdecimal():
         raise ValueError(text)
     try:

@@ -73,6 +73,8 @@ OPTIONS: tuple[tuple[str, str, str, int], ...] = (
     ("tun-remcsum", "", "tun-remcsum", NONE),
 )
 
+OWN_PROTOCOL = "protocol-"
+"""``--protocol-47 HOST:PORT`` is a service of a protocol that has no option."""
 OWN: tuple[tuple[str, str, str, int], ...] = (
     ("as-is", "", "as-is", NONE),
     ("forward", "", "forward", REQUIRED),
@@ -82,6 +84,7 @@ OWN: tuple[tuple[str, str, str, int], ...] = (
 SHORT: dict[str, Option] = {short: (key, long, takes) for key, short, long, takes in COMMANDS + OPTIONS if short}
 LONG: dict[str, Option] = {long: (key, long, takes) for key, _, long, takes in COMMANDS + OPTIONS if long}
 OWN_LONG: dict[str, Option] = LONG | {long: (key, long, takes) for key, _, long, takes in OWN}
+OWN_LONG[OWN_PROTOCOL] = (OWN_PROTOCOL, OWN_PROTOCOL, REQUIRED)
 COMMAND_KEYS = frozenset([key for key, *_ in COMMANDS])
 
 NAMES = (

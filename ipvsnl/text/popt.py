@@ -6,7 +6,7 @@ an optional value is the next word unless that begins with a dash; ``--`` ends t
 
 from __future__ import annotations
 
-from ipvsnl.text.options import LONG, NONE, OPTIONAL, SHORT, Option
+from ipvsnl.text.options import LONG, NONE, OPTIONAL, OWN_PROTOCOL, REQUIRED, SHORT, Option
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
@@ -57,6 +57,8 @@ class Popt:
     def _long(self, word: str) -> tuple[str, str | None]:
         name, equals, value = word[2:].partition("=")
         option = self.long.get(name)
+        if option is None and OWN_PROTOCOL in self.long and name.startswith(OWN_PROTOCOL) and name[9:].isdecimal():
+            option = (name, name, REQUIRED)
         if option is None:
             raise PoptError(word, "unknown option")
         return self._value(option, value if equals else None)

@@ -92,7 +92,7 @@ def selector(service: Service, where: str, *, unsigned: bool = True) -> str:
 
 _OPTION: dict[str | int, str] = {"tcp": "-t", "udp": "-u", "sctp": "--sctp-service"}
 _METHOD = {"-m": "masq", "-i": "tunnel", "-g": "route"}
-_OPTION_OF = {method: option for option, method in _METHOD.items()}
+_OPTION_OF: dict[str | int, str] = {method: option for option, method in _METHOD.items()}
 _FORWARDING: dict[str | int, str] = {"local": "-g", **_OPTION_OF}
 
 
@@ -148,9 +148,9 @@ def format_server(
 
 def _server_as_is(of: Service, server: Destination) -> str:
     """The option of our own for a server that ipvsadm's options can't say."""
-    if server.tunnel_flags & TUNNEL_F_CSUM and server.tunnel_flags & TUNNEL_F_REMCSUM and server.tunnel_type == "gue":
-        if server.forwarding == "tunnel":
-            return " --tun-remcsum --as-is"
+    both = TUNNEL_F_CSUM | TUNNEL_F_REMCSUM
+    if server.forwarding == "tunnel" and server.tunnel_type == "gue" and server.tunnel_flags & both == both:
+        return " --tun-remcsum --as-is"
     other_port = server.forwarding != "masq" and not of.fwmark and server.port != of.port
     return " --as-is" if other_port or max(server.upper_threshold, server.lower_threshold) > INT_MAX else ""
 
