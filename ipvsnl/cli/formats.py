@@ -1,4 +1,4 @@
-"""What ``-R`` reads beside rule lines: every format that a table is read of. Imported for each restore, so it imports late."""
+"""What ``-R`` reads beside rule lines: every format that a table is read of. Each restore imports it, so it imports late."""
 
 from __future__ import annotations
 

@@ -23,7 +23,8 @@ if TYPE_CHECKING:
 _OTHERS = frozenset((
     "bfd_instance", "checkers", "child_wait_time", "config_save_dir", "daemon", "dbus_service_name", "dump_file",
     "garp_group", "global_defs", "instance", "interface_up_down_delays", "linkbeat_interfaces", "linkbeat_use_polling",
-    "net_namespace", "net_namespace_ipvs", "random_seed", "SSL", "static_ipaddress", "static_neighbors", "static_routes", "static_rules",
+    "net_namespace",
+    "net_namespace_ipvs", "random_seed", "SSL", "static_ipaddress", "static_neighbors", "static_routes", "static_rules",
     "static_track_group", "track_file", "track_group", "track_process", "use_pid_dir", "vrrp_instance", "vrrp_script",
     "vrrp_sync_group", "vrrp_track_file", "vrrp_track_process",
 ))  # fmt: skip
