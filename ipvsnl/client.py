@@ -10,7 +10,7 @@ from ipvsnl.wire.verbs import NOTHING, Verbs
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
-    from collections.abc import Iterator, Mapping
+    from collections.abc import Collection, Iterator, Mapping
     from types import TracebackType
     from typing import Any, Self
 
@@ -187,12 +187,16 @@ class IPVS(Verbs[None]):
 
     # --- from what is to what should be ---
 
-    def plan(self, wanted: Table | Values, *, prune: bool = False, drain: float | None = None) -> Plan:
+    def plan(
+        self, wanted: Table | Values, *, prune: bool = False, drain: float | None = None, keep_weights: bool = False,
+        only: Collection[str] | None = None,
+    ) -> Plan:  # fmt: skip
         """What to do so that the table becomes ``wanted``; empty (and false) where nothing differs.
 
         ``wanted`` is a table that ``ipvsnl.read_table`` read from text or JSON, a snapshot, a mapping from services to
         their servers, or pairs of those. What is not in it stays, unless ``prune`` is given. ``drain`` gives servers that
-        go weight 0 and so many seconds to become idle.
+        go weight 0 and so many seconds to become idle. ``keep_weights`` leaves live weights as they are (a health checker's,
+        say). ``only`` are the kinds of change to make, of ``"add"``, ``"edit"`` and ``"delete"``; others are left out.
         """
         from ipvsnl.tables.plan import difference
         from ipvsnl.tables.table import Table, live, of_values
@@ -200,7 +204,10 @@ class IPVS(Verbs[None]):
         if not isinstance(wanted, Table):
             wanted = of_values(wanted)
         timeouts = self.timeouts() if wanted.timeouts is not None else None
-        return difference(live(self.snapshot()), wanted, prune=prune, drain=drain, live_timeouts=timeouts)
+        return difference(
+            live(self.snapshot()), wanted, prune=prune, drain=drain, live_timeouts=timeouts,
+            keep_weights=keep_weights, only=only,
+        )  # fmt: skip
 
     def apply(self, plan: Plan) -> None:
         """Carry a plan out: all of it, or none.

@@ -15,7 +15,7 @@ from _socket import inet_ntop
 from ipvsnl import address as addresses
 from ipvsnl._value import Value, needs, value
 from ipvsnl.consts import AF_INET, AF_INET6
-from ipvsnl.errors import DecodeError
+from ipvsnl.errors import DecodeError, EncodeError
 from ipvsnl.model import Destination, DestinationStatus, Info, Service, Statistics
 
 TYPE_CHECKING = False
@@ -144,6 +144,21 @@ def read_services(lines: Iterable[str]) -> tuple[Info, list[Listed]]:
     return info, [_listed(*one) for one in services]
 
 
+def read_listed(line: str) -> tuple[Service | None, int | None, DestinationStatus | None]:
+    """One line of the file: a service and its persistence in ticks (None: not persistent), or a real server.
+
+    DecodeError where it is neither.
+    """
+    words = line.split()
+    try:
+        if words[0] == "->":
+            return None, None, _listed_server(words)
+        service, persistent = _listed_service(words)
+        return service, int(words[-2]) if persistent else None, None
+    except (ValueError, KeyError, IndexError, OSError, EncodeError):
+        raise DecodeError(f"neither a service nor a real server of ip_vs: {line!r}") from None
+
+
 def _info(words: list[str]) -> Info:
     major, minor, patch = map(int, words[4].split("."))
     return Info((major, minor, patch), int(words[5][6:-1]))
@@ -157,7 +172,7 @@ def _listed_service(words: list[str]) -> tuple[Service, bool]:
         return Service(fwmark=int(where, 16), scheduler=scheduler, one_packet=one_packet), persistent
     address, port = _listed_endpoint(where)
     protocol = _PROTOCOLS[kind] if kind in _PROTOCOLS else int(kind.removeprefix("IP_"))
-    mask = _netmask(rest[-1], address) if persistent else None
+    mask = netmask(rest[-1], address) if persistent else None
     return Service(protocol, address, port, scheduler=scheduler, one_packet=one_packet, netmask=mask), persistent
 
 
@@ -186,8 +201,11 @@ def _listed_endpoint(text: str) -> tuple[str, int]:
     return inet_ntop(AF_INET, bytes.fromhex(host)), int(port, 16)
 
 
-def _netmask(word: str, address: str) -> str | int | None:
-    """The file shows the stored word with its bytes turned to the host's order: right for IPv4 masks alone."""
+def netmask(word: str, address: str) -> str | int | None:
+    """The mask for an address's family, of the file's word.
+
+    The file shows the stored word with its bytes turned to the host's order: right for IPv4 masks alone.
+    """
     raw = bytes.fromhex(word)
     if ":" in address:
         prefix = int.from_bytes(raw, "big" if sys.byteorder == "big" else "little")

@@ -51,6 +51,8 @@ ROOMS = {
         "statuses progress help extras offers shells",
         "streams as_json",
         "fallback top export planning",
+        "convert",
+        "formats",
         "requests atomic operate",
         "restore completion",
         "dispatch",

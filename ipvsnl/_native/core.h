@@ -228,6 +228,7 @@ struct ipvsnl_print {
     uint64_t at;        /* how many services are written: begin with 0 */
     uint8_t kind;       /* enum ipvsnl_print_kind */
     uint8_t thresholds; /* saved: whether servers have -x and -y */
+    uint8_t own;        /* saved: rules that need an option of our own are left to the caller */
     uint8_t exact;      /* with counters: no number is shortened */
     uint8_t narrow;     /* with counters: 32 bits of those of servers that ipvsadm cuts */
     uint8_t stop;       /* written only: enum ipvsnl_stop; LINE: the caller must write the next service itself */

@@ -177,7 +177,7 @@ def _printed(kind: int, held: tuple[Any, Any, Any], counts: memoryview, options:
     state.service_order, state.server_order = kept
     state.count, state.servers_count, state.kind = len(counts), total, kind
     state.thresholds, state.exact = bool(options & Print.WITH_THRESHOLDS), bool(options & Print.EXACT)
-    state.narrow = bool(options & Print.NARROW)
+    state.narrow, state.own = bool(options & Print.NARROW), bool(options & Print.OWN)
     size = _TEXT
     while state.at < state.count:
         out = _untouched("char[]", size)

@@ -182,6 +182,6 @@ class Print:
     """What :meth:`Backend.printed` writes: what ``-S`` does, or the lines of a listing, without its titles."""
 
     SAVED, USUAL, STATS, RATE, THRESHOLDS, PERSISTENT = range(6)
-    WITH_THRESHOLDS, EXACT, NARROW, UNSORTED = 1, 2, 4, 8
+    WITH_THRESHOLDS, EXACT, NARROW, UNSORTED, OWN = 1, 2, 4, 8, 16
     """Options: saved servers have ``-x`` and ``-y``; no counter is shortened; those of servers have 32 bits where
-    ipvsadm's have; the kernel's order."""
+    ipvsadm's have; the kernel's order; saved rules that need an option of our own are not written."""

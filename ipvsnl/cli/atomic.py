@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import errno
 
+from ipvsnl.cli.formats import SOURCE, as_rules
 from ipvsnl.cli.planning import tell, what_was_under_way
 from ipvsnl.cli.statuses import LIST_FAILED, REFUSED, USAGE
 from ipvsnl.cli.streams import words
@@ -35,8 +36,6 @@ if TYPE_CHECKING:
 
     Line = tuple[int, str, Request]
 
-SOURCE = "<stdin>"
-
 
 class _Refused(Exception):  # noqa: N818 (on its way to a message)
     """A line that can't be: its number, its text, the message, the exit status."""
@@ -51,6 +50,7 @@ def restore(client: IPVS, streams: Streams, prog: str) -> int:
     """Carry the lines out, all or none; the exit status."""
     text = streams.stdin.read()
     try:
+        text = b"".join(as_rules([text.encode(errors="surrogateescape")], streams)).decode(errors="surrogateescape")
         lines = list(_lines(text.split("\n"), prog))
         _apply(client, lines, text, streams)
     except _Refused as refused:
@@ -72,7 +72,7 @@ def _lines(texts: list[str], prog: str) -> list[Line]:
         if not argv or argv[0].startswith("#"):
             continue
         try:
-            request = parse(argv, prog, nested=True)
+            request = parse(argv, prog, nested=True, own=True)
         except UsageError as error:
             raise _Refused(number, line, error.message.rstrip("\n"), error.status or REFUSED) from None
         if request.command.replace("-", "_") not in vars(Paper):
@@ -123,7 +123,7 @@ class Paper:
     def complete(self, operations: Iterable[str]) -> Table:
         """The table after all operations of a plan, whichever of them were carried out already."""
         for operation in operations:
-            request = parse(split(operation), "ipvsadm", nested=True)
+            request = parse(split(operation), "ipvsadm", nested=True, own=True)
             verb = request.command.replace("-", "_")
             try:
                 getattr(self, verb)(request)

@@ -9,9 +9,10 @@ from __future__ import annotations
 from ipvsnl.cli.offers import Offers, behind, names, of_parser
 from ipvsnl.cli.shells import FILES, SHELLS, script
 from ipvsnl.cli.statuses import USAGE
-from ipvsnl.consts import GENERIC_SCHEDULER_FLAGS, SCHEDULER_FLAGS, TUNNEL_TYPES
+from ipvsnl.consts import FORWARDING, GENERIC_SCHEDULER_FLAGS, SCHEDULER_FLAGS, TUNNEL_TYPES
 from ipvsnl.errors import IPVSError
-from ipvsnl.text.options import ALLOWED, COMMAND_KEYS, COMMANDS, GROUP, LONG, NONE, OPTIONS, SHORT
+from ipvsnl.text.options import ALLOWED, COMMAND_KEYS, COMMANDS, GROUP, NONE, OPTIONS, OWN, SHORT
+from ipvsnl.text.options import OWN_LONG as LONG
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
@@ -36,6 +37,7 @@ _CHOICES: dict[str, Sequence[str]] = {
     "pe": ["sip"],
     "sched-flags": [*GENERIC_SCHEDULER_FLAGS, *[name for flags in SCHEDULER_FLAGS.values() for name in flags]],
     "tun-type": list(TUNNEL_TYPES),
+    "forward": [*FORWARDING],
     "start-daemon": ["master", "backup"],
     "stop-daemon": ["master", "backup"],
 }
@@ -148,7 +150,7 @@ class _Line:
             first = list(SUB_COMMANDS.items()) if not self._words else []
             before = _BEFORE.items() if not self._words else ()
             return Offers([*first, *self._options(COMMANDS, lambda _: True), *before])
-        return Offers([*self._options(OPTIONS, self._fits), *self._ours()])
+        return Offers([*self._options(OPTIONS + OWN, self._fits), *self._ours()])
 
     def _options(
         self, table: Sequence[tuple[str, str, str, int]], wanted: Callable[[str], bool]

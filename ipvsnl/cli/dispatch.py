@@ -49,7 +49,7 @@ def run(
         compat = STRICT if prog == "ipvsadm" else OURS
     try:
         # Without arguments ipvsadm lists the table, with names.
-        request = parse(argv, prog) if argv else Request("list")
+        request = parse(argv, prog, own=compat.own_options) if argv else Request("list")
         chosen = extras.chosen(request.command, request.options) if extras is not None else None
     except UsageError as error:
         streams.say(error.message)

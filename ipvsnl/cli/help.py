@@ -17,6 +17,7 @@ _USAGE = """\
   {prog} --set TCP TCPFIN UDP
   {prog} --start-daemon master|backup [DAEMON]         {prog} --stop-daemon master|backup
   {prog} plan|apply [--prune] [--drain SECONDS] FILE   {prog} top   {prog} export   (each with --help)
+  {prog} convert [--to rules|json] FILE                FILE: rules, a pasted listing, /proc/net/ip_vs, JSON, keepalived.conf
   {prog} completion bash|zsh|fish
   {prog} lab-kernel [--timeout SECONDS] -- COMMAND     COMMAND as root on a real kernel of its own (--help)
 
@@ -73,6 +74,8 @@ Of a real server:
   -w, --weight NUMBER     its share (1); 0 takes no new connections
   -x, --u-threshold NUMBER          no new connections from so many on (0: no limit)
   -y, --l-threshold NUMBER          until there are fewer than so many again
+      --forward METHOD    local, bypass or a number: methods that have no option of their own
+      --as-is             the rule exactly so: a port that is not the service's (-g, -i), port 0, any timeout
 
 TUNNEL:
       --tun-type ipip|gue|gre       the kind of tunnel (ipip)

@@ -124,7 +124,7 @@ def _sub_command(
         from ipvsnl.cli.completion import complete
 
         return complete(words[1:], client_factory, stdout, stderr)
-    if words[0] in ("plan", "apply", "top", "export"):
+    if words[0] in ("plan", "apply", "convert", "top", "export"):
         from ipvsnl.cli.operate import operate
 
         return operate(words, client_factory, stdin, stdout, stderr)

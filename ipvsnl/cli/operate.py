@@ -1,8 +1,8 @@
-"""The sub-commands ``plan``, ``apply``, ``top`` and ``export``: their arguments, and what they have in common."""
+"""The sub-commands ``plan``, ``apply``, ``convert``, ``top`` ``export``: their arguments, and what is common."""
 
 from __future__ import annotations
 
-from argparse import ArgumentParser
+from argparse import ArgumentParser, ArgumentTypeError
 
 from ipvsnl.cli.statuses import FAILED
 from ipvsnl.cli.streams import words as said
@@ -42,17 +42,41 @@ def _parser() -> tuple[ArgumentParser, dict[str, ArgumentParser]]:
     apply = commands.add_parser("apply", help="make the table be the file's: all of it, or nothing")
     apply.add_argument("-q", "--quiet", action="store_true", help="do not show what is done")
     for one in (plan, apply):
-        one.add_argument("file", metavar="FILE", help="rules as -S writes them, or JSON; - is standard input")
+        one.add_argument(
+            "file",
+            metavar="FILE",
+            help="rules as -S writes them, a listing, JSON, keepalived.conf; - is standard input",
+        )
         one.add_argument("--prune", action="store_true", help="delete what the file does not have")
         one.add_argument(
             "--drain", type=float, metavar="SECONDS", help="give servers that go weight 0, and so long to idle"
         )
+        one.add_argument("--keep-weights", action="store_true", help="live servers keep the weights that they have")
+        one.add_argument(
+            "--only",
+            type=_kinds,
+            metavar="KINDS",
+            help="make only these changes: of add,edit,delete; leave out the others",
+        )
+    convert = commands.add_parser("convert", help="what is read of a file, as rules or JSON")
+    convert.add_argument("file", metavar="FILE", help="as of apply")
+    convert.add_argument("--to", choices=("rules", "json"), default="rules", help="(rules)")
     top = commands.add_parser("top", help="a live view")
     top.add_argument("--interval", type=float, default=2.0, metavar="SECONDS", help="between two looks (2)")
     top.add_argument("--once", action="store_true", help="one look, and done")
     export = commands.add_parser("export", help="the table as metrics for Prometheus")
     export.add_argument("--listen", metavar="[ADDRESS:]PORT", help="serve them (by default: write them once)")
     return parser, {"plan": plan, "apply": apply, "top": top, "export": export}
+
+
+def _kinds(text: str) -> frozenset[str]:
+    """The kinds of change of ``add,edit``."""
+    from ipvsnl.tables.plan import CHANGES
+
+    kinds = frozenset(text.split(","))
+    if not kinds <= set(CHANGES):
+        raise ArgumentTypeError(f"{text!r}: of {', '.join(CHANGES)}, with commas between them")
+    return kinds
 
 
 def operate(
@@ -62,6 +86,8 @@ def operate(
     try:
         parser, _ = _parser()
         arguments = parser.parse_args(words)
+        if "delete" in (getattr(arguments, "only", None) or ()) and not arguments.prune:
+            parser.error("--only delete is about what --prune deletes")
         if getattr(arguments, "drain", None) is not None and not arguments.prune:
             parser.error("--drain is about servers that go, and without --prune none does")
     except _Wrong as wrong:
@@ -85,6 +111,10 @@ def _command(arguments: Arguments, client: ClientFactory, stdin: TextIO, stdout:
         from ipvsnl.cli.planning import apply
 
         return apply(arguments, client, stdin, stdout, stderr)
+    if arguments.command == "convert":
+        from ipvsnl.cli.convert import convert
+
+        return convert(arguments, stdin, stdout, stderr)
     if arguments.command == "top":
         from ipvsnl.cli.top import top
 

@@ -15,7 +15,7 @@ TYPE_CHECKING = False
 if TYPE_CHECKING:
     from argparse import Namespace as Arguments
     from collections.abc import Sequence
-    from typing import TextIO
+    from typing import Any, TextIO
 
     from ipvsnl.cli.streams import ClientFactory
     from ipvsnl.tables.journal import Unfinished
@@ -36,7 +36,7 @@ def plan(arguments: Arguments, client: ClientFactory, stdin: TextIO, stdout: Tex
     if read is None:
         return FAILED
     with client() as ipvs:
-        found = ipvs.plan(read[0], prune=arguments.prune, drain=arguments.drain)
+        found = ipvs.plan(read[0], **_wishes(arguments))
     gc.freeze()  # nor is it worth it to look for garbage among them at the end
     if arguments.json:
         from ipvsnl.tables import json_out
@@ -65,8 +65,7 @@ def apply(arguments: Arguments, client: ClientFactory, stdin: TextIO, stdout: Te
             stderr.write(what_was_under_way(interrupted, text, ipvs.place) + "\n")
         try:
             done = converge(
-                ipvs, table, prune=arguments.prune, drain=arguments.drain, text=text,
-                watch=lambda words: print(words, file=stderr, flush=True),
+                ipvs, table, **_wishes(arguments), text=text, watch=lambda words: print(words, file=stderr, flush=True),
             )  # fmt: skip
         except ApplyError as failed:
             return tell(failed, table.source, stderr)
@@ -81,16 +80,28 @@ def apply(arguments: Arguments, client: ClientFactory, stdin: TextIO, stdout: Te
     return 0
 
 
+def _wishes(arguments: Arguments) -> dict[str, Any]:
+    """What ``plan`` and ``apply`` are asked for, as arguments of :meth:`ipvsnl.client.IPVS.plan`."""
+    return {name: getattr(arguments, name) for name in ("prune", "drain", "keep_weights", "only")}
+
+
 def _terminate(*_: object) -> None:
     raise _Terminated
 
 
 def _read(name: str, stdin: TextIO, stderr: TextIO) -> tuple[Table, str] | None:
     try:
-        return read_file(name, stdin)
+        found = read_file(name, stdin)
     except OSError as wrong:
         stderr.write(f"{name}: {wrong.strerror or wrong}\n")
         return None
+    tell_notes(found[0], stderr)
+    return found
+
+
+def tell_notes(table: Table, stderr: TextIO) -> None:
+    """What people should know of how a table was read."""
+    stderr.writelines(f"{table.source}: {note}\n" for note in table.notes)
 
 
 def what_was_under_way(entry: Unfinished, text: str, place: str) -> str:
@@ -112,7 +123,7 @@ def what_was_under_way(entry: Unfinished, text: str, place: str) -> str:
 
 
 def show(of: Plan, stdout: TextIO) -> None:
-    """The operations, one a line, after a sign: + comes, ~ changes, - goes, = stays though it is not wanted."""
+    """The operations, one a line, after a sign: + comes, ~ changes, - goes, = stays unwanted, # is left out."""
     coloured = _coloured(stdout)
     for one in of.operations:
         sign, colour = _SIGNS[one.kind.partition("-")[0]]
@@ -120,6 +131,9 @@ def show(of: Plan, stdout: TextIO) -> None:
         stdout.write(f"\x1b[{colour}m{line}\x1b[0m\n" if coloured else f"{line}\n")
     for one in of.stays:
         line = f"= {one.rule()}"
+        stdout.write(f"\x1b[2m{line}\x1b[0m\n" if coloured else f"{line}\n")
+    for one in of.left_out:
+        line = f"# {one}{_details(one)}"
         stdout.write(f"\x1b[2m{line}\x1b[0m\n" if coloured else f"{line}\n")
 
 
@@ -156,6 +170,8 @@ def summary(of: Plan, *, done: bool = False) -> str:
         if found:
             parts.append(f"{_counted(found)} {was_done if done else to_do}")
     text = ", ".join(parts) or "nothing to do"
+    if of.left_out:
+        text += f"; left out by --only: {_counted(of.left_out)}"
     return f"{text}; not wanted, but kept without --prune: {_counted(of.stays)}" if of.stays else text
 
 

@@ -59,6 +59,8 @@ class Requests:
     def _change(self, request: Request) -> None:
         client, service, destination = self.client, request.service, request.destination
         name = request.command.replace("-", "_")
+        if request.note and self.compat.replaced_ports:
+            self.streams.say(f"ipvsnl: {request.note}")
         if destination is not None:
             getattr(client, name)(service, destination)
         elif name == "zero":

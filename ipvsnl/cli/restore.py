@@ -9,6 +9,7 @@ from __future__ import annotations
 
 from ipvsnl.bulk.feed import Feeder, chunks_of
 from ipvsnl.bulk.load import PUT_OFF
+from ipvsnl.cli.formats import SOURCE, as_rules
 from ipvsnl.cli.requests import Requests
 from ipvsnl.cli.statuses import INTERRUPTED, LIST_FAILED, NO_KERNEL, REFUSED
 from ipvsnl.cli.streams import EPERM, describe, likely_cause, unreachable, words
@@ -31,7 +32,6 @@ else:
 
     rules = Later("ipvsnl.text.rules")
 
-SOURCE = "<stdin>"
 BATCHED = frozenset(
     ("add-service", "edit-service", "delete-service", "add-server", "edit-server", "delete-server", "flush", "zero")
 )  # fmt: skip
@@ -41,6 +41,12 @@ def restore(client: IPVS, streams: Streams, prog: str, compat: Compat, progress:
     """Carry out every line of standard input; the exit status of the last one carried out."""
     loader = Loader(client, streams, prog, compat)
     pieces: Iterable[bytes] = chunks_of(getattr(streams.stdin, "buffer", streams.stdin))
+    if compat.formats:
+        try:
+            pieces = as_rules(pieces, streams)
+        except IPVSError as wrong:
+            streams.say(f"{SOURCE}: {wrong}")
+            return REFUSED
     try:
         if progress is not False:
             from ipvsnl.cli.progress import shown
@@ -112,7 +118,7 @@ class Loader:
             return
         self._last = number
         try:
-            request = parse(argv, self.prog, nested=True)
+            request = parse(argv, self.prog, nested=True, own=self.compat.own_options)
         except UsageError as error:
             self._settle()
             self._tell(error.message, number, line)
@@ -140,6 +146,8 @@ class Loader:
         of = [value for value in (request.service, request.destination) if value is not None]
         name = request.command.replace("-", "_")
         self._status = 0
+        if request.note and self.compat.replaced_ports:
+            self._locate(request.note, self.number, line)
         try:
             getattr(self._batch, f"{name}_first" if many and name == "add_service" else name)(
                 *of, tag=(self.number, line)

@@ -26,7 +26,7 @@ from ipvsnl.wire.verbs import Verbs
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
-    from collections.abc import Callable, Sequence
+    from collections.abc import Callable, Collection, Sequence
 
     from ipvsnl.bulk.batch import Batch
     from ipvsnl.tables.contract import Client
@@ -56,8 +56,8 @@ def apply(client: Client, plan: Plan, *, watch: Watch | None = None) -> None:
 
 
 def converge(
-    client: Client, wanted: Table, *, prune: bool = False, drain: float | None = None, text: str = "",
-    watch: Watch | None = None,
+    client: Client, wanted: Table, *, prune: bool = False, drain: float | None = None, keep_weights: bool = False,
+    only: Collection[str] | None = None, text: str = "", watch: Watch | None = None,
 ) -> list[Plan]:  # fmt: skip
     """Plan and apply until nothing differs, under the table's lock; the plans that were carried out.
 
@@ -71,7 +71,7 @@ def converge(
         for attempt in range(ATTEMPTS):
             if attempt:
                 time.sleep(0.02 * attempt)
-            plan = client.plan(wanted, prune=prune, drain=drain)
+            plan = client.plan(wanted, prune=prune, drain=drain, keep_weights=keep_weights, only=only)
             if not plan:
                 journal.end()
                 return done
@@ -85,7 +85,7 @@ def converge(
                 if not (failed.rolled_back and _raced(failed.reason)):
                     raise
                 trouble = failed
-        if not (plan := client.plan(wanted, prune=prune, drain=drain)):
+        if not (plan := client.plan(wanted, prune=prune, drain=drain, keep_weights=keep_weights, only=only)):
             return done
     words = f"someone else keeps on changing the table: {ATTEMPTS} plans were not enough, and this still differs"
     raise ConflictError(words, tuple(map(str, plan.operations)), written=bool(done)) from trouble

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
-    from collections.abc import Iterable, Sequence
+    from collections.abc import Collection, Iterable, Sequence
     from typing import Protocol
 
     from ipvsnl.bulk.batch import Batch
@@ -19,7 +19,10 @@ if TYPE_CHECKING:
         def place(self) -> str:
             """What tells this table from others on this machine; empty for one that has no name."""
 
-        def plan(self, wanted: Table | Values, *, prune: bool = False, drain: float | None = None) -> Plan:
+        def plan(
+            self, wanted: Table | Values, *, prune: bool = False, drain: float | None = None, keep_weights: bool = False,
+            only: Collection[str] | None = None,
+        ) -> Plan:  # fmt: skip
             """What to do so that the table becomes ``wanted``."""
 
         def snapshot(self) -> Sequence[Entry]:

@@ -49,6 +49,11 @@ def kernel(info: Info) -> Object:
     return {"version": ".".join(map(str, info.version)), "connection_table_size": info.connection_table_size}
 
 
+def wanted(of: Service, servers: Iterable[Destination]) -> Object:
+    """A service of a wanted table with its servers."""
+    return {**service(of), "servers": [server(one) for one in servers]}
+
+
 def entry(of: Entry) -> Object:
     """A service with its servers and all that is known of them."""
     return {
@@ -148,6 +153,7 @@ def plan(of: Plan) -> Object:
         "drain": of.drain,
         "operations": [operation(one) for one in of.operations],
         "stays": [operation(one) for one in of.stays],
+        "left_out": [operation(one) for one in of.left_out],
     }
 
 

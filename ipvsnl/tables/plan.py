@@ -20,7 +20,7 @@ from ipvsnl.text.rules import format_server, format_service, selector
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
-    from collections.abc import Iterator
+    from collections.abc import Collection, Iterator
 
     from ipvsnl.tables.table import Key, Table
 
@@ -29,6 +29,9 @@ KINDS = (
     "set-timeouts", "add-service", "add-server", "edit-server", "edit-service", "drain-server", "delete-server",
     "delete-service",
 )  # fmt: skip
+CHANGES = ("add", "edit", "delete")
+"""The kinds of change that people choose from."""
+_CHANGE_OF = {"add": "add", "delete": "delete", "drain": "delete"}
 LOSING = frozenset(("delete-server", "delete-service"))
 
 
@@ -78,6 +81,7 @@ class Plan(Value):
 
     ``stays`` are the rules that are not wanted and stay since ``prune`` was not asked for: operations, too, that would
     take them away. ``drain`` is how long servers that go may take to become idle, in seconds (None: no time at all).
+    ``left_out`` are the changes of kinds that were not asked for.
     """
 
     operations: tuple[Operation, ...] = ()
@@ -85,6 +89,7 @@ class Plan(Value):
     prune: bool = False
     drain: float | None = None
     source: str = ""
+    left_out: tuple[Operation, ...] = ()
 
     def __bool__(self) -> bool:
         return bool(self.operations)
@@ -108,15 +113,18 @@ def rule_text(letter: str, service: Service | None, server: Destination | None =
     if letter == "D":
         return f"-D {named}"
     if server is None:
-        return f"-{letter}{format_service(service, named)[2:]}"
+        return f"-{letter}{format_service(service, named, own=True)[2:]}"
     where = endpoint(server.address, server.port)
-    return f"-d {named} -r {where}" if letter == "d" else f"-{letter}{format_server(named, server, where)[2:]}"
+    return (
+        f"-d {named} -r {where}" if letter == "d" else f"-{letter}{format_server(named, server, where, of=service)[2:]}"
+    )
 
 
 class _Steps:
     """Operations by phase, in the order of the phases."""
 
-    def __init__(self) -> None:
+    def __init__(self, *, keep_weights: bool) -> None:
+        self.keep_weights = keep_weights
         self.timeouts: list[Operation] = []
         self.new: list[Operation] = []
         self.gained: list[Operation] = []
@@ -144,12 +152,17 @@ def difference(
     prune: bool = False,
     drain: float | None = None,
     live_timeouts: Timeouts | None = None,
+    keep_weights: bool = False,
+    only: Collection[str] | None = None,
 ) -> Plan:
     """What makes ``live`` be ``wanted``; ``prune`` takes away what is not wanted.
 
-    ``live_timeouts`` are needed where the wanted table has timeouts.
+    ``live_timeouts`` are needed where the wanted table has timeouts. ``keep_weights`` leaves the weights of live servers as
+    they are. ``only`` are the kinds of change to make, of :data:`CHANGES`; the others are :attr:`Plan.left_out`.
     """
-    steps = _Steps()
+    if only is not None and not set(only) <= set(CHANGES):
+        raise ValueError(f"only={only!r}: of {', '.join(CHANGES)}")
+    steps = _Steps(keep_weights=keep_weights)
     for key, service in wanted.services.items():
         if key in live.services:
             _existing(live, wanted, key, steps)
@@ -159,10 +172,27 @@ def difference(
     if wanted.timeouts is not None and live_timeouts is not None:
         steps.timeouts += _timeouts(live_timeouts, wanted.timeouts)
     if not prune:
-        return Plan(steps.kept(), steps.lost(), False, None, wanted.source)
+        made, left = _chosen(steps.kept(), only)
+        return Plan(made, steps.lost(), False, None, wanted.source, left)
     if drain is not None:
         steps.drained += _drained(steps.lost())
-    return Plan((*steps.kept(), *steps.drained, *steps.lost()), (), True, drain, wanted.source)
+    made, left = _chosen((*steps.kept(), *steps.drained, *steps.lost()), only)
+    return Plan(made, (), True, drain, wanted.source, left)
+
+
+def change_of(operation: Operation) -> str:
+    """Which of :data:`CHANGES` an operation is."""
+    return _CHANGE_OF.get(operation.kind.partition("-")[0], "edit")
+
+
+def _chosen(
+    operations: tuple[Operation, ...], only: Collection[str] | None
+) -> tuple[tuple[Operation, ...], tuple[Operation, ...]]:
+    """The operations of some kinds, and the others (draining belongs to the deletion that it comes before)."""
+    if only is None:
+        return operations, ()
+    made = tuple(one for one in operations if change_of(one) in only)
+    return made, tuple(one for one in operations if change_of(one) not in only and one.kind != "drain-server")
 
 
 def _new(wanted: Table, key: Key, service: Service, steps: _Steps) -> None:
@@ -173,7 +203,8 @@ def _new(wanted: Table, key: Key, service: Service, steps: _Steps) -> None:
 
 
 def _existing(live: Table, wanted: Table, key: Key, steps: _Steps) -> None:
-    service, before = wanted.services[key], live.services[key]
+    before = live.services[key]
+    service = wanted.service_over(before)
     if not same(before, service):
         steps.edited_services.append(Operation("edit-service", service, None, before, line=wanted.line(key)))
     there = live.servers[key]
@@ -182,7 +213,11 @@ def _existing(live: Table, wanted: Table, key: Key, steps: _Steps) -> None:
         if old is None:
             line = wanted.line(key, server_key)
             steps.gained.append(Operation("add-server", service, _written(wanted, server), line=line))
-        elif _fields(old) != _fields(server) and not same(old, server):
+            continue
+        if steps.keep_weights or wanted.unsaid[1]:
+            server = wanted.server_over(key, old)
+            server = server.replace(weight=old.weight) if steps.keep_weights else server
+        if _fields(old) != _fields(server) and not same(old, server):
             line = wanted.line(key, server_key)
             steps.edited_servers.append(Operation("edit-server", service, _written(wanted, server), old, line=line))
 

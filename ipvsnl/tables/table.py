@@ -65,6 +65,12 @@ class Table:
         self._gone: dict[tuple[Key, ServerKey | None], int] = {}
         self.timeouts: Timeouts | None = None
         """Timeouts that are wanted, too; None where they may be what they are."""
+        self.unsaid: tuple[frozenset[str], frozenset[str]] = (frozenset(), frozenset())
+        """Fields of services, and of servers, that its source does not tell: live ones stay as they are."""
+        self.unsaid_of: dict[Key, set[str]] = {}
+        """The same of single services. Persistence is then known to be there, and not how long."""
+        self.notes: list[str] = []
+        """What people should know of how it was read, a line each."""
 
     def add_service(self, service: Service, line: int = 0) -> None:
         """Add a service; TableError where there is one of that key."""
@@ -83,6 +89,19 @@ class Table:
             raise self._twice(f"{service} {server}", "server", line, self.line(key, server.key))
         servers[server.key] = server
         self.note(server, line)
+
+    def service_over(self, live: Service) -> Service:
+        """The wanted service of the key of a live one, with what is not told as it is there."""
+        service = self.services[live.key]
+        names = self.unsaid[0] | self.unsaid_of.get(live.key, set())
+        if live.persistence is None and service.persistence is not None:
+            names -= {"persistence"}
+        return service.replace(**{name: getattr(live, name) for name in names}) if names else service
+
+    def server_over(self, key: Key, live: Destination) -> Destination:
+        """The same of a real server."""
+        server = self.servers[key][live.key]
+        return server.replace(**{name: getattr(live, name) for name in self.unsaid[1]}) if self.unsaid[1] else server
 
     def check(self) -> None:
         """TableError for servers whose service is not in the table."""

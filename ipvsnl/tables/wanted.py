@@ -1,6 +1,13 @@
-"""The wanted table of a text or a file: ipvsadm's rule lines, or JSON, told apart by the first character."""
+"""The wanted table of a text or a file, whatever it is: rule lines, a listing, ``/proc/net/ip_vs``, JSON, keepalived.conf.
+
+Which one it is shows its first line that says something (:func:`kind_of`). A listing and the kernel's file do not tell all
+of a table; what they leave open is noted (:attr:`~ipvsnl.tables.table.Table.notes`), and a plan leaves it as it is.
+"""
 
 from __future__ import annotations
+
+import re
+from os.path import dirname
 
 from ipvsnl.tables.table import Table, TableError, of_rules
 from ipvsnl.text.rules import RuleError
@@ -10,32 +17,76 @@ if TYPE_CHECKING:
     from typing import TextIO
 
 STDIN = "-"
+RULES, JSON, LISTING, PROC, KEEPALIVED = "rules", "json", "listing", "proc", "keepalived"
+_KEEPALIVED = re.compile(
+    r"!|[$@~]|(global_defs|virtual_server(_group)?|vrrp_\w+|static_\w+|include\w?|bfd_instance|SSL|track_\w+|net_namespace\w*"
+    r"|instance|checkers|real_server)\b|[A-Za-z_]\w*[^{]*\{\s*$"
+)
 
 
-def read_table(text: str, source: str = "") -> Table:
-    """The table of rule lines (``-A`` and ``-a``, in any order), or of a JSON document.
+def kind_of(text: str) -> str:
+    """What a text is; rules where nothing else fits."""
+    from ipvsnl.text import listed
 
-    ``source`` is what messages call the text. :class:`~ipvsnl.tables.table.TableError` where it contradicts itself,
-    :class:`~ipvsnl.text.rules.RuleError` for a line that is no rule.
+    for raw in text.split("\n"):
+        line = raw.strip()
+        if line[:1] == "{":
+            return JSON
+        if line.startswith(("-A", "-a")):
+            return RULES
+        if not line or line[0] == "#" or listed.echoes(line):
+            continue
+        if line.startswith(("-> ", "IPVS connection")) or listed.begins(line):
+            from ipvsnl.tables.proc_in import is_proc
+
+            return PROC if is_proc(text) else LISTING
+        return KEEPALIVED if _KEEPALIVED.match(line) else RULES
+    return RULES
+
+
+def read_table(text: str, source: str = "", *, folder: str | None = None) -> Table:
+    """The table of a text: rule lines (``-A`` and ``-a``, in any order), a pasted listing (``ipvsadm -L``, any columns),
+    ``/proc/net/ip_vs``, a JSON document of ours, or a ``keepalived.conf``.
+
+    ``source`` is what messages call the text; ``folder`` is where a ``keepalived.conf`` finds what it includes (None: it may
+    include nothing). :class:`~ipvsnl.tables.table.TableError` where it contradicts itself,
+    :class:`~ipvsnl.text.rules.RuleError` for a line that is none of its format's.
     """
-    if text.lstrip()[:1] == "{":
-        from ipvsnl.tables.json_in import read
+    kind = kind_of(text)
+    if kind == JSON:
+        from ipvsnl.tables import json_in
 
-        return read(text, source)
-    from ipvsnl.text.grammar import read_numbered
+        return json_in.read(text, source)
+    if kind == LISTING:
+        from ipvsnl.tables import listing_in
 
-    return of_rules(read_numbered(text.split("\n")), source)
+        return listing_in.read(text, source)
+    if kind == PROC:
+        from ipvsnl.tables import proc_in
+
+        return proc_in.read(text, source)
+    if kind == KEEPALIVED:
+        from ipvsnl.tables import keepalived_in
+
+        return keepalived_in.read(text, source, folder)
+    from ipvsnl.text.grammar import Reading
+
+    reading = Reading()
+    table = of_rules(reading.numbered(text.split("\n")), source)
+    table.notes += reading.notes
+    return table
 
 
 def read_file(name: str, stdin: TextIO) -> tuple[Table, str]:
     """The table of a file (``-``: standard input), and its text; OSError, and errors that begin with the file's name."""
     if name == STDIN:
-        name, text = "<stdin>", stdin.read()
+        name, text, folder = "<stdin>", stdin.read(), "."
     else:
         with open(name, encoding="utf-8", errors="surrogateescape", newline="\n") as file:  # noqa: PTH123
             text = file.read()
+        folder = dirname(name) or "."  # noqa: PTH120 (pathlib would cost 8 ms)
     try:
-        return read_table(text, name), text
+        return read_table(text, name, folder=folder), text
     except RuleError as wrong:
         raise TableError(f"{name}:{wrong.number}: {wrong.line}: {wrong.reason}", (wrong.number,)) from None
     except TableError as wrong:

@@ -23,6 +23,12 @@ class Compat(Value):
     """``-R`` skips lines that begin with ``#`` (ipvsadm stops at them)."""
     locate: bool = True
     """A refused line of ``-R`` is named on standard error: file, line number, rule."""
+    own_options: bool = True
+    """``--as-is`` and ``--forward`` are read, and ``-S`` writes them where ipvsadm's text would be another rule."""
+    replaced_ports: bool = True
+    """A port that direct routing or a tunnel replaces by the service's is told on standard error (ipvsadm: silence)."""
+    formats: bool = True
+    """``-R`` reads listings, JSON and ``keepalived.conf``, too (ipvsadm: ``Try ...``)."""
     explain: bool = True
     """Why there is no kernel, and what can be had instead, follows ipvsadm's two lines."""
 

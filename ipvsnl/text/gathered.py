@@ -5,13 +5,15 @@ from __future__ import annotations
 from ipvsnl.consts import (
     AF_INET,
     AF_INET6,
+    FORWARDING,
+    FWD_MASK,
     INTERFACE_NAME_MAX,
     SCHEDULER_NAME_MAX,
     TUNNEL_F_CSUM,
     TUNNEL_F_REMCSUM,
     TUNNEL_TYPES,
 )
-from ipvsnl.text.options import GROUP, OPTIONS
+from ipvsnl.text.options import GROUP, OPTIONS, OWN_PROTOCOL
 from ipvsnl.text.usage import UsageError
 
 TYPE_CHECKING = False
@@ -33,14 +35,17 @@ PERSISTENCE_DEFAULT = 360
 SCHEDULER_DEFAULT = "wlc"
 INTERFACE_DEFAULT = "eth0"
 INT_MAX = 2147483647
+_U32 = 2**32 - 1
 
 
 class Gathered:
     """The state while options are read. Later options see what earlier ones left, as in ipvsadm."""
 
-    def __init__(self) -> None:
+    def __init__(self, *, as_is: bool = False) -> None:
+        self.as_is = as_is
+        """Whether the rule is taken as it stands, where ipvsadm would change or refuse it."""
         self.given: set[str] = set()
-        self.protocol = ""
+        self.protocol: str | int = ""
         self.port_protocol = ""
         self.address = ""
         self.port = 0
@@ -56,12 +61,13 @@ class Gathered:
         self.server = ""
         self.server_port = 0
         self.server_family = AF_INET
-        self.forwarding = "route"
+        self.forwarding: str | int = "route"
         self.numbers: dict[str, int] = {}
         self.tunnel_type = "ipip"
         self.tunnel_flags = 0
         self.interface = INTERFACE_DEFAULT
         self.group: str | None = None
+        self.note = ""
 
     def service(self) -> Service:
         """The virtual service of the command line."""
@@ -105,6 +111,15 @@ def _service_address(gathered: Gathered, key: str, text: str | None) -> None:
         gathered.netmask = None
 
 
+def protocol_address(gathered: Gathered, key: str, text: str | None) -> None:
+    """The address of a service whose protocol is a number: ``key`` is ``protocol-47``."""
+    number = key.removeprefix(OWN_PROTOCOL)
+    if len(number) > 5 or int(number) > 65535:
+        raise UsageError(f"invalid protocol `{number}' specified")
+    _service_address(gathered, "", text)
+    gathered.protocol = int(number)
+
+
 def _fwmark(gathered: Gathered, _: str, text: str | None) -> None:
     gathered.mark("service-address")
     gathered.port_protocol = "tcp"  # a real server's port may then be named as a TCP service
@@ -132,7 +147,8 @@ def _persistent(gathered: Gathered, key: str, text: str | None) -> None:
         gathered.persistence = PERSISTENCE_DEFAULT
         return
     try:
-        gathered.persistence = values.number(text, 1, values.TIMEOUT_MAX)
+        low, high = (0, _U32) if gathered.as_is else (1, values.TIMEOUT_MAX)
+        gathered.persistence = values.number(text, low, high)
     except ValueError:
         raise UsageError(f"invalid timeout value `{text}' specified") from None
 
@@ -161,6 +177,16 @@ def _forwarding(gathered: Gathered, key: str, _: str | None) -> None:
     gathered.forwarding = key
 
 
+def _forward(gathered: Gathered, key: str, text: str | None) -> None:
+    """A method that has no option of ipvsadm's, by its word or its number."""
+    gathered.mark(GROUP[key])
+    word = text or ""
+    try:
+        gathered.forwarding = word if word in FORWARDING else values.number(word, 0, FWD_MASK)
+    except ValueError:
+        raise UsageError(f"illegal forward specified: one of {', '.join(FORWARDING)}, or a number") from None
+
+
 _NUMBERS = {
     "weight": ("weight", 0, INT_MAX),
     "u-threshold": ("u_threshold", 0, INT_MAX),
@@ -177,6 +203,8 @@ _NUMBERS = {
 def _number(gathered: Gathered, key: str, text: str | None) -> None:
     gathered.mark(key)
     name, low, high = _NUMBERS[key]
+    if gathered.as_is and key.endswith("-threshold"):
+        high = _U32
     try:
         gathered.numbers[key] = values.number(text or "", low, high)
     except ValueError:
@@ -237,6 +265,7 @@ HANDLERS |= dict.fromkeys(("tcp", "udp", "sctp"), _service_address)
 HANDLERS |= dict.fromkeys(("masq", "tunnel", "route"), _forwarding)
 HANDLERS |= dict.fromkeys(("tun-nocsum", "tun-csum", "tun-remcsum"), _tunnel_flag)
 HANDLERS |= dict.fromkeys(_NUMBERS, _number)
+HANDLERS |= {"as-is": _plain, "forward": _forward}
 HANDLERS |= {
     "fwmark": _fwmark,
     "ipv6": _ipv6,
@@ -251,4 +280,5 @@ HANDLERS |= {
     "mcast-group": _group,
     "tun-type": _tunnel_type,
     "sort": _nothing,
+    OWN_PROTOCOL: _nothing,
 }

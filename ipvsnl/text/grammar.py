@@ -7,8 +7,8 @@ over, then the scheduler's flags, then which option goes with which command, the
 from __future__ import annotations
 
 from ipvsnl._value import Value, value
-from ipvsnl.text.gathered import HANDLERS, Gathered
-from ipvsnl.text.options import ALLOWED, COMMAND_KEYS, NAMES, TUNNEL_NAMES, TUNNELS, Table
+from ipvsnl.text.gathered import HANDLERS, Gathered, protocol_address
+from ipvsnl.text.options import ALLOWED, COMMAND_KEYS, LONG, NAMES, OWN_LONG, OWN_PROTOCOL, TUNNEL_NAMES, TUNNELS, Table
 from ipvsnl.text.popt import Popt, PoptError
 from ipvsnl.text.usage import UsageError, try_help
 
@@ -33,7 +33,8 @@ _FORMATS = frozenset(("stats", "rate", "thresholds"))
 class Request(Value):
     """A command line, understood: ``command`` (a key of ``options.COMMANDS``) and what it is about.
 
-    ``options`` holds the names of the options given, for the commands that look at them (list, save, daemons).
+    ``options`` holds the names of the options given, for the commands that look at them (list, save, daemons). ``note`` is
+    what was changed of what it says.
     """
 
     command: str
@@ -42,24 +43,27 @@ class Request(Value):
     timeouts: Timeouts | None = None
     daemon: Daemon | None = None
     options: frozenset[str] = frozenset()
+    note: str = ""
 
 
-def parse(argv: Sequence[str], prog: str, *, nested: bool = False) -> Request:
+def parse(argv: Sequence[str], prog: str, *, nested: bool = False, own: bool = False) -> Request:
     """The request of ``argv`` (without the program's name); :class:`UsageError` for a refused one.
 
-    ``nested`` is a line of a restore, where another restore is not understood.
+    ``nested`` is a line of a restore, where another restore is not understood. ``own``: options of ours are understood, too.
     """
-    popt = Popt(argv)
+    popt = Popt(argv, OWN_LONG if own else LONG)
     command, role = _command(popt, prog)
     if command in ("help", "version"):
         return Request(command)
-    gathered = Gathered()
+    gathered = Gathered(as_is=own and "--as-is" in argv)
     _read_options(popt, gathered)
     timeouts = _timeouts(popt.leftovers) if command == "set" else None
     if popt.leftovers:
         raise UsageError(f"unexpected argument {popt.leftovers[0]}")
     _read_flags(gathered)
     _check(gathered.given, ALLOWED[command], NAMES, f"'{command}' command")
+    if "as-is" in gathered.given and not command.startswith(("add-", "edit-")):
+        raise UsageError(f"Illegal 'as-is' option with the '{command}' command")
     if nested and command == "restore":
         raise try_help(prog)
     return _request(command, role, gathered, timeouts)
@@ -75,15 +79,35 @@ def read_numbered(lines: Iterable[str]) -> Iterator[tuple[int, Plain]]:
     return rules.numbered(lines, read_rule)
 
 
-def read_rule(words: list[str]) -> Plain:
-    """What the words of one rule line mean; ValueError with ipvsadm's reason where they are none (a ``Grammar``)."""
+def read_rule(words: list[str], notes: list[str] | None = None) -> Plain:
+    """What the words of one rule line mean; ValueError with ipvsadm's reason where they are none (a ``Grammar``).
+
+    ``notes`` takes what was changed of what they say.
+    """
     try:
-        request = parse(words, "ipvsadm", nested=True)
+        request = parse(words, "ipvsadm", nested=True, own=True)
     except UsageError as error:
         raise ValueError(error.message.rstrip("\n")) from None
     if request.command not in rules.OPERATIONS or request.service is None:
         raise ValueError(f"'{request.command}' is no rule")
+    if notes is not None and request.note:
+        notes.append(request.note)
     return request.command, request.service, request.destination
+
+
+class Reading:
+    """Reads lines as :func:`read_numbered` does; :attr:`notes` are what was changed of what they say, with their lines."""
+
+    def __init__(self) -> None:
+        self.notes: list[str] = []
+
+    def numbered(self, lines: Iterable[str]) -> Iterator[tuple[int, Plain]]:
+        """Number and rule of each line."""
+        fresh: list[str] = []
+        for number, plain in rules.numbered(lines, lambda words: read_rule(words, fresh)):
+            if fresh:
+                self.notes.append(f"line {number}: {fresh.pop()}")
+            yield number, plain
 
 
 def _command(popt: Popt, prog: str) -> tuple[str, str]:
@@ -104,7 +128,7 @@ def _read_options(popt: Popt, gathered: Gathered) -> None:
     try:
         while (option := popt.read()) is not None:
             key, text = option
-            handler = HANDLERS.get(key)
+            handler = protocol_address if key.startswith(OWN_PROTOCOL) else HANDLERS.get(key)
             if handler is None:
                 raise UsageError(f"invalid option `{popt.word}'")
             handler(gathered, key, text)
@@ -132,7 +156,7 @@ def _read_flags(gathered: Gathered) -> None:
     if gathered.flag_names is None:
         return
     try:
-        gathered.flags = values.scheduler_flags(gathered.flag_names, gathered.scheduler)
+        gathered.flags = values.scheduler_flags(gathered.flag_names, gathered.scheduler, numbers=gathered.as_is)
     except values.FlagError as error:
         raise UsageError(str(error)) from None
 
@@ -164,10 +188,12 @@ def _request(command: str, role: str, gathered: Gathered, timeouts: Timeouts | N
     service = gathered.service() if "service-address" in gathered.given else None
     destination = gathered.destination() if "real-server" in gathered.given else None
     daemon = gathered.daemon(role) if role else None
-    return Request(command, service, destination, timeouts, daemon, frozenset(gathered.given))
+    return Request(command, service, destination, timeouts, daemon, frozenset(gathered.given), gathered.note)
 
 
 def _check_service(gathered: Gathered) -> None:
+    if gathered.as_is:
+        return
     if not gathered.fwmark and not gathered.port and gathered.persistence is None:
         raise UsageError("Zero port specified for non-persistent service")
     if gathered.one_packet and not gathered.fwmark and gathered.protocol != "udp":
@@ -176,7 +202,12 @@ def _check_service(gathered: Gathered) -> None:
 
 def _check_server(gathered: Gathered) -> None:
     """Direct routing and tunnels leave the packet's port alone, so the service's is taken; families may mix in tunnels."""
-    if not gathered.fwmark and gathered.forwarding != "masq":
+    if not gathered.fwmark and gathered.forwarding != "masq" and not gathered.as_is:
+        if gathered.server_port != gathered.port:
+            gathered.note = (
+                f"port {gathered.server_port} of {gathered.server} becomes {gathered.port}, the service's: direct routing "
+                "and tunnels leave ports alone (--as-is keeps it)"
+            )
         gathered.server_port = gathered.port
     if gathered.forwarding != "tunnel":
         if gathered.server_family != gathered.family:
@@ -185,6 +216,8 @@ def _check_server(gathered: Gathered) -> None:
             raise UsageError("Tunnel options conflict with forward method")
     else:
         kind = gathered.tunnel_type
+        if gathered.as_is and kind == "gue":
+            gathered.given.discard("tun-remcsum" if "tun-csum" in gathered.given else "")  # the kernel takes both
         _check(gathered.given, TUNNELS[kind], TUNNEL_NAMES, f"'{kind}' tunnel type")
 
 

@@ -73,8 +73,18 @@ OPTIONS: tuple[tuple[str, str, str, int], ...] = (
     ("tun-remcsum", "", "tun-remcsum", NONE),
 )
 
+OWN_PROTOCOL = "protocol-"
+"""``--protocol-47 HOST:PORT`` is a service of a protocol that has no option."""
+OWN: tuple[tuple[str, str, str, int], ...] = (
+    ("as-is", "", "as-is", NONE),
+    ("forward", "", "forward", REQUIRED),
+)
+"""Options of ours for what the kernel holds and ipvsadm's options can't say; never read under the name ipvsadm."""
+
 SHORT: dict[str, Option] = {short: (key, long, takes) for key, short, long, takes in COMMANDS + OPTIONS if short}
 LONG: dict[str, Option] = {long: (key, long, takes) for key, _, long, takes in COMMANDS + OPTIONS if long}
+OWN_LONG: dict[str, Option] = LONG | {long: (key, long, takes) for key, _, long, takes in OWN}
+OWN_LONG[OWN_PROTOCOL] = (OWN_PROTOCOL, OWN_PROTOCOL, REQUIRED)
 COMMAND_KEYS = frozenset([key for key, *_ in COMMANDS])
 
 NAMES = (
@@ -86,7 +96,7 @@ NAMES = (
 """What messages call the options, in the order in which the tables below are checked: the first offence is reported."""
 
 GROUP = dict.fromkeys(("tcp", "udp", "sctp", "fwmark"), "service-address")
-GROUP |= dict.fromkeys(("masq", "tunnel", "route"), "forwarding-method")
+GROUP |= dict.fromkeys(("masq", "tunnel", "route", "forward"), "forwarding-method")
 """Options that count as one, by their key. ``--sort`` and ``-6`` are outside of all tables."""
 
 Table = tuple[frozenset[str], frozenset[str], frozenset[str]]

@@ -6,11 +6,11 @@ an optional value is the next word unless that begins with a dash; ``--`` ends t
 
 from __future__ import annotations
 
-from ipvsnl.text.options import LONG, NONE, OPTIONAL, SHORT, Option
+from ipvsnl.text.options import LONG, NONE, OPTIONAL, OWN_PROTOCOL, REQUIRED, SHORT, Option
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
-    from collections.abc import Sequence
+    from collections.abc import Mapping, Sequence
 
 
 class PoptError(Exception):
@@ -24,7 +24,8 @@ class PoptError(Exception):
 class Popt:
     """Reads options one by one; :attr:`leftovers` collects the words that are none."""
 
-    def __init__(self, argv: Sequence[str]) -> None:
+    def __init__(self, argv: Sequence[str], long: Mapping[str, Option] = LONG) -> None:
+        self.long = long
         self.argv = argv
         self.next = 0
         self.bundle = ""
@@ -55,7 +56,9 @@ class Popt:
 
     def _long(self, word: str) -> tuple[str, str | None]:
         name, equals, value = word[2:].partition("=")
-        option = LONG.get(name)
+        option = self.long.get(name)
+        if option is None and OWN_PROTOCOL in self.long and name.startswith(OWN_PROTOCOL) and name[9:].isdecimal():
+            option = (name, name, REQUIRED)
         if option is None:
             raise PoptError(word, "unknown option")
         return self._value(option, value if equals else None)

@@ -17,6 +17,9 @@ from ipvsnl.consts import (
     AF_INET6,
     GENERIC_SCHEDULER_FLAGS,
     SCHEDULER_FLAGS,
+    SVC_F_HASHED,
+    SVC_F_ONEPACKET,
+    SVC_F_PERSISTENT,
     SVC_F_SCHED1,
     SVC_F_SCHED2,
     SVC_F_SCHED3,
@@ -37,6 +40,10 @@ if TYPE_CHECKING:
     Grammar = Callable[[list[str]], Plain]
 
 ALL_SCHEDULER_FLAGS = SVC_F_SCHED1 | SVC_F_SCHED2 | SVC_F_SCHED3
+INT_MAX = 2147483647
+TIMEOUT_MAX = 31 * 24 * 3600
+"""The largest threshold, and persistence in seconds, that ipvsadm's options take."""
+_NAMED_FLAGS = ALL_SCHEDULER_FLAGS | SVC_F_PERSISTENT | SVC_F_HASHED | SVC_F_ONEPACKET
 OPERATIONS = frozenset(
     ("add-service", "edit-service", "delete-service", "add-server", "edit-server", "delete-server")
 )  # fmt: skip
@@ -86,11 +93,12 @@ def selector(service: Service, where: str, *, unsigned: bool = True) -> str:
 
 _OPTION: dict[str | int, str] = {"tcp": "-t", "udp": "-u", "sctp": "--sctp-service"}
 _METHOD = {"-m": "masq", "-i": "tunnel", "-g": "route"}
-_FORWARDING: dict[str | int, str] = {"local": "-g", **{method: option for option, method in _METHOD.items()}}
+_OPTION_OF: dict[str | int, str] = {method: option for option, method in _METHOD.items()}
+_FORWARDING: dict[str | int, str] = {"local": "-g", **_OPTION_OF}
 
 
-def format_service(service: Service, named: str, *, third: bool = True) -> str:
-    """The line that adds a service; ``named`` is its :func:`selector`."""
+def format_service(service: Service, named: str, *, third: bool = True, own: bool = False) -> str:
+    """The line that adds a service; ``named`` is its :func:`selector`. ``own``: with what ipvsadm has no option for."""
     line = f"-A {named} -s {service.scheduler}"
     if service.persistence is not None:
         line += f" -p {service.persistence}"
@@ -100,21 +108,52 @@ def format_service(service: Service, named: str, *, third: bool = True) -> str:
         line += f" --pe {service.persistence_engine}"
     if service.one_packet:
         line += " -o"
-    if service.flags & ALL_SCHEDULER_FLAGS:
-        line += f" -b {flag_names(service.scheduler, service.flags, third=third)}"
-    return line
+    names = flag_names(service.scheduler, service.flags, third=third) if service.flags & ALL_SCHEDULER_FLAGS else ""
+    nameless = service.flags & ~_NAMED_FLAGS if own else 0
+    if nameless:
+        names += f"{',' if names else ''}{nameless}"
+    if names or service.flags & ALL_SCHEDULER_FLAGS:
+        line += f" -b {names}"
+    return f"{line} --as-is" if own and (nameless or _is_beyond(service)) else line
 
 
-def format_server(named: str, server: Destination, where: str, *, thresholds: bool = True) -> str:
-    """The line that adds a real server to the service of :func:`selector` ``named``."""
+def _is_beyond(service: Service) -> bool:
+    """Whether ipvsadm's options can't say what a service is."""
+    if service.persistence is not None and not 0 < service.persistence <= TIMEOUT_MAX:
+        return True
+    if service.fwmark:
+        return False
+    return (service.one_packet and service.protocol != "udp") or (not service.port and service.persistence is None)
+
+
+def format_server(
+    named: str, server: Destination, where: str, *, thresholds: bool = True, of: Service | None = None
+) -> str:  # fmt: skip
+    """The line that adds a real server to the service of :func:`selector` ``named``.
+
+    ``of`` is that service: with it, what ipvsadm has no option for is written with our own.
+    """
     # As ipvsadm writes it: there is no option for any other method, and -R refuses the line.
     forwarding = _FORWARDING.get(server.forwarding, "(null)")
+    if of is not None and server.forwarding not in _OPTION_OF:
+        forwarding = f"--forward {server.forwarding}"
     line = f"-a {named} -r {where} {forwarding} -w {server.weight}"
     if thresholds and server.upper_threshold:
         line += f" -x {server.upper_threshold}"
     if thresholds and server.lower_threshold:
         line += f" -y {server.lower_threshold}"
-    return line + _tunnel(server) if forwarding == "-i" else line
+    if forwarding == "-i":
+        line += _tunnel(server)
+    return line if of is None else line + _server_as_is(of, server)
+
+
+def _server_as_is(of: Service, server: Destination) -> str:
+    """The option of our own for a server that ipvsadm's options can't say."""
+    both = TUNNEL_F_CSUM | TUNNEL_F_REMCSUM
+    if server.forwarding == "tunnel" and server.tunnel_type == "gue" and server.tunnel_flags & both == both:
+        return " --tun-remcsum --as-is"
+    other_port = server.forwarding != "masq" and not of.fwmark and server.port != of.port
+    return " --as-is" if other_port or max(server.upper_threshold, server.lower_threshold) > INT_MAX else ""
 
 
 def _tunnel(server: Destination) -> str:
@@ -135,10 +174,10 @@ def format_rules(entries: Iterable[Entry]) -> Iterator[str]:
     for entry in entries:
         service = entry.service
         named = selector(service, endpoint(service.address, service.port))
-        yield format_service(service, named)
+        yield format_service(service, named, own=True)
         for status in entry.destinations:
             server = status.destination
-            yield format_server(named, server, endpoint(server.address, server.port))
+            yield format_server(named, server, endpoint(server.address, server.port), of=service)
 
 
 # --- values from text -------------------------------------------------------------------------------------------------
@@ -215,8 +254,8 @@ class PlainReader:
             protocol = _PROTOCOL[option]
             self._services[named] = service = Service(protocol, *_endpoint(where))
         address, port = _endpoint(server)
-        if method != "-m":
-            port = service.port  # as the grammar does: these methods leave the packet's port alone
+        if method != "-m" and port != service.port:
+            return None  # these methods leave the packet's port alone: the grammar says what comes of it
         if method != "-i" and (":" in address) is not (":" in service.address):
             return None
         return "add-server", service, _make_server(address, port, _METHOD[method], int(weight), 0, 0, "ipip", 0, 0)

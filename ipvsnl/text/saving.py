@@ -20,7 +20,7 @@ def saved(entries: Sequence[Entry], options: frozenset[str], compat: Compat) -> 
         from ipvsnl.text.names import Names
 
         return _by_values(entries, Names(cut=not compat.whole_names), compat)
-    how = Print.WITH_THRESHOLDS if compat.save_thresholds else 0
+    how = (compat.save_thresholds and Print.WITH_THRESHOLDS) | (compat.own_options and Print.OWN)
     return printed(Print.SAVED, entries, how, lambda some: _by_values(some, None, compat))
 
 
@@ -34,8 +34,9 @@ def _by_values(entries: Sequence[Entry], where: Endpoint | None, compat: Compat)
         service = entry.service
         address = "" if service.fwmark else where(service.address, service.port, service.protocol)
         named = selector(service, address, unsigned=compat.unsigned_marks)
-        yield format_service(service, named, third=compat.third_flag) + "\n"
+        yield format_service(service, named, third=compat.third_flag, own=compat.own_options) + "\n"
         for status in sort_servers(entry.destinations):
             server = status.destination
             at = where(server.address, server.port, service.protocol)
-            yield format_server(named, server, at, thresholds=compat.save_thresholds) + "\n"
+            of = service if compat.own_options else None
+            yield format_server(named, server, at, thresholds=compat.save_thresholds, of=of) + "\n"

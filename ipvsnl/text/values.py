@@ -137,8 +137,8 @@ class FlagError(ValueError):
     """A scheduler flag that does not exist, or not for this scheduler."""
 
 
-def scheduler_flags(text: str, scheduler: str) -> int:
-    """The bits of comma-separated flag names; empty names between commas are passed over."""
+def scheduler_flags(text: str, scheduler: str, *, numbers: bool = False) -> int:
+    """The bits of comma-separated flag names; empty names between commas are passed over. ``numbers``: bits without name."""
     bits = 0
     for name in text.split(","):
         if not name:
@@ -148,6 +148,8 @@ def scheduler_flags(text: str, scheduler: str) -> int:
             bits |= GENERIC_SCHEDULER_FLAGS[name]
         elif name in own:
             bits |= own[name]
+        elif numbers and name.isdecimal() and name.isascii() and len(name) <= 10 and int(name) < 2**32:
+            bits |= int(name)
         elif any(name in flags for flags in SCHEDULER_FLAGS.values()):
             raise FlagError(f"incompatible scheduler flag `{name}'")
         else:

@@ -255,8 +255,11 @@ def read_destination(record: bytes) -> DestinationStatus:
     return next(read_destinations(record))
 
 
-def read_destinations(records: Any) -> Iterator[DestinationStatus]:
-    """The values of records, one after the other in one buffer."""
+def read_destinations(records: Any, family_of_service: int = 0) -> Iterator[DestinationStatus]:
+    """The values of records, one after the other in one buffer.
+
+    Kernels before 3.18 do not tell a server's family (it was always the service's): ``family_of_service`` holds there.
+    """
     method_word, tunnel_word, size = _FORWARDING_WORDS.get, _TUNNEL_WORDS.get, _DEST.size
     start = 0
     for (
@@ -264,7 +267,9 @@ def read_destinations(records: Any) -> Iterator[DestinationStatus]:
         tunnel_flags, tunnel_type, packed,
     ) in _DEST.iter_unpack(records):  # fmt: skip
         destination = _make_destination(
-            inet_ntop(AF_INET, packed[:4]) if family_number == AF_INET else inet_ntop(HOST_AF_INET6, packed),
+            inet_ntop(AF_INET, packed[:4])
+            if (family_number or family_of_service) == AF_INET
+            else inet_ntop(HOST_AF_INET6, packed),
             port,
             method_word(method, method),
             weight,

@@ -24,6 +24,9 @@ else:
     Base = object  # importing collections.abc would cost more than the rest of the package
     model, records = Later("ipvsnl.model"), Later("ipvsnl.wire.records")
 
+_FAMILY = next(field for field in DEST.fields if field.name == "addr_family")
+_SERVICE_FAMILY = next(field for field in SERVICE.fields if field.name == "af")
+
 
 class Records:
     """The records of one kind of a dump, as columns: views of the memory that they were decoded into.
@@ -74,6 +77,24 @@ class Records:
         return numpy.frombuffer(self.data, dtype=numpy.dtype(kind))
 
 
+def with_families(services: Any, servers: Any, counts: memoryview) -> Any:
+    """The records of a table's servers, each with a family: where the kernel told none, its service's.
+
+    The first one tells for all: a kernel knows the attribute or does not (it came with 3.18, ip_vs_ctl.c).
+    """
+    whole, at, size = memoryview(servers).cast("B"), _FAMILY.offset, _FAMILY.size
+    if not len(whole) or any(whole[at : at + size]):
+        return servers
+    filled, of_services = bytearray(whole), memoryview(services).cast("B")
+    for index, count in enumerate(counts):
+        start = index * SERVICE.record_size + _SERVICE_FAMILY.offset
+        for _ in range(count):
+            if not any(filled[at : at + size]):
+                filled[at : at + size] = of_services[start : start + size]
+            at += DEST.record_size
+    return filled
+
+
 class TableColumns:
     """A table as columns: ``services`` and ``servers``, both in the kernel's order, and ``counts``.
 
@@ -93,7 +114,9 @@ class Snapshot(Base):
     """
 
     def __init__(self, services: Any, servers: Any, counts: memoryview) -> None:
-        self._columns = TableColumns(Records(SERVICE, services), Records(DEST, servers), counts)
+        self._columns = TableColumns(
+            Records(SERVICE, services), Records(DEST, with_families(services, servers, counts)), counts
+        )  # fmt: skip
         self._entries: list[Entry] | None = None
         self._first: list[int] = []
 

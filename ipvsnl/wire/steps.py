@@ -85,7 +85,7 @@ def services() -> Steps[list[ServiceStatus]]:
 def servers(service: Service) -> Steps[list[DestinationStatus]]:
     """The real servers of a virtual service."""
     found = yield Dump(Command.GET_DEST, "dest", records.service_key(service))
-    return list(records.read_destinations(found))
+    return list(records.read_destinations(found, service.family))
 
 
 def server(of: Service, destination: Destination) -> Steps[DestinationStatus]:

@@ -10,17 +10,17 @@ static int put_service(struct text *text, const struct ipvsnl_print *print, cons
                        struct word *named)
 {
     if (print->kind == IPVSNL_PRINT_SAVED)
-        return ipvsnl_save_service(text, service, named);
+        return ipvsnl_save_service(text, print, service, named);
     return ipvsnl_list_service(text, print, service);
 }
 
-static int put_server(struct text *text, const struct ipvsnl_print *print, const struct ipvsnl_dest *dest,
-                      const struct word *named)
+static int put_server(struct text *text, const struct ipvsnl_print *print, const struct ipvsnl_service *service,
+                      const struct ipvsnl_dest *dest, const struct word *named)
 {
     if (!is_family(dest->addr_family) || dest->fwd_method > IPVSNL_FORWARD_ROUTE)
         return 0;
     if (print->kind == IPVSNL_PRINT_SAVED)
-        return ipvsnl_save_server(text, print, dest, named);
+        return ipvsnl_save_server(text, print, service, dest, named);
     return ipvsnl_list_server(text, print, dest);
 }
 
@@ -41,7 +41,7 @@ static enum ipvsnl_stop put_entry(struct text *text, const struct ipvsnl_print *
         if (text->end - text->here < LINE_MAX)
             return IPVSNL_STOP_FULL;
         memcpy(&dest, (const uint8_t *)print->servers + servers[i] * sizeof dest, sizeof dest);
-        if (!put_server(text, print, &dest, &named))
+        if (!put_server(text, print, &service, &dest, &named))
             return IPVSNL_STOP_LINE;
     }
     return IPVSNL_STOP_END;

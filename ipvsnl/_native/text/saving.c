@@ -1,12 +1,40 @@
 /* Records become the lines that ipvsadm -Sn writes. */
 #include "text/saving.h"
 
-int ipvsnl_save_service(struct text *text, const struct ipvsnl_service *service, struct word *named)
+#define TIMEOUT_MAX (31 * 24 * 3600)
+#define FLAGS_WITH_OPTIONS                                                                                              \
+    (IPVSNL_SVC_F_PERSISTENT | IPVSNL_SVC_F_HASHED | IPVSNL_SVC_F_ONEPACKET | IPVSNL_SVC_F_SCHED1 |                      \
+     IPVSNL_SVC_F_SCHED2 | IPVSNL_SVC_F_SCHED3)
+
+/* Whether ipvsadm's options can't say what the service is. */
+static int needs_own(const struct ipvsnl_service *service)
+{
+    int persistent = (service->flags & IPVSNL_SVC_F_PERSISTENT) != 0;
+
+    if (!service->fwmark && !service->port && !persistent)
+        return 1;
+    if (!service->fwmark && service->flags & IPVSNL_SVC_F_ONEPACKET && service->protocol != IPVSNL_IPPROTO_UDP)
+        return 1;
+    if (persistent && (service->timeout == 0 || service->timeout > TIMEOUT_MAX))
+        return 1;
+    return (service->flags & ~(uint32_t)FLAGS_WITH_OPTIONS) != 0;
+}
+
+/* The same of a server. */
+static int server_needs_own(const struct ipvsnl_service *service, const struct ipvsnl_dest *dest)
+{
+    if (dest->fwd_method == IPVSNL_FORWARD_LOCAL || dest->u_thresh > INT32_MAX || dest->l_thresh > INT32_MAX)
+        return 1;
+    return dest->fwd_method != IPVSNL_FORWARD_MASQ && !service->fwmark && dest->port != service->port;
+}
+
+int ipvsnl_save_service(struct text *text, const struct ipvsnl_print *print, const struct ipvsnl_service *service,
+                        struct word *named)
 {
     static const struct key_words options = {"-f ", " -6", "-t ", "-u ", "--sctp-service "};
     size_t length;
 
-    if (!ipvsnl_is_plain(service, &length))
+    if (!ipvsnl_is_plain(service, &length) || (print->own && needs_own(service)))
         return 0;
     PUT(text, "-A ");
     named->at = text->here;
@@ -36,9 +64,11 @@ static void put_option(struct text *text, const char option[5], uint32_t number)
     ipvsnl_put_number(text, number);
 }
 
-int ipvsnl_save_server(struct text *text, const struct ipvsnl_print *print, const struct ipvsnl_dest *dest,
-                       const struct word *named)
+int ipvsnl_save_server(struct text *text, const struct ipvsnl_print *print, const struct ipvsnl_service *service,
+                       const struct ipvsnl_dest *dest, const struct word *named)
 {
+    if (print->own && server_needs_own(service, dest))
+        return 0;
     if (dest->fwd_method == IPVSNL_FORWARD_TUNNEL && dest->tun_type)
         return 0;
     PUT(text, "-a ");

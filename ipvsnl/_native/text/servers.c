@@ -101,8 +101,8 @@ int ipvsnl_read_server(struct line *line, const struct ipvsnl_service *service, 
             return 0;
         seen |= bit;
     }
-    if (dest->fwd_method != IPVSNL_FORWARD_MASQ && !service->fwmark)
-        dest->port = service->port; /* these methods leave the packet's port alone */
+    if (dest->fwd_method != IPVSNL_FORWARD_MASQ && !service->fwmark && dest->port != service->port)
+        return 0; /* these methods leave the packet's port alone: the caller takes the service's, and says so */
     if (dest->fwd_method != IPVSNL_FORWARD_TUNNEL && (dest->addr_family != service->af || seen & SEEN_OF_TUNNEL))
         return 0;
     dest->present = IPVSNL_DEST_FULL;

@@ -1,0 +1,108 @@
+"""``/proc/net/ip_vs`` as a wanted table (:func:`ipvsnl.procfs.read_services` knows its lines)."""
+
+from __future__ import annotations
+
+import re
+
+from ipvsnl.consts import AF_INET, AF_INET6
+from ipvsnl.errors import DecodeError, EncodeError
+from ipvsnl.procfs import netmask, read_listed
+from ipvsnl.tables.listing_in import unsaid_note
+from ipvsnl.tables.table import Table, TableError
+from ipvsnl.text.listed import TUNNEL, echoes
+from ipvsnl.text.rules import RuleError
+
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+
+    from ipvsnl.model import Destination, Service
+
+TICKS = 100
+"""Ticks a second that are taken for the kernel's, which its file does not tell (CONFIG_HZ: 100, 250, 300 or 1000)."""
+_HEX = r"([0-9A-F]{8}|\[([0-9a-f]{4}:){7}[0-9a-f]{4}\]):[0-9A-F]{4}"
+_LINE = re.compile(rf"(->|TCP|UDP|SCTP|IP_\d+|IP|ICMP|ICMPv6)\s+{_HEX}\s")
+_MARK = re.compile(r"FWM\s+(?=0|\S*[A-F])[0-9A-F]{8}\s")
+_TITLE = "-> RemoteAddress:Port Forward Weight"
+
+
+def is_proc(text: str) -> bool:
+    """Whether a listing is the kernel's own, with addresses in hexadecimal."""
+    for raw in text.split("\n"):
+        line = raw.strip()
+        if line.startswith(_TITLE) or _LINE.match(f"{line} ") or _MARK.match(f"{line} "):
+            return True
+        if line.startswith(("-> RemoteAddress", "TCP ", "UDP ", "SCTP ")):
+            return False
+    return False
+
+
+def _lines(text: str) -> Iterator[tuple[int, str]]:
+    """The lines that are no titles."""
+    for number, raw in enumerate(text.split("\n"), start=1):
+        line = raw.strip()
+        if line and line[0] != "#" and not echoes(line) and not line.startswith(("IP Virtual", "Prot ", "-> Remote")):
+            yield number, line
+
+
+class _Listed:
+    """A service of the file, with its persistence in ticks, its mask's word, and its servers by line."""
+
+    def __init__(self, line: int, service: Service, ticks: int | None, word: str) -> None:
+        self.line, self.service, self.ticks, self.word = line, service, ticks, word
+        self.servers: list[tuple[int, Destination]] = []
+
+    def add_to(self, table: Table) -> None:
+        """Add it to a table, and note what of it is not known."""
+        service, unsaid = self.service, set()
+        if self.ticks is not None:
+            service = service.replace(persistence=max(1, self.ticks // TICKS))
+            unsaid.add("persistence")
+        if service.fwmark:  # the file does not tell its family: it is that of its servers, where they have but one
+            six = bool(self.servers) and all(server.family == AF_INET6 for _, server in self.servers)
+            mask = netmask(self.word, "::" if six else "") if self.ticks is not None else None
+            service = service.replace(family=AF_INET6 if six else AF_INET, netmask=mask)
+        elif service.family == AF_INET6:  # nor, of IPv6, whether packets are scheduled one by one
+            unsaid.add("one_packet")
+        table.add_service(service, self.line)
+        if unsaid:
+            table.unsaid_of[service.key] = unsaid
+        for line, server in self.servers:
+            table.add_server(service, server, line)
+
+
+def read(text: str, source: str = "") -> Table:
+    """The table; RuleError names the line that is none of the file's, TableError one that is there twice."""
+    found = _listed(text)
+    table = Table(source)
+    for one in found:
+        try:
+            one.add_to(table)
+        except (EncodeError, ValueError) as wrong:
+            if isinstance(wrong, TableError):
+                raise
+            raise TableError(f"line {one.line}: {one.service}: {wrong}", (one.line,)) from None
+    table.unsaid = (frozenset(("flags", "persistence_engine")), TUNNEL | {"upper_threshold", "lower_threshold"})
+    note = unsaid_note("/proc/net/ip_vs", ["scheduler flags", "persistence engines", "thresholds", "tunnels"])
+    if any(one.ticks is not None for one in found):
+        note += (
+            f"; it counts persistence in ticks, {TICKS} a second are assumed for services that are not persistent yet"
+        )
+    table.notes.append(note)
+    return table
+
+
+def _listed(text: str) -> list[_Listed]:
+    found: list[_Listed] = []
+    for number, line in _lines(text):
+        try:
+            service, ticks, server = read_listed(line)
+        except DecodeError:
+            raise RuleError(number, line, "no line of /proc/net/ip_vs") from None
+        if service is not None:
+            found.append(_Listed(number, service, ticks, line.split()[-1]))
+        elif not found:
+            raise RuleError(number, line, "a real server before any service")
+        elif server is not None:
+            found[-1].servers.append((number, server.destination))
+    return found
