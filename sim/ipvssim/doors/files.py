@@ -7,8 +7,10 @@ import os
 import re
 import stat
 import tempfile
-from contextlib import suppress
+from collections.abc import Iterator
+from contextlib import contextmanager, suppress
 from pathlib import Path
+from typing import BinaryIO
 
 _NO_WAIT = getattr(os, "O_NONBLOCK", 0) | getattr(os, "O_CLOEXEC", 0)
 _NO_LINK = getattr(os, "O_NOFOLLOW", 0)
@@ -56,11 +58,20 @@ def check_lock(path: Path) -> None:
 
 def replace(path: Path, data: bytes) -> os.stat_result:
     """Another file, whole and on the disk, takes the name and the permissions; its status. OSError: the old one stays."""
+    with replacing(path) as file:
+        file.write(data)
+    return path.stat()
+
+
+@contextmanager
+def replacing(path: Path) -> Iterator[BinaryIO]:
+    """A file to write to, beside ``path``: it takes its name and its permissions once the block is done, whole and on the
+    disk. With any exception the old one stays, and nothing beside it."""
     check_writable(path)
     handle, name = tempfile.mkstemp(prefix=f".{path.name}.", suffix=_NEW, dir=path.parent)
     try:
         with open(handle, "wb") as file:  # noqa: PTH123
-            file.write(data)
+            yield file
             file.flush()
             _keep_permissions(file.fileno(), path)
             os.fsync(file.fileno())
@@ -70,7 +81,6 @@ def replace(path: Path, data: bytes) -> os.stat_result:
             Path(name).unlink()
         raise
     _sync_directory(path.parent)
-    return path.stat()
 
 
 def sweep(path: Path) -> None:
