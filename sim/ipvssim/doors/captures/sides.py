@@ -115,9 +115,9 @@ class Sides:
     def came(self, seen: Seen, link: Link, when: int, flow: Flow | None) -> None:
         """A request came in and was given to ``flow``: its copies will be known."""
         packet = seen.packet
-        if flow is not None and packet.protocol in WITH_PORTS and packet.key:
-            half = len(packet.source)
-            self.clients[packet.protocol, packet.source + packet.key[2 * half : 2 * half + 2]] = flow
+        if flow is not None:
+            address, port = flow.client
+            self.clients[flow.protocol, address + port.to_bytes(2, "big")] = flow
         self._addresses.add(packet.source)
         recent = self._recent
         recent.pop(seen.print, None)
@@ -127,7 +127,9 @@ class Sides:
 
     def answered(self, packet: Packet) -> Flow | None:
         """The flow that a packet from a server answers."""
-        return self.clients.get((packet.protocol, packet.destination + packet.key[-2:])) if packet.key else None
+        if not _has_ports(packet):
+            return None
+        return self.clients.get((packet.protocol, packet.destination + packet.key[-2:]))
 
     # --- inside ---
 
@@ -179,13 +181,12 @@ class Sides:
         return packet.destination not in self.translated or not self._is_from_client(packet)
 
     def _is_from_client(self, packet: Packet) -> bool:
-        if packet.protocol in WITH_PORTS and packet.key:
-            return self._flow_of(packet) is not None
-        return packet.source in self._addresses
+        return self._flow_of(packet) is not None if _has_ports(packet) else packet.source in self._addresses
 
     def _flow_of(self, packet: Packet) -> Flow | None:
-        half = len(packet.source)
-        return self.clients.get((packet.protocol, packet.source + packet.key[2 * half : 2 * half + 2]))
+        if not _has_ports(packet):
+            return None
+        return self.clients.get((packet.protocol, packet.source + packet.key[-4:-2]))
 
     def _unwrapped(self, packet: Packet) -> Packet | None:
         """The packet in a tunnel to a server of the rules."""
@@ -202,6 +203,11 @@ class Sides:
         inner = data[at:]
         version = inner[0] >> 4 if inner else 0
         return quote(inner, AF_INET if version == 4 else AF_INET6, reverse=False) if version in (4, 6) else None
+
+
+def _has_ports(packet: Packet) -> bool:
+    """Whether its ports can be read: what a later fragment has in their place is none, and the first goes as they do."""
+    return packet.protocol in WITH_PORTS and bool(packet.key) and not packet.fragment
 
 
 def _gue(head: bytes) -> int:
