@@ -192,6 +192,8 @@ class _Playing:
             self.counts.flows.reply(packet, result)
         elif result.connection is not None or (packet.protocol in WITH_PORTS and packet.key):
             flow = self.counts.flows.request(packet, result, round(self.counts.seconds * SECOND))
+            if flow.director is None and self.counts.flows.macs.get(link.target):  # seen on its server's wire alone
+                flow.director = link.target
         if request:
             self.sides.came(seen, link, frame.when, flow)
 

@@ -25,6 +25,7 @@ if TYPE_CHECKING:
     from ipvssim.path.result import Result
 
 FAILED, INTERRUPTED = 1, 130
+_STOPPED = "interrupted"
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
@@ -37,7 +38,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
     try:
         _play(chosen, counts)
     except KeyboardInterrupt:
-        _report(chosen, counts, "interrupted")
+        _report(chosen, counts, _STOPPED)
         return INTERRUPTED
     except BrokenPipeError:
         raise
@@ -150,7 +151,7 @@ def _report(chosen: argparse.Namespace, counts: Captured, error: str = "") -> No
 
     if chosen.json:
         print(json.dumps(as_json(counts, error), indent=2))
-    elif counts.received or counts.left or counts.other or not error:
+    elif counts.received or counts.left or counts.other or error in ("", _STOPPED):
         print("\n".join(lines(counts)))
     if error:
         sys.stdout.flush()

@@ -30,8 +30,8 @@ def server(last: int) -> bytes:
     return bytes((198, 18, 20, last))
 
 
-def syn(port: int, ident: int = 1, **header: int) -> bytes:
-    return w.tcp(w.SYN, port, source=CLIENT, target=VIRTUAL, ident=ident, **header)
+def syn(port: int, ident: int = 1) -> bytes:
+    return w.tcp(w.SYN, port, source=CLIENT, target=VIRTUAL, ident=ident)
 
 
 def played(
@@ -220,3 +220,20 @@ def test_fragments_have_sides_too(tmp_path: Path) -> None:
     left = [c.Wire(1, one) for one in w.fragments(whole[:16] + server(82) + whole[20:], 512)]
     counts = played(tmp_path, text, [*came, *left])
     assert (counts.received, counts.left[Role.LEFT], counts.flows.all[0].in_packets) == (2, 2, 1)
+
+
+def test_what_the_director_itself_says_and_hears_is_not_played(tmp_path: Path) -> None:
+    """Once a forwarded request has shown its MAC address, its health checks and their answers are nobody's requests."""
+    own = bytes((198, 18, 20, 1))
+    check = w.tcp(w.SYN, 9, 80, source=own, target=server(81))
+    wires = [c.Wire(0, syn(1)), forwarded("-m", syn(1), 82)._replace(when=1), c.Wire(2, check, c.DIRECTOR, SERVERS[81])]
+    wires.append(c.Wire(3, w.tcp(w.SYN | w.ACK, 80, 9, source=server(81), target=own), SERVERS[81]))
+    counts = played(tmp_path, rules("-m"), wires)
+    assert (counts.received, counts.left) == (1, {Role.LEFT: 1, Role.OWN: 2})
+
+
+def test_a_capture_of_the_servers_wire_alone_tells_the_server(tmp_path: Path) -> None:
+    """With direct routing a request seen once, on its way to a known server, is played and compared."""
+    said = told(servers=[(mac, server(last)) for last, mac in SERVERS.items()])
+    counts = played(tmp_path, rules("-g"), [c.Wire(0, syn(1), c.DIRECTOR, SERVERS[81])], sides=said)
+    assert counts.received == 1 and agreements(counts) == [("198.18.20.81:80", False)]

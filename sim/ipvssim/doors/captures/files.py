@@ -73,8 +73,8 @@ def opened(path: Path) -> BinaryIO:
     """A file, pipe or standard input ("-") to read from. OSError where it can't be opened, or is nothing that ends; a FIFO
     that nobody writes to is empty: it is not waited for."""
     if str(path) == STANDARD_INPUT:
-        if sys.stdin.isatty():
-            raise CaptureError("-: standard input is a terminal, and no capture")
+        if sys.stdin is None or sys.stdin.isatty():
+            raise CaptureError("-: standard input is closed, or a terminal, and no capture")
         return sys.stdin.buffer
     handle = os.open(path, os.O_RDONLY | _NO_WAIT)
     if stat.S_ISDIR(os.fstat(handle).st_mode):
@@ -88,8 +88,8 @@ def check_distinct(source: Path, target: Path) -> None:
     """CaptureError where both are one file, whatever it is called: by links, by another spelling, as standard input."""
     try:
         there = target.stat()
-        here = os.fstat(sys.stdin.fileno()) if str(source) == STANDARD_INPUT else source.stat()
-    except (OSError, ValueError):  # one of them is not there, or standard input is no file
+        here = os.fstat(0) if str(source) == STANDARD_INPUT else source.stat()
+    except OSError:  # one of them is not there
         return
     if os.path.samestat(here, there):
         raise CaptureError(f"{target}: it is what is read: {source}")

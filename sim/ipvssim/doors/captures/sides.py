@@ -91,12 +91,23 @@ class Sides:
         self._addresses: set[bytes] = set()
         self._recent: OrderedDict[tuple[object, ...], _First] = OrderedDict()
         self._any_request = False
+        self._own_macs: set[bytes] = set()
+        self._own_addresses: set[bytes] = set()
+        """What the captured director has, as far as its packets told: what goes on between it and others is not played."""
 
     def see(self, data: bytes, link: Link, when: int, mark: int) -> Seen | None:
         """The role of an IP packet that carries ``mark``; None where its header can't be read."""
         packet = quote(data, AF_INET if data[0] >> 4 == 4 else AF_INET6, reverse=False)
         if packet is None:
             return None
+        seen = self._seen(packet, link, when, mark)
+        if seen.role is Role.LEFT and len(link.source) == 6:
+            self._own_macs.add(link.source)
+        elif seen.role is Role.OWN:
+            self._own_addresses.add(packet.source)
+        return seen
+
+    def _seen(self, packet: Packet, link: Link, when: int, mark: int) -> Seen:
         inner = self._unwrapped(packet)
         if inner is not None:
             print = _fingerprint(inner)
@@ -110,7 +121,9 @@ class Sides:
             return Seen(Role.BACK, packet)
         if packet.destination in self.translated and self._is_from_client(packet):
             return Seen(Role.LEFT, packet, server=(packet.destination, packet.port), flow=self._flow_of(packet))
-        return Seen(Role.OWN if outgoing else Role.CAME, packet)
+        own = link.source in self._own_macs and packet.source not in self.translated
+        own = own or packet.destination in self._own_addresses
+        return Seen(Role.OWN if outgoing or own else Role.CAME, packet)
 
     def came(self, seen: Seen, link: Link, when: int, flow: Flow | None) -> None:
         """A request came in and was given to ``flow``: its copies will be known."""
@@ -146,7 +159,7 @@ class Sides:
     def _request(self, packet: Packet, link: Link, when: int, outgoing: bool | None) -> Seen:
         print = _fingerprint(packet)
         first = self._recent.get(print)
-        if first is not None and not 0 <= when - first.when <= SECOND:
+        if first is not None and abs(when - first.when) > SECOND:
             first = None
         flow = first.flow if first is not None else None
         left = Seen(Role.LEFT, packet, flow=flow if flow is not None else self._flow_of(packet))
