@@ -26,6 +26,8 @@ if TYPE_CHECKING:
 
 FAILED, INTERRUPTED = 1, 130
 _STOPPED = "interrupted"
+_MOST = 1 << 28
+"""Bytes: a device may be endless."""
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
@@ -71,6 +73,9 @@ def _parser() -> argparse.ArgumentParser:
         "--mark", metavar="RULE", action="append", default=[],
         help="a firewall mark for packets, the first rule that holds: 'tcp dst 192.0.2.0/24 dport 80,443 -> 7'",
     )  # fmt: skip
+    director.add_argument(
+        "--start-state", metavar="FILE", type=Path, help="connections that it had before: ipvsadm -Lnc >FILE"
+    )
     sides = parser.add_argument_group("which packets came in, and which left the captured director")
     sides.add_argument("--director", metavar="MAC", action="append", default=[], help="a MAC address of its own")
     for side in ("client", "server"):
@@ -99,20 +104,20 @@ def _play(chosen: argparse.Namespace, counts: Captured) -> None:
     play(
         kernel.director, chosen.capture, chosen.out, on=chosen.on, told=told, noted=print if chosen.explain else None,
         sides=sides.told(chosen.director, chosen.client_side, chosen.server_side, map(_owner, chosen.server_mac)),
-        marks=list(map(marks.read, chosen.mark)), counts=counts, watched=partial(watched, source=chosen.capture),
+        marks=list(map(marks.read, chosen.mark)), counts=counts,
+        watched=None if chosen.explain else partial(watched, source=chosen.capture),
     )  # fmt: skip
 
 
 def _director(chosen: argparse.Namespace) -> Kernel:
     """The director that the options describe; ValueError names the option or the rule that is wrong."""
-    from ipvssim.doors.captures.files import check_distinct, opened
+    from ipvssim.doors.captures.files import check_distinct
 
     if chosen.out is not None:
         check_distinct(chosen.rules, chosen.out)
     if str(chosen.rules) == str(chosen.capture) == "-":
         raise ValueError("rules and capture can't both be standard input")
-    with opened(chosen.rules) as file:
-        data = file.read()
+    rules = _text(chosen.rules)
     kernel = Kernel(release=chosen.kernel)
     for given in chosen.sysctl:
         name, equals, value = given.partition("=")
@@ -129,10 +134,30 @@ def _director(chosen: argparse.Namespace) -> Kernel:
         if done.status:
             raise ValueError(f"--set {' '.join(chosen.set)}: {done.stderr.strip().splitlines()[0]}")
     try:
-        kernel.load(data.decode())
+        kernel.load(rules)
     except ValueError as wrong:
         raise ValueError(f"{chosen.rules}: {wrong}") from wrong
+    if chosen.start_state is not None:
+        from ipvssim.doors.captures import start
+
+        try:
+            start.load(kernel.director, _text(chosen.start_state))
+        except ValueError as wrong:
+            raise ValueError(f"{chosen.start_state}: {wrong}") from wrong
     return kernel
+
+
+def _text(path: Path) -> str:
+    from ipvssim.doors.captures.files import opened
+
+    with opened(path) as file:
+        data = file.read(_MOST + 1)
+    if len(data) > _MOST:
+        raise ValueError(f"{path}: more than {_MOST >> 20} MB of text")
+    try:
+        return data.decode()
+    except UnicodeDecodeError as wrong:
+        raise ValueError(f"{path}: no text: {wrong}") from wrong
 
 
 def _owner(given: str) -> tuple[bytes, bytes]:

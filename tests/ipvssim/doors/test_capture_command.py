@@ -12,6 +12,7 @@ from pathlib import Path
 
 import pytest
 
+from ipvssim.doors import pcap
 from ipvssim.doors.captures import progress
 from ipvssim.doors.pcap import main
 from tests.ipvssim import worlds as w
@@ -224,6 +225,13 @@ def test_rules_are_named_where_they_are_wrong(capsys: pytest.CaptureFixture[str]
         Path("rules").write_bytes(rules)
         assert main(["rules", "in"]) == 1
         assert words in capsys.readouterr().err
+
+
+def test_endless_rules_are_refused(monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]) -> None:
+    """A device never ends."""
+    monkeypatch.setattr(pcap, "_MOST", 1 << 20)
+    assert main(["/dev/zero", "in"]) == 1
+    assert "/dev/zero: more than 1 MB of text" in capsys.readouterr().err
 
 
 def test_progress_is_shown_on_a_terminal_alone(monkeypatch: pytest.MonkeyPatch) -> None:

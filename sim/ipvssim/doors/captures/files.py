@@ -74,7 +74,7 @@ def opened(path: Path) -> BinaryIO:
     that nobody writes to is empty: it is not waited for."""
     if str(path) == STANDARD_INPUT:
         if sys.stdin is None or sys.stdin.isatty():
-            raise CaptureError("-: standard input is closed, or a terminal, and no capture")
+            raise CaptureError("-: standard input is closed, or a terminal: nothing to read")
         return sys.stdin.buffer
     handle = os.open(path, os.O_RDONLY | _NO_WAIT)
     if stat.S_ISDIR(os.fstat(handle).st_mode):

@@ -43,10 +43,14 @@ class Flow:
         self.director: Place | bytes | None = None
 
     @property
+    def protocol_name(self) -> str:
+        """``TCP``."""
+        return _NAMES.get(self.protocol, f"protocol {self.protocol}")
+
+    @property
     def name(self) -> str:
         """``TCP 192.0.2.1:1024 -> 203.0.113.1:80``."""
-        protocol = _NAMES.get(self.protocol, f"protocol {self.protocol}")
-        return f"{protocol} {shown(*self.client)} -> {shown(*self.virtual)}"
+        return f"{self.protocol_name} {shown(*self.client)} -> {shown(*self.virtual)}"
 
     @property
     def end(self) -> str:
@@ -98,6 +102,9 @@ class Flows:
         elif connection is not None:
             flow = self._new(packet, when)
             flow.connection, flow.server = connection, (connection.address, int.from_bytes(connection.port, "big"))
+            flow.protocol = connection.protocol
+            flow.client = connection.client, int.from_bytes(connection.client_port, "big")
+            flow.virtual = connection.virtual, int.from_bytes(connection.virtual_port, "big")
             if result.service is not None:
                 flow.scheduler = result.service.scheduler_name + (", persistent" if result.service.persistent else "")
             flow.reason = result.reason

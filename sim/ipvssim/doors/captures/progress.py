@@ -30,7 +30,7 @@ def _with_bar(reader: Reader, size: int) -> Iterator[Frame]:
         TextColumn("{task.description}"), BarColumn(), TaskProgressColumn(), TextColumn("{task.fields[packets]} packets"),
         TimeElapsedColumn(),
     )  # fmt: skip
-    with Progress(*columns, console=Console(file=sys.stderr), transient=True) as progress:
+    with Progress(*columns, console=Console(file=sys.stderr), transient=True, redirect_stdout=False) as progress:
         task = progress.add_task("capture", total=size or None, packets=0)
         for frame in reader:
             yield frame

@@ -46,7 +46,7 @@ def as_json(counts: Captured, error: str = "") -> dict[str, Any]:
     for flow in counts.flows.all:
         verdict = by_number.get(flow.number)
         flows.append({
-            "number": flow.number, "protocol": flow.name.split()[0], "client": shown(*flow.client),
+            "number": flow.number, "protocol": flow.protocol_name, "client": shown(*flow.client),
             "virtual": shown(*flow.virtual), "server": shown(*flow.server) if flow.server is not None else None,
             "scheduler": flow.scheduler or None, "reason": flow.reason, "began": flow.began / SECOND,
             "packets_in": flow.in_packets, "bytes_in": flow.in_bytes,
