@@ -87,7 +87,7 @@ CONVERSIONS = frozenset((
     "inet_ntop", "inet_pton", "ntohs",
 ))  # fmt: skip
 """What of the C module under ``socket`` opens none."""
-SCAPY = frozenset(("ipvssim.net.scapy_packets", "ipvssim.doors.capture"))
+SCAPY = frozenset(("ipvssim.net.scapy_packets",))
 TIME = frozenset(("ipvssim.clock", "ipvssim.doors.serve"))
 
 Import = tuple[str, str]

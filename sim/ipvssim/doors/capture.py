@@ -1,36 +1,61 @@
-"""A capture file given to a director: its packets in, with their times, and what leaves into another file."""
+"""A capture file given to a director: what comes in, with its times, and what leaves into another file.
+
+A capture of a director's own wire has both directions in it. What its director sent is not given to the simulated one, but
+compared with what that one sends (:mod:`ipvssim.doors.captures.sides`).
+"""
 
 from __future__ import annotations
 
+import os
 from collections import Counter
-from collections.abc import Callable
+from collections.abc import Callable, Iterable, Iterator
+from contextlib import contextmanager
 from pathlib import Path
 from struct import Struct
 from typing import TYPE_CHECKING, BinaryIO
 
-from scapy.utils import RawPcapNgReader, RawPcapReader
-
 from ipvssim.clock import SECOND
-from ipvssim.net.network import ETHERNET, ether_type, framed
+from ipvssim.doors.captures.answers import from_server
+from ipvssim.doors.captures.files import CaptureError, Frame, Reader, check_distinct, opened
+from ipvssim.doors.captures.flows import Flows
+from ipvssim.doors.captures.links import ETHERNET as LINK_ETHERNET
+from ipvssim.doors.captures.links import announced, completed, unwrap
+from ipvssim.doors.captures.marks import Mark, mark_of
+from ipvssim.doors.captures.sides import Role, Seen, Sides, Told
+from ipvssim.doors.files import check_writable, replacing
+from ipvssim.net.network import ETHERNET, RAW, ether_type, framed
+from ipvssim.net.networks import OpenNetwork
+from ipvssim.net.packets import WITH_PORTS, sign4
+from ipvssim.path.result import HELD
 
 if TYPE_CHECKING:
+    from ipvssim.doors.captures.links import Link
     from ipvssim.net.network import Network
     from ipvssim.path.director import Director
     from ipvssim.path.result import Result
 
-LINK_ETHERNET, LINKS_RAW = 1, frozenset((12, 14, 101, 228, 229))
 _FILE_HEADER = Struct("<IHHiIII").pack
 _RECORD = Struct("<IIII").pack
-_MAGIC, _SNAPLEN = 0xA1B2C3D4, 262144
+_MAGIC, _SNAPLEN, _U32 = 0xA1B2C3D4, 262144, 0xFFFFFFFF
+_LARGEST_MTU = 65535
 
 
 class Captured:
-    """Counts of a capture that was played: packets in and out, verdicts, reasons."""
+    """What became of a capture that was played: packets in and out, verdicts, reasons, flows; as far as it was read.
+
+    ``left`` counts, by :class:`ipvssim.doors.captures.sides.Role`, packets that were not played since they are none that
+    came in; ``other`` those that carry no IP; ``cut`` those of which the capture kept only the beginning; ``merged`` those
+    that were longer than the devices' MTU, since the network card had merged them; ``turned`` answers of another server than
+    the simulated director chose, which were given to it as from its own.
+    """
 
     def __init__(self) -> None:
-        self.received = self.sent = 0
+        self.received = self.sent = self.other = self.cut = self.merged = self.turned = 0
+        self.seconds = 0.0
         self.verdicts: Counter[str] = Counter()
         self.reasons: Counter[str] = Counter()
+        self.left: Counter[Role] = Counter()
+        self.flows = Flows()
 
 
 def play(
@@ -40,71 +65,178 @@ def play(
     *,
     on: str | None = None,
     told: Callable[[Result], object] | None = None,
+    noted: Callable[[str], object] | None = None,
+    sides: Told | None = None,
+    marks: Iterable[Mark] = (),
+    counts: Captured | None = None,
+    watched: Callable[[Reader], Iterable[Frame]] | None = None,
 ) -> Captured:
-    """Give a capture (pcap or pcapng) to a director, its time stamps moving the clock, and write what leaves to ``target``.
+    """Give a capture to a director, its time stamps moving the clock, and write what leaves to ``target``.
 
-    Packets come in on device ``on``, or on the one their source is reached by. ``target`` is an Ethernet capture; what left
-    on a raw device has zero addresses there. ``told`` is called with every result. OSError for files, ValueError for a
-    capture whose link type is neither Ethernet nor raw IP.
+    ``source`` is pcap or pcapng of any usual link type, "-" is standard input. Packets come in on device ``on``, or on the
+    one their source is reached by. ``target`` is an Ethernet capture that appears whole, in the end; what left on a raw
+    device has zero addresses there. ``told`` is called with every result, ``noted`` with a line about every packet that was
+    not played. ``sides`` is what is known of the capture's two sides, ``marks`` give packets firewall marks. ``counts`` is
+    filled while packets are read, also where an exception ends that; ``watched`` stands between the reader and its frames.
+
+    OSError for files, :class:`ipvssim.doors.captures.files.CaptureError` (a ValueError) for what can't be read.
     """
-    counts = Captured()
-    clock = director.clock
-    began = clock.now
-    first: int | None = None
-    writer = target.open("wb") if target is not None else None
-    try:
-        if writer is not None:
-            writer.write(_FILE_HEADER(_MAGIC, 2, 4, 0, 0, _SNAPLEN, LINK_ETHERNET))
-        with RawPcapReader(str(source)) as reader:
-            for data, meta in reader:
-                when, link = _stamp(reader, meta)
-                first = when if first is None else first
-                clock.advance_to(began + max(when - first, 0))
-                result = _given(director, data, link, on)
-                _count(counts, result)
-                if told is not None:
-                    told(result)
-                if writer is not None:
-                    _write(writer, result, when, director.network)
-    finally:
-        if writer is not None:
-            writer.close()
+    counts = counts if counts is not None else Captured()
+    if target is not None:
+        target = Path(os.path.realpath(target))  # a link stays one; a circle of links is an OSError below
+        check_distinct(source, target)
+        check_writable(target)
+    with opened(source) as stream:
+        reader = Reader(stream, str(source))
+        playing = _Playing(director, counts, on, sides or Told(), tuple(marks))
+        playing.told, playing.noted = told, noted
+        with _written(target) as playing.writer:
+            for frame in watched(reader) if watched is not None else reader:
+                playing.play(frame, reader)
     return counts
 
 
-def _stamp(reader: RawPcapReader, meta: object) -> tuple[int, int]:
-    """A record's time in microseconds and its link type."""
-    if isinstance(reader, RawPcapNgReader):
-        ticks = getattr(meta, "tshigh", 0) << 32 | getattr(meta, "tslow", 0)
-        return ticks * SECOND // int(getattr(meta, "tsresol", SECOND) or SECOND), int(getattr(meta, "linktype", 1))
-    fraction = int(getattr(meta, "usec", 0)) // (1000 if reader.nano else 1)
-    return int(getattr(meta, "sec", 0)) * SECOND + fraction, int(reader.linktype)
+class _Playing:
+    """One run of one capture."""
+
+    told: Callable[[Result], object] | None = None
+    noted: Callable[[str], object] | None = None
+    writer: BinaryIO | None = None
+
+    def __init__(
+        self, director: Director, counts: Captured, on: str | None, told: Told, marks: tuple[Mark, ...]
+    ) -> None:
+        self.director, self.counts, self.on, self.marks = director, counts, on, marks
+        self.sides = Sides(director.table, told)
+        self.began = director.clock.now
+        self.mtu = min(device.mtu for device in director.network.devices.values())
+        self.first: int | None = None
+        counts.flows.direct = self.sides.direct
+        for mac, address in told.servers:
+            counts.flows.learn(mac, address)
+
+    def play(self, frame: Frame, reader: Reader) -> None:
+        """One frame: played, compared, or only counted."""
+        link = unwrap(frame)
+        if link is None:
+            raise reader.wrong(f"of link type {frame.link}, which is not known")
+        self.first = frame.when if self.first is None else self.first
+        self.director.clock.advance_to(self.began + max(frame.when - self.first, 0))
+        self.counts.seconds = (self.director.clock.now - self.began) / SECOND
+        data = link.data
+        if not data:
+            self._other(frame)
+            return
+        if frame.size > len(frame.data):
+            self.counts.cut += 1
+            data = completed(data)
+        mark = mark_of(self.marks, data)
+        seen = self.sides.see(data, link, frame.when, mark)
+        if seen is not None and seen.role is not Role.CAME:
+            self._compare(seen, link, frame)
+            return
+        self._came(data, seen, link, frame, mark)
+
+    def _other(self, frame: Frame) -> None:
+        found = announced(frame)
+        if found is not None and found[1] in self.sides.direct:
+            self.counts.flows.learn(*found)
+        self.counts.other += 1
+        if self.noted is not None:
+            self.noted(f"packet {frame.number}: no IP packet")
+
+    def _compare(self, seen: Seen, link: Link, frame: Frame) -> None:
+        """What is none that came in: which server it says was chosen."""
+        self.counts.left[seen.role] += 1
+        flow = seen.flow
+        if seen.role is Role.LEFT and flow is not None and flow.director is None:
+            if seen.server is not None:
+                flow.director = seen.server
+            elif self.sides.direct and len(link.target) == 6:
+                flow.director = link.target
+        if self.noted is not None:
+            of = f", of flow {flow.number}" if flow is not None else ""
+            self.noted(f"packet {frame.number}: not played, {seen.role.value}{of}")
+
+    def _came(self, data: bytes, seen: Seen | None, link: Link, frame: Frame, mark: int) -> None:
+        counts, sides = self.counts, self.sides
+        if data[0] >> 4 == 4 and data[10:12] == b"\0\0":  # left to a network card that came after the capture
+            start = (data[0] & 15) * 4
+            data = sign4(data[:start]) + data[start:] if 20 <= start <= len(data) else data
+        request = seen is not None and bool(seen.print)
+        if seen is not None and not request:
+            mark = 0 if sides.answered(seen.packet) is not None else mark
+            if seen.packet.source in sides.direct and len(link.source) == 6:
+                counts.flows.learn(link.source, seen.packet.source)
+            if seen.packet.source in sides.translated:
+                answer = from_server(data, seen.packet, sides.answered(seen.packet), self.director)
+                counts.turned += answer is not data
+                data = answer
+        result = self._given(data, mark)
+        counts.received += 1
+        counts.sent += len(result.out)
+        counts.verdicts[result.verdict.value] += 1
+        counts.reasons[result.reason] += 1
+        if seen is not None:
+            self._account(seen, link, frame, result, request=request)
+        if self.told is not None:
+            self.told(result)
+        if self.writer is not None:
+            _write(self.writer, result, frame.when, self.director.network)
+
+    def _account(self, seen: Seen, link: Link, frame: Frame, result: Result, *, request: bool) -> None:
+        packet, flow = result.packet, None
+        if packet is None or result.verdict is HELD:
+            pass
+        elif not request:
+            self.counts.flows.reply(packet, result)
+        elif result.connection is not None or (packet.protocol in WITH_PORTS and packet.key):
+            flow = self.counts.flows.request(packet, result, round(self.counts.seconds * SECOND))
+            if flow.director is None and self.counts.flows.macs.get(link.target):  # seen on its server's wire alone
+                flow.director = link.target
+        if request:
+            self.sides.came(seen, link, frame.when, flow)
+
+    def _given(self, data: bytes, mark: int) -> Result:
+        director, network = self.director, self.director.network
+        name = self.on if self.on is not None else network.came_by(data)
+        device = network.devices[name]
+        if len(data) > self.mtu and isinstance(network, OpenNetwork):
+            self.counts.merged += 1
+            if len(data) > device.mtu:
+                _widen(network)
+        return director.receive(framed(data, device) if device.kind == ETHERNET else data, name, mark)
 
 
-def _given(director: Director, data: bytes, link: int, on: str | None) -> Result:
-    if link == LINK_ETHERNET:
-        bare = data[14:]
-    elif link in LINKS_RAW:
-        bare = data
-    else:
-        raise ValueError(f"a capture of link type {link}: Ethernet and raw IP can be played")
-    name = on if on is not None else director.network.came_by(bare)
-    device = director.network.devices[name]
-    if device.kind != ETHERNET:
-        return director.receive(bare, name)
-    if link != LINK_ETHERNET:
-        data = framed(bare, device)
-    return director.receive(data, name)
+def _widen(network: Network) -> None:
+    """A packet is longer than any that a wire carries: the network card merges what comes in, and cuts what leaves."""
+    for device in network.devices.values():
+        if device.kind in (ETHERNET, RAW):
+            device.mtu = _LARGEST_MTU
+    network.changed()
 
 
-def _count(counts: Captured, result: Result) -> None:
-    counts.received += 1
-    counts.sent += len(result.out)
-    counts.verdicts[result.verdict.value] += 1
-    counts.reasons[result.reason] += 1
+@contextmanager
+def _written(target: Path | None) -> Iterator[BinaryIO | None]:
+    """An Ethernet capture that takes its name when it is whole. OSError names the file."""
+    if target is None:
+        yield None
+        return
+    try:
+        with replacing(target) as writer:
+            writer.write(_FILE_HEADER(_MAGIC, 2, 4, 0, 0, _SNAPLEN, LINK_ETHERNET))
+            yield writer
+    except BrokenPipeError:  # of standard output, by who told what was found
+        raise
+    except OSError as wrong:
+        raise OSError(wrong.errno, wrong.strerror, str(target)) from wrong
 
 
 def _write(writer: BinaryIO, result: Result, when: int, network: Network) -> None:
     for device, data in result.out:
         frame = data if network.devices[device].kind == ETHERNET else bytes(12) + ether_type(data) + data
-        writer.write(_RECORD(when // SECOND, when % SECOND, len(frame), len(frame)) + frame)
+        seconds = min(max(when // SECOND, 0), _U32)
+        writer.write(_RECORD(seconds, when % SECOND, len(frame), len(frame)) + frame)
+
+
+__all__ = ["CaptureError", "Captured", "play"]

@@ -6,8 +6,10 @@ import errno
 import os
 import re
 import stat
-from contextlib import suppress
+from collections.abc import Iterator
+from contextlib import contextmanager, suppress
 from pathlib import Path
+from typing import BinaryIO
 
 
 def _flags(*names: str) -> int:
@@ -61,13 +63,22 @@ def check_lock(path: Path) -> None:
 
 def replace(path: Path, data: bytes) -> os.stat_result:
     """Another file, whole and on the disk, takes the name and the permissions; its status. OSError: the old one stays."""
+    with replacing(path) as file:
+        file.write(data)
+    return path.stat()
+
+
+@contextmanager
+def replacing(path: Path) -> Iterator[BinaryIO]:
+    """A file to write to, beside ``path``: it takes its name and its permissions once the block is done, whole and on the
+    disk. With any exception the old one stays, and nothing beside it."""
     check_writable(path)
     import tempfile  # a command that only asks never needs it
 
     handle, name = tempfile.mkstemp(prefix=f".{path.name}.", suffix=_NEW, dir=path.parent)
     try:
         with open(handle, "wb") as file:  # noqa: PTH123
-            file.write(data)
+            yield file
             file.flush()
             _keep_permissions(file.fileno(), path)
             os.fsync(file.fileno())
@@ -77,7 +88,6 @@ def replace(path: Path, data: bytes) -> os.stat_result:
             Path(name).unlink()
         raise
     _sync_directory(path.parent)
-    return path.stat()
 
 
 def sweep(path: Path) -> None:

@@ -39,7 +39,7 @@ def test_what_leaves_is_what_the_scheduler_decided(
         f"10.0.0.{last}" for last in (12, 11, 10, 12, 12, 12, 11)
     ]
     told = capsys.readouterr().out
-    assert told.startswith("8 packets came in, 7 left\n") and "7  opened a connection" in told
+    assert "\n8 packets came in, 7 left\n" in told and "7  opened a connection" in told
 
 
 def test_explained_packets_name_the_service_and_what_was_looked_at(

@@ -1,0 +1,36 @@
+"""Answers of servers, where the simulated director chose another server than the captured one."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+from ipvssim.net.packets import WITH_PORTS, Packet, parse4, parse6
+from ipvssim.path.connections import F_ALIVE, MASQUERADE, ConnectionEntry
+from ipvssim.path.forwarding import nat
+
+if TYPE_CHECKING:
+    from ipvssim.doors.captures.flows import Flow
+    from ipvssim.path.director import Director
+
+
+def from_server(data: bytes, packet: Packet, flow: Flow | None, director: Director) -> bytes:
+    """The packet of a server behind address translation, as the server that ``flow`` has in the simulation would send it.
+
+    It notes in ``flow`` which server the capture's director used. Without this a connection whose server differs would never
+    see an answer, end in another state, and every later pick that looks at connections would differ, too.
+    """
+    if flow is None or packet.fragment or packet.protocol not in WITH_PORTS:
+        return data
+    if flow.director is None:
+        flow.director = packet.source, packet.client_port
+    connection = flow.connection
+    if connection is None or connection.method != MASQUERADE or not connection.flags & F_ALIVE:
+        return data
+    if connection.reply_key == packet.key or packet.key in director.connection_table.replies[packet.protocol]:
+        return data
+    whole = parse4(data) if data[0] >> 4 == 4 else parse6(data)
+    if isinstance(whole, str) or len(connection.address) != len(packet.source):
+        return data
+    key = b"".join((packet.destination, connection.address, packet.key[-2:], connection.port))
+    turned = ConnectionEntry(packet.protocol, key, packet.source, packet.key[-4:-2], MASQUERADE, None, 0)
+    return nat.reply(whole, turned) or data

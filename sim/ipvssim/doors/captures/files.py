@@ -1,0 +1,271 @@
+"""Reads capture files as streams: classic pcap in both byte orders and both units of time, and pcapng.
+
+Formats: draft-ietf-opsawg-pcap and draft-ietf-opsawg-pcapng. One packet is in memory at a time. Whatever the bytes are,
+there are frames, or one :class:`CaptureError` that names the file, the packet and the cause.
+"""
+
+from __future__ import annotations
+
+import os
+import stat
+import sys
+from collections.abc import Iterator
+from pathlib import Path
+from struct import Struct
+from typing import BinaryIO, NamedTuple
+
+from ipvssim.clock import SECOND
+
+STANDARD_INPUT = "-"
+LONGEST = 262144
+"""Bytes of the longest packet that libpcap writes; more is damage."""
+_CLASSIC = {
+    b"\xa1\xb2\xc3\xd4": (">", 1, 16), b"\xd4\xc3\xb2\xa1": ("<", 1, 16),
+    b"\xa1\xb2\x3c\x4d": (">", 1000, 16), b"\x4d\x3c\xb2\xa1": ("<", 1000, 16),
+    b"\xa1\xb2\xcd\x34": (">", 1, 24), b"\x34\xcd\xb2\xa1": ("<", 1, 24),
+}  # fmt: skip
+"""The first four bytes to (byte order, parts of a microsecond, bytes of a record's header)."""
+_NEW_SECTION = b"\x0a\x0d\x0d\x0a"
+_INTERFACE, _PACKET, _SIMPLE, _ENHANCED = 1, 2, 3, 6
+_ORDERS = {b"\x1a\x2b\x3c\x4d": ">", b"\x4d\x3c\x2b\x1a": "<"}
+_COMPRESSED = {
+    b"\x1f\x8b": "gunzip -c", b"\x28\xb5": "zstd -dc", b"\xfd\x37": "xz -dc", b"\x42\x5a": "bunzip2 -c",
+    b"\x04\x22": "lz4 -dc",
+}  # fmt: skip
+_PIECE = 1 << 16
+_IF_NAME, _IF_RESOLUTION, _IF_OFFSET, _PACKET_FLAGS = 2, 9, 14, 2
+_NO_WAIT = getattr(os, "O_NONBLOCK", 0) | getattr(os, "O_CLOEXEC", 0)
+
+
+class CaptureError(ValueError):
+    """A capture that can't be read, or not to its end: the file, the packet, and the cause."""
+
+
+class Frame(NamedTuple):
+    """A packet as the file has it: its number (from 1), its time in microseconds, its link type, its bytes, how many there
+    were on the wire, the interface's name (pcapng), and whether that said "in" or "out"."""
+
+    number: int
+    when: int
+    link: int
+    data: bytes
+    size: int
+    interface: str = ""
+    direction: str = ""
+
+
+class _Interface(NamedTuple):
+    link: int
+    longest: int
+    name: str
+    ticks: int
+    """A second's."""
+    offset: int
+
+
+class _Block(NamedTuple):
+    order: str
+    kind: int
+    body: bytes
+
+
+def opened(path: Path) -> BinaryIO:
+    """A file, pipe or standard input ("-") to read from. OSError where it can't be opened, or is nothing that ends; a FIFO
+    that nobody writes to is empty: it is not waited for."""
+    if str(path) == STANDARD_INPUT:
+        if sys.stdin is None or sys.stdin.isatty():
+            raise CaptureError("-: standard input is closed, or a terminal: nothing to read")
+        return sys.stdin.buffer
+    handle = os.open(path, os.O_RDONLY | _NO_WAIT)
+    if stat.S_ISDIR(os.fstat(handle).st_mode):
+        os.close(handle)
+        raise IsADirectoryError(21, "a directory, and no file", str(path))
+    os.set_blocking(handle, True)
+    return open(handle, "rb")  # noqa: PTH123
+
+
+def check_distinct(source: Path, target: Path) -> None:
+    """CaptureError where both are one file, whatever it is called: by links, by another spelling, as standard input."""
+    try:
+        there = target.stat()
+        here = os.fstat(0) if str(source) == STANDARD_INPUT else source.stat()
+    except OSError:  # one of them is not there
+        return
+    if os.path.samestat(here, there):
+        raise CaptureError(f"{target}: it is what is read: {source}")
+
+
+class Reader:
+    """The frames of one stream; ``name`` is what errors call it. ``number`` is that of the last packet, ``position`` how
+    many bytes were read. The beginning is read at once: CaptureError where it is no capture."""
+
+    def __init__(self, stream: BinaryIO, name: str) -> None:
+        self.number = self.position = 0
+        self._stream = stream
+        self._name = name
+        magic = self._read(4)
+        if not magic:
+            raise CaptureError(f"{name}: empty, and no capture")
+        if magic in _CLASSIC:
+            self._frames = self._classic(*_CLASSIC[magic])
+        elif magic == _NEW_SECTION:
+            self._frames = self._blocks(self._section())
+        else:
+            hint = _COMPRESSED.get(magic[:2])
+            advice = f": compressed? {hint} {name} | ipvssim pcap RULES -" if hint else ""
+            raise CaptureError(f"{name}: neither pcap nor pcapng{advice}")
+
+    def __iter__(self) -> Iterator[Frame]:
+        return self._frames
+
+    def wrong(self, cause: str) -> CaptureError:
+        """An error about the packet that is being read."""
+        return CaptureError(f"{self._name}: packet {self.number}: {cause}")
+
+    # --- classic ---
+
+    def _classic(self, order: str, parts: int, head: int) -> Iterator[Frame]:
+        header = self._read(20)
+        if len(header) < 20:
+            raise CaptureError(f"{self._name}: the file ends in its header")
+        major, _, _, _, _, link = Struct(order + "HHiIII").unpack(header)
+        if major != 2:
+            raise CaptureError(f"{self._name}: version {major} of pcap is unknown")
+        return self._records(Struct(order + "IIII"), parts, head, link & 0xFFFF)  # above: checksums behind frames
+
+    def _records(self, record: Struct, parts: int, head: int, link: int) -> Iterator[Frame]:
+        while header := self._read(head):
+            self.number += 1
+            if len(header) < head:
+                raise self.wrong("the file ends within it")
+            seconds, fraction, kept, size = record.unpack_from(header)
+            yield Frame(self.number, seconds * SECOND + fraction // parts, link, self._packet(kept), size)
+
+    def _packet(self, kept: int) -> bytes:
+        if kept > LONGEST:
+            raise self.wrong(f"{kept} bytes long: the file is damaged")
+        data = self._read(kept)
+        if len(data) < kept:
+            raise self.wrong("the file ends within it")
+        return data
+
+    # --- pcapng ---
+
+    def _blocks(self, order: str) -> Iterator[Frame]:
+        interfaces: list[_Interface] = []
+        when = 0
+        while kind := self._read(4):
+            if kind == _NEW_SECTION:
+                order = self._section()
+                interfaces = []
+                continue
+            if len(kind) < 4:
+                raise self.wrong_after("the file ends within a block")
+            block = self._block(order, kind)
+            if block.kind == _INTERFACE:
+                interfaces.append(self._interface(block))
+            elif block.kind in (_PACKET, _SIMPLE, _ENHANCED):
+                self.number += 1
+                frame = self._from_block(block, interfaces, when)
+                when = frame.when
+                yield frame
+
+    def wrong_after(self, cause: str) -> CaptureError:
+        """An error about what follows the last packet."""
+        return CaptureError(f"{self._name}: after packet {self.number}: {cause}")
+
+    def _section(self) -> str:
+        head = self._read(8)
+        order = _ORDERS.get(head[4:])
+        if len(head) < 8 or order is None:
+            raise self.wrong_after("a damaged section header")
+        self._rest(order, head[:4], 12)
+        return order
+
+    def _block(self, order: str, kind: bytes) -> _Block:
+        head = self._read(4)
+        number = Struct(order + "I").unpack(kind)[0]
+        wanted = number in (_INTERFACE, _PACKET, _SIMPLE, _ENHANCED)
+        return _Block(order, number, self._rest(order, head, 8, keep=wanted))
+
+    def _rest(self, order: str, length: bytes, had: int, *, keep: bool = False) -> bytes:
+        """The body of a block of that length, of which ``had`` bytes were read; skipped unless it is to be kept."""
+        if len(length) < 4:
+            raise self.wrong_after("the file ends within a block")
+        total = Struct(order + "I").unpack(length)[0]
+        if total < had + 4 or total & 3 or (keep and total > LONGEST + _PIECE):
+            raise self.wrong_after(f"a block of {total} bytes: the file is damaged")
+        left, body = total - had - 4, b""
+        if keep:
+            body = self._read(left)
+            left -= len(body)
+        else:
+            while left and (piece := self._read(min(left, _PIECE))):
+                left -= len(piece)
+        again = self._read(4)
+        if left or len(again) < 4:
+            raise self.wrong_after("the file ends within a block")
+        if again != length:
+            raise self.wrong_after("a block's two lengths differ: the file is damaged")
+        return body
+
+    def _interface(self, block: _Block) -> _Interface:
+        if len(block.body) < 8:
+            raise self.wrong_after("a damaged description of an interface")
+        link, _, longest = Struct(block.order + "HHI").unpack_from(block.body)
+        name, ticks, offset = "", SECOND, 0
+        for code, value in _options(block.order, block.body, 8):
+            if code == _IF_NAME:
+                name = value.rstrip(b"\0").decode("utf-8", "replace")
+            elif code == _IF_RESOLUTION and value:
+                ticks = 1 << (value[0] & 0x7F) if value[0] & 0x80 else 10 ** value[0]
+            elif code == _IF_OFFSET and len(value) == 8:
+                offset = Struct(block.order + "q").unpack(value)[0]
+        return _Interface(link, longest, name, ticks, offset)
+
+    def _from_block(self, block: _Block, interfaces: list[_Interface], last: int) -> Frame:
+        order, kind, body = block
+        head = 4 if kind == _SIMPLE else 20
+        if len(body) < head:
+            raise self.wrong("its block is too short")
+        index = high = low = 0
+        if kind == _SIMPLE:
+            kept = size = Struct(order + "I").unpack_from(body)[0]
+        elif kind == _ENHANCED:
+            index, high, low, kept, size = Struct(order + "IIIII").unpack_from(body)
+        else:
+            index, _, high, low, kept, size = Struct(order + "HHIIII").unpack_from(body)
+        if index >= len(interfaces):
+            raise self.wrong(f"of interface {index}, which the file does not describe")
+        interface = interfaces[index]
+        if kind == _SIMPLE:  # it tells neither its time nor how much of it was kept
+            kept = min(kept, interface.longest or kept, len(body) - head)
+        if kept > len(body) - head:
+            raise self.wrong(f"{kept} bytes long in a block of {len(body) + 12}: the file is damaged")
+        direction, when = "", last
+        if kind != _SIMPLE:
+            when = (high << 32 | low) * SECOND // interface.ticks + interface.offset * SECOND
+            for code, value in _options(order, body, head + (kept + 3 & ~3)):
+                if code == _PACKET_FLAGS and len(value) == 4:
+                    direction = ("", "in", "out", "")[Struct(order + "I").unpack(value)[0] & 3]
+        name = interface.name or str(index)
+        return Frame(self.number, when, interface.link, body[head : head + kept], size, name, direction)
+
+    def _read(self, size: int) -> bytes:
+        try:
+            data = self._stream.read(size)
+        except OSError as wrong:
+            raise self.wrong_after(wrong.strerror or str(wrong)) from wrong
+        self.position += len(data)
+        return data
+
+
+def _options(order: str, body: bytes, at: int) -> Iterator[tuple[int, bytes]]:
+    """The options of a block, as far as they can be read."""
+    unpack = Struct(order + "HH").unpack_from
+    while at + 4 <= len(body):
+        code, length = unpack(body, at)
+        if not code or at + 4 + length > len(body):
+            return
+        yield code, body[at + 4 : at + 4 + length]
+        at += 4 + (length + 3 & ~3)
