@@ -14,7 +14,7 @@ PACKAGES = {"ipvsnl": "ipvsnl", "ipvssim": "sim/ipvssim"}
 
 ROOMS = {
     "ipvsnl": [
-        "consts family _later",
+        "consts family _later _files",
         "errors",
         "address _value",
         "model",
@@ -48,7 +48,7 @@ ROOMS = {
     ],
     "ipvsnl.cli": [
         "statuses progress help extras",
-        "streams as_json",
+        "streams as_json ending",
         "fallback completion top export planning",
         "requests atomic operate",
         "restore",
@@ -75,7 +75,7 @@ ROOMS = {
 
 GROUND = frozenset(("consts", "family", "address", "errors", "model"))
 """The words of ipvsnl that every room of the simulator speaks; its front door, its doors and its lab use all of ipvsnl."""
-USES_ALL_OF_IPVSNL = frozenset(("kernel", "doors", "lab"))
+USES_ALL_OF_IPVSNL = frozenset(("kernel", "doors", "lab", "command"))
 PLUG = "ipvsnl.link.opening"
 """The one module of ipvsnl that reaches the simulator: it names the module that opens its tables."""
 SOCKETS = frozenset(("ipvsnl.link", "ipvssim.doors"))

@@ -10,14 +10,15 @@ from __future__ import annotations
 import errno
 
 from ipvsnl.cli.planning import tell, what_was_under_way
-from ipvsnl.cli.statuses import LIST_FAILED, REFUSED, USAGE
+from ipvsnl.cli.statuses import FAILED, INTERRUPTED, LIST_FAILED, REFUSED, TERMINATED, USAGE
 from ipvsnl.cli.streams import words
 from ipvsnl.errors import IPVSError
 from ipvsnl.family import Command
 from ipvsnl.model import Timeouts
 from ipvsnl.refusals import KernelError
 from ipvsnl.tables.apply import ATTEMPTS, Application
-from ipvsnl.tables.failures import ApplyError, ConflictError
+from ipvsnl.tables.failures import ApplyError, ConflictError, JournalError
+from ipvsnl.tables.held import Terminated, held
 from ipvsnl.tables.journal import Journal, digest
 from ipvsnl.tables.plan import Plan, difference
 from ipvsnl.tables.table import Table, live
@@ -57,8 +58,11 @@ def restore(client: IPVS, streams: Streams, prog: str) -> int:
         streams.say(refused.said)
         return refused.status
     except ApplyError as failed:
-        tell(failed, SOURCE, streams.stderr)
-        return REFUSED
+        status = tell(failed, SOURCE, streams.stderr)
+        return REFUSED if status == FAILED else status
+    except (KeyboardInterrupt, Terminated) as ended:
+        streams.say("interrupted: nothing is changed")
+        return INTERRUPTED if isinstance(ended, KeyboardInterrupt) else TERMINATED
     except IPVSError as error:
         streams.say(words(error))
         return REFUSED if isinstance(error, ConflictError) else LIST_FAILED
@@ -87,14 +91,15 @@ def _apply(client: IPVS, lines: list[Line], text: str, streams: Streams) -> None
     again = killed is not None and killed.digest == digest(Plan(), text)
     if killed is not None:
         streams.say(what_was_under_way(killed, text, client.place))
-    with journal.locked():
+    with journal.locked(), held(terminating=True) as signals:
         for attempt in range(1, ATTEMPTS + 1):
+            signals.check()
             before, timeouts = live(client.snapshot()), client.timeouts()
             paper = Paper(before)
             wanted = paper.complete(killed.operations) if again and killed is not None else paper.carry_out(lines)
             plan = difference(before, wanted, prune=True, live_timeouts=timeouts)
             try:
-                Application(client, plan, journal, text).run()
+                Application(client, plan, journal, text, signals=signals).run()
                 return
             except ConflictError as conflict:
                 if conflict.written or attempt == ATTEMPTS:
@@ -123,7 +128,10 @@ class Paper:
     def complete(self, operations: Iterable[str]) -> Table:
         """The table after all operations of a plan, whichever of them were carried out already."""
         for operation in operations:
-            request = parse(split(operation), "ipvsadm", nested=True)
+            try:
+                request = parse(split(operation), "ipvsadm", nested=True)
+            except UsageError as wrong:
+                raise JournalError(f"the journal holds {operation!r}, which is no operation: {wrong}") from None
             verb = request.command.replace("-", "_")
             try:
                 getattr(self, verb)(request)

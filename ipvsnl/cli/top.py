@@ -48,7 +48,7 @@ def top(arguments: Arguments, client: ClientFactory, stdout: TextIO) -> int:
             console.print(view.drawn(console.width, 10**6))
             return 0
         try:
-            _live(view, console, max(arguments.interval, 0.1))
+            _live(view, console, arguments.interval)
         except KeyboardInterrupt:
             return 0
     return 0

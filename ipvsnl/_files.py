@@ -54,15 +54,21 @@ def check_lock(path: Path) -> None:
         os.close(handle)
 
 
-def replace(path: Path, data: bytes) -> os.stat_result:
-    """Another file, whole and on the disk, takes the name and the permissions; its status. OSError: the old one stays."""
+def replace(path: Path, data: bytes, *, mode: int | None = None) -> os.stat_result:
+    """Another file, whole and on the disk, takes the name and the permissions; its status. OSError: the old one stays.
+
+    ``mode`` are permissions that it gets whoever had the name (None: the old file's, or those of any new one).
+    """
     check_writable(path)
     handle, name = tempfile.mkstemp(prefix=f".{path.name}.", suffix=_NEW, dir=path.parent)
     try:
         with open(handle, "wb") as file:  # noqa: PTH123
             file.write(data)
             file.flush()
-            _keep_permissions(file.fileno(), path)
+            if mode is None:
+                _keep_permissions(file.fileno(), path)
+            else:
+                os.fchmod(file.fileno(), mode)
             os.fsync(file.fileno())
         Path(name).replace(path)
     except BaseException:
