@@ -47,7 +47,7 @@ ROOMS = {
         "__main__",
     ],
     "ipvsnl.cli": [
-        "statuses progress help extras",
+        "statuses progress help extras serving",
         "streams as_json ending",
         "fallback completion top export planning",
         "requests atomic operate",

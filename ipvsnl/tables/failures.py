@@ -14,7 +14,8 @@ class ApplyError(IPVSError):
     """A plan failed half-way. ``operation`` is the one that was refused (None: the link failed, or an interrupt came),
     ``reason`` the error that it was refused with.
 
-    ``alike`` counts the operations that were sent with it and refused for the same cause, itself included. ``left`` names what could not be made what it was before; where it is empty the table is as it was (``rolled_back``).
+    ``alike`` counts the operations that were sent with it and refused for the same cause, itself included. ``left`` names
+    what could not be made what it was before; where it is empty the table is as it was (``rolled_back``).
     """
 
     def __init__(

@@ -71,11 +71,8 @@ class Journal:
         if place:
             from platformdirs import user_state_dir
 
-            name = (
-                place
-                if place.replace("-", "").isalnum()
-                else hashlib.sha256(place.encode("utf-8", "surrogateescape")).hexdigest()[:32]
-            )
+            hashed = hashlib.sha256(place.encode("utf-8", "surrogateescape")).hexdigest()[:32]
+            name = place if place.replace("-", "").isalnum() else hashed
             self.path = Path(user_state_dir("ipvsnl")) / "apply" / f"{name}.journal"
 
     @contextmanager
@@ -104,8 +101,10 @@ class Journal:
             lock.release()
 
     def read(self) -> Unfinished | None:
-        """What is under way, or was when its process was killed; None where nothing is. JournalError for a file that is none of
-        ours: whatever it says, nobody acts on it."""
+        """What is under way, or was when its process was killed; None where nothing is.
+
+        JournalError for a file that is none of ours: whatever it says, nobody acts on it.
+        """
         if self.path is None:
             return None
         with self._trouble():
@@ -198,4 +197,5 @@ def _unfinished(whole: object, place: str) -> Unfinished:
         raise ValueError("a field is missing, or holds something else")
     if not all(type(one) is str for one in whole["operations"]) or not 0 <= whole["started"] < _LATEST:
         raise ValueError("a field holds something else")
-    return Unfinished(*[whole[name] for name in _TYPES][:-1], tuple(whole["operations"]))
+    fields = {name: whole[name] for name in _TYPES} | {"operations": tuple(whole["operations"])}
+    return Unfinished(**fields)
