@@ -27,9 +27,14 @@ def read(path: Path, beginning: bytes) -> tuple[bytes, os.stat_result]:
 
     OSError: as of open, EISDIR for a directory, EINVAL for a FIFO, device or socket; none of them is waited for.
     """
-    with open(os.open(path, os.O_RDONLY | _NO_WAIT), "rb") as file:  # noqa: PTH123
-        status = os.fstat(file.fileno())
+    handle = os.open(path, os.O_RDONLY | _NO_WAIT)
+    try:
+        status = os.fstat(handle)
         _refuse_other(path, status.st_mode)
+    except BaseException:
+        os.close(handle)
+        raise
+    with open(handle, "rb") as file:  # noqa: PTH123
         head = file.read(len(beginning))
         return head + (file.read() if head == beginning else b""), status
 

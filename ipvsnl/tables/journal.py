@@ -113,16 +113,17 @@ class Journal:
             except FileNotFoundError:
                 return None
         if status.st_uid != os.geteuid():
-            raise self._foreign(f"it belongs to user {status.st_uid}, not to {os.geteuid()}")
+            raise self.foreign(f"it belongs to user {status.st_uid}, not to {os.geteuid()}")
         if status.st_mode & 0o022:
-            raise self._foreign("others than its owner may write it")
+            raise self.foreign("others than its owner may write it")
         try:
             return _unfinished(json.loads(text), self.place)
         except (ValueError, RecursionError) as wrong:
             words = str(wrong) if type(wrong) is ValueError else "it holds something else"
-            raise self._foreign(words) from None
+            raise self.foreign(words) from None
 
-    def _foreign(self, words: str) -> JournalError:
+    def foreign(self, words: str) -> JournalError:
+        """The error about a file that is none of ours."""
         return JournalError(f"{self.path} is no journal of this table's: {words}; look at it, then delete it")
 
     @contextmanager

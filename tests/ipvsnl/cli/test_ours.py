@@ -104,6 +104,7 @@ def test_a_refused_line_of_a_restore_is_named(line: str, message: str, status: i
     stdin = f"-A -t 10.0.0.1:81\n\n{line}\n-A -t 10.0.0.1:90\n"
     got = command(FakeIPVS(), "-R", stdin=stdin, prog="ipvsnl")
     words = message if "-L" not in line else "list failed"
+    words += " ('x')" if line.endswith("-w x") else ""  # the word is named, too
     assert got == (status, "", f"{message}\n<stdin>:3: {line}: {words}\n")
 
 
