@@ -88,15 +88,24 @@ _METHOD = {"-m": "masq", "-i": "tunnel", "-g": "route"}
 _FORWARDING: dict[str | int, str] = {"local": "-g", **{method: option for option, method in _METHOD.items()}}
 
 
-def format_service(service: Service, named: str, *, third: bool = True) -> str:
-    """The line that adds a service; ``named`` is its :func:`selector`."""
-    line = f"-A {named} -s {service.scheduler}"
+def _word(name: str, *, escaped: bool) -> str:
+    """A name as one word of a line: a kernel may hold any, and what reads the line takes it for more than a name."""
+    if not escaped or (name.isprintable() and " " not in name):
+        return name
+    from ipvsnl.text.hints import printable
+
+    return printable(name).replace(" ", "\\x20")
+
+
+def format_service(service: Service, named: str, *, third: bool = True, escaped: bool = True) -> str:
+    """The line that adds a service; ``named`` is its :func:`selector`. ``escaped`` keeps names from being more than names."""
+    line = f"-A {named} -s {_word(service.scheduler, escaped=escaped)}"
     if service.persistence is not None:
         line += f" -p {service.persistence}"
         if service.netmask is not None:
             line += f" -M {service.netmask}"
     if service.persistence_engine:
-        line += f" --pe {service.persistence_engine}"
+        line += f" --pe {_word(service.persistence_engine, escaped=escaped)}"
     if service.one_packet:
         line += " -o"
     if service.flags & ALL_SCHEDULER_FLAGS:

@@ -1,4 +1,4 @@
-"""Random command lines, environments and contents of files: a command ends with a status and a few lines, never an exception."""
+"""Random command lines, environments and contents of files: a command ends with a status and few lines, never an exception."""
 
 from __future__ import annotations
 
@@ -16,6 +16,7 @@ from ipvsnl.client import open as open_ipvs
 from ipvsnl.tables.journal import Journal
 
 STATUSES = frozenset((0, 1, 2, 130, 141, 143, 255))
+MANY = int(os.environ.get("IPVSNL_FUZZ_EXAMPLES", "200"))
 MOST_LINES = 40
 """Of standard error; a restore has two more for each refused line."""
 
@@ -51,6 +52,7 @@ def _dumped(whole: object) -> str:
     return json.dumps(whole)
 
 
+READERS = [("plan", "FILE"), ("apply", "FILE"), ("apply", "--prune", "FILE"), ("-R",), ("-R", "--atomic")]
 contents = rules | st.text(max_size=30) | (document | table).map(_dumped)
 environment = st.fixed_dictionaries(
     {},
@@ -84,7 +86,7 @@ def _ended(args: list[str], stdin: str, file: str, journal: str | None, variable
     return said
 
 
-@settings(max_examples=250, deadline=None)
+@settings(max_examples=MANY, deadline=None)
 @given(
     args=st.lists(word, min_size=1, max_size=8), stdin=rules, file=contents, journal=st.none() | contents,
     variables=environment,
@@ -105,9 +107,9 @@ def test_whatever_is_asked_ends_in_words(
         _ended(args, stdin, file, journal, variables, Path(place))
 
 
-@settings(max_examples=150, deadline=None)
+@settings(max_examples=MANY, deadline=None)
 @given(
-    command=st.sampled_from([("plan", "FILE"), ("apply", "FILE"), ("apply", "--prune", "FILE"), ("-R",), ("-R", "--atomic")]),
+    command=st.sampled_from(READERS),
     file=contents, journal=st.none() | contents, variables=environment,
 )  # fmt: skip
 def test_whatever_a_file_holds_is_told(
