@@ -7,8 +7,13 @@ import os
 import re
 import stat
 import tempfile
-from contextlib import suppress
+from contextlib import contextmanager, suppress
 from pathlib import Path
+
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+    from typing import BinaryIO
 
 _NO_WAIT = getattr(os, "O_NONBLOCK", 0) | getattr(os, "O_CLOEXEC", 0)
 _NO_LINK = getattr(os, "O_NOFOLLOW", 0)
@@ -65,10 +70,36 @@ def replace(path: Path, data: bytes, *, mode: int | None = None) -> os.stat_resu
     ``mode`` are permissions that it gets whoever had the name (None: the old file's, or those of any new one).
     """
     check_writable(path)
-    handle, name = tempfile.mkstemp(prefix=f".{path.name}.", suffix=_NEW, dir=path.parent)
+    with _beside(path, mode) as file:
+        file.write(data)
+    return path.stat()
+
+
+@contextmanager
+def whole(path: Path) -> Iterator[BinaryIO]:
+    """A file to write that takes the name when all of it is written; where that fails, the old one stays.
+
+    What is no regular file (a pipe, a terminal) is written as it is.
+    """
+    if path.exists() and not path.is_file():
+        with path.open("wb") as file:
+            yield file
+        return
+    check_writable(path)
+    with _beside(path, None) as file:
+        yield file
+
+
+@contextmanager
+def _beside(path: Path, mode: int | None) -> Iterator[BinaryIO]:
+    """A new file that replaces that of ``path`` at the end. It is named where it can't be made."""
+    try:
+        handle, name = tempfile.mkstemp(prefix=f".{path.name}.", suffix=_NEW, dir=path.parent)
+    except OSError as wrong:
+        raise type(wrong)(wrong.errno, wrong.strerror, str(path)) from None
     try:
         with open(handle, "wb") as file:  # noqa: PTH123
-            file.write(data)
+            yield file
             file.flush()
             if mode is None:
                 _keep_permissions(file.fileno(), path)
@@ -81,7 +112,6 @@ def replace(path: Path, data: bytes, *, mode: int | None = None) -> os.stat_resu
             Path(name).unlink()
         raise
     _sync_directory(path.parent)
-    return path.stat()
 
 
 def sweep(path: Path) -> None:

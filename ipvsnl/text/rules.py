@@ -98,7 +98,7 @@ def _word(name: str, *, escaped: bool) -> str:
 
 
 def format_service(service: Service, named: str, *, third: bool = True, escaped: bool = True) -> str:
-    """The line that adds a service; ``named`` is its :func:`selector`. ``escaped`` keeps names from being more than names."""
+    """The line that adds a service; ``named`` is its :func:`selector`. ``escaped`` keeps a name from being more than one."""
     line = f"-A {named} -s {_word(service.scheduler, escaped=escaped)}"
     if service.persistence is not None:
         line += f" -p {service.persistence}"

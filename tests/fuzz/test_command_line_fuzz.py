@@ -1,4 +1,4 @@
-"""Random command lines, environments and contents of files: a command ends with a status and few lines, never an exception."""
+"""Random command lines, environments and contents of files: a command ends with a status and few lines, and no exception."""
 
 from __future__ import annotations
 

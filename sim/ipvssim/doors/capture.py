@@ -4,12 +4,14 @@ from __future__ import annotations
 
 from collections import Counter
 from collections.abc import Callable
+from contextlib import nullcontext
 from pathlib import Path
 from struct import Struct
 from typing import TYPE_CHECKING, BinaryIO
 
 from scapy.utils import RawPcapNgReader, RawPcapReader
 
+from ipvsnl._files import whole
 from ipvssim.clock import SECOND
 from ipvssim.net.network import ETHERNET, ether_type, framed
 
@@ -51,8 +53,7 @@ def play(
     clock = director.clock
     began = clock.now
     first: int | None = None
-    writer = target.open("wb") if target is not None else None
-    try:
+    with whole(target) if target is not None else nullcontext() as writer:
         if writer is not None:
             writer.write(_FILE_HEADER(_MAGIC, 2, 4, 0, 0, _SNAPLEN, LINK_ETHERNET))
         with RawPcapReader(str(source)) as reader:
@@ -66,9 +67,6 @@ def play(
                     told(result)
                 if writer is not None:
                     _write(writer, result, when, director.network)
-    finally:
-        if writer is not None:
-            writer.close()
     return counts
 
 

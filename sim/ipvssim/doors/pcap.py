@@ -12,6 +12,7 @@ from collections.abc import Sequence
 from pathlib import Path
 
 from ipvsnl.errors import IPVSError
+from ipvsnl.text.hints import printable
 from ipvssim.kernel import Kernel
 from ipvssim.state.namespace import RELEASE
 
@@ -36,12 +37,14 @@ def main(arguments: Sequence[str] | None = None) -> int:
     from ipvssim.path.explain import lines
 
     try:
-        kernel = Kernel(rules=chosen.rules.read_text(), release=chosen.kernel)
+        kernel = _kernel(chosen.rules, chosen.kernel)
         kernel.director.explaining = chosen.explain
         told = (lambda result: print("\n".join(lines(result)))) if chosen.explain else None
         counts = play(kernel.director, chosen.capture, chosen.out, on=chosen.on, told=told)
     except (IPVSError, OSError, ValueError) as wrong:
-        print(f"ipvssim pcap: {wrong}", file=sys.stderr)
+        named = isinstance(wrong, OSError) and wrong.filename is not None
+        said = f"{wrong.filename}: {wrong.strerror}" if named and isinstance(wrong, OSError) else f"{wrong}"
+        print(f"ipvssim pcap: {said}", file=sys.stderr)
         return FAILED
     except Exception as wrong:
         if type(wrong).__name__ != "Scapy_Exception":
@@ -52,3 +55,14 @@ def main(arguments: Sequence[str] | None = None) -> int:
     for reason, number in counts.reasons.most_common():
         print(f"  {number:>8}  {reason}")
     return 0
+
+
+def _kernel(rules: Path, release: str) -> Kernel:
+    """A kernel with the rules of a file; ValueError names it."""
+    text = rules.read_text(encoding="utf-8", errors="surrogateescape")
+    kernel = Kernel(release=release)
+    try:
+        kernel.load(text)
+        return kernel
+    except ValueError as wrong:
+        raise ValueError("\n".join(f"{rules}: {printable(line)}" for line in str(wrong).split("\n"))) from None

@@ -85,6 +85,7 @@ def report(
     scenario: Scenario, outcomes: Sequence[Outcome], folder: str | Path, formats: Sequence[str] = ("html", "png", "svg")
 ) -> list[Path]:
     """Reports in a folder, named after the scenario: HTML, and pictures for papers."""
+    from ipvsnl._files import whole
     from ipvssim.lab.show.figures import summaries
     from ipvssim.lab.show.html import page
 
@@ -94,7 +95,8 @@ def report(
     written = []
     if "html" in formats:
         written.append(place / f"{scenario.name}.html")
-        written[-1].write_text(page(scenario, found), encoding="utf-8")
+        with whole(written[-1]) as file:
+            file.write(page(scenario, found).encode())
     pictures = [one for one in formats if one != "html"]
     if pictures:
         from ipvssim.lab.show.pictures import draw

@@ -5,9 +5,11 @@ from __future__ import annotations
 import csv
 import json
 from collections.abc import Iterable
+from io import TextIOWrapper
 from pathlib import Path
 from typing import Any
 
+from ipvsnl._files import whole
 from ipvssim.lab.scenario.reader import ScenarioError
 
 Row = dict[str, Any]
@@ -34,15 +36,16 @@ class Journal:
             raise ScenarioError(f"{self.path}: no journal of a sweep") from None
         if known != self._what:
             raise ScenarioError(f"{self.path} is of another scenario: remove it to begin anew")
-        whole = []
+        kept = []
         for line in lines:
             try:
                 entry = json.loads(line)
             except ValueError:  # the line that was being written when the machine stopped
                 continue
             self.rows[entry["key"]] = entry["row"]
-            whole.append(line)
-        self.path.write_text("\n".join([head, *whole]) + "\n", encoding="utf-8")
+            kept.append(line)
+        with whole(self.path) as file:
+            file.write(("\n".join([head, *kept]) + "\n").encode())
 
     def add(self, key: str, row: Row) -> None:
         """Keep a row, on the disk when this returns."""
@@ -58,10 +61,12 @@ def write(rows: Iterable[Row], out: Path) -> None:
     if out.suffix == ".parquet":
         _write_parquet(listed, columns, out)
         return
-    with out.open("w", newline="", encoding="utf-8") as file:
-        writer = csv.DictWriter(file, columns)
+    with whole(out) as file:
+        text = TextIOWrapper(file, encoding="utf-8", newline="")
+        writer = csv.DictWriter(text, columns)
         writer.writeheader()
         writer.writerows(listed)
+        text.detach()  # flushed; the file is closed by its own
 
 
 def _write_parquet(rows: list[Row], columns: list[str], out: Path) -> None:
@@ -71,4 +76,5 @@ def _write_parquet(rows: list[Row], columns: list[str], out: Path) -> None:
     except ImportError:
         raise ScenarioError("Parquet needs the package pyarrow: pip install 'ipvsnl[sweep]'; or name a .csv") from None
     table = pyarrow.table({name: [row.get(name) for row in rows] for name in columns})
-    parquet.write_table(table, out)
+    with whole(out) as file:
+        parquet.write_table(table, file)

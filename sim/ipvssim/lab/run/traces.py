@@ -13,6 +13,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+from ipvsnl._files import whole
 from ipvssim.lab.run.engine import Engine
 from ipvssim.lab.run.outcome import Outcome
 from ipvssim.lab.scenario.definition import Scenario
@@ -58,7 +59,8 @@ def write(scenario: Scenario, folder: Path) -> Iterator[Path]:
     for variant in scenario.compare:
         for trace in traces(scenario, variant)[1]:
             path = folder / f"{trace.name}.trace"
-            path.write_text(trace.text, encoding="utf-8")
+            with whole(path) as file:
+                file.write(trace.text.encode())
             yield path
 
 

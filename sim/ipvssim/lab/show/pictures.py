@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
+from ipvsnl._files import whole
 from ipvssim.lab.scenario.definition import Scenario
 from ipvssim.lab.scenario.reader import ScenarioError
 from ipvssim.lab.show.figures import MOST_LINES, Summary, figure, headline, lines, telling
@@ -34,7 +35,8 @@ def draw(scenario: Scenario, found: Sequence[Summary], place: Path, formats: Seq
         make(drawn, scenario, found)
         for kind in formats:
             path = place / f"{scenario.name}{suffix}.{kind}"
-            drawn.savefig(path, dpi=_DPI, metadata={"Date": None} if kind == "svg" else None)
+            with whole(path) as file:
+                drawn.savefig(file, format=kind, dpi=_DPI, metadata={"Date": None} if kind == "svg" else None)
             written.append(path)
     return written
 
