@@ -192,7 +192,7 @@ class IPVS(Verbs["Awaited"]):
             request = self._backend.encode(self._family, step.command, step.flags, sequence, **step.said)
             exchange = Exchange(self._backend, sequence, sequence)
             await self._exchange(request, exchange, self._timeout if step.timeout is None else step.timeout)
-            return step.accepted(exchange)
+            return step.accepted(exchange, simulated=getattr(self._link, "simulated", False))
 
     async def _dump(self, step: Dump) -> bytes:
         """See ``Conversation._whole``: read anew where it changed, or where the rest of a cancelled one is in the way."""

@@ -25,6 +25,10 @@ if TYPE_CHECKING:
 SCHEDULERS = frozenset(
     (*SCHEDULER_FLAGS, "rr", "wrr", "lc", "wlc", "lblc", "lblcr", "dh", "sed", "nq", "fo", "ovf", "twos", "none")
 )
+SIMULATED = tuple(sorted(SCHEDULERS - {"twos", "none"}))
+"""Those that the simulator has; a kernel may have fewer, or others."""
+ENGINES = ("sip",)
+"""Persistence engines, the kernel's and the simulator's."""
 _MOST_OF_MH = 4093
 _OF_SERVICES = frozenset(
     (Command.NEW_SERVICE, Command.SET_SERVICE, Command.DEL_SERVICE, Command.GET_SERVICE, Command.ZERO)
@@ -37,9 +41,13 @@ _PRIVILEGE = (
 
 
 def diagnose(
-    number: int, command: int, service: Service | None, destination: Destination | None, daemon: Daemon | None = None
-) -> Cause | None:
-    """The likely cause of a refusal with errno ``number``; None where nothing is known beyond the number."""
+    number: int, command: int, service: Service | None, destination: Destination | None, daemon: Daemon | None = None,
+    *, simulated: bool = False,
+) -> Cause | None:  # fmt: skip
+    """The likely cause of a refusal with errno ``number``; None where nothing is known beyond the number.
+
+    ``simulated`` is a kernel that has no modules.
+    """
     if number == errno.EPERM:
         return "", _PRIVILEGE
     if number == errno.EAFNOSUPPORT:
@@ -47,7 +55,7 @@ def diagnose(
     if command in _OF_SERVERS:
         return _of_server(number, command, service, destination)
     if command in _OF_SERVICES:
-        return _of_service(number, service)
+        return _of_service(number, service, simulated)
     if command == Command.SET_CONFIG and number == errno.EINVAL:
         return "timeouts", "a timeout is negative, or longer than the kernel counts (some 21 million seconds at 100 Hz)"
     return _of_daemon(number, command, daemon)
@@ -67,7 +75,7 @@ def foresee(service: Service | None, server: Destination | None) -> int:
 # --- virtual services ---
 
 
-def _of_service(number: int, service: Service | None) -> Cause | None:
+def _of_service(number: int, service: Service | None, simulated: bool) -> Cause | None:
     if number == errno.EEXIST:
         return "key", "the table has a service of that key already: edit it (-E)"
     if number == errno.ESRCH:
@@ -75,7 +83,7 @@ def _of_service(number: int, service: Service | None) -> Cause | None:
     if service is None:
         return None
     if number == errno.ENOENT:
-        return _missing_module(service)
+        return _not_simulated(service) if simulated else _missing_module(service)
     if number == errno.EINVAL:
         mask = service.netmask
         if service.family == AF_INET6 and mask is not None and not (isinstance(mask, int) and 1 <= mask <= 128):
@@ -94,6 +102,19 @@ def _missing_module(service: Service) -> Cause:
     if name in SCHEDULERS:
         return "scheduler", f"the scheduler's module is not there, or could not be loaded: modprobe ip_vs_{name}"
     return "scheduler", f"no scheduler is called {name!r}, and there is no module ip_vs_{name}"
+
+
+def _not_simulated(service: Service) -> Cause:
+    name, engine = service.scheduler, service.persistence_engine
+    if engine and engine not in ENGINES and name in SIMULATED:
+        return (
+            "persistence_engine",
+            f"the simulator has no persistence engine {engine!r}: it knows {', '.join(ENGINES)}",
+        )
+    return "scheduler", (
+        f"the simulator has no scheduler {name!r}: it knows {', '.join(SIMULATED)}, and those of the Python files that "
+        "IPVSSIM_SCHEDULERS names"
+    )  # fmt: skip
 
 
 # --- real servers ---

@@ -291,7 +291,8 @@ class IPVS(Verbs[None]):
         talk = self._conversation
         if isinstance(step, Dump):
             return talk.dump(step.command, step.group, step.key)
-        return step.accepted(talk.ask(step.command, step.flags, timeout=step.timeout, **step.said))
+        exchange = talk.ask(step.command, step.flags, timeout=step.timeout, **step.said)
+        return step.accepted(exchange, simulated=talk.simulated)
 
 
 def open(target: str = "kernel", *, netns: str | None = None, timeout: float = 5.0, shared: bool = False) -> IPVS:

@@ -24,3 +24,6 @@ class DecodeError(IPVSError):
 
 class LinkError(IPVSError, OSError):
     """The link failed: replies lost or truncated, no answer in time, no such family, no such target."""
+
+    def __str__(self) -> str:
+        return self.strerror or super().__str__()

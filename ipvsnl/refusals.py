@@ -20,7 +20,8 @@ class KernelError(IPVSError, OSError):
     ipvsadm says of that pair, ``service`` and ``destination`` the rule that was refused, ``extack`` the kernel's own words
     where it sent any (for this family: only about malformed top-level or daemon attributes), ``tag`` what the caller of a
     batch gave the change to know it by (a line number, say). ``cause`` is the likely reason in words and ``field`` the
-    field of the rule that it lies in: the kernel tells neither, both are concluded from the rule.
+    field of the rule that it lies in: the kernel tells neither, both are concluded from the rule. ``simulated`` says whether
+    it was a simulated kernel: that one has no modules to load.
     """
 
     def __init__(
@@ -40,6 +41,7 @@ class KernelError(IPVSError, OSError):
         self.destination = destination
         self.daemon: Daemon | None = None
         self.extack = extack
+        self.simulated = False
         self.tag = tag
 
     @property
@@ -55,7 +57,8 @@ class KernelError(IPVSError, OSError):
     def _diagnosis(self) -> tuple[str, str]:
         from ipvsnl.causes import diagnose
 
-        return diagnose(self.errno or 0, self.command, self.service, self.destination, self.daemon) or ("", "")
+        of = self.service, self.destination, self.daemon
+        return diagnose(self.errno or 0, self.command, *of, simulated=self.simulated) or ("", "")
 
     def __str__(self) -> str:
         rule = " ".join(str(part) for part in (self.service, self.destination) if part is not None)

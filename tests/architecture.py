@@ -14,7 +14,7 @@ PACKAGES = {"ipvsnl": "ipvsnl", "ipvssim": "sim/ipvssim"}
 
 ROOMS = {
     "ipvsnl": [
-        "consts family _later",
+        "consts family _later _files",
         "errors",
         "address _value",
         "model",
@@ -48,8 +48,8 @@ ROOMS = {
         "__main__",
     ],
     "ipvsnl.cli": [
-        "statuses progress help extras offers shells",
-        "streams as_json",
+        "statuses progress help extras offers shells serving",
+        "streams as_json ending",
         "fallback top export planning",
         "convert",
         "formats",

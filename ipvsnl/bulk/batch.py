@@ -32,9 +32,9 @@ class Batch(Changes):
         del requests  # the values are at hand
         for sequence, errno, words in refusals:
             command, (service, destination), tag = self._pending[sequence]
-            self.refused.append(
-                KernelError(errno, command, service=service, destination=destination, extack=words, tag=tag)
-            )
+            error = KernelError(errno, command, service=service, destination=destination, extack=words, tag=tag)
+            error.simulated = self._conversation.simulated
+            self.refused.append(error)
 
     def _forget(self) -> None:
         super()._forget()

@@ -207,9 +207,9 @@ class Load(Changes):
             command = requests[start]
             service, destination = self._values(command, requests, start, end)
             tag = self._tag(index)
-            self.refused.append(
-                KernelError(errno, command, service=service, destination=destination, extack=words, tag=tag)
-            )
+            error = KernelError(errno, command, service=service, destination=destination, extack=words, tag=tag)
+            error.simulated = self._conversation.simulated
+            self.refused.append(error)
 
     def _values(self, command: int, requests: bytes, start: int, end: int) -> tuple[Service | None, Destination | None]:
         """What a request of ours was about."""

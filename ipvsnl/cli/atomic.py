@@ -11,18 +11,20 @@ import errno
 
 from ipvsnl.cli.formats import SOURCE, as_rules
 from ipvsnl.cli.planning import tell, what_was_under_way
-from ipvsnl.cli.statuses import LIST_FAILED, REFUSED, USAGE
-from ipvsnl.cli.streams import words
+from ipvsnl.cli.statuses import FAILED, INTERRUPTED, LIST_FAILED, REFUSED, TERMINATED, USAGE
+from ipvsnl.cli.streams import printable, words
 from ipvsnl.errors import IPVSError
 from ipvsnl.family import Command
 from ipvsnl.model import Timeouts
 from ipvsnl.refusals import KernelError
 from ipvsnl.tables.apply import ATTEMPTS, Application
 from ipvsnl.tables.failures import ApplyError, ConflictError
+from ipvsnl.tables.held import Terminated, held
 from ipvsnl.tables.journal import Journal, digest
 from ipvsnl.tables.plan import Plan, difference
 from ipvsnl.tables.table import Table, live
 from ipvsnl.text.grammar import Request, parse
+from ipvsnl.text.hints import rule_reason
 from ipvsnl.text.rules import split
 from ipvsnl.text.usage import UsageError
 
@@ -42,7 +44,7 @@ class _Refused(Exception):  # noqa: N818 (on its way to a message)
 
     def __init__(self, number: int, line: str, message: str, status: int) -> None:
         super().__init__(message)
-        self.said = f"{message}\n{SOURCE}:{number}: {line}: {message}\nnothing is changed"
+        self.said = f"{message}\n{SOURCE}:{number}: {printable(line)}: {message}\nnothing is changed"
         self.status = status
 
 
@@ -57,8 +59,11 @@ def restore(client: IPVS, streams: Streams, prog: str) -> int:
         streams.say(refused.said)
         return refused.status
     except ApplyError as failed:
-        tell(failed, SOURCE, streams.stderr)
-        return REFUSED
+        status = tell(failed, SOURCE, streams.stderr)
+        return REFUSED if status == FAILED else status
+    except (KeyboardInterrupt, Terminated) as ended:
+        streams.say("interrupted: nothing is changed")
+        return INTERRUPTED if isinstance(ended, KeyboardInterrupt) else TERMINATED
     except IPVSError as error:
         streams.say(words(error))
         return REFUSED if isinstance(error, ConflictError) else LIST_FAILED
@@ -74,7 +79,7 @@ def _lines(texts: list[str], prog: str) -> list[Line]:
         try:
             request = parse(argv, prog, nested=True, own=True)
         except UsageError as error:
-            raise _Refused(number, line, error.message.rstrip("\n"), error.status or REFUSED) from None
+            raise _Refused(number, line, rule_reason(argv, error), error.status or REFUSED) from None
         if request.command.replace("-", "_") not in vars(Paper):
             raise _Refused(number, line, f"'{request.command}' can't be taken back: not with --atomic", USAGE)
         found.append((number, line, request))
@@ -87,18 +92,26 @@ def _apply(client: IPVS, lines: list[Line], text: str, streams: Streams) -> None
     again = killed is not None and killed.digest == digest(Plan(), text)
     if killed is not None:
         streams.say(what_was_under_way(killed, text, client.place))
-    with journal.locked():
+    with journal.locked(), held(terminating=True) as signals:
         for attempt in range(1, ATTEMPTS + 1):
+            signals.check()
             before, timeouts = live(client.snapshot()), client.timeouts()
             paper = Paper(before)
-            wanted = paper.complete(killed.operations) if again and killed is not None else paper.carry_out(lines)
+            try:
+                wanted = paper.complete(killed.operations) if again and killed is not None else paper.carry_out(lines)
+            except ForeignError as wrong:
+                raise journal.foreign(str(wrong)) from None
             plan = difference(before, wanted, prune=True, live_timeouts=timeouts)
             try:
-                Application(client, plan, journal, text).run()
+                Application(client, plan, journal, text, signals=signals).run()
                 return
             except ConflictError as conflict:
                 if conflict.written or attempt == ATTEMPTS:
                     raise
+
+
+class ForeignError(Exception):
+    """What a journal holds, and none of ours does."""
 
 
 class Paper:
@@ -121,10 +134,16 @@ class Paper:
         return self.table
 
     def complete(self, operations: Iterable[str]) -> Table:
-        """The table after all operations of a plan, whichever of them were carried out already."""
+        """The table after all operations of a plan, whichever of them were carried out already; ForeignError for what is no
+        operation."""
         for operation in operations:
-            request = parse(split(operation), "ipvsadm", nested=True, own=True)
+            try:
+                request = parse(split(operation), "ipvsadm", nested=True, own=True)
+            except UsageError:
+                request = Request("help")
             verb = request.command.replace("-", "_")
+            if verb not in vars(Paper):
+                raise ForeignError(f"it holds {operation!r}, which is no operation of a plan")
             try:
                 getattr(self, verb)(request)
             except KernelError:  # it was added, or is gone, already

@@ -53,6 +53,11 @@ def run(
         chosen = extras.chosen(request.command, request.options) if extras is not None else None
     except UsageError as error:
         streams.say(error.message)
+        if compat.explain:
+            from ipvsnl.text.hints import hint
+
+            if more := hint(argv, error):
+                streams.say(f"ipvsnl: {more}")
         return error.status
     if request.command in ("help", "version"):
         return describe(request.command, streams, prog)

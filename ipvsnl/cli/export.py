@@ -2,6 +2,10 @@
 
 from __future__ import annotations
 
+import time
+from errno import EADDRINUSE
+
+from ipvsnl.address import endpoint
 from ipvsnl.cli.statuses import FAILED
 from ipvsnl.errors import IPVSError
 
@@ -29,13 +33,15 @@ GAUGES: tuple[tuple[str, Callable[[DestinationStatus], int], str], ...] = (
     ("inactive_connections", lambda status: status.inactive, "Connections in any other state."),
     ("persistent_connections", lambda status: status.persistent, "Persistence templates."),
 )
+_AGE = "Time from the beginning of the last scrape before this one."
+_DURATION = "Time that the last scrape before this one took."
 _LOCAL = "127.0.0.1"
 
 
 def export(arguments: Arguments, client: ClientFactory, stdout: TextIO, stderr: TextIO) -> int:
     """Write the metrics, or serve them until a signal ends it; the exit status."""
     try:
-        from prometheus_client import CollectorRegistry, generate_latest, start_http_server
+        from prometheus_client import CollectorRegistry, generate_latest
     except ImportError:
         stderr.write("ipvsnl export needs prometheus-client: pip install 'ipvsnl[export]'\n")
         return FAILED
@@ -47,13 +53,18 @@ def export(arguments: Arguments, client: ClientFactory, stdout: TextIO, stderr: 
         if collector.trouble is not None:
             raise collector.trouble
         return 0
-    address, _, port = arguments.listen.rpartition(":")
+    from ipvsnl.cli.serving import Server
+
+    address, port = arguments.listen
+    address = address or _LOCAL
     try:
-        _, thread = start_http_server(int(port), address.strip("[]") or _LOCAL, registry)
-    except (OSError, ValueError) as wrong:
-        stderr.write(f"ipvsnl export: {arguments.listen}: {wrong}\n")
+        server = Server(registry, address, port)
+    except OSError as wrong:
+        way = "; choose another port" if wrong.errno == EADDRINUSE else ""
+        stderr.write(f"ipvsnl export: --listen {endpoint(address, port)}: {wrong.strerror or wrong}{way}\n")
         return FAILED
-    thread.join()
+    with server:
+        server.serve_forever()
     return 0
 
 
@@ -63,6 +74,8 @@ class Collector:
     def __init__(self, client: ClientFactory) -> None:
         self._client = client
         self.trouble: IPVSError | None = None
+        self._last: tuple[float, float] | None = None
+        """When the last scrape began, and how long it took, in seconds of the monotonic clock."""
 
     def describe(self) -> list[Any]:
         """Nothing: so that registering reads no table."""
@@ -72,19 +85,25 @@ class Collector:
         """The metrics."""
         from prometheus_client.core import GaugeMetricFamily
 
-        self.trouble = None
+        began, last = time.monotonic(), self._last
+        trouble: IPVSError | None = None
         try:
             with self._client() as ipvs:
                 info, entries = ipvs.info(), list(ipvs.snapshot())
         except IPVSError as wrong:
-            self.trouble = wrong
-        up = 0 if self.trouble is not None else 1
+            trouble = wrong
+        self.trouble = trouble
+        up = 0 if trouble is not None else 1
         yield GaugeMetricFamily("ipvs_up", "Whether the table could be read.", value=up)
-        if self.trouble is None:
+        if last is not None:
+            yield GaugeMetricFamily("ipvs_last_scrape_age_seconds", _AGE, value=began - last[0])
+            yield GaugeMetricFamily("ipvs_last_scrape_duration_seconds", _DURATION, value=last[1])
+        if trouble is None:
             size = info.connection_table_size
             yield GaugeMetricFamily("ipvs_connection_table_size", "Buckets of the connection table.", value=size)
             yield from _services(entries)
             yield from _servers(entries)
+        self._last = began, time.monotonic() - began
 
 
 def _services(entries: list[Entry]) -> Iterator[Any]:

@@ -8,12 +8,13 @@ from __future__ import annotations
 import sys
 from os import environ
 
-from ipvsnl.cli.statuses import FAILED, INTERRUPTED, PIPE_CLOSED, USAGE
+from ipvsnl.cli.ending import Output, guarded, impatient
+from ipvsnl.cli.statuses import FAILED, USAGE
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
     from collections.abc import Callable, Sequence
-    from typing import TextIO
+    from typing import Any, TextIO
 
     from ipvsnl.client import IPVS
 
@@ -54,25 +55,16 @@ class Own:
 
 def main(argv: Sequence[str] | None = None) -> int:
     """Run the command line ``argv`` (by default the process's); the exit status."""
-    stdout = _text(sys.stdout)
-    stderr = _text(sys.stderr)
     try:
-        status = _run(sys.argv[1:] if argv is None else argv, stdout, stderr)
-        stdout.flush()
-    except BrokenPipeError:
-        _discard(stdout)  # the reader has gone; what is left in the buffer would complain once more at exit
-        return PIPE_CLOSED
-    except KeyboardInterrupt:
-        stderr.write("interrupted\n")
-        return INTERRUPTED
-    except OSError as error:
-        _discard(stdout)
-        stderr.write(f"{PROG}: writing the output failed: {error.strerror or error}\n")
-        return FAILED
-    return status
+        stdout, stderr = Output(_text(sys.stdout)), Output(_text(sys.stderr))
+        words = list(sys.argv[1:] if argv is None else argv)
+        return guarded(PROG, words, lambda: _run(words, stdout, stderr), stdout, stderr)
+    finally:
+        if argv is None:
+            impatient()
 
 
-def _run(argv: Sequence[str], stdout: TextIO, stderr: TextIO) -> int:
+def _run(argv: Sequence[str], stdout: Any, stderr: Any) -> int:
     own = Own()
     try:
         rest = own.read(argv)
@@ -87,6 +79,19 @@ def execute(
     *, progress: bool | None = None,
 ) -> int:  # fmt: skip
     """Carry out a command line behind the options of a target, on the table of the client that is made; the exit status."""
+    from ipvsnl.errors import IPVSError
+
+    try:
+        return _carry_out(rest, client_factory, stdin, stdout, stderr, progress)
+    except IPVSError as wrong:  # an environment that asks for what there is not
+        stderr.write(f"{PROG}: {getattr(wrong, 'strerror', None) or wrong}\n")
+        return FAILED
+
+
+def _carry_out(
+    rest: list[str], client_factory: Callable[[], IPVS], stdin: TextIO, stdout: TextIO, stderr: TextIO,
+    progress: bool | None,
+) -> int:  # fmt: skip
     if rest and not rest[0].startswith("-"):
         status = _sub_command(rest, client_factory, stdin, stdout, stderr)
         if status is not None:
@@ -156,16 +161,6 @@ def _text(stream: TextIO | None) -> TextIO:
     if isinstance(stream, TextIOWrapper):
         stream.reconfigure(errors="surrogateescape", newline="\n")
     return stream
-
-
-def _discard(stream: TextIO) -> None:
-    from os import O_WRONLY, devnull, dup2
-    from os import open as open_file
-
-    try:
-        dup2(open_file(devnull, O_WRONLY), stream.fileno())
-    except (OSError, ValueError):
-        return  # no file below it
 
 
 if __name__ == "__main__":

@@ -18,6 +18,10 @@ if TYPE_CHECKING:
     from ipvsnl.cli.streams import ClientFactory
 
 
+SHORTEST, LONGEST = 0.1, 86400 * 365
+"""Seconds between two looks of ``top``; the longest is any waiting's."""
+
+
 class _Wrong(Exception):  # noqa: N818 (a refused command line)
     """What is wrong with the arguments."""
 
@@ -49,7 +53,7 @@ def _parser() -> tuple[ArgumentParser, dict[str, ArgumentParser]]:
         )
         one.add_argument("--prune", action="store_true", help="delete what the file does not have")
         one.add_argument(
-            "--drain", type=float, metavar="SECONDS", help="give servers that go weight 0, and so long to idle"
+            "--drain", type=_seconds, metavar="SECONDS", help="give servers that go weight 0, and so long to idle"
         )
         one.add_argument("--keep-weights", action="store_true", help="live servers keep the weights that they have")
         one.add_argument(
@@ -62,10 +66,12 @@ def _parser() -> tuple[ArgumentParser, dict[str, ArgumentParser]]:
     convert.add_argument("file", metavar="FILE", help="as of apply")
     convert.add_argument("--to", choices=("rules", "json"), default="rules", help="(rules)")
     top = commands.add_parser("top", help="a live view")
-    top.add_argument("--interval", type=float, default=2.0, metavar="SECONDS", help="between two looks (2)")
+    top.add_argument("--interval", type=_interval, default=2.0, metavar="SECONDS", help="between two looks (2)")
     top.add_argument("--once", action="store_true", help="one look, and done")
     export = commands.add_parser("export", help="the table as metrics for Prometheus")
-    export.add_argument("--listen", metavar="[ADDRESS:]PORT", help="serve them (by default: write them once)")
+    export.add_argument(
+        "--listen", type=_listen, metavar="[ADDRESS:]PORT", help="serve them (by default: write them once)"
+    )
     return parser, {"plan": plan, "apply": apply, "top": top, "export": export}
 
 
@@ -77,6 +83,35 @@ def _kinds(text: str) -> frozenset[str]:
     if not kinds <= set(CHANGES):
         raise ArgumentTypeError(f"{text!r}: of {', '.join(CHANGES)}, with commas between them")
     return kinds
+
+
+def _seconds(text: str) -> float:
+    """Seconds that a process may wait."""
+    try:
+        seconds = float(text)
+    except ValueError:
+        seconds = -1.0
+    if not 0 <= seconds <= LONGEST:  # and so is what is no number
+        raise ArgumentTypeError(f"{text!r} is not a number of seconds from 0 to {LONGEST}")
+    return seconds
+
+
+def _interval(text: str) -> float:
+    seconds = _seconds(text)
+    if seconds < SHORTEST:
+        raise ArgumentTypeError(f"{text!r} is not a number of seconds from {SHORTEST} to {LONGEST}")
+    return seconds
+
+
+def _listen(text: str) -> tuple[str, int]:
+    """Address (empty: not given) and port of ``PORT``, ``ADDRESS:PORT``, ``[V6]:PORT``."""
+    address, colon, port = text.rpartition(":")
+    if not (port.isascii() and port.isdecimal() and len(port) <= 5 and int(port) <= 65535):
+        raise ArgumentTypeError(f"{text!r}: {port!r} is not a port, a number from 0 to 65535")
+    bare = address.removeprefix("[").removesuffix("]")
+    if (colon and not bare) or (bare != address) is not (":" in bare) or (bare != address and address != f"[{bare}]"):
+        raise ArgumentTypeError(f"{text!r} is not PORT, ADDRESS:PORT or [IPV6]:PORT")
+    return bare, int(port)
 
 
 def operate(

@@ -9,6 +9,7 @@ import time
 from ipvsnl.cli.statuses import CHANGES, FAILED, INTERRUPTED, NOTHING_TO_DO, TERMINATED
 from ipvsnl.refusals import KernelError
 from ipvsnl.tables.failures import ApplyError
+from ipvsnl.tables.held import Terminated, held
 from ipvsnl.tables.wanted import read_file
 
 TYPE_CHECKING = False
@@ -23,10 +24,6 @@ if TYPE_CHECKING:
     from ipvsnl.tables.table import Table
 
 _SIGNS = {"add": ("+", "32"), "edit": ("~", "33"), "drain": ("~", "33"), "delete": ("-", "31"), "set": ("~", "33")}
-
-
-class _Terminated(BaseException):
-    """SIGTERM, as an exception: what was begun is rolled back."""
 
 
 def plan(arguments: Arguments, client: ClientFactory, stdin: TextIO, stdout: TextIO, stderr: TextIO) -> int:
@@ -50,33 +47,22 @@ def plan(arguments: Arguments, client: ClientFactory, stdin: TextIO, stdout: Tex
 
 def apply(arguments: Arguments, client: ClientFactory, stdin: TextIO, stdout: TextIO, stderr: TextIO) -> int:
     """Carry it out. Status 0: the table is as wanted, 1: it is not, and standard error says why and what it is now."""
-    from ipvsnl.tables.apply import converge
-    from ipvsnl.tables.journal import Journal
-
     gc.disable()
     read = _read(arguments.file, stdin, stderr)
     if read is None:
         return FAILED
-    table, text = read
-    signal.signal(signal.SIGTERM, _terminate)
-    with client() as ipvs:
-        interrupted = Journal(ipvs.place).left_behind()
-        if interrupted is not None:
-            stderr.write(what_was_under_way(interrupted, text, ipvs.place) + "\n")
-        try:
-            done = converge(
-                ipvs, table, **_wishes(arguments), text=text, watch=lambda words: print(words, file=stderr, flush=True),
-            )  # fmt: skip
-        except ApplyError as failed:
-            return tell(failed, table.source, stderr)
-        except (KeyboardInterrupt, _Terminated) as ended:
-            stderr.write("interrupted: what is written is written, and nothing was half-way\n")
-            return _ended(ended)
+    with held(terminating=True) as signals:
+        done = _converge(arguments, client, read, stderr)
+    if not isinstance(done, list):
+        return done
     gc.freeze()
     if not arguments.quiet:
         for one in done:
             show(one, stdout)
         stdout.write("; ".join(summary(one, done=True) for one in done) + "\n" if done else "nothing to do\n")
+    if signals.came is not None:
+        stderr.write("interrupted when all of it was done: the table is as wanted\n")
+        return INTERRUPTED if signals.came == signal.SIGINT else TERMINATED
     return 0
 
 
@@ -85,8 +71,27 @@ def _wishes(arguments: Arguments) -> dict[str, Any]:
     return {name: getattr(arguments, name) for name in ("prune", "drain", "keep_weights", "only")}
 
 
-def _terminate(*_: object) -> None:
-    raise _Terminated
+def _converge(
+    arguments: Arguments, client: ClientFactory, read: tuple[Table, str], stderr: TextIO
+) -> list[Plan] | int:  # fmt: skip
+    """The plans that were carried out, or the exit status of what ended it and was told."""
+    from ipvsnl.tables.apply import converge
+    from ipvsnl.tables.journal import Journal
+
+    table, text = read
+    with client() as ipvs:
+        interrupted = Journal(ipvs.place).left_behind()
+        if interrupted is not None:
+            stderr.write(what_was_under_way(interrupted, text, ipvs.place) + "\n")
+        try:
+            return converge(
+                ipvs, table, **_wishes(arguments), text=text, watch=lambda words: print(words, file=stderr, flush=True),
+            )  # fmt: skip
+        except ApplyError as failed:
+            return tell(failed, table.source, stderr)
+        except (KeyboardInterrupt, Terminated) as ended:
+            stderr.write("interrupted: what is written is written, and nothing was half-way\n")
+            return _ended(ended)
 
 
 def _read(name: str, stdin: TextIO, stderr: TextIO) -> tuple[Table, str] | None:
@@ -188,10 +193,11 @@ def tell(failed: ApplyError, source: str, stderr: TextIO) -> int:
     if operation is not None:
         where = f"{source}:{operation.line}: " if operation.line else f"{source}: " if source else ""
         words = reason.message if isinstance(reason, KernelError) else str(reason)
-        stderr.write(f"{where}{operation}: {words}\n")
+        more = f" (and so were {failed.alike - 1} more, for the same cause)" if failed.alike > 1 else ""
+        stderr.write(f"{where}{operation}: {words}{more}\n")
         if isinstance(reason, KernelError) and reason.cause:
             stderr.write(f"likely cause: {f'{reason.field}: ' if reason.field else ''}{reason.cause}\n")
-    elif isinstance(reason, (KeyboardInterrupt, _Terminated)):
+    elif isinstance(reason, (KeyboardInterrupt, Terminated)):
         stderr.write("interrupted\n")
     else:
         stderr.write(f"{reason}\n")
@@ -206,4 +212,4 @@ def _ended(reason: BaseException) -> int:
     """The exit status that a signal gives."""
     if isinstance(reason, KeyboardInterrupt):
         return INTERRUPTED
-    return TERMINATED if isinstance(reason, _Terminated) else FAILED
+    return TERMINATED if isinstance(reason, Terminated) else FAILED

@@ -92,7 +92,7 @@ class Requests:
         elif "connection" in options:
             found = client.connections()
             shown = self._chosen(found) if self._chosen is not None else found
-            self.streams.stdout.writelines(listing.connections(shown, options))
+            self.streams.stdout.writelines(listing.connections(shown, options, escaped=self.compat.escape_names))
         elif request.service is not None:
             from ipvsnl.model import Entry
 
@@ -102,7 +102,8 @@ class Requests:
         elif "timeout" in options:
             write(listing.timeouts(client.timeouts()))
         elif "daemon" in options:
-            self.streams.stdout.writelines(map(listing.daemon, client.daemons()))
+            escaped = self.compat.escape_names
+            self.streams.stdout.writelines(listing.daemon(one, escaped=escaped) for one in client.daemons())
         else:
             write(listing.version(client.info()))
             self.streams.stdout.writelines(listing.Listing(options, self.compat).table(client.snapshot()))

@@ -7,12 +7,14 @@ are all answered before anything else is said or done, so that nothing is out of
 
 from __future__ import annotations
 
+from errno import ENOENT
+
 from ipvsnl.bulk.feed import Feeder, chunks_of
 from ipvsnl.bulk.load import PUT_OFF
 from ipvsnl.cli.formats import SOURCE, as_rules
 from ipvsnl.cli.requests import Requests
 from ipvsnl.cli.statuses import INTERRUPTED, LIST_FAILED, NO_KERNEL, REFUSED
-from ipvsnl.cli.streams import EPERM, describe, likely_cause, unreachable, words
+from ipvsnl.cli.streams import EPERM, describe, likely_cause, printable, unreachable, words
 from ipvsnl.errors import IPVSError
 from ipvsnl.text.grammar import parse
 from ipvsnl.text.usage import UsageError
@@ -24,6 +26,7 @@ if TYPE_CHECKING:
 
     from ipvsnl.cli.streams import Streams
     from ipvsnl.client import IPVS
+    from ipvsnl.refusals import KernelError
     from ipvsnl.text import rules
     from ipvsnl.text.compat import Compat
     from ipvsnl.text.grammar import Request
@@ -78,6 +81,9 @@ class Loader:
         self._refused = 0
         self._taken = 0
         self._explained: set[str] = set()
+        self._lacking: dict[str, list[int]] = {}  # by the cause: the lines that name what the kernel has not
+        self._unmade: set[object] = set()  # the services of those lines
+        self._orphans: list[int] = []  # the lines of their servers
         self._requests = Requests(client, streams, compat)
         self._batch = client.loading(put_off=PUT_OFF)
         self._feeder = Feeder(self._batch, self._line, self._told)
@@ -90,6 +96,12 @@ class Loader:
 
     def load(self, pieces: Iterable[bytes]) -> int:
         """Carry the lines out."""
+        try:
+            return self._load(pieces)
+        finally:
+            self._sum_up()
+
+    def _load(self, pieces: Iterable[bytes]) -> int:
         try:
             try:
                 self._feeder.feed(pieces)
@@ -121,12 +133,20 @@ class Loader:
             request = parse(argv, self.prog, nested=True, own=self.compat.own_options)
         except UsageError as error:
             self._settle()
-            self._tell(error.message, number, line)
+            self._misread(argv, error, number, line)
             self._status = error.status
             if error.final:
                 raise RunEnds(error.status) from None
             return
         self._execute(request, line, many)
+
+    def _misread(self, argv: list[str], error: UsageError, number: int, line: str) -> None:
+        """ipvsadm's message; then, if ours may be added, where it is and what is wrong with which word."""
+        self.streams.say(error.message)
+        if self.compat.locate:
+            from ipvsnl.text.hints import rule_reason
+
+            self._locate(rule_reason(argv, error), number, line)
 
     def _execute(self, request: Request, line: str, many: bool) -> None:
         command = request.command
@@ -181,10 +201,38 @@ class Loader:
             if error.errno == EPERM:
                 raise RunEnds(unreachable(error, self.streams, self.compat))
             tag: Any = error.tag
-            self._tell(error.message, *tag)
-            self._explain(error)
+            if not self._told_already(error, tag[0]):
+                self._tell(error.message, *tag)
+                self._explain(error)
             if tag[0] == self._last:
                 self._status = REFUSED
+
+    def _told_already(self, error: KernelError, number: int) -> bool:
+        """Whether a line is refused for want of the scheduler or engine that an earlier one was: thousands may be, and so
+        are then their servers."""
+        if not self.compat.explain or error.service is None:
+            return False
+        if error.errno == ENOENT and error.field in ("scheduler", "persistence_engine"):
+            lines = self._lacking.setdefault(error.cause, [])
+            lines.append(number)
+            self._unmade.add(error.service.key)
+            return len(lines) > 1
+        if error.field == "service" and error.service.key in self._unmade:
+            self._orphans.append(number)
+            return True
+        return False
+
+    def _sum_up(self) -> None:
+        """What was refused without a line of its own."""
+        for cause, lines in self._lacking.items():
+            if len(lines) > 1:
+                said = f"{len(lines)} rules are refused for that, lines {lines[0]} to {lines[-1]}"
+                self.streams.say(f"{SOURCE}: {said}" if len(self._lacking) == 1 else f"{SOURCE}: {cause}: {said}")
+        if self._orphans:
+            self.streams.say(
+                f"{SOURCE}: and so are {len(self._orphans)} rules about servers of those services, "
+                f"lines {self._orphans[0]} to {self._orphans[-1]}"
+            )
 
     def _explain(self, error: IPVSError) -> None:
         """Each cause once: thousands of lines may have the same."""
@@ -198,5 +246,5 @@ class Loader:
 
     def _locate(self, message: str, number: int, line: str) -> None:
         if self.compat.locate:
-            rule = line.rstrip("\r\n")
+            rule = printable(line.rstrip("\r\n"))
             self.streams.say(f"{SOURCE}:{number}: {rule}: {message}")

@@ -16,3 +16,5 @@ NOTHING_TO_DO, CHANGES = 0, 2
 """Of ``plan``: nothing differs, something does."""
 INTERRUPTED, PIPE_CLOSED, TERMINATED = 130, 141, 143
 """Ended by SIGINT, by SIGPIPE, by SIGTERM: 128 and the signal's number."""
+BUG = 70
+"""A fault of ours (EX_SOFTWARE of sysexits.h)."""

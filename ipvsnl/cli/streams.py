@@ -30,6 +30,15 @@ class Streams:
         self.stderr.write(message + "\n")
 
 
+def printable(text: str) -> str:
+    """A text with escapes for what can't be printed: it may be anything, and a terminal obeys some of it."""
+    if text.isprintable():
+        return text
+    from ipvsnl.text.hints import printable as escaped
+
+    return escaped(text)
+
+
 def describe(command: str, streams: Streams, prog: str) -> int:
     """``-h`` and ``-v``."""
     from ipvsnl.cli.help import VERSION, usage

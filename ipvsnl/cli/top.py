@@ -48,7 +48,7 @@ def top(arguments: Arguments, client: ClientFactory, stdout: TextIO) -> int:
             console.print(view.drawn(console.width, 10**6))
             return 0
         try:
-            _live(view, console, max(arguments.interval, 0.1))
+            _live(view, console, arguments.interval)
         except KeyboardInterrupt:
             return 0
     return 0
@@ -181,9 +181,18 @@ def _service_row(entry: Entry) -> list[str]:
     active = sum(one.active for one in entry.destinations)
     inactive = sum(one.inactive for one in entry.destinations)
     return [
-        str(entry.service), f"{entry.service.scheduler}{_persistence(entry.service)}", "", str(active), str(inactive),
+        str(entry.service), f"{_name(entry.service.scheduler)}{_persistence(entry.service)}", "", str(active), str(inactive),
         *_rates(entry.status.statistics),
     ]  # fmt: skip
+
+
+def _name(name: str) -> str:
+    """A name that neither the terminal nor rich obeys."""
+    from rich.markup import escape
+
+    from ipvsnl.text.hints import printable
+
+    return escape(printable(name))
 
 
 def _persistence(service: Service) -> str:

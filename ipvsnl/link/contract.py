@@ -12,7 +12,7 @@ if TYPE_CHECKING:
 
         A link may have more: ``descriptor``, a socket's, so that C converses over it; ``waitable``, a descriptor that is
         readable when there is something to receive, for coroutines; ``widen()``; ``place``, see
-        :attr:`ipvsnl.client.IPVS.place`.
+        :attr:`ipvsnl.client.IPVS.place`; ``simulated``, true where no Linux is at the other end.
         """
 
         max_send: int

@@ -64,6 +64,11 @@ class Conversation:
         self.turns = Turns(shared)
         self.family = self._find_family()
 
+    @property
+    def simulated(self) -> bool:
+        """Whether no Linux is at the other end."""
+        return bool(getattr(self.link, "simulated", False))
+
     # --- single requests ---
 
     def ask(self, command: int, flags: int, *, timeout: float | None = None, **records: bytes | None) -> Exchange:

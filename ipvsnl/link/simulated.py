@@ -19,6 +19,7 @@ class SimulatedLink:
     """A simulated kernel in this process: ``endpoint`` is its end, ``place`` what locks and journals call it."""
 
     max_send = 1 << 20
+    simulated = True
 
     def __init__(self, endpoint: Endpoint, place: str = "") -> None:
         self.place = place

@@ -26,6 +26,7 @@ class TracedLink:
         self._link = link
         self.max_send = link.max_send
         self.place = getattr(link, "place", "")
+        self.simulated = getattr(link, "simulated", False)
 
     @property
     def waitable(self) -> int | None:

@@ -22,6 +22,7 @@ class UnixLink:
     """A simulated kernel behind a Unix socket (``ipvssim serve``): one connection is one netlink socket."""
 
     max_send = 1 << 17
+    simulated = True
 
     def __init__(self, path: str, timeout: float = 5.0) -> None:
         """Connect; LinkError where nothing serves there, or did not take the connection in ``timeout`` seconds.

@@ -12,13 +12,15 @@ from __future__ import annotations
 
 import errno
 import time
+from contextlib import suppress
 
 from ipvsnl._value import needs
 from ipvsnl.causes import foresee
 from ipvsnl.errors import EncodeError
 from ipvsnl.family import Command
 from ipvsnl.refusals import KernelError
-from ipvsnl.tables.failures import ApplyError, ConflictError
+from ipvsnl.tables.failures import ApplyError, ConflictError, JournalError
+from ipvsnl.tables.held import Held, held
 from ipvsnl.tables.journal import Journal
 from ipvsnl.tables.plan import LOSING, Operation, Plan
 from ipvsnl.tables.undo import Units
@@ -51,8 +53,8 @@ def apply(client: Client, plan: Plan, *, watch: Watch | None = None) -> None:
     """Carry a plan out under the table's lock, with a journal; see :meth:`ipvsnl.client.IPVS.apply`."""
     needs(Plan, plan)
     journal = Journal(client.place)
-    with journal.locked():
-        Application(client, plan, journal, watch=watch).run()
+    with journal.locked(), held() as signals:
+        Application(client, plan, journal, watch=watch, signals=signals).run()
 
 
 def converge(
@@ -67,16 +69,18 @@ def converge(
     journal = Journal(client.place)
     done: list[Plan] = []
     trouble: ApplyError | ConflictError | None = None
-    with journal.locked():
+    with journal.locked(), held() as signals:
         for attempt in range(ATTEMPTS):
             if attempt:
                 time.sleep(0.02 * attempt)
+            signals.check()
             plan = client.plan(wanted, prune=prune, drain=drain, keep_weights=keep_weights, only=only)
+            signals.check()
             if not plan:
                 journal.end()
                 return done
             try:
-                Application(client, plan, journal, text, watch=watch).run()
+                Application(client, plan, journal, text, watch=watch, signals=signals).run()
                 done.append(plan)
                 trouble = None
             except ConflictError as conflict:
@@ -92,14 +96,19 @@ def converge(
 
 
 def _raced(reason: BaseException) -> bool:
-    return isinstance(reason, KernelError) and reason.errno in _RACES and reason.field != "scheduler"
+    if not isinstance(reason, KernelError):
+        return False
+    # Of a service, ENOENT is a scheduler or an engine that there is not, whoever writes meanwhile.
+    lacking = reason.errno == errno.ENOENT and reason.command in (Command.NEW_SERVICE, Command.SET_SERVICE)
+    return reason.errno in _RACES and not lacking
 
 
 class _Refused(Exception):  # noqa: N818 (on its way to an ApplyError)
     """The first refused operation."""
 
-    def __init__(self, operation: Operation, reason: KernelError) -> None:
+    def __init__(self, operation: Operation, reason: KernelError, alike: int) -> None:
         super().__init__()
+        self.alike = alike
         self.operation = operation
         self.reason = reason
 
@@ -115,13 +124,15 @@ class Application:
     """One plan on its way."""
 
     def __init__(
-        self, client: Client, plan: Plan, journal: Journal, text: str = "", *, watch: Watch | None = None
-    ) -> None:
+        self, client: Client, plan: Plan, journal: Journal, text: str = "", *, watch: Watch | None = None,
+        signals: Held | None = None,
+    ) -> None:  # fmt: skip
         self._client = client
         self._plan = plan
         self._journal = journal
         self._text = text
         self._say = watch or (lambda _: None)
+        self._signals = signals or Held()
         self._units = Units(plan.operations)
         self._sent: list[Operation] = []
 
@@ -135,7 +146,7 @@ class Application:
         try:
             self._carry_out()
         except _Refused as refused:
-            raise self._failed(refused.operation, refused.reason) from refused.reason
+            raise self._failed(refused.operation, refused.reason, refused.alike) from refused.reason
         except BaseException as wrong:
             raise self._failed(None, wrong) from wrong
         changed = self._units.changed_after(self._units.read(self._client))
@@ -143,12 +154,13 @@ class Application:
             raise ConflictError("someone else changed the table while the plan was carried out", changed, written=True)
         self._journal.end()
 
-    def _failed(self, operation: Operation | None, reason: BaseException) -> ApplyError:
+    def _failed(self, operation: Operation | None, reason: BaseException, alike: int = 1) -> ApplyError:
         """Roll back, and say so. The journal stays where the table is left neither as it was nor as planned."""
         left = self._roll_back(self._sent)
         if not left:
-            self._journal.end()
-        return ApplyError(operation, reason, left)
+            with suppress(JournalError):  # the next apply finds it, and nothing to do
+                self._journal.end()
+        return ApplyError(operation, reason, left, alike)
 
     def _validate(self) -> None:
         verbs = _Validation()
@@ -176,6 +188,7 @@ class Application:
     def _send(self, operations: Sequence[Operation]) -> None:
         batch = self._client.batch()
         for operation in operations:
+            self._signals.check()
             self._sent.append(operation)
             if operation.timeouts is not None:
                 self._client.set_timeouts(operation.timeouts)
@@ -195,7 +208,8 @@ class Application:
         operation = next(one for one in self._sent if one is first.tag)
         # Refused ones wrote nothing: what stands there now is not theirs to take back.
         self._sent = [one for one in self._sent if id(one) not in refused]
-        raise _Refused(operation, first)
+        alike = sum((one.errno, one.cause) == (first.errno, first.cause) for one in batch.refused)
+        raise _Refused(operation, first, alike)
 
     def _wait_until_idle(self, losing: Sequence[Operation], seconds: float) -> None:
         going = [(one.service, server.key) for one in losing for server in (one.servers or (one.destination,))
@@ -204,6 +218,7 @@ class Application:
         services = {service.key: service for service, _ in going}
         keys = {(service.key, key) for service, key in going}
         while True:
+            self._signals.check()
             busy = sum(
                 status.active + status.inactive > 0
                 for key, service in services.items()

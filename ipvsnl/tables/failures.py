@@ -14,11 +14,15 @@ class ApplyError(IPVSError):
     """A plan failed half-way. ``operation`` is the one that was refused (None: the link failed, or an interrupt came),
     ``reason`` the error that it was refused with.
 
-    ``left`` names what could not be made what it was before; where it is empty the table is as it was (``rolled_back``).
+    ``alike`` counts the operations that were sent with it and refused for the same cause, itself included. ``left`` names
+    what could not be made what it was before; where it is empty the table is as it was (``rolled_back``).
     """
 
-    def __init__(self, operation: Operation | None, reason: BaseException, left: tuple[str, ...] = ()) -> None:
+    def __init__(
+        self, operation: Operation | None, reason: BaseException, left: tuple[str, ...] = (), alike: int = 1
+    ) -> None:  # fmt: skip
         self.operation = operation
+        self.alike = alike
         self.reason = reason
         self.left = left
         line = operation.line if operation is not None else 0
@@ -45,3 +49,7 @@ class ConflictError(IPVSError):
         super().__init__(f"{message}: {shown}" if changed else message)
         self.changed = changed
         self.written = written
+
+
+class JournalError(IPVSError):
+    """The journal or the lock of a table can't be used; the message names the file, and the way out."""

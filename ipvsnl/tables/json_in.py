@@ -133,10 +133,7 @@ class Place:
 
 def read(text: str, source: str = "") -> Table:
     """The wanted table of a document; TableError names the place that is wrong."""
-    try:
-        document = Place(json.loads(text))
-    except ValueError as wrong:
-        raise TableError(f"no JSON: {wrong}") from None
+    document = Place(_loaded(text))
     if not isinstance(document.value, dict) or document.value.get("ipvsnl") != VERSION:
         raise document.wrong(f'not one of ours: "ipvsnl": {VERSION} is missing')
     document.fields(_PARTS)
@@ -157,6 +154,42 @@ def read(text: str, source: str = "") -> Table:
     if document.value.get("timeouts") is not None:
         table.timeouts = _timeouts(document.at("timeouts"))
     return table
+
+
+def _loaded(text: str) -> Any:
+    """What the text says; TableError where it is no JSON, or says a thing twice."""
+    twice: list[tuple[Object, str]] = []
+
+    def made(pairs: list[tuple[str, Any]]) -> Object:
+        found = dict(pairs)
+        if len(found) != len(pairs):
+            names = [name for name, _ in pairs]
+            twice.append((found, next(name for name in names if names.count(name) > 1)))
+        return found
+
+    try:
+        whole = json.loads(text, object_pairs_hook=made)
+    except RecursionError:
+        raise TableError("no JSON of ours: its arrays and objects are too deep, one in the other") from None
+    except ValueError as wrong:
+        raise TableError(f"no JSON: {wrong}") from None
+    for one, name in twice[:1]:
+        raise Place(None, _way(whole, one)).wrong(f"the field {name!r} stands there twice")
+    return whole
+
+
+def _way(whole: Any, wanted: Any) -> str:
+    """The way to a part of a document (empty: it is the whole, or was overwritten by a double)."""
+    left = [Place(whole)]
+    while left:
+        place = left.pop()
+        if place.value is wanted:
+            return place.path
+        if isinstance(place.value, dict):
+            left += [place.at(name) for name in place.value]
+        elif isinstance(place.value, list):
+            left += place.items()
+    return ""
 
 
 def _once(seen: dict[object, str], key: object, place: Place) -> None:

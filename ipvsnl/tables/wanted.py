@@ -10,6 +10,7 @@ import re
 from os.path import dirname
 
 from ipvsnl.tables.table import Table, TableError, of_rules
+from ipvsnl.text.hints import printable
 from ipvsnl.text.rules import RuleError
 
 TYPE_CHECKING = False
@@ -88,6 +89,7 @@ def read_file(name: str, stdin: TextIO) -> tuple[Table, str]:
     try:
         return read_table(text, name, folder=folder), text
     except RuleError as wrong:
-        raise TableError(f"{name}:{wrong.number}: {wrong.line}: {wrong.reason}", (wrong.number,)) from None
+        line = f"{name}:{wrong.number}: {printable(wrong.line)}"
+        raise TableError(f"{line}: {wrong.reason}", (wrong.number,)) from None
     except TableError as wrong:
         raise TableError(f"{name}: {wrong}", wrong.numbers) from None

@@ -32,6 +32,9 @@ class Compat(Value):
     explain: bool = True
     """Why there is no kernel, and what can be had instead, follows ipvsadm's two lines."""
 
+    escape_names: bool = True
+    """A name that can't be printed, or would end its line, is shown with escapes (ipvsadm: as it is)."""
+
 
 OURS = Compat()
 STRICT = Compat(*[False] * len(Compat.__fields__))

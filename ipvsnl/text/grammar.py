@@ -87,9 +87,13 @@ def read_rule(words: list[str], notes: list[str] | None = None) -> Plain:
     try:
         request = parse(words, "ipvsadm", nested=True, own=True)
     except UsageError as error:
-        raise ValueError(error.message.rstrip("\n")) from None
+        from ipvsnl.text.hints import rule_reason
+
+        raise ValueError(rule_reason(words, error)) from None
     if request.command not in rules.OPERATIONS or request.service is None:
-        raise ValueError(f"'{request.command}' is no rule")
+        from ipvsnl.text.hints import A_RULE
+
+        raise ValueError(f"'{request.command}' is no rule: {A_RULE}")
     if notes is not None and request.note:
         notes.append(request.note)
     return request.command, request.service, request.destination
@@ -131,7 +135,11 @@ def _read_options(popt: Popt, gathered: Gathered) -> None:
             handler = protocol_address if key.startswith(OWN_PROTOCOL) else HANDLERS.get(key)
             if handler is None:
                 raise UsageError(f"invalid option `{popt.word}'")
-            handler(gathered, key, text)
+            try:
+                handler(gathered, key, text)
+            except UsageError as error:
+                error.word = text
+                raise
     except PoptError as error:
         raise UsageError(str(error), 255, final=False) from None
 

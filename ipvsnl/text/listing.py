@@ -105,7 +105,7 @@ class Listing:
             return f"{name:<33}{self._counters(statistics)}\n"
         if self.format == "rate":
             return f"{name:<33}{self._rates(statistics)}\n"
-        return f"{name} {service.scheduler}{self._attributes(service)}\n"
+        return f"{name} {_shown(service.scheduler, self.compat.escape_names)}{self._attributes(service)}\n"
 
     def _attributes(self, service: Service) -> str:
         text = ""
@@ -116,7 +116,7 @@ class Listing:
             if service.netmask is not None:
                 text += f" mask {service.netmask}"
             if service.persistence_engine:
-                text += f" pe {service.persistence_engine}"
+                text += f" pe {_shown(service.persistence_engine, self.compat.escape_names)}"
         return text + " ops" if service.one_packet else text
 
     # --- a real server's line, in each format ---
@@ -209,16 +209,26 @@ def timeouts(of: Timeouts) -> str:
     return f"Timeout (tcp tcpfin udp): {of.tcp or 0} {of.tcp_fin or 0} {of.udp or 0}\n"
 
 
-def daemon(of: Daemon) -> str:
-    """A line of ``-L --daemon``."""
+def _shown(name: str, escaped: bool) -> str:
+    """A name as it is, or with escapes for what a terminal would obey."""
+    if not escaped or name.isprintable():
+        return name
+    from ipvsnl.text.hints import printable
+
+    return printable(name)
+
+
+def daemon(of: Daemon, *, escaped: bool = False) -> str:
+    """A line of ``-L --daemon``; ``escaped`` is what :class:`~ipvsnl.text.compat.Compat` says of names."""
     return (
-        f"{of.role} sync daemon (mcast={of.interface}, syncid={of.sync_id}, maxlen={of.max_length or 0}, "
+        f"{of.role} sync daemon (mcast={_shown(of.interface, escaped)}, syncid={of.sync_id}, maxlen={of.max_length or 0}, "
         f"group={of.group}, port={of.port or 0}, ttl={of.ttl or 0})\n"
     )
 
 
-def connections(of: Iterable[Connection], options: frozenset[str]) -> Iterator[str]:
-    """``-L -c``, in the kernel's order; ``--persistent-conn`` adds the persistence engine and its data."""
+def connections(of: Iterable[Connection], options: frozenset[str], *, escaped: bool = False) -> Iterator[str]:
+    """``-L -c``, in the kernel's order; ``--persistent-conn`` adds the persistence engine and its data (what a client sent:
+    ``escaped`` shows it so that no terminal obeys it)."""
     engines = "persistent-conn" in options
     where = _endpoint(options)
     yield "IPVS connection entries\n"
@@ -232,6 +242,7 @@ def connections(of: Iterable[Connection], options: frozenset[str]) -> Iterator[s
         expire = f"{one.expires // 60:02}:{one.expires % 60:02}"
         line = f"{one.protocol:<3} {expire:<6} {one.state:<11} {source:<18} {virtual:<18} "
         if engines and one.persistence_engine:
-            yield f"{line}{destination:<16} {one.persistence_engine:<18} {one.persistence_data}\n"
+            data = _shown(one.persistence_data, escaped)
+            yield f"{line}{destination:<16} {one.persistence_engine:<18} {data}\n"
         else:
             yield f"{line}{destination}\n"

@@ -97,15 +97,27 @@ _OPTION_OF: dict[str | int, str] = {method: option for option, method in _METHOD
 _FORWARDING: dict[str | int, str] = {"local": "-g", **_OPTION_OF}
 
 
-def format_service(service: Service, named: str, *, third: bool = True, own: bool = False) -> str:
-    """The line that adds a service; ``named`` is its :func:`selector`. ``own``: with what ipvsadm has no option for."""
-    line = f"-A {named} -s {service.scheduler}"
+def _word(name: str, *, escaped: bool) -> str:
+    """A name as one word of a line: a kernel may hold any, and what reads the line takes it for more than a name."""
+    if not escaped or (name.isprintable() and " " not in name):
+        return name
+    from ipvsnl.text.hints import printable
+
+    return printable(name).replace(" ", "\\x20")
+
+
+def format_service(
+    service: Service, named: str, *, third: bool = True, own: bool = False, escaped: bool = True
+) -> str:  # fmt: skip
+    """The line that adds a service; ``named`` is its :func:`selector`. ``own``: with what ipvsadm has no option for;
+    ``escaped`` keeps a name from being more than one."""
+    line = f"-A {named} -s {_word(service.scheduler, escaped=escaped)}"
     if service.persistence is not None:
         line += f" -p {service.persistence}"
         if service.netmask is not None:
             line += f" -M {service.netmask}"
     if service.persistence_engine:
-        line += f" --pe {service.persistence_engine}"
+        line += f" --pe {_word(service.persistence_engine, escaped=escaped)}"
     if service.one_packet:
         line += " -o"
     names = flag_names(service.scheduler, service.flags, third=third) if service.flags & ALL_SCHEDULER_FLAGS else ""

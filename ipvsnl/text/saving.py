@@ -34,7 +34,10 @@ def _by_values(entries: Sequence[Entry], where: Endpoint | None, compat: Compat)
         service = entry.service
         address = "" if service.fwmark else where(service.address, service.port, service.protocol)
         named = selector(service, address, unsigned=compat.unsigned_marks)
-        yield format_service(service, named, third=compat.third_flag, own=compat.own_options) + "\n"
+        line = format_service(
+            service, named, third=compat.third_flag, own=compat.own_options, escaped=compat.escape_names
+        )
+        yield line + "\n"
         for status in sort_servers(entry.destinations):
             server = status.destination
             at = where(server.address, server.port, service.protocol)

@@ -14,8 +14,19 @@ class UsageError(Exception):
         self.message = message
         self.status = status
         self.final = final
+        self.word: str | None = None
+        """The value that is refused, where it is one."""
+        self.unknown = False
+        """Whether not even the command was understood."""
+
+    @property
+    def about_address(self) -> bool:
+        """Whether the value was to be an address."""
+        return "address" in self.message
 
 
 def try_help(prog: str) -> UsageError:
     """The answer to what can't be understood at all."""
-    return UsageError(f"Try `{prog} -h' or '{prog} --help' for more information.", 255)
+    error = UsageError(f"Try `{prog} -h' or '{prog} --help' for more information.", 255)
+    error.unknown = True
+    return error

@@ -50,13 +50,15 @@ class Ask:
 
     flags = ACKNOWLEDGED
 
-    def accepted(self, exchange: Exchange) -> Exchange:
+    def accepted(self, exchange: Exchange, *, simulated: bool = False) -> Exchange:
         """The exchange; KernelError with the subject where the kernel refused."""
         for refusal in exchange.refusals:
             service, destination = self.subject
-            raise KernelError(
+            error = KernelError(
                 refusal.errno, self.command, service=service, destination=destination, extack=refusal.extack
             )
+            error.simulated = simulated
+            raise error
         return exchange
 
 

@@ -5,11 +5,16 @@ from __future__ import annotations
 import sys
 from collections.abc import Callable, Sequence
 from importlib import import_module
+from io import StringIO
+from typing import Any
+
+from ipvsnl.cli.ending import Output, guarded, impatient
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
     from argparse import ArgumentParser
 
+PROG = "ipvssim"
 COMMANDS = {
     "serve": ("ipvssim.doors.serve", "the simulated kernel's netlink family on a Unix socket"),
     "lab": ("ipvssim.lab.command", "compare schedulers under traffic, before you deploy them"),
@@ -20,12 +25,24 @@ COMMANDS = {
 """Name to (module, what it does). The module's ``main`` takes the remaining arguments and gives the exit status; its
 ``parser`` makes what reads them."""
 USAGE_ERROR = 2
-INTERRUPTED = 130
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
     """The exit status of one command line."""
     given = list(sys.argv[1:] if arguments is None else arguments)
+    before = sys.stdout, sys.stderr
+    stdout, stderr = Output(sys.stdout or StringIO()), Output(sys.stderr or StringIO())
+    streams: Any = stdout, stderr
+    sys.stdout, sys.stderr = streams  # the commands print: a failing output is told from a failing file
+    try:
+        return guarded(PROG, given, lambda: _run(given), stdout, stderr)
+    finally:
+        sys.stdout, sys.stderr = before
+        if arguments is None:
+            impatient()
+
+
+def _run(given: list[str]) -> int:
     if not given or given[0] in ("-h", "--help"):
         print(_usage(), end="")
         return 0 if given else USAGE_ERROR
@@ -35,20 +52,13 @@ def main(arguments: Sequence[str] | None = None) -> int:
         print(f"ipvssim {__version__}")
         return 0
     if given[0] not in COMMANDS:
-        print(f"ipvssim: unknown command {given[0]!r}\n{_usage()}", end="", file=sys.stderr)
+        print(f"{PROG}: unknown command {given[0]!r}\n{_usage()}", end="", file=sys.stderr)
         return USAGE_ERROR
-    try:
-        module = import_module(COMMANDS[given[0]][0])
-        if given[0] == "completion":
-            return int(module.main(given[1:], parser))
-        command: Callable[[Sequence[str]], int] = module.main
-        return command(given[1:])
-    except KeyboardInterrupt:
-        print(f"ipvssim {given[0]}: interrupted", file=sys.stderr)
-        return INTERRUPTED
-    except BrokenPipeError:
-        sys.stderr.close()  # nobody reads: say nothing about it at exit either
-        return 1
+    module = import_module(COMMANDS[given[0]][0])
+    if given[0] == "completion":
+        return int(module.main(given[1:], parser))
+    command: Callable[[Sequence[str]], int] = module.main
+    return command(given[1:])
 
 
 def parser() -> ArgumentParser:

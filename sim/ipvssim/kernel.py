@@ -22,10 +22,11 @@ from ipvssim.net.networks import OpenNetwork
 from ipvssim.state.namespace import CONNECTION_TABLE_SIZE, RELEASE, Namespace
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable, Iterator, Mapping, MutableMapping
+    from collections.abc import Iterable, Iterator, Mapping, MutableMapping, Sequence
 
     from ipvsnl.client import IPVS
     from ipvsnl.procfs import Connection
+    from ipvsnl.refusals import KernelError
     from ipvsnl.wire.snapshot import Snapshot
     from ipvssim.netlink.socket import NetlinkSocket
     from ipvssim.path.director import Director
@@ -37,6 +38,12 @@ _LONGEST = 1e13
 """Seconds that may pass at once."""
 SEND_BUFFER = 1 << 26
 """Bytes of a client's send buffer: a simulated kernel takes whatever one send holds."""
+
+
+def _more(refused: Sequence[KernelError]) -> str:
+    """Why, and how many rules were refused for that."""
+    why = f" ({refused[0].cause})" if refused[0].cause else ""
+    return f"{why}; and {len(refused) - 1} lines more, to line {refused[-1].tag}" if len(refused) > 1 else why
 
 
 class Completed(NamedTuple):
@@ -115,7 +122,11 @@ class Kernel:
             with self.connect() as ipvs:
                 ipvs.load(rules)
         except BatchError as some:
-            lines = [f"line {one.tag}: {one}{f' ({one.cause})' if one.cause else ''}" for one in some.refused]
+            alike: dict[str, list[KernelError]] = {}
+            for one in some.refused:
+                lacking = one.field in ("scheduler", "persistence_engine")  # thousands of rules may lack the same
+                alike.setdefault(one.cause if lacking else f"{one.tag}", []).append(one)
+            lines = [f"line {of[0].tag}: {of[0]}{_more(of)}" for of in alike.values()]
             raise ValueError("\n".join(lines)) from some
 
     def connect(self, **how: Any) -> IPVS:

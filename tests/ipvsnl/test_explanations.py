@@ -36,7 +36,7 @@ CASES: dict[str, tuple[Callable[[IPVS], object], int, str, str]] = {
     "an unknown scheduler": (lambda ipvs: ipvs.edit_service(WEB, scheduler="nosuch"), errno.ENOENT, "scheduler", "nosuch"),
     "an unknown engine": (
         lambda ipvs: ipvs.edit_service(WEB, persistence_engine="x", persistence=9), errno.ENOENT, "persistence_engine",
-        "ip_vs_pe_x"),
+        "persistence engine 'x'"),
     "a prefix of no length": (
         lambda ipvs: ipvs.add_service(unchecked(SIX, netmask=129)), errno.EINVAL, "netmask", "1 to 128"),
     "a service twice": (lambda ipvs: ipvs.add_service(WEB), errno.EEXIST, "key", "-E"),

@@ -14,6 +14,7 @@ from pathlib import Path
 from struct import Struct
 from typing import TYPE_CHECKING, BinaryIO
 
+from ipvsnl._files import check_writable, whole
 from ipvssim.clock import SECOND
 from ipvssim.doors.captures.answers import from_server
 from ipvssim.doors.captures.files import CaptureError, Frame, Reader, check_distinct, opened
@@ -22,7 +23,6 @@ from ipvssim.doors.captures.links import ETHERNET as LINK_ETHERNET
 from ipvssim.doors.captures.links import announced, completed, unwrap
 from ipvssim.doors.captures.marks import Mark, mark_of
 from ipvssim.doors.captures.sides import Role, Seen, Sides, Told
-from ipvssim.doors.files import check_writable, replacing
 from ipvssim.net.network import ETHERNET, RAW, ether_type, framed
 from ipvssim.net.networks import OpenNetwork
 from ipvssim.net.packets import WITH_PORTS, sign4
@@ -223,11 +223,9 @@ def _written(target: Path | None) -> Iterator[BinaryIO | None]:
         yield None
         return
     try:
-        with replacing(target) as writer:
+        with whole(target) as writer:
             writer.write(_FILE_HEADER(_MAGIC, 2, 4, 0, 0, _SNAPLEN, LINK_ETHERNET))
             yield writer
-    except BrokenPipeError:  # of standard output, by who told what was found
-        raise
     except OSError as wrong:
         raise OSError(wrong.errno, wrong.strerror, str(target)) from wrong
 

@@ -17,6 +17,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from ipvsnl.errors import IPVSError
+from ipvsnl.text.hints import printable
 from ipvssim.kernel import Kernel
 from ipvssim.state.namespace import RELEASE
 
@@ -42,10 +43,10 @@ def main(arguments: Sequence[str] | None = None) -> int:
     except KeyboardInterrupt:
         _report(chosen, counts, _STOPPED)
         return INTERRUPTED
-    except BrokenPipeError:
-        raise
     except (IPVSError, OSError, ValueError) as wrong:
-        _report(chosen, counts, str(wrong))
+        named = isinstance(wrong, OSError) and wrong.filename is not None
+        said = f"{wrong.filename}: {wrong.strerror}" if named and isinstance(wrong, OSError) else str(wrong)
+        _report(chosen, counts, said)
         return FAILED
     _report(chosen, counts)
     return 0
@@ -136,8 +137,8 @@ def _director(chosen: argparse.Namespace) -> Kernel:
             raise ValueError(f"--set {' '.join(chosen.set)}: {done.stderr.strip().splitlines()[0]}")
     try:
         kernel.load(rules)
-    except ValueError as wrong:
-        raise ValueError(f"{chosen.rules}: {wrong}") from wrong
+    except ValueError as wrong:  # it may have more than one line
+        raise ValueError("\n".join(f"{chosen.rules}: {printable(line)}" for line in str(wrong).split("\n"))) from wrong
     if chosen.start_state is not None:
         from ipvssim.doors.captures import start
 

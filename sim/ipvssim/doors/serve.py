@@ -52,7 +52,10 @@ def main(arguments: Sequence[str] | None = None) -> int:
             if file is not None:
                 file.save(kernel.namespace)
     except (LinkError, OSError, ValueError) as wrong:
-        print(f"ipvssim serve: {wrong.strerror if isinstance(wrong, LinkError) else wrong}", file=sys.stderr)
+        said = str(wrong)
+        if isinstance(wrong, OSError) and not isinstance(wrong, LinkError):
+            said = f"{wrong.filename or chosen.path}: {wrong.strerror or wrong}"
+        print(f"ipvssim serve: {said}", file=sys.stderr)
         return 1
     finally:
         if file is not None:

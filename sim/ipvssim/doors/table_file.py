@@ -15,10 +15,10 @@ from pathlib import Path
 from struct import Struct
 from typing import Any
 
+from ipvsnl import _files as files
 from ipvsnl.consts import NLM_F_DUMP, NLMSG_HEADER
 from ipvsnl.errors import LinkError
 from ipvsnl.family import Command
-from ipvssim.doors import files
 from ipvssim.kernel import Kernel
 from ipvssim.net.networks import default_network
 from ipvssim.netlink.socket import FAMILY_ID

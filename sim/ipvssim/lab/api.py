@@ -7,7 +7,7 @@ from concurrent.futures import Executor
 from pathlib import Path
 from typing import Any
 
-from ipvssim.doors import files
+from ipvsnl import _files as files
 from ipvssim.lab.run.engine import simulate
 from ipvssim.lab.run.outcome import Outcome, Told
 from ipvssim.lab.run.store import Journal, check, check_folder, write

@@ -101,7 +101,7 @@ def _load(wanted: str) -> None:
                 run_path(place)
             else:
                 import_module(place)
-        except Exception as wrong:
+        except (Exception, SystemExit) as wrong:  # a script that leaves when it is run
             raise LoadingError(f"{VARIABLE}: {place}: {type(wrong).__name__}: {wrong}") from wrong
         _loaded.add(place)
 

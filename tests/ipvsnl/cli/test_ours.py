@@ -11,12 +11,17 @@ from typing import Any
 
 import pytest
 
+from ipvsnl._value import maker
 from ipvsnl.cli import main as program
 from ipvsnl.cli.dispatch import run
 from ipvsnl.errors import LinkError
-from ipvsnl.model import Destination, Info, Service, Statistics
+from ipvsnl.model import Daemon, Destination, Entry, Info, Service, ServiceStatus, Statistics
 from ipvsnl.refusals import KernelError
+from ipvsnl.tables import json_out
 from ipvsnl.text.compat import OURS, STRICT
+from ipvsnl.text.listing import Listing, daemon
+from ipvsnl.text.rules import format_service
+from ipvsnl.text.saving import saved
 
 from .conftest import Names
 from .fake import FakeIPVS
@@ -104,6 +109,7 @@ def test_a_refused_line_of_a_restore_is_named(line: str, message: str, status: i
     stdin = f"-A -t 10.0.0.1:81\n\n{line}\n-A -t 10.0.0.1:90\n"
     got = command(FakeIPVS(), "-R", stdin=stdin, prog="ipvsnl")
     words = message if "-L" not in line else "list failed"
+    words += " ('x')" if line.endswith("-w x") else ""  # the word is named, too
     assert got == (status, "", f"{message}\n<stdin>:3: {line}: {words}\n")
 
 
@@ -254,3 +260,20 @@ def test_a_namespace_that_does_not_exist_is_an_error() -> None:
 def test_only_the_kernel_has_namespaces() -> None:
     """--netns with the simulator is a mistake, not ignored."""
     assert "only the kernel has network namespaces" in process("--target", "sim", "--netns", "x", "-Ln").stderr
+
+
+def test_names_that_a_terminal_obeys_are_escaped() -> None:
+    """What another program put into the kernel: -S stays one line a rule, and under ipvsadm's name bytes stay its."""
+    make = maker(Service)
+    name = "r\n-C \x1b[2J"
+    service = make("tcp", "10.0.0.1", 80, 0, 2, name, 0, False, 5, None, "p\x07e")
+    assert format_service(service, "-t 10.0.0.1:80") == (
+        "-A -t 10.0.0.1:80 -s r\\n-C\\x20\\x1b[2J -p 5 --pe p\\x07e"
+    )  # fmt: skip
+    entry = Entry(ServiceStatus(service, Statistics()), ())
+    for compat in (OURS, STRICT):
+        shown = "".join(Listing(frozenset(("numeric",)), compat).table([entry]))
+        saved_text = "".join(saved([entry], frozenset(("numeric",)), compat))
+        assert ("\x1b" in shown, "\x1b" in saved_text) == ((compat is STRICT),) * 2
+    assert "\x1b" not in daemon(maker(Daemon)("master", "e\x1bth", 0, 1, "224.0.0.81", 1, 1), escaped=True)
+    assert "\x1b" not in json_out.document(services=[json_out.entry(entry)])

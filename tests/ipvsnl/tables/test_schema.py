@@ -109,3 +109,18 @@ def test_what_is_wrong_is_named_by_its_place(document_text: str, words: str) -> 
     with pytest.raises(TableError) as wrong:
         read(document_text)
     assert words in str(wrong.value)
+
+
+@pytest.mark.parametrize(
+    ("text", "words"),
+    [
+        ('{"ipvsnl": 1, "services": [{"address": "10.0.0.1", "port": 80, "port": 81}]}', "the field 'port'"),
+        ('{"ipvsnl": 1, "services": [], "services": []}', "^the document: the field 'services'"),
+        ('{"ipvsnl": 1, "services": [{"servers": [{}, {"weight": 1, "weight": 1}]}]}', r"^services\[0\].servers\[1\]: "),
+        ('{"ipvsnl": 1, "services": ' + "[" * 100_000, "too deep"),
+    ],
+)  # fmt: skip
+def test_a_field_stands_there_once(text: str, words: str) -> None:
+    """JSON would silently take the last one; and nothing is so deep that reading it fails in another way."""
+    with pytest.raises(TableError, match=words):
+        read(text)

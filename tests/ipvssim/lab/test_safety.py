@@ -12,8 +12,8 @@ from typing import Any
 
 import pytest
 
+from ipvsnl import _files as files
 from ipvssim.command import main
-from ipvssim.doors import files
 from ipvssim.lab import Outcome, ScenarioError, build, compare, report, simulate
 from ipvssim.lab.run.measures import interval
 from ipvssim.lab.run.store import write

@@ -10,7 +10,7 @@ from io import BytesIO, StringIO
 from pathlib import Path
 from typing import Any
 
-from ipvssim.doors import files
+from ipvsnl import _files as files
 from ipvssim.lab.scenario.reader import ScenarioError
 
 Row = dict[str, Any]
@@ -38,18 +38,18 @@ class Journal:
             raise ScenarioError(f"{self.path}: no journal of a sweep") from None
         if known != self._what:
             raise ScenarioError(f"{self.path} is of another scenario: remove it to begin anew")
-        whole = []
+        kept = []
         for line in lines:
             try:
                 entry = json.loads(line)
             except ValueError:  # the line that was being written when the machine stopped
                 continue
-            whole.append(line)
+            kept.append(line)
             try:
                 self.rows[entry["key"]] = entry["row"]
             except (KeyError, TypeError):
                 raise ScenarioError(f"{self.path}: no journal of a sweep") from None
-        self._replace([head, *whole])
+        self._replace([head, *kept])
 
     def _replace(self, lines: list[str]) -> None:
         files.replace(self.path, ("\n".join(lines) + "\n").encode("utf-8"))

@@ -13,7 +13,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from ipvssim.doors import files
+from ipvsnl import _files as files
 from ipvssim.lab.run.engine import Engine
 from ipvssim.lab.run.outcome import Outcome
 from ipvssim.lab.run.store import check_folder

@@ -12,7 +12,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
-from ipvssim.doors import files
+from ipvsnl import _files as files
 from ipvssim.lab.scenario import laws
 from ipvssim.lab.scenario.reader import Reader, ScenarioError, changed, check_name, paths, shown
 from ipvssim.lab.scenario.rules import MOST_SERVERS, MOST_WEIGHT, Rules, endpoint, read_rules

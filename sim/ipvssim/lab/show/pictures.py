@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from ipvssim.doors import files
+from ipvsnl import _files as files
 from ipvssim.lab.run.outcome import Outcome
 from ipvssim.lab.scenario.definition import Scenario
 from ipvssim.lab.scenario.reader import ScenarioError

@@ -6,10 +6,13 @@ import errno
 import os
 import re
 import stat
-from collections.abc import Iterator
 from contextlib import contextmanager, suppress
 from pathlib import Path
-from typing import BinaryIO
+
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+    from typing import BinaryIO
 
 
 def _flags(*names: str) -> int:
@@ -34,9 +37,14 @@ def read(path: Path, beginning: bytes) -> tuple[bytes, os.stat_result]:
 
     OSError: as of open, EISDIR for a directory, EINVAL for a FIFO, device or socket; none of them is waited for.
     """
-    with open(os.open(path, os.O_RDONLY | _NO_WAIT), "rb") as file:  # noqa: PTH123
-        status = os.fstat(file.fileno())
+    handle = os.open(path, os.O_RDONLY | _NO_WAIT)
+    try:
+        status = os.fstat(handle)
         _refuse_other(path, status.st_mode)
+    except BaseException:
+        os.close(handle)
+        raise
+    with open(handle, "rb") as file:  # noqa: PTH123
         head = file.read(len(beginning))
         return head + (file.read() if head == beginning else b""), status
 
@@ -61,26 +69,33 @@ def check_lock(path: Path) -> None:
         os.close(handle)
 
 
-def replace(path: Path, data: bytes) -> os.stat_result:
-    """Another file, whole and on the disk, takes the name and the permissions; its status. OSError: the old one stays."""
-    with replacing(path) as file:
+def replace(path: Path, data: bytes, *, mode: int | None = None) -> os.stat_result:
+    """Another file, whole and on the disk, takes the name and the permissions; its status. OSError: the old one stays.
+
+    ``mode`` are permissions that it gets whoever had the name (None: the old file's, or those of any new one).
+    """
+    with whole(path, mode=mode) as file:
         file.write(data)
     return path.stat()
 
 
 @contextmanager
-def replacing(path: Path) -> Iterator[BinaryIO]:
-    """A file to write to, beside ``path``: it takes its name and its permissions once the block is done, whole and on the
-    disk. With any exception the old one stays, and nothing beside it."""
+def whole(path: Path, *, mode: int | None = None) -> Iterator[BinaryIO]:
+    """A file to write to, beside ``path``: it takes its name and its permissions (or ``mode``) once the block is done, whole
+    and on the disk. With any exception the old one stays, and nothing beside it; OSError names ``path`` where none can be
+    made."""
     check_writable(path)
     import tempfile  # a command that only asks never needs it
 
-    handle, name = tempfile.mkstemp(prefix=f".{path.name}.", suffix=_NEW, dir=path.parent)
+    try:
+        handle, name = tempfile.mkstemp(prefix=f".{path.name}.", suffix=_NEW, dir=path.parent)
+    except OSError as wrong:
+        raise type(wrong)(wrong.errno, wrong.strerror, str(path)) from None
     try:
         with open(handle, "wb") as file:  # noqa: PTH123
             yield file
             file.flush()
-            _keep_permissions(file.fileno(), path)
+            _permit(file.fileno(), path, mode)
             os.fsync(file.fileno())
         Path(name).replace(path)
     except BaseException:
@@ -108,9 +123,13 @@ def _refuse_other(path: Path, mode: int) -> None:
         raise OSError(number, f"{kind}, and no regular file", str(path))
 
 
-def _keep_permissions(handle: int, path: Path) -> None:
-    """As the file has them that is replaced, or as a new file's are; nothing on Windows, where the directory decides."""
+def _permit(handle: int, path: Path, mode: int | None) -> None:
+    """``mode``, or as the file has them that is replaced, or as a new file's are; nothing on Windows, where the directory
+    decides."""
     if not hasattr(os, "fchown") or not hasattr(os, "fchmod"):
+        return
+    if mode is not None:
+        os.fchmod(handle, mode)
         return
     try:
         old = path.stat()

@@ -1,0 +1,171 @@
+"""How a command ends that was not able to end by itself: no output, an interrupt, a fault of ours. Never a traceback.
+
+The programs ``ipvsnl`` and ``ipvssim`` share it. What a command foresees it says itself, and better.
+"""
+
+from __future__ import annotations
+
+import sys
+from _signal import SIG_IGN, SIGINT, signal  # type: ignore[import-not-found]  # "signal" costs "enum" at every start
+
+from ipvsnl.cli.statuses import BUG, FAILED, INTERRUPTED, PIPE_CLOSED
+
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from collections.abc import Callable, Iterable, Sequence
+    from typing import Any, TextIO
+
+
+class OutputError(Exception):
+    """An output takes no more; ``reason`` is the OSError. It is none itself, so that nobody takes it for another file's."""
+
+    def __init__(self, reason: OSError) -> None:
+        super().__init__(reason)
+        self.reason = reason
+
+
+class Output:
+    """A text stream whose own failures are told from those of all other files: they are OutputErrors."""
+
+    def __init__(self, stream: TextIO) -> None:
+        self._stream = stream
+
+    def write(self, text: str) -> int:
+        """Write; what the encoding has no bytes for is written as an escape."""
+        try:
+            return self._stream.write(text)
+        except UnicodeEncodeError:
+            return self._stream.write(text.encode("ascii", "backslashreplace").decode())
+        except OSError as wrong:
+            raise OutputError(wrong) from None
+
+    def writelines(self, pieces: Iterable[str]) -> None:
+        """Write them all; what fails in making them fails as it is."""
+        for piece in pieces:
+            self.write(piece)
+
+    def flush(self) -> None:
+        """Write what waits."""
+        try:
+            self._stream.flush()
+        except OSError as wrong:
+            raise OutputError(wrong) from None
+
+    def discard(self) -> None:
+        """Let what waits go nowhere: it would complain once more at exit."""
+        from os import O_WRONLY, devnull, dup2
+        from os import open as open_file
+
+        try:
+            dup2(open_file(devnull, O_WRONLY), self._stream.fileno())
+        except (OSError, ValueError):
+            return  # no file below it
+
+    def __getattr__(self, name: str) -> Any:
+        return getattr(self._stream, name)
+
+
+def guarded(prog: str, words: Sequence[str], run: Callable[[], int], stdout: Output, stderr: Output) -> int:
+    """The exit status of ``run``, or of its end: whatever it raises is said in one line on ``stderr``."""
+    try:
+        status = run()
+        stdout.flush()
+        return status
+    except KeyboardInterrupt:
+        impatient()
+        return _say(stderr, "interrupted", INTERRUPTED)
+    except OutputError as failed:
+        stdout.discard()
+        if isinstance(failed.reason, BrokenPipeError):
+            return PIPE_CLOSED
+        return _say(stderr, f"{prog}: writing the output failed: {failed.reason.strerror or failed.reason}", FAILED)
+    except Exception as wrong:
+        return _foreseen(prog, words, wrong, stdout, stderr)
+
+
+def _foreseen(prog: str, words: Sequence[str], wrong: Exception, stdout: Output, stderr: Output) -> int:
+    """What anything may meet that opens files; all else is a fault of ours."""
+    from ipvsnl.errors import IPVSError
+
+    try:
+        stdout.flush()
+    except OutputError:
+        stdout.discard()
+    if isinstance(wrong, IPVSError):
+        said = getattr(wrong, "strerror", None) or str(wrong)
+        return _say(stderr, f"{prog}: {said}", FAILED)
+    if isinstance(wrong, OSError) and wrong.filename is not None:
+        name = wrong.filename if isinstance(wrong.filename, str) else repr(wrong.filename)
+        return _say(stderr, f"{prog}: {name}: {wrong.strerror or wrong}", FAILED)
+    if isinstance(wrong, MemoryError):
+        return _say(stderr, f"{prog}: out of memory", FAILED)
+    return _bug(prog, words, wrong, stderr)
+
+
+def impatient() -> None:
+    """What is left to do takes no time: Ctrl-C pressed again ends nothing any more."""
+    try:
+        signal(SIGINT, SIG_IGN)
+    except ValueError:
+        return  # another thread than the main one: it gets none
+
+
+# --- faults of ours ---
+
+
+def _bug(prog: str, words: Sequence[str], wrong: Exception, stderr: Output) -> int:
+    """Keep the traceback in a file for whoever mends it; the user gets a line."""
+    from os import environ
+    from traceback import format_exception
+
+    trace = "".join(format_exception(wrong))
+    what = " ".join(f"{type(wrong).__name__}: {wrong}".split())
+    try:
+        where = f"the traceback is in {_kept(prog, words, trace)}"
+    except OSError as no_file:
+        where = f"its traceback could not be kept ({no_file.strerror or no_file}): set IPVSNL_DEBUG=1 to see it"
+    if environ.get("IPVSNL_DEBUG"):
+        _say(stderr, trace.rstrip("\n"), BUG)
+    return _say(stderr, f"{prog}: this is a bug of ours, please report it ({_printable(what)[:200]}); {where}", BUG)
+
+
+def _kept(prog: str, words: Sequence[str], trace: str) -> str:
+    """The path of a new file that only its owner reads, in the user's state directory, else among temporary ones."""
+    from pathlib import Path
+    from tempfile import gettempdir, mkstemp
+    from time import strftime
+
+    text = f"{prog} {' '.join(map(repr, words))}\nPython {sys.version}\n\n{trace}"
+    wrong: Exception | None = None
+    for find in (_state_directory, lambda: Path(gettempdir())):
+        try:
+            directory = find()
+            directory.mkdir(parents=True, exist_ok=True)
+            handle, name = mkstemp(prefix=strftime("bug-%Y%m%d-%H%M%S-"), suffix=".log", dir=directory)
+            with open(handle, "w", encoding="utf-8", errors="backslashreplace") as file:  # noqa: PTH123
+                file.write(text)
+            return name
+        except (OSError, RuntimeError, ValueError) as failed:
+            wrong = failed
+    raise OSError(str(wrong))
+
+
+def _state_directory() -> Any:
+    from pathlib import Path
+
+    from platformdirs import user_state_dir
+
+    return Path(user_state_dir("ipvsnl"))
+
+
+def _printable(text: str) -> str:
+    return "".join(one if one.isprintable() else repr(one)[1:-1] for one in text)
+
+
+def _say(stderr: Output, line: str, status: int) -> int:
+    try:
+        stderr.write(f"{line}\n")
+        stderr.flush()
+    except OutputError:
+        stderr.discard()
+    return status
