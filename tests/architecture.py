@@ -48,7 +48,7 @@ ROOMS = {
     ],
     "ipvsnl.cli": [
         "statuses progress help extras",
-        "streams as_json",
+        "streams as_json node_metrics",
         "fallback completion top export planning",
         "convert",
         "formats",

@@ -61,6 +61,7 @@ def _parser() -> ArgumentParser:
     top.add_argument("--once", action="store_true", help="one look, and done")
     export = commands.add_parser("export", help="the table as metrics for Prometheus")
     export.add_argument("--listen", metavar="[ADDRESS:]PORT", help="serve them (by default: write them once)")
+    export.add_argument("--node-names", action="store_true", help="also under the names that node_exporter has")
     return parser
 
 
