@@ -18,7 +18,7 @@ if TYPE_CHECKING:
     from ipvsnl.bulk.feed import Report
     from ipvsnl.bulk.load import Load
     from ipvsnl.link.contract import Link
-    from ipvsnl.model import Daemon, Destination, DestinationStatus, Info, Service, ServiceStatus, Timeouts
+    from ipvsnl.model import Daemon, Destination, DestinationStatus, Info, Service, ServiceStatus, Statistics, Timeouts
     from ipvsnl.procfs import Connection, Listed
     from ipvsnl.tables.plan import Plan
     from ipvsnl.tables.table import Table, Values
@@ -249,6 +249,12 @@ class IPVS(Verbs[None]):
         from ipvsnl.procfs import read_services
 
         return read_services(self._conversation.proc("ip_vs"))
+
+    def totals(self) -> Statistics:
+        """What all services together have counted, those that are gone included (``/proc/net/ip_vs_stats``)."""
+        from ipvsnl.procfs import read_totals
+
+        return read_totals(self._conversation.proc("ip_vs_stats"))
 
     # --- the conversation ---
 

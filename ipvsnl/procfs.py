@@ -102,6 +102,18 @@ def _address(text: str) -> str:
     return addresses.unpack(AF_INET6, bytes.fromhex(text.replace(":", "")))
 
 
+# --- totals ---
+
+
+def read_totals(lines: Iterable[str]) -> Statistics:
+    """The counters and rates of the whole namespace, of ``ip_vs_stats``; DecodeError where the file is another."""
+    rows = [line.split() for line in lines]
+    try:
+        return Statistics(*[int(word, 16) for row in (rows[2], rows[5]) for word in row])
+    except (ValueError, IndexError, TypeError, EncodeError):
+        raise DecodeError("ip_vs_stats has other lines than are known") from None
+
+
 # --- the table ---
 
 ALWAYS_UNKNOWN = ("flags", "persistence_engine", "statistics")

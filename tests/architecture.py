@@ -49,7 +49,7 @@ ROOMS = {
     ],
     "ipvsnl.cli": [
         "statuses progress help extras offers shells serving",
-        "streams as_json ending",
+        "streams as_json ending node_metrics",
         "fallback top export planning",
         "convert",
         "formats",

@@ -46,7 +46,7 @@ def export(arguments: Arguments, client: ClientFactory, stdout: TextIO, stderr: 
         stderr.write("ipvsnl export needs prometheus-client: pip install 'ipvsnl[export]'\n")
         return FAILED
     registry = CollectorRegistry()
-    collector = Collector(client)
+    collector = Collector(client, node_names=arguments.node_names)
     registry.register(collector)
     if arguments.listen is None:
         stdout.write(generate_latest(registry).decode())
@@ -71,8 +71,9 @@ def export(arguments: Arguments, client: ClientFactory, stdout: TextIO, stderr: 
 class Collector:
     """Reads the table anew at each collection; ``ipvs_up`` is 0 where it can't be read, and ``trouble`` why."""
 
-    def __init__(self, client: ClientFactory) -> None:
+    def __init__(self, client: ClientFactory, *, node_names: bool = False) -> None:
         self._client = client
+        self._node_names = node_names
         self.trouble: IPVSError | None = None
         self._last: tuple[float, float] | None = None
         """When the last scrape began, and how long it took, in seconds of the monotonic clock."""
@@ -90,6 +91,7 @@ class Collector:
         try:
             with self._client() as ipvs:
                 info, entries = ipvs.info(), list(ipvs.snapshot())
+                totals = ipvs.totals() if self._node_names else None
         except IPVSError as wrong:
             trouble = wrong
         self.trouble = trouble
@@ -103,6 +105,10 @@ class Collector:
             yield GaugeMetricFamily("ipvs_connection_table_size", "Buckets of the connection table.", value=size)
             yield from _services(entries)
             yield from _servers(entries)
+            if totals is not None:
+                from ipvsnl.cli.node_metrics import node_metrics
+
+                yield from node_metrics(totals, entries)
         self._last = began, time.monotonic() - began
 
 

@@ -72,7 +72,8 @@ def _parser() -> tuple[ArgumentParser, dict[str, ArgumentParser]]:
     export.add_argument(
         "--listen", type=_listen, metavar="[ADDRESS:]PORT", help="serve them (by default: write them once)"
     )
-    return parser, {"plan": plan, "apply": apply, "top": top, "export": export}
+    export.add_argument("--node-names", action="store_true", help="also under the names that node_exporter has")
+    return parser, {"plan": plan, "apply": apply, "convert": convert, "top": top, "export": export}
 
 
 def _kinds(text: str) -> frozenset[str]:
