@@ -50,7 +50,7 @@ class Node:
         if done.status == _INTERRUPTED:  # the command line took it for its own
             raise KeyboardInterrupt
         if done.status:
-            raise ScenarioError(f"the rules are refused: {(done.stdout + done.stderr).strip()}")
+            raise ScenarioError(f"the rules are refused: {_first(done.stdout + done.stderr)}")
         for service in self.namespace.table.services():
             for server in service.destinations.values():
                 self.servers.setdefault(server, label(server) or "")
@@ -60,6 +60,13 @@ class Node:
         step: dict[str, Any] = {"do": "packet", "on": on, "hex": data.hex()}
         self.steps.append({**step, "mark": mark} if mark else step)
         return self.director.receive(data, on, mark)
+
+
+def _first(said: str) -> str:
+    """What is said of the first rule that is refused; the others are mostly refused for its sake."""
+    lines = said.strip().splitlines()
+    named = [number for number, line in enumerate(lines) if line.startswith("<stdin>:")]
+    return " ".join(lines[: named[1] - 1] if len(named) > 1 else lines)
 
 
 def lab_network(lines: Sequence[str]) -> Network:
