@@ -21,7 +21,7 @@ def server(monkeypatch: pytest.MonkeyPatch) -> Iterator[Server]:
     """One that serves an empty table."""
     monkeypatch.setattr(serving._Handler, "timeout", 0.5)
     registry = CollectorRegistry()
-    registry.register(Collector(lambda: open_ipvs("sim::memory:")))  # type: ignore[arg-type]
+    registry.register(Collector(lambda: open_ipvs("sim::memory:")))
     with Server(registry, "127.0.0.1", 0) as found:
         thread = threading.Thread(target=found.serve_forever, args=(0.01,), daemon=True)
         thread.start()
