@@ -85,24 +85,28 @@ def whole(path: Path, *, mode: int | None = None) -> Iterator[BinaryIO]:
     and on the disk. With any exception the old one stays, and nothing beside it; OSError names ``path`` where none can be
     made."""
     check_writable(path)
-    import tempfile  # a command that only asks never needs it
-
-    try:
-        handle, name = tempfile.mkstemp(prefix=f".{path.name}.", suffix=_NEW, dir=path.parent)
-    except OSError as wrong:
-        raise type(wrong)(wrong.errno, wrong.strerror, str(path)) from None
-    try:
-        with open(handle, "wb") as file:  # noqa: PTH123
+    new = path.with_name(f".{path.name}.{os.urandom(4).hex()}{_NEW}")
+    try:  # from before there is a file: an interrupt leaves none behind
+        with open(new, "xb", opener=_private) as file:
             yield file
             file.flush()
             _permit(file.fileno(), path, mode)
             os.fsync(file.fileno())
-        Path(name).replace(path)
-    except BaseException:
-        with suppress(OSError):
-            Path(name).unlink()
+        new.replace(path)
+    except BaseException as wrong:
+        named = isinstance(wrong, OSError) and wrong.filename == os.fspath(new)
+        if not (named and isinstance(wrong, FileExistsError)):  # then it is another's
+            with suppress(OSError):
+                new.unlink()
+        if named and isinstance(wrong, OSError):
+            raise type(wrong)(wrong.errno, wrong.strerror, str(path)) from None
         raise
     _sync_directory(path.parent)
+
+
+def _private(name: str, flags: int) -> int:
+    """Opens a file that nobody else reads before it has its permissions."""
+    return os.open(name, flags, 0o600)
 
 
 def sweep(path: Path) -> None:
