@@ -160,17 +160,25 @@ def rules(weight: int) -> str:
 
 
 def started(target: str, file: Path, errors: Path) -> int:
-    """A process that applies a file; its number."""
+    """A process that applies a file; its number. What comes before the program runs waits until it does."""
     sys.stdout.flush()
+    both = (signal.SIGINT, signal.SIGTERM)
+    signal.pthread_sigmask(signal.SIG_BLOCK, both)
     process = os.fork()
     if process:
+        signal.pthread_sigmask(signal.SIG_UNBLOCK, both)
         return process
     try:
         signal.signal(signal.SIGINT, signal.default_int_handler)
         signal.signal(signal.SIGTERM, signal.SIG_DFL)
         sys.stderr = errors.open("w")
         sys.stdout = Path(os.devnull).open("w")  # noqa: SIM115
+        try:
+            signal.pthread_sigmask(signal.SIG_UNBLOCK, both)
+        except KeyboardInterrupt:
+            os._exit(130)  # nothing was begun
         status = program.main(["--target", target, "apply", "--prune", str(file)])
+        signal.pthread_sigmask(signal.SIG_BLOCK, both)
         sys.stderr.flush()
         os._exit(status)
     except BaseException:
