@@ -52,6 +52,7 @@ CALLS: dict[str, Callable[[IPVS], object]] = {
     "plan": lambda ipvs: ipvs.plan({WEB: []}),
     "connections": lambda ipvs: list(ipvs.connections()),
     "plain": lambda ipvs: ipvs.plain(),
+    "totals": lambda ipvs: ipvs.totals(),
 }
 NO_CALLS = {"apply", "close", "place"}
 
