@@ -200,7 +200,7 @@ def test_missing_package(monkeypatch: pytest.MonkeyPatch) -> None:
 
 def test_the_program_has_it_as_a_sub_command() -> None:
     """`ipvsnl lab-kernel` takes the command with -- before it and without, and passes its exit status on."""
-    command = [sys.executable, "-m", "ipvsnl.cli", "lab-kernel", "--memory", MEMORY, "--timeout", "60"]
+    command = [sys.executable, "-m", "ipvsnl", "lab-kernel", "--as-root", "--memory", MEMORY, "--timeout", "60"]
     done = subprocess.run([*command, "--", "ipvsadm", "-Ln"], stdin=subprocess.DEVNULL, capture_output=True, text=True)
     assert (done.returncode, done.stderr) == (0, "")
     assert done.stdout.startswith("IP Virtual Server")
