@@ -15,7 +15,7 @@ PREAMBLE = """
 import argparse, asyncio, concurrent.futures.process, ctypes, filelock, importlib.metadata, importlib.resources, json
 import multiprocessing.popen_spawn_posix, multiprocessing.resource_tracker, multiprocessing.shared_memory
 import multiprocessing.spawn, os, platformdirs, rich.console, rich.live, rich.progress, rich.table, selectors, shutil
-import signal, socket, subprocess, sys, tempfile, tomllib, types
+import signal, socket, subprocess, sys, tempfile, tomllib, types, urllib.request
 import numpy, numpy.random
 
 system = os.environ["ELSEWHERE"]

@@ -34,7 +34,7 @@ if TYPE_CHECKING:
     from ipvssim.state.service_table import ServiceTable
     from ipvssim.state.services import RealServer
 
-_LONGEST = 1e13
+_LONGEST = 1e16
 """Seconds that may pass at once."""
 SEND_BUFFER = 1 << 26
 """Bytes of a client's send buffer: a simulated kernel takes whatever one send holds."""
@@ -218,7 +218,7 @@ class Kernel:
     # --- time, network, tunables ---
 
     def advance(self, seconds: float) -> None:
-        """Let time pass; what falls due happens on the way, in order. ValueError unless 0 <= ``seconds`` < 10^13."""
+        """Let time pass; what falls due happens on the way, in order. ValueError unless 0 <= ``seconds`` < 10^16."""
         if not isinstance(seconds, int | float) or not 0 <= seconds < _LONGEST:
             raise ValueError(f"{seconds!r}: seconds to let pass are a number from 0 to {_LONGEST:.0e}")
         self.clock.advance(round(seconds * SECOND))

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Callable
-from time import perf_counter
 from typing import Any
 
 import pytest
@@ -121,13 +120,11 @@ def test_caches_say_when_they_will_change(minutes: int, ages: list[int], times: 
 
 @pytest.mark.parametrize("seconds", [DAY, YEAR, 136 * YEAR, 10**15])
 def test_idle_ages_pass_at_once(seconds: int) -> None:
-    """A director with fifty services, a referenced server in its trash and every defence on passes an age in an instant."""
+    """Fifty services, a referenced server in the trash, every defence on: an age costs what happens in it, not its ticks."""
     kernel = Kernel(RULES, sysctl={"drop_entry": 3})
     for number in range(1, 51):
         kernel.receive(w.tcp(target=bytes((192, 0, 2, number))))
     kernel.ipvsadm("-d", "-t", "192.0.2.1:80", "-r", "10.0.0.1:80")
     kernel.advance(4000)
-    began = perf_counter()
-    kernel.advance(seconds)
-    assert perf_counter() - began < 0.5
+    kernel.advance(seconds)  # tick by tick it would not come back
     assert kernel.now == seconds + 4000 and not kernel.connections() and not kernel.trash()
