@@ -20,6 +20,7 @@ import os
 import re
 import subprocess
 import sys
+import tempfile
 from collections.abc import Iterator
 from contextlib import redirect_stdout
 from pathlib import Path
@@ -147,11 +148,13 @@ class Runner:
 
 def bash(command: str) -> str:
     """What a command writes to both streams; what it exports is this process's, too."""
-    done = subprocess.run(
-        ["bash", "-c", command + "\nenv -0 > .environment"],
-        text=True, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, stdin=subprocess.DEVNULL,
-    )  # fmt: skip
-    for pair in Path(".environment").read_text().split("\0"):
+    with tempfile.NamedTemporaryFile("r", encoding="utf-8") as told:
+        done = subprocess.run(
+            ["bash", "-c", f"{command}\nenv -0 > {told.name}"],
+            text=True, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, stdin=subprocess.DEVNULL,
+        )  # fmt: skip
+        exported = told.read()
+    for pair in exported.split("\0"):
         name, _, value = pair.partition("=")
         if name and name not in ("_", "SHLVL"):
             os.environ[name] = value
