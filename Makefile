@@ -8,6 +8,8 @@ FUZZ ?= 600
 LAB = $(VENV)/bin/ipvsnl lab-kernel --as-root --
 # Suites that run on the simulated kernel by `make test` and on the real one by `make kernel-test`.
 ON_BOTH = tests/ipvsnl/test_client.py tests/ipvsnl/test_aio.py tests/ipvsnl/bulk/test_bulk.py tests/ipvsnl/bulk/test_bulk_columns.py
+# Suites that boot kernels themselves, and so run outside of one.
+BOOTS = tests/kernel/test_lab_kernel.py tests/kernel/test_lab_user.py
 # Suites that run without the C core, the compiler and what only developers install.
 CTYPES = tests/ipvsnl/test_client.py tests/ipvsnl/test_values.py tests/ipvsnl/cli tests/ipvsnl/tables tests/ipvssim
 # 1 where the C core can be built: then its failure is an error, and so is every warning.
@@ -38,8 +40,8 @@ test-ctypes:
 	build/ctypes/bin/python -P -c 'import ipvsnl; assert ipvsnl.backend == "ctypes", ipvsnl.backend'
 	IPVSNL_BACKEND=ctypes build/ctypes/bin/python -P -m pytest -o pythonpath=. $(CTYPES)
 kernel-test: $(VENV)/.ready
-	$(PY) -m pytest -m kernel tests/kernel/test_lab_kernel.py
-	$(LAB) env IPVSNL_TEST_TARGET=kernel $(PY) -m pytest -m kernel -p no:cacheprovider tests/kernel --ignore=tests/kernel/test_lab_kernel.py
+	$(PY) -m pytest -m kernel $(BOOTS)
+	$(LAB) env IPVSNL_TEST_TARGET=kernel $(PY) -m pytest -m kernel -p no:cacheprovider tests/kernel $(BOOTS:%=--ignore=%)
 	$(LAB) env IPVSNL_TEST_TARGET=kernel IPVSNL_BACKEND=native $(PY) -m pytest -p no:cacheprovider $(ON_BOTH)
 	$(LAB) env IPVSNL_TEST_TARGET=kernel IPVSNL_BACKEND=ctypes $(PY) -m pytest -p no:cacheprovider tests/ipvsnl/test_client.py
 	$(LAB) env IPVSNL_TEST_TARGET=kernel $(PY) -m pytest -p no:cacheprovider tests/ipvsnl/tables/test_apply.py tests/ipvsnl/test_explanations.py tests/e2e/test_operating.py
