@@ -297,7 +297,7 @@ static void fuzz_print(const uint8_t *data, size_t size)
     uint32_t *server_order = ordered(IPVSNL_GROUP_DEST, servers, counts, SERVICES, SERVERS);
     uint8_t bits = size ? data[0] : 0;
     struct ipvsnl_print print = {services, servers, first, counts, service_order, server_order, SERVICES, SERVERS, 0, 0,
-                                 bits & 1, bits >> 1 & 1, bits >> 2 & 1, 0};
+                                 bits & 1, bits >> 3 & 1, bits >> 1 & 1, bits >> 2 & 1, 0};
     uint8_t *whole = block(NULL, room), *parts = block(NULL, room);
 
     for (int kind = IPVSNL_PRINT_SAVED; kind <= IPVSNL_PRINT_PERSISTENT; kind++) {
