@@ -148,9 +148,11 @@ def dumps(measures: Measures, text: bytes, times: int) -> None:
         from ipvsnl.wire.exchange import DUMP
 
         ipvs = client()
-        asked = [native.encode(ipvs._family, Command.GET_SERVICE, DUMP, 1)]
+        asked = [native.encode(ipvs._conversation.family, Command.GET_SERVICE, DUMP, 1)]
         for status in ipvs.services():
-            asked.append(native.encode(ipvs._family, Command.GET_DEST, DUMP, 1, records.service_key(status.service)))
+            asked.append(
+                native.encode(ipvs._conversation.family, Command.GET_DEST, DUMP, 1, records.service_key(status.service))
+            )
         path = Path(tempfile.mkstemp(dir="/tmp")[1])
         path.write_bytes(b"".join(asked))
         return path

@@ -85,7 +85,7 @@ def encoded(text: bytes, each: int) -> Path:
 
     out, progress = bytearray(176 * (text.count(b"\n") + 1)), Progress()
     progress.sequence = 1
-    family = in_fresh_namespace(lambda: client()._family)
+    family = in_fresh_namespace(lambda: client()._conversation.family)
     native.rules(text, progress, family, b"", out, 0, memoryview(array("Q", bytes(16 * (text.count(b"\n") + 1)))), 0)
     messages = native.split(bytes(out[: progress.length]))
     for index, (*_, start, _) in enumerate(messages, start=1):
