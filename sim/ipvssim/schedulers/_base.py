@@ -14,6 +14,8 @@ from __future__ import annotations
 from collections.abc import Iterator, Mapping
 from typing import Any, Protocol
 
+from ipvsnl.address import shown
+
 
 class Server(Protocol):
     """What a scheduler may look at of a real server (:class:`ipvssim.state.services.RealServer`).
@@ -171,12 +173,7 @@ class Scheduler:
 
 def label(server: Server | None) -> str | None:
     """A server as ``192.0.2.1:80`` or ``[2001:db8::1]:80``; None stays None."""
-    if server is None:
-        return None
-    from ipaddress import ip_address
-
-    text = str(ip_address(server.address))
-    return f"[{text}]:{server.port}" if ":" in text else f"{text}:{server.port}"
+    return None if server is None else shown(server.address, server.port)
 
 
 def _view(server: Server) -> dict[str, int | bool]:
