@@ -227,6 +227,7 @@ def test_only_its_own_socket_is_taken_away(tmp_path: Path) -> None:
     assert not path.exists()
 
 
+@pytest.mark.usefixtures("watchdog")
 def test_a_day_of_idleness_costs_the_next_client_nothing(tmp_path: Path) -> None:
     """Fifty services, nobody asks for a year: the first answer comes at once."""
     moment = [0.0]
@@ -237,13 +238,13 @@ def test_a_day_of_idleness_costs_the_next_client_nothing(tmp_path: Path) -> None
             server.turn(1)
             client.send(new_service(mark_key(1)))
             moment[0] += 366 * 86400
-            began = time.perf_counter()
             server.turn(1)
-            assert refusal(client.recv(65536))[2] == 0 and time.perf_counter() - began < 30
+            assert refusal(client.recv(65536))[2] == 0
     finally:
         server.close()
 
 
+@pytest.mark.usefixtures("watchdog")
 def test_peers_that_do_not_read_block_nobody(tmp_path: Path) -> None:
     """Twenty peers that ask and never read: another is answered, and asking goes on once they read."""
     with serving(tmp_path / "s") as server:
@@ -259,9 +260,8 @@ def test_peers_that_do_not_read_block_nobody(tmp_path: Path) -> None:
                 except BlockingIOError:
                     break
         with connected(tmp_path / "s") as quick:
-            began = time.perf_counter()
             quick.send(message(16))
-            assert quick.recv(65536)[4] == 2 and time.perf_counter() - began < 30
+            assert quick.recv(65536)[4] == 2
         for one in deaf:
             one.close()
 

@@ -9,7 +9,6 @@ import socket
 import subprocess
 import sys
 from pathlib import Path
-from time import perf_counter
 from typing import Any
 
 import pytest
@@ -194,16 +193,15 @@ def made(kind: str, place: Path) -> Path:
     return place
 
 
+@pytest.mark.usefixtures("watchdog")
 @pytest.mark.parametrize(
     "kind", ["fifo", "directory", "socket", "link", "/dev/full", "/dev/zero", "/dev/null", "/proc/x", "/proc/self/x"]
 )
 def test_what_is_no_regular_file_is_refused_at_once(kind: str, tmp_path: Path) -> None:
     """Reading and writing say what is wrong with which file, and wait for nothing."""
     path = made(kind, tmp_path / "table")
-    began = perf_counter()
     with pytest.raises(LinkError) as refused, opened(str(path)) as endpoint:
         endpoint.send(new_service(mark_key(1)))
-    assert perf_counter() - began < 60
     assert str(Path(os.path.realpath(path))) in str(refused.value) and "another command" not in str(refused.value)
 
 
