@@ -8,7 +8,7 @@ from __future__ import annotations
 import sys
 from os import environ
 
-from ipvsnl.cli.ending import Output, guarded, impatient
+from ipvsnl.cli.ending import Output, brief, guarded, impatient
 from ipvsnl.cli.statuses import FAILED, USAGE
 
 TYPE_CHECKING = False
@@ -55,6 +55,8 @@ class Own:
 
 def main(argv: Sequence[str] | None = None) -> int:
     """Run the command line ``argv`` (by default the process's); the exit status."""
+    if argv is None:
+        brief()
     try:
         stdout, stderr = Output(_text(sys.stdout)), Output(_text(sys.stderr))
         words = list(sys.argv[1:] if argv is None else argv)

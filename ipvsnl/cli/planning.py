@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import gc
 import signal
 import time
 
@@ -28,13 +27,11 @@ _SIGNS = {"add": ("+", "32"), "edit": ("~", "33"), "drain": ("~", "33"), "delete
 
 def plan(arguments: Arguments, client: ClientFactory, stdin: TextIO, stdout: TextIO, stderr: TextIO) -> int:
     """Show what is to be done. Status 0: nothing, 2: something, 1: an error."""
-    gc.disable()  # some hundred thousand values, none of which is garbage, in a process that ends soon
     read = _read(arguments.file, stdin, stderr)
     if read is None:
         return FAILED
     with client() as ipvs:
         found = ipvs.plan(read[0], **_wishes(arguments))
-    gc.freeze()  # nor is it worth it to look for garbage among them at the end
     if arguments.json:
         from ipvsnl.tables import json_out
 
@@ -47,7 +44,6 @@ def plan(arguments: Arguments, client: ClientFactory, stdin: TextIO, stdout: Tex
 
 def apply(arguments: Arguments, client: ClientFactory, stdin: TextIO, stdout: TextIO, stderr: TextIO) -> int:
     """Carry it out. Status 0: the table is as wanted, 1: it is not, and standard error says why and what it is now."""
-    gc.disable()
     read = _read(arguments.file, stdin, stderr)
     if read is None:
         return FAILED
@@ -55,7 +51,6 @@ def apply(arguments: Arguments, client: ClientFactory, stdin: TextIO, stdout: Te
         done = _converge(arguments, client, read, stderr)
     if not isinstance(done, list):
         return done
-    gc.freeze()
     if not arguments.quiet:
         for one in done:
             show(one, stdout)

@@ -188,3 +188,13 @@ def test_the_log_is_not_needed(monkeypatch: pytest.MonkeyPatch) -> None:
     assert ending.guarded("ipvsnl", [], planted, out, Output(errors)) == 70
     assert "No space left on device" in errors.getvalue()
     assert "IPVSNL_DEBUG=1" in errors.getvalue()
+
+
+def test_the_log_does_not_need_a_package(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
+    """Where platformdirs is missing, which finds the state directory, the log is a temporary file."""
+    monkeypatch.setitem(sys.modules, "platformdirs", None)
+    monkeypatch.setattr("tempfile.tempdir", str(tmp_path))
+    out, errors = Output(io.StringIO()), io.StringIO()
+    assert ending.guarded("ipvsnl", [], planted, out, Output(errors)) == 70
+    (log,) = tmp_path.iterdir()
+    assert str(log) in errors.getvalue() and "Traceback" in log.read_text()
