@@ -19,3 +19,11 @@ class Overflow(Ranked):
     def rank(self, server: Server) -> int | None:
         weight = server.weight
         return None if weight <= 0 or server.overloaded or server.active > weight else -weight
+
+    def figure(self, server: Server) -> str:
+        return f"weight {server.weight}, {server.active} active"
+
+    def unfit(self, server: Server) -> str:
+        if not super().unfit(server) and server.active > server.weight:
+            return f"has {server.active} active, more than its weight {server.weight}"
+        return super().unfit(server)

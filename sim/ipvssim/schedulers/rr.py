@@ -51,3 +51,12 @@ class RoundRobin(Scheduler):
 
     def state(self, flow: Flow) -> dict[str, Any]:
         return {"last": label(self._last)}
+
+    def why(self, flow: Flow, picked: Server | None) -> str:
+        if picked is None:
+            return self.nobody()
+        if self._last is None:
+            return f"rr takes {label(picked)}: the first usable server in list order"
+        if self._usable.after(self._last) is None:
+            return f"rr takes {label(picked)}: no usable server follows {label(self._last)}, so the list begins again"
+        return f"rr takes {label(picked)}: the next usable server in list order after {label(self._last)}"
