@@ -61,7 +61,7 @@ ROOMS = {
     ],
     "ipvssim.path": [
         "connections forwarding.local forwarding.route forwarding.tunnel",
-        "protocols.machine forwarding.nat",
+        "protocols.machine forwarding.nat memory",
         "protocols.ah_esp protocols.sctp protocols.tcp protocols.udp",
         "protocols forwarding",
         "connection_table rows explain protocols.diagram",
@@ -70,6 +70,9 @@ ROOMS = {
         "transmit selection",
         "icmp_errors",
         "outbound inbound",
+        "strays",
+        "reasons",
+        "witness",
         "director",
     ],
     "ipvssim.lab": ["scenario", "run", "show", "api", "command"],

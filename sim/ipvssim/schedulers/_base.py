@@ -185,17 +185,21 @@ class Scheduler:
         other = f"the fallback takes {label(picked)}" if picked is not None else "and no other server may take it"
         return f"{said}, which {label(holder)} has: that {self.unfit(holder)}, {other}"
 
-    def nobody(self) -> str:
-        """A clause that tells why none of the servers is to be picked."""
+    def passed_over(self, before: str = "") -> str:
+        """The servers that are not to be picked and why, ``before`` in front; empty where there is none."""
         every = [f"{label(server)} {self.unfit(server)}" for server in self.service.servers() if self.unfit(server)]
         more = f" and {len(every) - _NAMED} more" if len(every) > _NAMED else ""
-        return f"{self.NAME} finds nobody: {', '.join(every[:_NAMED]) + more or 'the service has no server'}"
+        return f"{before}{', '.join(every[:_NAMED])}{more}" if every else ""
+
+    def nobody(self) -> str:
+        """A clause that tells why none of the servers is to be picked."""
+        return f"{self.NAME} finds nobody: {self.passed_over() or 'the service has no server'}"
 
     def explain(self, flow: Flow) -> dict[str, Any]:
         """How a pick for ``flow`` would be decided, in JSON's types; asked before the pick, it tells that pick's reasons.
 
-        It has ``scheduler``, ``rule``, ``picked`` (``address:port`` or None), ``why`` (in words), ``state``, and ``servers``:
-        in list order, by ``address:port``, their weight, active, inactive and overloaded.
+        It has ``scheduler``, ``rule``, ``picked`` (``address:port`` or None), ``why`` (in words), ``state``, and
+        ``servers``: in list order, by ``address:port``, their weight, active, inactive and overloaded.
         """
         picked = self.peek(flow)
         return {

@@ -115,11 +115,11 @@ class Ranked(Scheduler):
         usable = {server: rank for server, rank in ranks.items() if rank is not None}
         said = f"{self.NAME} takes {label(picked)} ({what or self.RULE}): {self.figure(picked)}"
         if not usable:
-            return f"{said}; no other server is usable"
+            return f"{said}; no other server is usable{self.passed_over(': ')}"
         following = min(usable, key=lambda server: (usable[server], server.order))
         equal = usable[following] == self.rank(picked)
         words = "equal, and later in list order, is" if equal else "the next is"
-        return f"{said}; {words} {label(following)}: {self.figure(following)}"
+        return f"{said}; {words} {label(following)}: {self.figure(following)}{self.passed_over('; ')}"
 
     def least(self) -> Server | None:
         """The server of least rank."""

@@ -56,7 +56,9 @@ class RoundRobin(Scheduler):
         if picked is None:
             return self.nobody()
         if self._last is None:
-            return f"rr takes {label(picked)}: the first usable server in list order"
-        if self._usable.after(self._last) is None:
-            return f"rr takes {label(picked)}: no usable server follows {label(self._last)}, so the list begins again"
-        return f"rr takes {label(picked)}: the next usable server in list order after {label(self._last)}"
+            how = "the first usable server in list order"
+        elif self._usable.after(self._last) is None:
+            how = f"no usable server follows {label(self._last)}, so the list begins again"
+        else:
+            how = f"the next usable server in list order after {label(self._last)}"
+        return f"rr takes {label(picked)}: {how}{self.passed_over('; ')}"
