@@ -74,6 +74,8 @@ ROOMS = {
         "reasons",
         "witness",
         "director",
+        "changes",
+        "whatif",
     ],
     "ipvssim.lab": ["scenario", "run", "show", "api", "command"],
 }

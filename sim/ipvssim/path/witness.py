@@ -56,7 +56,7 @@ class Witnessed(Result):
         self._packet: Packet | None = None
 
     @property
-    def packet(self) -> Packet | None:  # type: ignore[override]
+    def packet(self) -> Packet | None:
         """The packet, put together where it came in fragments."""
         return self._packet
 

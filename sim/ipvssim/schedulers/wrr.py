@@ -93,10 +93,11 @@ class WeightedRoundRobin(Scheduler):
         goes_on = self._pass.after(self._last) is picked
         after = f" after {label(self._last)}" if self._last is not None else ""
         said = f"wrr takes {label(picked)} (weight {picked.weight})"
+        passed = self.passed_over("; ")
         if goes_on:
-            return f"{said}: the next in list order{after} with at least the current weight {self._current}{self.passed_over('; ')}"
+            return f"{said}: the next in list order{after} with at least the current weight {self._current}{passed}"
         change = f"which {'falls to' if twin._current < self._current else 'starts again at'} {twin._current}"
-        return f"{said}: no usable server{after} has at least the current weight {self._current}, {change}{self.passed_over('; ')}"
+        return f"{said}: no usable server{after} has at least the current weight {self._current}, {change}{passed}"
 
     def _give_up(self) -> None:
         """Nobody is usable: all passes down to weight 1 were in vain. They end at the head, or, begun in the last, there."""
