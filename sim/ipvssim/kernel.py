@@ -213,8 +213,8 @@ class Kernel:
 
         ``packet``, ``on`` and ``mark`` are as :meth:`receive` has them. ``if_`` are changes in words, all made at once
         (:func:`ipvssim.path.changes.read`): ``weight=1``, ``server 10.9.8.7:80 weight=1``, ``sysctl conn_reuse_mode=0``.
-        Without one, those are sought that make a difference. Set ``director.explaining`` before earlier packets, and it tells
-        when their connections began and ended. ValueError names the word of a change that is wrong.
+        Without one, those are sought that make a difference. Set ``director.explaining`` before earlier packets, and it
+        tells when their connections began and ended. ValueError names the word of a change that is wrong.
         """
         from ipvssim.path.changes import Question, read
         from ipvssim.path.whatif import why

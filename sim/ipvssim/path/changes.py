@@ -5,6 +5,7 @@ from __future__ import annotations
 from _socket import ntohs
 from collections.abc import Callable, Iterator, Sequence
 from copy import deepcopy
+from errno import ENOENT
 from os import strerror
 from typing import TYPE_CHECKING, Any, NamedTuple
 
@@ -176,7 +177,8 @@ class _Sysctl:
         try:
             director.sysctls.write(f"net.ipv4.vs.{short}", self.value)
         except OSError as wrong:
-            raise ValueError(f"{self.text!r}: {self.name}: {wrong.strerror}") from wrong
+            said = f"no tunable {self.name!r}" if wrong.errno == ENOENT else f"{self.value!r}: {wrong.strerror}"
+            raise ValueError(f"{self.text!r}: {said}") from wrong
         return question
 
 
