@@ -23,6 +23,7 @@ from ipvssim.path.host import Host
 from ipvssim.path.icmp_errors import IcmpErrors
 from ipvssim.path.inbound import Inbound
 from ipvssim.path.outbound import Outbound
+from ipvssim.path.reasons import tell
 from ipvssim.path.result import DROP, HELD, TO_HOST, Result
 from ipvssim.path.rows import Row, rows
 from ipvssim.path.selection import Selection
@@ -141,7 +142,7 @@ class Director:
         if result.verdict is TO_HOST and version == 6 and packet.offset > 40:
             self.host.takes6(packet, result)
         if self._witness is not None:
-            self._witness.tell(result)
+            tell(self._witness, result)
         if self.inbound.expiring:
             self._expire()
         return result

@@ -10,16 +10,29 @@ from ipvssim.clock import JIFFY
 from ipvssim.net.packets import SYN, TCP
 from ipvssim.path.connections import BYPASS, F_ALIVE, F_ONE_PACKET, MASQUERADE, ConnectionEntry
 from ipvssim.path.explain import METHODS, connection_text, endpoint
-from ipvssim.path.result import DROP, FORWARD, HELD, TO_HOST
+from ipvssim.path.result import DROP, FORWARD, HELD, TO_HOST, Result
 from ipvssim.path.selection import FTP, masked
 from ipvssim.path.strays import Strays, seconds
+from ipvssim.path.witness import Before, Known, Witness, Witnessed
 from ipvssim.schedulers._base import address_text, label
+from ipvssim.state.sysctls import PREFIX
 
 if TYPE_CHECKING:
-    from ipvssim.path.witness import Before, Known, Witness, Witnessed
     from ipvssim.state.services import VirtualService
 
 _UNSCHEDULED = ("client port 20 is never scheduled", "the reply of a local server")
+
+
+def tell(witness: Witness, result: Result) -> None:
+    """The packet is done: let its result say what decided."""
+    if not isinstance(result, Witnessed) or result.before is None:
+        return
+    before, sysctls = result.before, witness.sysctls
+    result.consulted = {name: sysctls.read(PREFIX + name) for name in sysctls.taken_reads()}
+    found = before.request or before.reply
+    if found is not None:
+        result.state_before, result.lived = found.state, found.age
+    result.why = tuple(Reasons(witness, result, before).all())
 
 
 class Reasons:

@@ -118,20 +118,6 @@ class Witness:
         left = max(connection.timer.expires - now, 0) if connection.timer.pending else 0
         return Known(connection, connection.state_name, left, None if since is None else now - since)
 
-    def tell(self, result: Result) -> None:
-        """The packet is done: say what decided."""
-        if not isinstance(result, Witnessed) or result.before is None:
-            return
-        from ipvssim.path.reasons import Reasons
-
-        before = result.before
-        result.consulted = {name: self.sysctls.read(f"net.ipv4.vs.{name}") for name in self.sysctls.taken_reads()}
-        self.sysctls.taken_reads()
-        found = before.request or before.reply
-        if found is not None:
-            result.state_before, result.lived = found.state, found.age
-        result.why = tuple(Reasons(self, result, before).all())
-
     def _request_key(self, packet: Packet) -> tuple[int, bytes]:
         if packet.protocol in (AH, ESP):
             return UDP, packet.source + packet.destination + ISAKMP
