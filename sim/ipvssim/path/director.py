@@ -149,7 +149,7 @@ class Director:
 
     def send(self, data: bytes, mark: int = 0) -> Result:
         """A packet of the director's own host: a client on it, or a server on it that answers (the hooks at LOCAL_OUT)."""
-        result = Result()
+        result = Result() if self._witness is None else self._witness.result()
         packet = parse4(data, mark=mark) if data[:1] < b"\x60" else parse6(data, mark=mark)
         if isinstance(packet, str):
             return result.drop(packet)
@@ -163,6 +163,8 @@ class Director:
                     result.verdict = DROP
             if result.verdict is DROP and not result.out:
                 self.host.send(passed.data, self.network.path(passed.destination), result, passed)
+        if self._witness is not None:
+            tell(self._witness, result)
         if self.inbound.expiring:
             self._expire()
         return result

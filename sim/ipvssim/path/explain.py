@@ -125,6 +125,12 @@ def connection_text(connection: ConnectionEntry) -> str:
     return " -> ".join(endpoint(*side) for side in sides)
 
 
+def whom(connection: ConnectionEntry) -> str:
+    """Whom a connection leads to: its server, or its own destination where it passes the servers by."""
+    server = label(connection.server)
+    return server if server is not None else endpoint(connection.virtual, connection.virtual_port)
+
+
 def endpoint(address: bytes, port: bytes) -> str:
     """An address and a port, both in network order, as text; without a port the address alone."""
     text = str(ip_address(address))

@@ -7,9 +7,17 @@ from typing import TYPE_CHECKING
 
 from ipvsnl.consts import AF_INET
 from ipvssim.clock import JIFFY
-from ipvssim.net.packets import SYN, TCP
-from ipvssim.path.connections import BYPASS, F_ALIVE, F_ONE_PACKET, MASQUERADE, ConnectionEntry
-from ipvssim.path.explain import METHODS, connection_text, endpoint
+from ipvssim.net.packets import SCTP, SYN, TCP
+from ipvssim.path.connections import (
+    BYPASS,
+    F_ALIVE,
+    F_NO_OUTPUT,
+    F_ONE_PACKET,
+    MASQUERADE,
+    ConnectionEntry,
+)
+from ipvssim.path.explain import METHODS, connection_text, endpoint, whom
+from ipvssim.path.protocols.sctp import CID_INIT, chunk_type
 from ipvssim.path.result import DROP, FORWARD, HELD, TO_HOST, Result
 from ipvssim.path.selection import FTP, masked
 from ipvssim.path.strays import Strays, seconds
@@ -72,8 +80,10 @@ class Reasons:
             yield self._replaced(self.before.request)
         if self.icmp:
             yield "schedule_icmp=1 lets an ICMP error open a connection"
-        elif not self._is_syn():
-            yield "It does not begin a connection, but sloppy_tcp=1 lets any packet open one"
+        elif self.packet.protocol == TCP and not self._is_syn():
+            yield "It does not begin a connection, but sloppy_tcp=1 lets any packet but a RST open one"
+        elif self.packet.protocol == SCTP and not self._is_new():
+            yield "It does not begin a connection, but sloppy_sctp=1 lets any packet but an ABORT open one"
         if result.reason.startswith("drop_packet"):
             yield f"drop_packet=3 drops one in {self.sysctls.am_droprate} (am_droprate) of the packets that could open one"
             return
@@ -102,13 +112,35 @@ class Reasons:
         return f"{port}, but one for all ports, {service.name} {what}"
 
     def _replaced(self, known: Known) -> str:
-        server, sysctls = known.connection.server, self.sysctls
-        had = f"A connection of this client and port was known, to {label(server)}, in {known.state}{_for(known)}"
-        if server is not None and not server.available and sysctls.expire_nodest_conn:
-            return f"{had}: its server is gone, and expire_nodest_conn=1 ends it"
-        if server is not None and not server.weight and sysctls.expire_nodest_conn:
-            return f"{had}: its server has weight 0, and expire_nodest_conn=1 lets a new connection replace it"
-        return f"{had}: conn_reuse_mode={sysctls.conn_reuse_mode} lets a new connection replace one in this state"
+        server, mode = known.connection.server, self.sysctls.conn_reuse_mode
+        had = f"A connection of this client and port was known, to {whom(known.connection)}, in {known.state}{_for(known)}"
+        reuse = f"conn_reuse_mode={mode} lets a new one replace one in this state" if self._is_over(known, mode) else ""
+        both = f" (and {reuse})" if reuse else ""
+        if self.sysctls.expire_nodest_conn and server is not None:
+            if not server.weight:
+                return (
+                    f"{had}: its server has weight 0, and expire_nodest_conn=1 lets a new connection replace it{both}"
+                )
+            if not server.available:
+                return f"{had}: its server is gone, and expire_nodest_conn=1 ends it{both}"
+        return f"{had}: {reuse or 'it makes place for a new one'}"
+
+    def _is_over(self, known: Known, mode: int) -> bool:
+        """Whether ``conn_reuse_mode``, being ``mode``, lets this packet replace the connection."""
+        connection = known.connection
+        if not mode or connection.control is not None or not self._is_new():
+            return False
+        if connection.protocol == SCTP:
+            return known.state == "CLOSED"
+        if known.state in ("TIME_WAIT", "CLOSE"):
+            return True
+        return bool(mode & 2 and known.state == "FIN_WAIT" and connection.flags & F_NO_OUTPUT)
+
+    def _is_new(self) -> bool:
+        """Whether it is a packet that begins a connection of a protocol that has such packets."""
+        if self.packet.protocol == SCTP:
+            return chunk_type(self.packet.data, self.packet.offset) == CID_INIT
+        return self.packet.protocol == TCP and self._is_syn()
 
     def _is_syn(self) -> bool:
         data, start = self.packet.data, self.packet.offset
@@ -189,17 +221,18 @@ class Reasons:
             yield "Its server has weight 0: it gets no new connections, and keeps this one"
         elif server.overloaded:
             yield "Its server is overloaded: it gets no new connections, and keeps this one"
-        if packet.protocol == TCP and self._is_syn() and not packet.quoted:
+        if self._is_new() and not packet.quoted:
             yield self._not_replaced(known)
 
     def _not_replaced(self, known: Known) -> str:
         mode = self.sysctls.conn_reuse_mode
-        if not mode:
-            return "It is a SYN, but conn_reuse_mode=0 lets no new connection replace a known one"
+        said = "It begins a connection, but"
+        for other in (1, 2):
+            if self._is_over(known, other):
+                return f"{said} conn_reuse_mode={mode} lets none replace one in {known.state}, as {other} would"
         if known.connection.control is not None:
-            return f"It is a SYN, but conn_reuse_mode={mode} replaces no connection that a template placed"
-        state = f"and this one is in {known.state}"
-        return f"It is a SYN, but conn_reuse_mode={mode} replaces only connections that are over, {state}"
+            return f"{said} a template placed the known one, and those are not replaced"
+        return f"{said} the known one is in {known.state}, and only those that are over are replaced"
 
     # --- its end ---
 

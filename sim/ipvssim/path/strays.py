@@ -7,9 +7,10 @@ from typing import TYPE_CHECKING
 
 from ipvsnl.consts import PROTOCOLS
 from ipvssim.clock import SECOND
-from ipvssim.net.packets import RST, SYN, TCP, WITH_PORTS
+from ipvssim.net.packets import RST, SCTP, SYN, TCP, WITH_PORTS
 from ipvssim.path.connections import DIRECT, MASQUERADE
-from ipvssim.path.explain import METHODS, endpoint
+from ipvssim.path.explain import METHODS, endpoint, whom
+from ipvssim.path.protocols.sctp import CID_ABORT, chunk_type
 from ipvssim.path.result import DROP, FORWARD, TO_HOST
 from ipvssim.schedulers._base import address_text, label
 
@@ -93,9 +94,16 @@ class Strays:
         if ended is not None:
             how = "expired" if ended.expired else "was removed"
             ago = seconds(self.witness.clock.now - ended.when)
-            yield f"The last connection of this client and port, to {label(ended.connection.server)}, {how} {ago} ago"
+            yield f"The last connection of this client and port, to {whom(ended.connection)}, {how} {ago} ago"
         else:
             yield "No connection of this client and port is known"
+        if (
+            packet.protocol == SCTP
+            and not self.sysctls.sloppy_sctp
+            and chunk_type(packet.data, packet.offset) != CID_ABORT
+        ):
+            yield "It is no INIT, and sloppy_sctp=0 lets only an INIT open a connection"
+            return
         if packet.protocol != TCP:
             yield "It is none of the packets that open a connection"
             return
@@ -109,11 +117,12 @@ class Strays:
         packet = self.packet
         if not self.table.ever_used:
             yield "No virtual service was ever added"
-        elif not self.witness.inbound.watches():
+        elif not self.witness.inbound.watches() and packet.protocol in self.witness.accounts.machines:
             yield "backup_only=1: a backup balances nothing"
         elif packet.quoted:
             about = f"a packet of {endpoint(packet.destination, packet.key[-2:])}"
-            schedule = "; schedule_icmp=0 lets an ICMP error open none" if not self.sysctls.schedule_icmp else ""
+            could = self.before.service is not None and packet.protocol in WITH_PORTS and not self.sysctls.schedule_icmp
+            schedule = "; schedule_icmp=0 lets an ICMP error open none" if could else ""
             yield f"It is an ICMP error about {about}, of which no connection is known{schedule}"
         elif packet.protocol not in self.witness.accounts.machines:
             yield "Only TCP, UDP, SCTP, AH and ESP are balanced, and ICMP errors that belong to a connection"

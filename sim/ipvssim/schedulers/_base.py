@@ -161,10 +161,9 @@ class Scheduler:
         return {}
 
     def unfit(self, server: Server) -> str:
-        """What keeps a server from being picked, as ``has weight 0``; empty where nothing does."""
-        if server.weight <= 0:
-            return "has weight 0"
-        return "is overloaded" if server.overloaded else ""
+        """All that keeps a server from being picked, as ``has weight 0 and is overloaded``; empty where nothing does."""
+        reasons = ["has weight 0"] if server.weight <= 0 else []
+        return " and ".join([*reasons, "is overloaded"] if server.overloaded else reasons)
 
     def why(self, flow: Flow, picked: Server | None) -> str:
         """A clause that tells why a pick for ``flow`` gives ``picked``: the loads, the cursor, the bucket that decide.

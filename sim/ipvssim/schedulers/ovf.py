@@ -24,6 +24,7 @@ class Overflow(Ranked):
         return f"weight {server.weight}, {server.active} active"
 
     def unfit(self, server: Server) -> str:
-        if not super().unfit(server) and server.active > server.weight:
-            return f"has {server.active} active, more than its weight {server.weight}"
-        return super().unfit(server)
+        said = super().unfit(server)
+        if server.active <= server.weight:
+            return said
+        return f"{said and said + ' and '}has {server.active} active, more than its weight {server.weight}"
