@@ -20,7 +20,7 @@ from ipvssim.path.explain import METHODS, connection_text, endpoint, whom
 from ipvssim.path.protocols.sctp import CID_INIT, chunk_type
 from ipvssim.path.result import DROP, FORWARD, HELD, TO_HOST, Result
 from ipvssim.path.selection import FTP, masked
-from ipvssim.path.strays import Strays, seconds
+from ipvssim.path.strays import UNSERVED, Strays, seconds
 from ipvssim.path.witness import Before, Known, Witness, Witnessed
 from ipvssim.schedulers._base import address_text, label
 from ipvssim.state.sysctls import PREFIX
@@ -65,6 +65,8 @@ class Reasons:
         elif result.connection is not None:
             yield from self._known(result.connection)
         else:
+            if self.before.request is not None and result.reason in UNSERVED:
+                yield self._replaced(self.before.request)
             yield from Strays(self.witness, result, self.before).all()
             return
         yield from self._sent()

@@ -25,6 +25,8 @@ _WORDS = {number: word.upper() for word, number in PROTOCOLS.items()}
 _NO_SERVICE, _OPENS_NOTHING, _STRAY = (
     "no service", "no packet that opens a connection", "a server's packet of no connection",
 )  # fmt: skip
+UNSERVED = (_NO_SERVICE, _OPENS_NOTHING)
+"""The reasons of packets that had no connection, or lost it, and open none."""
 
 
 def seconds(microseconds: int) -> str:
@@ -90,12 +92,12 @@ class Strays:
         if packet.quoted:
             return
         key = packet.key
-        ended = self.witness.memory.last_request(packet.protocol, key)
+        ended = self.witness.memory.last_request(packet.protocol, key) if self.before.request is None else None
         if ended is not None:
             how = "expired" if ended.expired else "was removed"
             ago = seconds(self.witness.clock.now - ended.when)
             yield f"The last connection of this client and port, to {whom(ended.connection)}, {how} {ago} ago"
-        else:
+        elif self.before.request is None:
             yield "No connection of this client and port is known"
         if (
             packet.protocol == SCTP

@@ -99,10 +99,9 @@ def obvious(result: Result) -> Iterator[Change | None]:
     for number, server in enumerate(idle):
         if number >= _MOST:
             yield None
-        elif not server.weight:
-            yield read(f"server {label(server)} weight={server.last_weight or 1}")
-        else:
-            yield read(f"server {label(server)} upper=0")
+            continue
+        weight = f" weight={server.last_weight or 1}" if not server.weight else ""
+        yield read(f"server {label(server)}{weight}{' upper=0' if server.overloaded else ''}")
     for name, value in result.consulted.items():
         others = _OTHER_VALUES.get(name, ("0", "1") if name in _SWITCHES else ())
         for other in others:
