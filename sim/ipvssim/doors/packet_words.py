@@ -7,7 +7,7 @@ from struct import pack
 from typing import NamedTuple
 
 from ipvssim.net.checksums import checksum, crc32c, transport
-from ipvssim.net.packets import AH, ESP, ICMP, ICMPV6, SCTP, TCP, UDP, sign4
+from ipvssim.net.packets import AH, ESP, ICMP, ICMPV6, NO_NEXT, SCTP, TCP, UDP, sign4
 
 _PROTOCOLS = {"tcp": TCP, "udp": UDP, "sctp": SCTP, "icmp": ICMP, "icmpv6": ICMPV6, "esp": ESP, "ah": AH}
 _PORTS = frozenset((TCP, UDP, SCTP))
@@ -121,7 +121,8 @@ def _segment(said: _Said, payload: bytes) -> bytes:
         return message[:2] + checksum(message).to_bytes(2, "big") + message[4:]
     if protocol == ICMPV6:
         return _summed(said, pack("!BBHHH", 128, 0, 0, 1, 1) + payload, 2)
-    return bytes(16) + payload
+    head = pack("!BBHIIQ", NO_NEXT, 3, 0, 1, 1, 0) if protocol == AH else pack("!II", 1, 1)
+    return head + payload
 
 
 def _summed(said: _Said, segment: bytes, at: int) -> bytes:
