@@ -66,6 +66,12 @@ class Witnessed(Result):
         if packet is not None:
             self.before = self._witness.look(packet)
 
+    def drop(self, reason: str) -> Result:
+        """Say that it is dropped; of what is no packet at all, there is no more to say."""
+        if self.before is None:
+            self.why = (f"It is dropped: {reason}",)
+        return super().drop(reason)
+
 
 class Witness:
     """Looks before and after, for one director."""

@@ -11,7 +11,7 @@ OTHER = bytes((10, 0, 0, 11))
 
 
 def explaining(**sysctls: int) -> w.World:
-    world = w.World(**sysctls)
+    world = w.World("6.1.176", **sysctls)
     world.director.explaining = True
     return world
 
@@ -21,11 +21,11 @@ def told(world: w.World, data: bytes, *, server: bool = False, mark: int = 0) ->
     return "\n".join((world.from_server(data) if server else world.client(data, mark)).why)
 
 
-def opened(scheduler: str = "rr", protocol: int = w.TCP, **sysctls: int) -> w.World:
+def opened(**sysctls: int) -> w.World:
     """A director with a service, a server, and a connection from port 1024."""
     world = explaining(**sysctls)
-    world.server(world.service(protocol, scheduler=scheduler))
-    assert world.client(w.tcp() if protocol == w.TCP else w.udp()).opened
+    world.server(world.service())
+    assert world.client(w.tcp()).opened
     return world
 
 
@@ -268,6 +268,12 @@ def test_what_the_host_drops_keeps_its_reason() -> None:
     world.server(world.service())
     assert told(world, w.tcp(source=w.VIRTUAL)) == "It is dropped: martian source"
     assert "On the way to 10.0.0.10:8080 it is dropped: lifetime ended" in told(world, w.tcp(ttl=1))
+
+
+def test_what_is_no_packet_hears_why() -> None:
+    """Bytes that are dropped before anybody looks have their reason, too."""
+    assert told(explaining(), b"") == "It is dropped: no IP packet"
+    assert told(explaining(), w.tcp()[:10]) == "It is dropped: shorter than an IPv4 header"
 
 
 def test_icmp_names_what_it_quotes() -> None:

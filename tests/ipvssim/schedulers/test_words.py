@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+from collections.abc import Callable
 from fractions import Fraction
 from typing import Any
 
@@ -16,7 +17,7 @@ from tests.ipvssim.schedulers.harness import Lab
 SERVERS = st.lists(
     st.tuples(st.integers(0, 4), st.booleans(), st.integers(0, 5), st.integers(0, 300)), min_size=1, max_size=6
 )
-LOADS = {
+LOADS: dict[str, Callable[[dict[str, int]], Fraction | int]] = {
     "wlc": lambda one: Fraction(256 * one["active"] + one["inactive"], one["weight"]),
     "lc": lambda one: 256 * one["active"] + one["inactive"],
     "sed": lambda one: Fraction(one["active"] + 1, one["weight"]),
@@ -41,7 +42,8 @@ def usable(choice: dict[str, Any]) -> list[str]:
 
 def in_turn(choice: dict[str, Any]) -> str | None:
     """rr and wrr: down the list from the last, pass by pass."""
-    names, state = list(choice["servers"]), choice["state"]
+    names: list[str] = list(choice["servers"])
+    state = choice["state"]
     good = usable(choice)
     least, step = state.get("current_weight", 1), state.get("step", 1)
     at = names.index(state["last"]) + 1 if state["last"] else 0
@@ -60,7 +62,7 @@ def by_hand(name: str, choice: dict[str, Any]) -> str | None:
     if name in ("rr", "wrr"):
         return in_turn(choice) if good else None
     if name in ("dh", "sh", "mh"):
-        return state["holds"] if state["holds"] in good else None
+        return str(state["holds"]) if state["holds"] in good else None
     if name in ("lblc", "lblcr"):
         kept = state["cached"] if name == "lblc" else state["best"]
         stays = state["serves"] if name == "lblc" else kept is not None and not state["too_much"]
