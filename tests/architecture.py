@@ -61,7 +61,7 @@ ROOMS = {
     ],
     "ipvssim.path": [
         "connections forwarding.local forwarding.route forwarding.tunnel",
-        "protocols.machine forwarding.nat",
+        "protocols.machine forwarding.nat memory",
         "protocols.ah_esp protocols.sctp protocols.tcp protocols.udp",
         "protocols forwarding",
         "connection_table rows explain protocols.diagram",
@@ -70,7 +70,12 @@ ROOMS = {
         "transmit selection",
         "icmp_errors",
         "outbound inbound",
+        "witness",
+        "strays",
+        "reasons",
         "director",
+        "changes",
+        "whatif",
     ],
     "ipvssim.lab": ["scenario", "run", "show", "api", "command"],
 }

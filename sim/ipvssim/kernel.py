@@ -31,6 +31,7 @@ if TYPE_CHECKING:
     from ipvssim.netlink.socket import NetlinkSocket
     from ipvssim.path.director import Director
     from ipvssim.path.result import Result
+    from ipvssim.path.whatif import Why
     from ipvssim.state.service_table import ServiceTable
     from ipvssim.state.services import RealServer
 
@@ -203,6 +204,27 @@ class Kernel:
         KeyError says that there is no such device. None is the device by which the packet's source is reached; then bytes
         begin with the IP header. ValueError for what is neither bytes nor a scapy packet.
         """
+        packet, on = self._arriving(packet, on, mark)
+        return self.director.receive(packet, on, mark)
+
+    def why(self, packet: Any, *, on: str | None = None, mark: int = 0, if_: str | Sequence[str] = ()) -> Why:
+        """What would become of a packet that came in now, why, and what would change that. Nothing comes of it: the kernel
+        stays as it is.
+
+        ``packet``, ``on`` and ``mark`` are as :meth:`receive` has them. ``if_`` are changes in words, all made at once
+        (:func:`ipvssim.path.changes.read`): ``weight=1``, ``server 10.9.8.7:80 weight=1``, ``sysctl conn_reuse_mode=0``.
+        Without one, those are sought that make a difference. Set ``director.explaining`` before earlier packets, and it
+        tells when their connections began and ended. ValueError names the word of a change that is wrong.
+        """
+        from ipvssim.path.changes import Question, read
+        from ipvssim.path.whatif import why
+
+        packet, on = self._arriving(packet, on, mark)
+        changes = [read(text) for text in ([if_] if isinstance(if_, str) else if_)]
+        return why(self.director, Question(packet, on, mark), changes)
+
+    def _arriving(self, packet: Any, on: str | None, mark: int) -> tuple[Any, str]:
+        """A packet as its device carries it, and that device's name."""
         if not isinstance(packet, bytes | bytearray | memoryview) and not hasattr(packet, "payload"):
             raise ValueError(f"{packet!r:.200} is no packet: bytes, or a packet of scapy's")
         if not 0 <= mark <= 0xFFFFFFFF:
@@ -213,7 +235,7 @@ class Kernel:
             on = self.network.came_by(data)
             if bare and (device := self.network.devices[on]).kind == ETHERNET:
                 packet = framed(data, device)
-        return self.director.receive(packet, on, mark)
+        return packet, on
 
     # --- time, network, tunables ---
 

@@ -55,7 +55,7 @@ class TableFile:
     def load(self, **how: Any) -> Kernel:
         """A kernel with what it holds; with an empty table where there is no file. LinkError where it can't be read or is no
         table. ``how`` are more arguments of :class:`ipvssim.kernel.Kernel`."""
-        make = partial(Kernel, network=default_network(), **how)
+        make = partial(Kernel, **{"network": default_network(), **how})
         try:
             text, status = files.read(self.path, MAGIC)
             self._read = _identity(status)

@@ -25,6 +25,7 @@ from ipvssim.path.connections import (
     ConnectionEntry,
     reply_key,
 )
+from ipvssim.path.memory import Memory
 
 if TYPE_CHECKING:
     from ipvssim.state.services import RealServer
@@ -96,6 +97,8 @@ class ConnectionTable:
         self.replies = self._replies.by_protocol
         """Protocol and reply key to connection. Templates stand here too: a reply to client port 0 may find one, whose state
         it then spoils (``ip_vs_conn_out_get`` looks at no flag)."""
+        self.memory: Memory | None = None
+        """Told of every connection that begins and ends, where somebody wants explanations."""
         self.on_load: Callable[[RealServer], None] | None = None
         """Called after each change of a server's counts, where somebody watches them all."""
 
@@ -120,6 +123,8 @@ class ConnectionTable:
             connection.reply_key = reply_key(connection)
             (self._templates if flags & F_TEMPLATE else self._requests).add(protocol, key, connection)
             self._replies.add(protocol, connection.reply_key, connection)
+        if self.memory is not None:
+            self.memory.began(connection, self.clock.now)
         return connection
 
     def used(self, connection: ConnectionEntry) -> None:
@@ -138,6 +143,8 @@ class ConnectionTable:
         if not connection.flags & F_ALIVE:  # its last controlled connection took it along
             return
         connection.flags ^= F_ALIVE
+        if self.memory is not None:
+            self.memory.ended(connection, self.clock.now)
         if connection.timer.pending:
             connection.timer.cancel()
         self._unhash(connection)

@@ -23,10 +23,12 @@ from ipvssim.path.host import Host
 from ipvssim.path.icmp_errors import IcmpErrors
 from ipvssim.path.inbound import Inbound
 from ipvssim.path.outbound import Outbound
+from ipvssim.path.reasons import tell
 from ipvssim.path.result import DROP, HELD, TO_HOST, Result
 from ipvssim.path.rows import Row, rows
 from ipvssim.path.selection import Selection
 from ipvssim.path.transmit import Transmitter
+from ipvssim.path.witness import Witness
 
 if TYPE_CHECKING:
     from ipvssim.net.network import Device
@@ -70,7 +72,8 @@ class Director:
         self.inbound = Inbound(
             namespace, self.connection_table, self.accounts, self.selection, self.transmitter, self.errors
         )
-        self._sweeper = self.clock.timer(lambda _: self.connection_table.sweep())
+        self._witness: Witness | None = None
+        self._sweeper = self.clock.timer(self._sweep)
         self._defrag6 = False
         self.table.deleted_hook = self._servers_deleted
 
@@ -78,12 +81,16 @@ class Director:
 
     @property
     def explaining(self) -> bool:
-        """Whether results tell what the scheduler looked at."""
-        return self.selection.explaining
+        """Whether results tell what the scheduler looked at, and what else decided (``Result.why``)."""
+        return self._witness is not None
 
     @explaining.setter
     def explaining(self, on: bool) -> None:
+        if on != self.explaining:
+            self._witness = Witness(self.namespace, self.selection, self.inbound, self.outbound) if on else None
+            self.connection_table.memory = self._witness.memory if self._witness is not None else None
         self.selection.explaining = on
+        self.sysctls.watch(on=on)
 
     @property
     def unprivileged_port_start(self) -> int:
@@ -105,7 +112,7 @@ class Director:
         names the device, ``mark`` is the firewall mark that the packet carries (0: none). There is a
         :class:`~ipvssim.path.result.Result` whatever the bytes are; KeyError where there is no such device.
         """
-        result = Result()
+        result = Result() if self._witness is None else self._witness.result()
         result.network = self.network
         device = self.network.devices[on]
         if type(data) is not bytes:
@@ -134,13 +141,15 @@ class Director:
         self._input(packet, result)
         if result.verdict is TO_HOST and version == 6 and packet.offset > 40:
             self.host.takes6(packet, result)
+        if self._witness is not None:
+            tell(self._witness, result)
         if self.inbound.expiring:
             self._expire()
         return result
 
     def send(self, data: bytes, mark: int = 0) -> Result:
         """A packet of the director's own host: a client on it, or a server on it that answers (the hooks at LOCAL_OUT)."""
-        result = Result()
+        result = Result() if self._witness is None else self._witness.result()
         packet = parse4(data, mark=mark) if data[:1] < b"\x60" else parse6(data, mark=mark)
         if isinstance(packet, str):
             return result.drop(packet)
@@ -154,6 +163,8 @@ class Director:
                     result.verdict = DROP
             if result.verdict is DROP and not result.out:
                 self.host.send(passed.data, self.network.path(passed.destination), result, passed)
+        if self._witness is not None:
+            tell(self._witness, result)
         if self.inbound.expiring:
             self._expire()
         return result
@@ -268,6 +279,9 @@ class Director:
         """Connections of servers that are gone are swept away at the next tick."""
         if self.sysctls.expire_nodest_conn:
             self._sweeper.start(1)
+
+    def _sweep(self, _: object) -> None:
+        self.connection_table.sweep()
 
     def _loop(self, data: bytes, result: Result) -> None:
         """The host's own ICMP error to one of its own addresses comes in again: it may be about a translated reply."""

@@ -172,7 +172,7 @@ class Selection:
     def _persistent(self, service: VirtualService, packet: Packet, result: Result) -> ConnectionEntry | None:
         """A connection placed by the client's template, which is made where there is none to use."""
         port = packet.port
-        protocol, key = self._template_key(service, packet)
+        protocol, key = self.template_key(service, packet)
         template = self.connections.template(protocol, key)
         if template is not None and not self._is_usable(template):
             self.connections.orphan(template)
@@ -196,7 +196,8 @@ class Selection:
         self.connections.used(template)
         return connection
 
-    def _template_key(self, service: VirtualService, packet: Packet) -> tuple[int, bytes]:
+    def template_key(self, service: VirtualService, packet: Packet) -> tuple[int, bytes]:
+        """Protocol and key of the template that places a packet's client on a server of a persistent service."""
         client = masked(packet.source, service.netmask)
         protocol, virtual, port = packet.protocol, packet.destination, NO_PORTS
         if packet.port == service.port:
