@@ -13,18 +13,17 @@ from collections.abc import Iterator
 from typing import TYPE_CHECKING, Any
 
 from ipvsnl.consts import AF_INET, AF_INET6
-from ipvssim.net.fragments import INPUT, LOCAL_DELIVERY, TRACKING, Reassembler
+from ipvssim.net.fragments import INPUT, LOCAL_DELIVERY, Reassembler
 from ipvssim.net.network import BROADCAST, ETHERNET, LOCAL, MULTICAST, Path
 from ipvssim.net.options6 import verify_hops
-from ipvssim.net.packets import HOP_BY_HOP, TCP, WITH_PORTS, Packet, parse4, parse6
+from ipvssim.net.packets import HOP_BY_HOP, WITH_PORTS, Packet, parse4, parse6
 from ipvssim.path.accounts import Accounts
 from ipvssim.path.connection_table import ConnectionTable
-from ipvssim.path.connections import F_ALIVE, F_TRACKED
 from ipvssim.path.host import Host
 from ipvssim.path.icmp_errors import IcmpErrors
 from ipvssim.path.inbound import Inbound
 from ipvssim.path.outbound import Outbound
-from ipvssim.path.result import CLASH, DROP, HELD, TO_HOST, Result
+from ipvssim.path.result import DROP, HELD, TO_HOST, Result
 from ipvssim.path.rows import Row, rows
 from ipvssim.path.selection import Selection
 from ipvssim.path.tracking import Tracker
@@ -60,7 +59,7 @@ class Director:
         self.host.sent = self.accounts.count_own
         self.host.looped = self._loop
         self.reassembler = Reassembler(self.clock)
-        self.tracker = Tracker(self.clock)
+        self.tracker = Tracker(namespace, self.connection_table, self.reassembler)
         self.transmitter = Transmitter(self.host, self.sysctls, self.tracker)
         self.selection = Selection(namespace, self.connection_table, self.host)
         self.errors = IcmpErrors(
@@ -78,12 +77,6 @@ class Director:
         self._sweeper = self.clock.timer(lambda _: self.connection_table.sweep())
         self._defrag6 = False
         self.table.deleted_hook = self._servers_deleted
-        self.connection_table.untrack = self.tracker.forget
-        self.table.tracking_hook = self._watch
-        self.sysctls.on_write("conntrack", self._keep_entries)
-        self._tracking = False
-        self._watch()
-        self._keep_entries()
 
     # --- what users ask ---
 
@@ -104,17 +97,6 @@ class Director:
     @unprivileged_port_start.setter
     def unprivileged_port_start(self, port: int) -> None:
         self.selection.unprivileged = port
-
-    @property
-    def tracking(self) -> bool:
-        """Whether something else than IPVS asks the kernel to track connections of both families, as a rule of iptables or
-        nftables does that looks at their states. (IPVS asks by itself for services of port 21.)"""
-        return self._tracking
-
-    @tracking.setter
-    def tracking(self, on: bool) -> None:
-        self._tracking = on
-        self._watch()
 
     def connections(self) -> Iterator[Row]:
         """The rows of ``/proc/net/ip_vs_conn``, in no particular order."""
@@ -176,7 +158,7 @@ class Director:
                 self.inbound.handle(passed, result)
                 if result.verdict is TO_HOST:
                     result.verdict = DROP
-            if result.verdict is DROP and not result.out and self._comes_through(result):
+            if result.verdict is DROP and not result.out and self.tracker.comes_through(result):
                 self.host.send(passed.data, self.network.path(passed.destination), result, passed)
         if self.inbound.expiring:
             self._expire()
@@ -193,7 +175,7 @@ class Director:
             if not self.host.takes_options6(packet, verify_hops, result):
                 return
         if self.tracker.on:
-            tracked = self._tracked(packet, result)
+            tracked = self.tracker.comes_in(packet, result)
             if tracked is None:
                 return
             packet = tracked
@@ -249,40 +231,17 @@ class Director:
                 return
             if result.connection is not None and packet.protocol in self.accounts.machines:
                 result.accept("a reply to a client on the director")
-                self._comes_through(result)
+                self.tracker.comes_through(result)
                 return
             packet = passed
         self.inbound.handle(packet, result)
         if result.verdict is TO_HOST:
             self._answer(packet, result.connection, result)
 
-    def _tracked(self, packet: Packet, result: Result) -> Packet | None:
-        """Connection tracking at PRE_ROUTING: IPv4 packets are put together before it, IPv6's a little later."""
-        if packet.fragment and self.tracker.watches(packet.family):
-            if packet.family != AF_INET:
-                return packet
-            whole = self.reassembler.add(packet, TRACKING)
-            if isinstance(whole, str):
-                result.verdict, result.reason = HELD, whole
-                return None
-            result.packet = packet = whole
-        self.tracker.enters(packet)
-        return packet
-
-    def _comes_through(self, result: Result) -> bool:
-        """Whether connection tracking lets the packet go where it goes."""
-        if self.tracker.on and not self.tracker.passes():
-            result.drop(CLASH)
-            return False
-        return True
-
     def _answer(self, packet: Packet, connection: ConnectionEntry | None, result: Result) -> None:
         """The host itself gets a packet: of a connection, it is the local server's. Where nobody listens it is refused."""
-        if self.tracker.on:
-            if connection is not None:
-                self.tracker.forwarded(connection)
-            if not self._comes_through(result):
-                return
+        if self.tracker.on and not self.tracker.is_taken(connection, result):
+            return
         if packet.protocol not in WITH_PORTS:
             return
         port = packet.key[-2:]
@@ -292,7 +251,7 @@ class Director:
             port = connection.port
         if not self.network.listens(packet.protocol, int.from_bytes(port, "big")):
             self.inbound.refuse(packet, connection)
-            if self.tracker.on and packet.protocol == TCP:
+            if self.tracker.on:
                 self.tracker.refuses(packet, connection)
 
     def _forward(self, packet: Packet, path: Path, result: Result) -> None:
@@ -309,19 +268,10 @@ class Director:
             if passed.recorded:
                 rerouted = result.connection is not None and bool(self.sysctls.snat_reroute)
                 passed = self.host.restamped(passed, path, rerouted=rerouted)
-            if self._comes_through(result):
+            if self.tracker.comes_through(result):
                 self.host.forward(passed, path, result)
 
     # --- inside ---
-
-    def _watch(self) -> None:
-        """Somebody asks for connection tracking, or no longer does."""
-        both = (AF_INET, AF_INET6) if self._tracking else ()
-        self.tracker.watch(frozenset((*both, *(service.family for service in self.table.tracking))))
-
-    def _keep_entries(self) -> None:
-        """Connections that are opened from now on keep their entries, or do not."""
-        self.connection_table.flags_of_new = F_ALIVE | F_TRACKED if self.sysctls.conntrack else F_ALIVE
 
     def _defragments6(self) -> bool:
         """Reassembly of IPv6 at the input begins with the first IPv6 service and stays."""

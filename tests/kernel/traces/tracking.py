@@ -27,7 +27,7 @@ class Talk:
         self.script, self.flow, self.server = script, flow, server
         self.sent, self.answered = 1000, 700000
 
-    def client(self, flags: int, payload: bytes = b"", options: bytes = b"", **odd: object) -> None:
+    def client(self, flags: int, payload: bytes = b"", options: bytes = b"") -> None:
         """A segment of the client; a SYN begins anew."""
         script, flow = self.script, self.flow
         if flags & p.SYN:
@@ -38,7 +38,7 @@ class Talk:
             flow.client, flow.service.address, ports, flags, payload, sequence=(self.sent + self.slip()) % 2**32,
             acknowledged=acknowledged % 2**32, options=options, damage=5 if script.chance(2) else 0,
         )  # fmt: skip
-        script.packet(p.ip(flow.client, flow.service.address, p.TCP, inner, ident=script.ident(), **odd), flow.mark)
+        script.packet(p.ip(flow.client, flow.service.address, p.TCP, inner, ident=script.ident()), flow.mark)
         self.sent += len(payload) + bool(flags & (p.SYN | p.FIN))
 
     def server_side(self, flags: int, payload: bytes = b"", options: bytes = b"") -> None:
@@ -87,13 +87,29 @@ class Talk:
         else:
             self.close()
 
+    def again(self) -> None:
+        """A whole connection, and its port once more."""
+        self.handshake()
+        if self.script.chance(40):
+            self.server_side(p.ACK | p.PSH, b"data")
+            self.client(p.ACK)
+        self.close() if self.script.chance(70) else self.client(p.RST)
+        for _ in range(self.script.pick(1, 2)):
+            self.client(p.SYN)
+
     def close(self) -> None:
         """An end from one side or from both."""
-        self.client(p.FIN | p.ACK)
+        first, second = sides(self)
+        first(p.FIN | p.ACK)
         if self.script.chance(70):
-            self.server_side(p.FIN | p.ACK)
+            second(p.FIN | p.ACK)
             if self.script.chance(70):
-                self.client(p.ACK)
+                first(p.ACK)
+
+
+def sides(talk: Talk) -> list[Callable[[int], None]]:
+    """Both sides of a talk, whoever begins."""
+    return talk.script.random.sample([talk.client, talk.server_side], 2)
 
 
 def past(script: Script, flow: Flow, server: str) -> None:
@@ -178,21 +194,11 @@ def tracked(seed: int) -> Script:
     for _ in range(script.random.randrange(3)):
         switches(script)
     asking = asks(script, six)
-    services, servers = [], []
-    for _ in range(script.pick(1, 2, 2)):
-        protocol = script.pick(p.TCP, p.TCP, p.TCP, p.TCP, p.UDP, p.UDP, p.SCTP)
-        flags = script.pick((), (), (), ("-p", 60)) if protocol != p.UDP else script.pick((), ("-o",), ("-p", 60))
-        mark = 7 if script.chance(8) else None
-        service = script.service(
-            "rr", protocol, six=six, flags=flags, mark=mark, method=script.pick("-m", "-m", "-m", "-g", "-i")
-        )
-        if service.method == "-m" and script.chance(60):
-            service.server_port = 8080  # services that share a server's port
-        servers += [script.server(service, number, 1) for number in script.pick((10,), (10,), (10, 11))]
-        services.append(service)
-    talks = [
-        Talk(script, script.flow(script.random.choice(services)), script.random.choice(servers)) for _ in range(3)
-    ]
+    services = [made(script, six) for _ in range(script.pick(1, 2, 2))]
+    talks = []
+    for _ in range(3):
+        service = script.random.choice(services)
+        talks.append(Talk(script, script.flow(service), script.random.choice(list(service.servers))))
     for talk in talks[1:]:
         if script.chance(35):  # the same client and port elsewhere
             talk.flow.client, talk.flow.port = talks[0].flow.client, talks[0].flow.port
@@ -204,25 +210,42 @@ def tracked(seed: int) -> Script:
     return script
 
 
+def made(script: Script, six: bool) -> Service:
+    """A service, mostly one that translates."""
+    protocol = script.pick(p.TCP, p.TCP, p.TCP, p.TCP, p.TCP, p.UDP, p.UDP, p.SCTP)
+    flags = script.pick((), (), (), ("-p", 60)) if protocol != p.UDP else script.pick((), ("-o",), ("-p", 60))
+    method = script.pick("-m", "-m", "-m", "-m", "-m", "-g", "-i")
+    mark = 7 if script.chance(8) else None
+    service = script.service("rr", protocol, six=six, flags=flags, mark=mark, method=method)
+    if method == "-m" and script.chance(60):
+        service.server_port = 8080  # services that share a server's port
+    for number in script.pick((10,), (10,), (10,), (10, 11)):
+        script.server(service, number, 1)
+    if script.chance(6) and not six:
+        service.servers["203.0.113.77"] = 1  # the director itself
+        script.ipvsadm("-a", *service.words, "-r", script.real(service, "203.0.113.77"), method, "-w", 1)
+    return service
+
+
 def happens(script: Script, talk: Talk, services: list[Service], asking: Service | None) -> None:
     """One event."""
     flow, server, what = talk.flow, talk.server, script.random.randrange(100)
-    if what < 58:
+    if what < 66:
         if flow.service.protocol == p.TCP:
-            talk.handshake() if script.chance(25) else talk.step()
+            script.pick(talk.again, talk.handshake, talk.step, talk.step, talk.step)()
         elif flow.service.protocol == p.SCTP:
             association(script, flow, server)
         else:
             turn(script, flow, server)
-    elif what < 66:
+    elif what < 72:
         past(script, flow, server)
-    elif what < 69:
+    elif what < 75:
         unserved(script, flow)
-    elif what < 72 and len(flow.client) == 4:
+    elif what < 78 and len(flow.client) == 4:
         pieces(script, flow, server)
-    elif what < 77:
+    elif what < 82:
         client_error(script, flow) if script.chance(50) else server_error(script, flow, server)
-    elif what < 84:
+    elif what < 88:
         switches(script)
     elif what < 93:
         change(script, script.random.choice(services))

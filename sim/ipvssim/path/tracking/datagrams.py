@@ -28,9 +28,9 @@ def follow_udp(entries: Entries, entry: Entry, packet: Packet, *, verified: bool
     size, check = int.from_bytes(segment[4:6], "big"), segment[6:8]
     if not 8 <= size <= len(segment):
         return Outcome.INVALID
-    if check != b"\0\0" and not verified:
-        if not is_valid(segment[:], pseudo(packet.source, packet.destination, UDP, len(segment))):
-            return Outcome.INVALID
+    start = pseudo(packet.source, packet.destination, UDP, len(segment))
+    if check != b"\0\0" and not verified and not is_valid(segment, start):
+        return Outcome.INVALID
     stream = entry.talk
     assert isinstance(stream, Stream)
     now = entries.clock.jiffies

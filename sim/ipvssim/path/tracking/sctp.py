@@ -15,7 +15,17 @@ from ipvssim.path.tracking.entries import ORIGINAL, Entries, Entry, Outcome
 _INVALID = 9
 _TIMEOUTS = (0, 10, 3, 3, 210, 3, 3, 3, 30)
 """Seconds, by state (nf_conntrack_sctp_timeout_*)."""
-_DATA, _INIT, _INIT_ACK, _HEARTBEAT, _HEARTBEAT_ACK, _ABORT, _SHUTDOWN, _SHUTDOWN_ACK, _ERROR = 0, 1, 2, 4, 5, 6, 7, 8, 9
+_DATA, _INIT, _INIT_ACK, _HEARTBEAT, _HEARTBEAT_ACK, _ABORT, _SHUTDOWN, _SHUTDOWN_ACK, _ERROR = (
+    0,
+    1,
+    2,
+    4,
+    5,
+    6,
+    7,
+    8,
+    9,
+)
 _COOKIE_ECHO, _COOKIE_ACK, _COMPLETE = 10, 11, 14
 _ROWS = (
     _INIT, _INIT_ACK, _ABORT, _SHUTDOWN, _SHUTDOWN_ACK, _ERROR, _COOKIE_ECHO, _COOKIE_ACK, _COMPLETE, _HEARTBEAT,
@@ -72,7 +82,7 @@ class Association:
         self.failed_side = ORIGINAL
 
 
-class _Refused(Exception):
+class _RefusedError(Exception):
     """A chunk that does not belong."""
 
 
@@ -94,7 +104,7 @@ def follow(entries: Entries, entry: Entry, which: int, packet: Packet, *, verifi
         return Outcome.INVALID
     try:
         lasting = _take(entry, association, which, chunks, tag)
-    except _Refused:
+    except _RefusedError:
         return Outcome.INVALID
     if lasting is not None:
         entries.refresh(entry, _TIMEOUTS[lasting])
@@ -150,7 +160,7 @@ def _take(entry: Entry, association: Association, which: int, chunks: list[Chunk
         row = _NEXT[which].get(chunk.kind)
         state = row[old] if row is not None else old
         if state == _INVALID:
-            raise _Refused
+            raise _RefusedError
         if chunk.kind == _INIT:
             _note_init(association, which, chunk, old)
             ignored = ignored or (state == old == CLOSED and entry.confirmed)
@@ -166,7 +176,7 @@ def _is_failing_heartbeat(association: Association, which: int, chunk: Chunk, ta
     if chunk.kind != _HEARTBEAT or own in (_NO_TAG, tag):
         return False
     if strict:
-        raise _Refused
+        raise _RefusedError
     association.failed, association.failed_side = True, which
     return True
 
@@ -183,7 +193,7 @@ def _check_tag(association: Association, which: int, chunk: Chunk, tag: bytes, s
     else:
         wrong = False
     if wrong:
-        raise _Refused
+        raise _RefusedError
     if kind == _COOKIE_ACK:
         association.inits = [False, False]
     elif kind in (_HEARTBEAT, _HEARTBEAT_ACK):
@@ -193,14 +203,14 @@ def _check_tag(association: Association, which: int, chunk: Chunk, tag: bytes, s
             association.failed = False
         else:
             if strict or not association.failed or association.failed_side == which:
-                raise _Refused
+                raise _RefusedError
             association.failed = False
             tags[which], tags[1 - which] = tag, _NO_TAG
 
 
 def _note_init(association: Association, which: int, chunk: Chunk, old: int) -> None:
     if not chunk.tag:
-        raise _Refused
+        raise _RefusedError
     if old == NONE or association.tags[1 - which] != chunk.tag:
         if all(association.inits):
             association.inits[1 - which] = False
@@ -210,10 +220,10 @@ def _note_init(association: Association, which: int, chunk: Chunk, old: int) -> 
 
 def _note_init_ack(association: Association, which: int, chunk: Chunk) -> None:
     if not chunk.tag:
-        raise _Refused
+        raise _RefusedError
     known = association.tags[1 - which]
     if not association.inits[1 - which] and known not in (_NO_TAG, chunk.tag):
-        raise _Refused
+        raise _RefusedError
     if all(association.inits) and known != chunk.tag:
-        raise _Refused
+        raise _RefusedError
     association.tags[1 - which] = chunk.tag

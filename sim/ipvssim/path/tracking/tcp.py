@@ -85,7 +85,7 @@ def follow(entries: Entries, entry: Entry, which: int, packet: Packet, *, verifi
     if not entry.confirmed and not _begin(talk, segment):
         return Outcome.INVALID
     old = talk.state
-    new = _NEXT[which][segment.index][old]
+    new = _NEXT[which][segment.kind][old]
     if new == _INVALID:
         return Outcome.INVALID
     fits = False
@@ -101,9 +101,9 @@ def follow(entries: Entries, entry: Entry, which: int, packet: Packet, *, verifi
         return Outcome.VALID
     elif new == SYN_SENT2:
         talk.simultaneous = True
-    elif new == SYN_RECV and which == REPLY and segment.index == AN_ACK and talk.simultaneous:
+    elif new == SYN_RECV and which == REPLY and segment.kind == AN_ACK and talk.simultaneous:
         new = ESTABLISHED
-    elif new == CLOSE and segment.index == A_RST:
+    elif new == CLOSE and segment.kind == A_RST:
         found = _reset(entry, talk, which, segment, old)
         if found is None:
             return Outcome.INVALID
@@ -126,7 +126,7 @@ def _is_sound(packet: Packet) -> bool:
 
 def _begin(talk: Talk, segment: Segment) -> bool:
     """The first segment of an entry: a SYN, or one from the middle of a connection that began before it was tracked."""
-    new = _NEXT[ORIGINAL][segment.index][NONE]
+    new = _NEXT[ORIGINAL][segment.kind][NONE]
     if new == _INVALID:
         return False
     side = talk.sides[ORIGINAL]
@@ -138,20 +138,20 @@ def _begin(talk: Talk, segment: Segment) -> bool:
         side.max_end = segment.end + side.max_window & 0xFFFFFFFF
         for either in talk.sides:
             either.flags = SELECTIVE | LIBERAL
-    talk.last_index = ANOTHER
+    talk.last_kind = ANOTHER
     return True
 
 
 def _is_reopened(talk: Talk, which: int) -> bool:
     """Whether a SYN begins a connection anew in the place of one that was closed or broken off."""
     closed = (talk.sides[0].flags | talk.sides[1].flags) & CLOSES
-    return bool(closed) or (talk.last_side == which and talk.last_index == A_RST)
+    return bool(closed) or (talk.last_side == which and talk.last_kind == A_RST)
 
 
 def _is_in_step(talk: Talk, which: int, segment: Segment) -> bool:
     """Whether this answers a SYN that was let through without being followed: both ends agree, and the entry follows."""
     asked = talk.last_side
-    if segment.index != A_SYNACK or talk.last_index != A_SYN or asked == which:
+    if segment.kind != A_SYNACK or talk.last_kind != A_SYN or asked == which:
         return False
     if segment.acknowledged != talk.last_end:
         return False
@@ -166,22 +166,22 @@ def _is_in_step(talk: Talk, which: int, segment: Segment) -> bool:
 
 def _note(talk: Talk, which: int, segment: Segment, state: int) -> None:
     """A segment is let through without being followed; what it said may explain the next one."""
-    talk.last_index, talk.last_side = segment.index, which
+    talk.last_kind, talk.last_side = segment.kind, which
     talk.last_sequence, talk.last_end, talk.last_window = segment.sequence, segment.end, segment.window
-    if segment.index == A_SYN and which == ORIGINAL:
+    if segment.kind == A_SYN and which == ORIGINAL:
         said = Side()
         read_options(segment.options, said)
         talk.last_flags = said.flags & (SCALES | SELECTIVE)
         talk.last_scale = said.scale if said.flags & SCALES else 0
         talk.simultaneous = False
         talk.challenged = state == LAST_ACK
-    if state == SYN_SENT and segment.index == AN_ACK and which == REPLY:
+    if state == SYN_SENT and segment.kind == AN_ACK and which == REPLY:
         talk.last_ack = segment.acknowledged
 
 
 def _is_challenge(talk: Talk, which: int, segment: Segment) -> bool:
     """Whether an ACK answers a stray SYN (RFC 5961), and not the last FIN."""
-    if segment.index != AN_ACK or talk.last_side == which or talk.last_index != A_SYN or not talk.challenged:
+    if segment.kind != AN_ACK or talk.last_side == which or talk.last_kind != A_SYN or not talk.challenged:
         return False
     talk.challenged = False
     return True
@@ -193,37 +193,37 @@ def _reset(entry: Entry, talk: Talk, which: int, segment: Segment, old: int) -> 
         return CLOSE, True
     new, other, sequence = CLOSE, talk.sides[1 - which], segment.sequence
     lasting = old == ESTABLISHED and entry.assured
-    if other.flags & HAS_ACKED and talk.last_index != A_SYN:
+    if other.flags & HAS_ACKED and talk.last_kind != A_SYN:
         if not sequence and not lasting:
             return new, False
         if before(sequence, other.max_ack):
             return None
         if not lasting or sequence == other.max_ack:
             return new, False
-        if talk.last_index == AN_ACK and talk.last_side == which and sequence == talk.last_end:
+        if talk.last_kind == AN_ACK and talk.last_side == which and sequence == talk.last_end:
             return new, False
         new = old
-    stray = entry.replied and talk.last_index == A_SYN and talk.last_side != which
-    half_open = not entry.assured and talk.last_index == AN_ACK
+    stray = entry.replied and talk.last_kind == A_SYN and talk.last_side != which
+    half_open = not entry.assured and talk.last_kind == AN_ACK
     if (stray or half_open) and segment.acknowledged == talk.last_end:
         return new, True
-    answered = old == SYN_SENT and talk.last_index == AN_ACK and talk.last_side == REPLY
+    answered = old == SYN_SENT and talk.last_kind == AN_ACK and talk.last_side == REPLY
     return new, answered and sequence == talk.last_ack
 
 
 def _misfits(entries: Entries, entry: Entry, talk: Talk, which: int, segment: Segment) -> None:
     """A FIN or RST out of the window, and one from the other side before it: the connection is as good as over."""
-    if not entry.assured or segment.index not in (A_FIN, A_RST):
+    if not entry.assured or segment.kind not in (A_FIN, A_RST):
         return
-    if talk.last_side != which and talk.last_index in (A_FIN, A_RST):
+    if talk.last_side != which and talk.last_kind in (A_FIN, A_RST):
         entries.shorten(entry, _UNANSWERED)
         return
-    talk.last_index, talk.last_side = segment.index, which
+    talk.last_kind, talk.last_side = segment.kind, which
 
 
 def _advance(entries: Entries, entry: Entry, talk: Talk, which: int, segment: Segment, old: int, new: int) -> None:
     """The segment is the connection's: its state, and how long the entry lives after it."""
-    talk.last_index, talk.last_side, talk.state = segment.index, which, new
+    talk.last_kind, talk.last_side, talk.state = segment.kind, which, new
     if old != new and new == FIN_WAIT:
         talk.sides[which].flags |= CLOSES
     timeout = _timeout(talk, segment, new)
@@ -231,7 +231,7 @@ def _advance(entries: Entries, entry: Entry, talk: Talk, which: int, segment: Se
         if segment.flags & RST:
             entries.kill(entry)
             return
-        if segment.index == A_SYN and old == SYN_SENT:
+        if segment.kind == A_SYN and old == SYN_SENT:
             return
         if new == ESTABLISHED:
             timeout = min(timeout, _UNANSWERED)
@@ -244,8 +244,27 @@ def _timeout(talk: Talk, segment: Segment, new: int) -> int:
     usual = _TIMEOUTS[new]
     if talk.repeated >= _REPEATS and usual > _RETRANSMITTED:
         return _RETRANSMITTED
-    if segment.index == A_RST:
+    if segment.kind == A_RST:
         return _TIMEOUTS[CLOSE]
     if (talk.sides[0].flags | talk.sides[1].flags) & UNACKNOWLEDGED and usual > _UNANSWERED:
         return _UNANSWERED
     return min(usual, _RETRANSMITTED) if not talk.last_window else usual
+
+
+def reset(packet: Packet) -> Packet | None:
+    """The RST with which a host refuses a segment, None where it does not answer (tcp_v4_send_reset, net/ipv4/tcp_ipv4.c)."""
+    segment = packet.data[packet.offset :]
+    if len(segment) < 20 or segment[13] & RST:
+        return None
+    if not is_valid(segment, pseudo(packet.source, packet.destination, TCP, len(segment))):
+        return None
+    flags, size = segment[13], (segment[12] >> 4) * 4
+    if flags & ACK:
+        numbers, kind = segment[8:12] + bytes(4), RST
+    else:
+        end = int.from_bytes(segment[4:8], "big") + len(segment) - size + bool(flags & SYN) + bool(flags & FIN)
+        numbers, kind = bytes(4) + (end & 0xFFFFFFFF).to_bytes(4, "big"), RST | ACK
+    body = segment[2:4] + segment[:2] + numbers + bytes((0x50, kind)) + bytes(6)
+    source, destination = packet.destination, packet.source
+    key = source + destination + body[:4]
+    return Packet(bytes(40) + body, packet.family, TCP, 40, 64, source, destination, key, 0)

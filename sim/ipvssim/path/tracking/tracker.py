@@ -11,15 +11,21 @@ by an entry, and opens none that another protocol could meet.
 
 from __future__ import annotations
 
-from ipvsnl.consts import AF_INET
-from ipvssim.clock import Clock
-from ipvssim.net.checksums import is_valid, pseudo
-from ipvssim.net.packets import ACK, AH, ESP, FIN, RST, SCTP, SYN, TCP, UDP, Packet
-from ipvssim.path.connections import F_ONE_PACKET, F_TRACKED, MASQUERADE, NO_PORTS, TUNNEL, ConnectionEntry
+from typing import TYPE_CHECKING
+
+from ipvsnl.consts import AF_INET, AF_INET6
+from ipvssim.net.fragments import TRACKING, Reassembler
+from ipvssim.net.packets import AH, ESP, SCTP, TCP, UDP, Packet
+from ipvssim.path.connections import F_ALIVE, F_ONE_PACKET, F_TRACKED, MASQUERADE, NO_PORTS, TUNNEL, ConnectionEntry
 from ipvssim.path.forwarding import nat
+from ipvssim.path.result import CLASH, HELD, Result
 from ipvssim.path.tracking import datagrams, sctp, tcp
 from ipvssim.path.tracking.entries import ORIGINAL, REPLY, Entries, Entry, Key, Outcome, turned
 from ipvssim.path.tracking.windows import ESTABLISHED, Talk
+
+if TYPE_CHECKING:
+    from ipvssim.path.connection_table import ConnectionTable
+    from ipvssim.state.namespace import Namespace
 
 _ANY_PORTS = NO_PORTS * 2
 _SHARED = frozenset((UDP, AH, ESP))
@@ -29,31 +35,54 @@ _SHARED = frozenset((UDP, AH, ESP))
 class Tracker:
     """The tracking of one director. It handles one packet at a time: that which :meth:`enters` was called with last."""
 
-    def __init__(self, clock: Clock) -> None:
-        self.entries = Entries(clock)
+    def __init__(self, namespace: Namespace, connections: ConnectionTable, reassembler: Reassembler) -> None:
+        self.entries = Entries(namespace.clock)
         self.on = False
         """Whether packets of any family are tracked: what the packet path asks before everything else here."""
+        self._services = namespace.table.tracking
+        self._sysctls = namespace.sysctls
+        self._connections = connections
+        self._reassembler = reassembler
         self._families: frozenset[int] = frozenset()
+        self._asked = False
         self._entry: Entry | None = None
         self._side = ORIGINAL
         self._untracked = False
+        connections.untrack = self.forget
+        namespace.table.tracking_hook = self._watch
+        namespace.sysctls.on_write("conntrack", self._keep)
+        self._watch()
+        self._keep()
 
-    def watch(self, families: frozenset[int]) -> None:
-        """Packets of these families are tracked from now on. Entries that there are stay."""
-        for family in families - self._families:
-            self._pick_up(family)
-        self._families = families
-        self.on = bool(families)
+    @property
+    def asked(self) -> bool:
+        """Whether something else than IPVS asks for tracking, of both families, as a rule of iptables or nftables does that
+        looks at the states of connections."""
+        return self._asked
 
-    def watches(self, family: int) -> bool:
-        """Whether packets of a family are tracked."""
-        return family in self._families
+    @asked.setter
+    def asked(self, on: bool) -> None:
+        self._asked = on
+        self._watch()
 
     # --- what a packet meets ---
 
+    def comes_in(self, packet: Packet, result: Result) -> Packet | None:
+        """The packet comes in (PRE_ROUTING); None where it waits for its other fragments. Those of IPv4 are put together
+        before it is tracked, IPv6's a little later, where it then :meth:`enters`."""
+        if packet.fragment and packet.family in self._families:
+            if packet.family != AF_INET:
+                return packet
+            whole = self._reassembler.add(packet, TRACKING)
+            if isinstance(whole, str):
+                result.verdict, result.reason = HELD, whole
+                return None
+            result.packet = packet = whole
+        self.enters(packet)
+        return packet
+
     def enters(self, packet: Packet, *, own: bool = False) -> None:
-        """A packet comes in (PRE_ROUTING), or begins its way here where it is the host's ``own`` (LOCAL_OUT): which entry
-        is its, and what becomes of that."""
+        """Which entry is the packet's, and what becomes of that. The host's ``own`` begin their way here (LOCAL_OUT)."""
         self._entry, self._untracked = None, False
         key = self._key(packet)
         if key is None:
@@ -113,12 +142,27 @@ class Tracker:
         self._entry = other
         return entry.keys[0][0] in _SHARED
 
+    def comes_through(self, result: Result) -> bool:
+        """Whether the packet may go where it goes; else it is dropped."""
+        if not self.on or self.passes():
+            return True
+        result.drop(CLASH)
+        return False
+
+    def is_taken(self, connection: ConnectionEntry | None, result: Result) -> bool:
+        """Whether the host itself gets the packet, of a connection where there is one; else it is dropped."""
+        if connection is not None:
+            self.forwarded(connection)
+        return self.comes_through(result)
+
     def refuses(self, packet: Packet, connection: ConnectionEntry | None) -> None:
-        """The host itself refuses a segment: its RST is tracked as any packet."""
+        """The host itself refuses a packet: the RST for a segment is tracked as any packet."""
+        if packet.protocol != TCP:
+            return
         if connection is not None and connection.flags & 7 == MASQUERADE:
             data = nat.request(packet, connection, packet.hops)
             packet = packet.replaced(data) if data is not None else packet
-        reset = _reset(packet)
+        reset = tcp.reset(packet)
         if reset is not None:
             self.enters(reset, own=True)
             self.passes()
@@ -131,6 +175,19 @@ class Tracker:
                 self.entries.kill(found[0])
 
     # --- inside ---
+
+    def _watch(self) -> None:
+        """Somebody asks for tracking, or no longer does. Entries that there are stay."""
+        both = (AF_INET, AF_INET6) if self._asked else ()
+        families = frozenset((*both, *(service.family for service in self._services)))
+        for family in families - self._families:
+            self._pick_up(family)
+        self._families = families
+        self.on = bool(families)
+
+    def _keep(self) -> None:
+        """Connections that are opened from now on keep their entries, or do not."""
+        self._connections.flags_of_new = F_ALIVE | F_TRACKED if self._sysctls.conntrack else F_ALIVE
 
     def _key(self, packet: Packet) -> Key | None:
         protocol = packet.protocol
@@ -178,22 +235,3 @@ def _beginning(protocol: int) -> object:
     if protocol == SCTP:
         return sctp.Association()
     return datagrams.Stream()
-
-
-def _reset(packet: Packet) -> Packet | None:
-    """The RST with which a host refuses a segment (tcp_v4_send_reset, net/ipv4/tcp_ipv4.c); None where it answers nothing."""
-    segment = packet.data[packet.offset :]
-    if len(segment) < 20 or segment[13] & RST:
-        return None
-    if not is_valid(segment, pseudo(packet.source, packet.destination, TCP, len(segment))):
-        return None
-    flags, size = segment[13], (segment[12] >> 4) * 4
-    if flags & ACK:
-        numbers, kind = segment[8:12] + bytes(4), RST
-    else:
-        end = int.from_bytes(segment[4:8], "big") + len(segment) - size + bool(flags & SYN) + bool(flags & FIN)
-        numbers, kind = bytes(4) + (end & 0xFFFFFFFF).to_bytes(4, "big"), RST | ACK
-    body = segment[2:4] + segment[:2] + numbers + bytes((0x50, kind)) + bytes(6)
-    source, destination = packet.destination, packet.source
-    key = source + destination + body[:4]
-    return Packet(bytes(40) + body, packet.family, TCP, 40, 64, source, destination, key, 0)

@@ -33,10 +33,10 @@ class Measure(Enum):
 
 
 class Segment(NamedTuple):
-    """What is read of a TCP segment. ``index`` is its kind, ``end`` the sequence number behind it."""
+    """What is read of a TCP segment. ``kind`` is one of those above, ``end`` the sequence number behind it."""
 
     flags: int
-    index: int
+    kind: int
     sequence: int
     acknowledged: int
     window: int
@@ -63,14 +63,14 @@ class Talk:
     """A TCP connection as it is tracked. What begins with ``last`` is of the last segment that was let through."""
 
     __slots__ = (
-        "last_ack", "last_end", "last_flags", "last_index", "last_scale", "last_sequence", "last_side", "last_window",
-        "repeated", "sides", "simultaneous", "challenged", "state",
+        "challenged", "last_ack", "last_end", "last_flags", "last_kind", "last_scale", "last_sequence", "last_side",
+        "last_window", "repeated", "sides", "simultaneous", "state",
     )  # fmt: skip
 
     def __init__(self) -> None:
         self.state = 0
         self.sides = (Side(), Side())
-        self.last_index = self.last_side = self.last_sequence = self.last_ack = self.last_end = self.last_window = 0
+        self.last_kind = self.last_side = self.last_sequence = self.last_ack = self.last_end = self.last_window = 0
         self.last_flags = self.last_scale = self.repeated = 0
         self.simultaneous = self.challenged = False
 
@@ -157,7 +157,7 @@ def measure(talk: Talk, which: int, segment: Segment) -> Measure:
     if misfit is not None:
         return Measure.IN if sender.flags & LIBERAL else misfit
     _move_on(sender, receiver, segment, end, acknowledged, selected)
-    if segment.index == AN_ACK:
+    if segment.kind == AN_ACK:
         _count_repeats(talk, which, segment, sequence, acknowledged, end)
     return Measure.IN
 
