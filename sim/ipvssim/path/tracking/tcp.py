@@ -252,7 +252,7 @@ def _timeout(talk: Talk, segment: Segment, new: int) -> int:
 
 
 def reset(packet: Packet) -> Packet | None:
-    """The RST with which a host refuses a segment, None where it does not answer (tcp_v4_send_reset, net/ipv4/tcp_ipv4.c)."""
+    """The RST with which a host refuses a segment, None where it does not (tcp_v4_send_reset, net/ipv4/tcp_ipv4.c)."""
     segment = packet.data[packet.offset :]
     if len(segment) < 20 or segment[13] & RST:
         return None

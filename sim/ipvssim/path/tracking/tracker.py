@@ -72,6 +72,7 @@ class Tracker:
         before it is tracked, IPv6's a little later, where it then :meth:`enters`."""
         if packet.fragment and packet.family in self._families:
             if packet.family != AF_INET:
+                self._entry, self._untracked = None, False
                 return packet
             whole = self._reassembler.add(packet, TRACKING)
             if isinstance(whole, str):
@@ -184,6 +185,7 @@ class Tracker:
             self._pick_up(family)
         self._families = families
         self.on = bool(families)
+        self._entry, self._untracked = None, False
 
     def _keep(self) -> None:
         """Connections that are opened from now on keep their entries, or do not."""
