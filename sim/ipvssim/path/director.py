@@ -64,7 +64,7 @@ class Director:
         self.selection = Selection(namespace, self.connection_table, self.host)
         self.errors = IcmpErrors(
             namespace.sublevel, self.connection_table, self.accounts, self.selection, self.transmitter, self.host,
-            self.sysctls,
+            self.sysctls, self.tracker,
         )  # fmt: skip
         self.outbound = Outbound(
             self.connection_table, self.accounts, self.reassembler, self.host, self.errors, self.sysctls,

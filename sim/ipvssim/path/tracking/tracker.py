@@ -65,6 +65,10 @@ class Tracker:
         self._asked = on
         self._watch()
 
+    def watches(self, family: int) -> bool:
+        """Whether packets of a family are tracked."""
+        return family in self._families
+
     # --- what a packet meets ---
 
     def comes_in(self, packet: Packet, result: Result) -> Packet | None:
