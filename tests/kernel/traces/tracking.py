@@ -56,6 +56,11 @@ class Talk:
         script.reply(flow, self.server, p.TCP, inner)
         self.answered += len(payload) + bool(flags & (p.SYN | p.FIN))
 
+    def selected(self) -> bytes:
+        """The option of a selective acknowledgement: of something that came, or that nobody sent."""
+        start = (self.answered if self.script.chance(50) else self.sent) + self.script.pick(-40, 10, 4000)
+        return b"\x01\x01\x05\x0a" + b"".join(((start + more) % 2**32).to_bytes(4, "big") for more in (0, 20))
+
     def slip(self) -> int:
         """What a number is wrong by, mostly nothing."""
         return self.script.random.choice(WRONG) if self.script.chance(6) else 0
@@ -79,7 +84,7 @@ class Talk:
         elif what < 30:
             self.server_side(p.SYN | p.ACK)
         elif what < 52:
-            side(p.ACK | script.pick(0, p.PSH), script.payload())
+            side(p.ACK | script.pick(0, p.PSH), script.payload(), script.random.choice((b"", self.selected())))
         elif what < 84:
             side(script.random.choice(CLOSING))
         elif what < 90:
