@@ -32,9 +32,9 @@ def answer(flags: int, sequence: int, acknowledged: int) -> bytes:
     return segment(flags, sequence, acknowledged, source=w.SERVER, target=w.CLIENT, ports=(8080, 1024))
 
 
-def tracked(*, asks: bool = True, **sysctls: int) -> w.World:
+def tracked(*, asks: bool = True, conntrack: int = 1, expire_nodest_conn: int = 0) -> w.World:
     """A director with a service of one server, which tracks if a service of port 21 asks for it."""
-    world = w.World(**{"conntrack": 1, **sysctls})
+    world = w.World(conntrack=conntrack, expire_nodest_conn=expire_nodest_conn)
     if asks:
         world.kernel.load("-A -t 203.0.113.200:21 -s rr\n-a -t 203.0.113.200:21 -r 10.0.0.13:21 -m")
     world.server(world.service())
