@@ -66,7 +66,7 @@ ROOMS = {
         "protocols forwarding",
         "connection_table rows explain protocols.diagram",
         "result accounts defence",
-        "host",
+        "host tracking",
         "transmit selection",
         "icmp_errors",
         "outbound inbound",

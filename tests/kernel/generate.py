@@ -7,9 +7,17 @@ import sys
 from collections.abc import Sequence
 from pathlib import Path
 
-from tests.kernel.traces import administration, corners, lifetimes, paths, pieces, scheduling
+from tests.kernel.traces import administration, corners, lifetimes, paths, pieces, scheduling, tracking
 
-KINDS = administration.KINDS | scheduling.KINDS | lifetimes.KINDS | paths.KINDS | corners.KINDS | pieces.KINDS
+KINDS = (
+    administration.KINDS
+    | scheduling.KINDS
+    | lifetimes.KINDS
+    | paths.KINDS
+    | corners.KINDS
+    | pieces.KINDS
+    | tracking.KINDS
+)
 
 
 def generate(kind: str, seed: int) -> str:

@@ -266,6 +266,7 @@ class Commands:
         server.tunnel_flags = tunnel_flags
         if upper != server.upper or lower != server.lower:
             self._write_thresholds(server, upper, lower)
+        self._table.server_written(server)
 
     def _write_thresholds(self, server: RealServer, upper: int, lower: int) -> None:
         if upper == 0 or (upper > server.upper and self._namespace.sublevel < 183):

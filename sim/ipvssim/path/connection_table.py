@@ -15,6 +15,7 @@ from ipvssim.path.connections import (
     F_INACTIVE,
     F_ONE_PACKET,
     F_TEMPLATE,
+    F_TRACKED,
     GONE,
     LATE,
     NO_PORTS,
@@ -99,6 +100,10 @@ class ConnectionTable:
         it then spoils (``ip_vs_conn_out_get`` looks at no flag)."""
         self.memory: Memory | None = None
         """Told of every connection that begins and ends, where somebody wants explanations."""
+        self.flags_of_new = F_ALIVE
+        """Given to every new connection: with F_TRACKED while the tunable ``conntrack`` is set."""
+        self.untrack: Callable[[ConnectionEntry], object] | None = None
+        """Called with a connection that keeps connection-tracking entries, when it goes."""
         self.on_load: Callable[[RealServer], None] | None = None
         """Called after each change of a server's counts, where somebody watches them all."""
 
@@ -115,7 +120,7 @@ class ConnectionTable:
         self, protocol: int, key: bytes, address: bytes, port: bytes, flags: int, server: RealServer | None, mark: int
     ) -> ConnectionEntry:
         """A new connection (or template, by its flag), bound to its server and hashed; its timer is not started yet."""
-        connection = ConnectionEntry(protocol, key, address, port, flags | F_ALIVE, server, mark)
+        connection = ConnectionEntry(protocol, key, address, port, flags | self.flags_of_new, server, mark)
         connection.timer = Timer(self.clock, self._expire, connection)
         if server is not None:
             self._bind(connection, server)
@@ -154,6 +159,8 @@ class ConnectionTable:
             control.controlled -= 1
             if not connection.timeout and not control.controlled and not _worth_keeping(control):
                 self.drop(control)
+        if connection.flags & F_TRACKED and not connection.flags & F_ONE_PACKET and self.untrack is not None:
+            self.untrack(connection)
         if connection.server is not None:
             self._unbind(connection, connection.server)
 

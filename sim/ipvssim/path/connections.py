@@ -19,6 +19,8 @@ METHOD = 0x7
 F_ALIVE = 0x40
 """The kernel's HASHED: not gone yet."""
 F_INACTIVE, F_NO_OUTPUT, F_TEMPLATE, F_ONE_PACKET = 0x100, 0x80, 0x1000, 0x2000
+F_TRACKED = 0x10000
+"""The kernel's NFCT: it keeps the connection-tracking entries of its packets."""
 TEMPLATE_ASSURED = 1
 """The state of a template that is worth keeping."""
 FIRST_TIMEOUT = 3 * SECOND

@@ -27,6 +27,7 @@ from ipvssim.path.reasons import tell
 from ipvssim.path.result import DROP, HELD, TO_HOST, Result
 from ipvssim.path.rows import Row, rows
 from ipvssim.path.selection import Selection
+from ipvssim.path.tracking import Tracker
 from ipvssim.path.transmit import Transmitter
 from ipvssim.path.witness import Witness
 
@@ -60,18 +61,21 @@ class Director:
         self.host.sent = self.accounts.count_own
         self.host.looped = self._loop
         self.reassembler = Reassembler(self.clock)
-        self.transmitter = Transmitter(self.host, self.sysctls)
+        self.tracker = Tracker(namespace, self.connection_table, self.reassembler)
+        self.transmitter = Transmitter(self.host, self.sysctls, self.tracker)
         self.selection = Selection(namespace, self.connection_table, self.host)
         self.errors = IcmpErrors(
             namespace.sublevel, self.connection_table, self.accounts, self.selection, self.transmitter, self.host,
-            self.sysctls,
+            self.sysctls, self.tracker,
         )  # fmt: skip
         self.outbound = Outbound(
-            self.connection_table, self.accounts, self.reassembler, self.host, self.errors, self.sysctls
-        )
+            self.connection_table, self.accounts, self.reassembler, self.host, self.errors, self.sysctls,
+            self.tracker,
+        )  # fmt: skip
         self.inbound = Inbound(
-            namespace, self.connection_table, self.accounts, self.selection, self.transmitter, self.errors
-        )
+            namespace, self.connection_table, self.accounts, self.selection, self.transmitter, self.errors,
+            self.tracker,
+        )  # fmt: skip
         self._witness: Witness | None = None
         self._sweeper = self.clock.timer(self._sweep)
         self._defrag6 = False
@@ -155,13 +159,15 @@ class Director:
             return result.drop(packet)
         result.packet = packet
         self.accounts.take_timeouts()
+        if self.tracker.on:
+            self.tracker.enters(packet, own=True)
         passed = self.outbound.pass_through(packet, result)
         if passed is not None:
             if result.connection is None and self.accounts.is_hooked(packet.family):
                 self.inbound.handle(passed, result)
                 if result.verdict is TO_HOST:
                     result.verdict = DROP
-            if result.verdict is DROP and not result.out:
+            if result.verdict is DROP and not result.out and self.tracker.comes_through(result):
                 self.host.send(passed.data, self.network.path(passed.destination), result, passed)
         if self._witness is not None:
             tell(self._witness, result)
@@ -179,13 +185,18 @@ class Director:
                 return
             if not self.host.takes_options6(packet, verify_hops, result):
                 return
+        if self.tracker.on:
+            tracked = self.tracker.comes_in(packet, result)
+            if tracked is None:
+                return
+            packet = tracked
         path = self.network.path(packet.destination)
         if path.kind == LOCAL:
             connection = self.inbound.known(packet)
             if connection is not None:
                 self.inbound.serve(packet, connection, result)
                 if result.verdict is TO_HOST:
-                    self._answer(packet, connection)
+                    self._answer(packet, connection, result)
                 return
         refused = self.host.martian(packet)
         if refused is not None:
@@ -202,6 +213,7 @@ class Director:
                 result.verdict, result.reason = HELD, whole
                 return
             result.packet = packet = whole
+            self.tracker.enters(packet)
         path = self.network.path(packet.destination)
         if path.kind == LOCAL or (packet.mark and packet.mark in self.network.local_marks):
             self._to_host(packet, result)
@@ -230,14 +242,19 @@ class Director:
                 return
             if result.connection is not None and packet.protocol in self.accounts.machines:
                 result.accept("a reply to a client on the director")
+                self.tracker.comes_through(result)
                 return
             packet = passed
         self.inbound.handle(packet, result)
-        if result.verdict is TO_HOST and packet.protocol in WITH_PORTS:
-            self._answer(packet, result.connection)
+        if result.verdict is TO_HOST:
+            self._answer(packet, result.connection, result)
 
-    def _answer(self, packet: Packet, connection: ConnectionEntry | None) -> None:
-        """The host itself got a packet: of a connection, it is the local server's. Where nobody listens it is refused."""
+    def _answer(self, packet: Packet, connection: ConnectionEntry | None, result: Result) -> None:
+        """The host itself gets a packet: of a connection, it is the local server's. Where nobody listens it is refused."""
+        if self.tracker.on and not self.tracker.is_taken(connection, result):
+            return
+        if packet.protocol not in WITH_PORTS:
+            return
         port = packet.key[-2:]
         if connection is not None:
             if not self.network.is_local(connection.address):
@@ -245,6 +262,8 @@ class Director:
             port = connection.port
         if not self.network.listens(packet.protocol, int.from_bytes(port, "big")):
             self.inbound.refuse(packet, connection)
+            if self.tracker.on:
+                self.tracker.refuses(packet, connection)
 
     def _forward(self, packet: Packet, path: Path, result: Result) -> None:
         """FORWARD: errors about requests, then replies, then what is none of IPVS's business."""
@@ -260,7 +279,8 @@ class Director:
             if passed.recorded:
                 rerouted = result.connection is not None and bool(self.sysctls.snat_reroute)
                 passed = self.host.restamped(passed, path, rerouted=rerouted)
-            self.host.forward(passed, path, result)
+            if self.tracker.comes_through(result):
+                self.host.forward(passed, path, result)
 
     # --- inside ---
 

@@ -19,6 +19,7 @@ if TYPE_CHECKING:
     from ipvssim.path.connection_table import ConnectionTable
     from ipvssim.path.host import Host
     from ipvssim.path.selection import Selection
+    from ipvssim.path.tracking import Tracker
     from ipvssim.path.transmit import Transmitter
     from ipvssim.state.sysctls import Sysctls
 
@@ -37,7 +38,7 @@ class IcmpErrors:
 
     def __init__(
         self, sublevel: int, connections: ConnectionTable, accounts: Accounts, selection: Selection,
-        transmitter: Transmitter, host: Host, sysctls: Sysctls,
+        transmitter: Transmitter, host: Host, sysctls: Sysctls, tracker: Tracker,
     ) -> None:  # fmt: skip
         self._sublevel = sublevel
         self._connections = connections
@@ -46,6 +47,7 @@ class IcmpErrors:
         self._transmitter = transmitter
         self._host = host
         self._sysctls = sysctls
+        self._tracker = tracker
 
     @staticmethod
     def is_handled(packet: Packet) -> bool:
@@ -135,9 +137,11 @@ class IcmpErrors:
             return not is_valid(message)
         if not translated:
             return False
+        sound = is_valid(message, pseudo(packet.source, packet.destination, ICMPV6, len(message)))
         if self._sublevel >= _CHECKSUM6:
-            return not is_valid(message, pseudo(packet.source, packet.destination, ICMPV6, len(message)))
-        return reply and not is_valid(message)
+            return not sound
+        # connection tracking has looked at it before, rightly, and what it found sound is not looked at again
+        return reply and not is_valid(message) and not (sound and self._tracker.watches(packet.family))
 
     # --- errors about our own tunnels ---
 

@@ -8,7 +8,7 @@ from ipvsnl.consts import AF_INET
 from ipvssim.net.checksums import is_valid, pseudo
 from ipvssim.net.icmp import LARGEST4, LARGEST6
 from ipvssim.net.packets import ICMP, ICMPV6, RST, SCTP, SYN, TCP, UDP, WITH_PORTS, Packet
-from ipvssim.path.connections import F_NO_OUTPUT, F_ONE_PACKET, MASQUERADE, NO_PORTS, ConnectionEntry
+from ipvssim.path.connections import F_NO_OUTPUT, F_ONE_PACKET, F_TRACKED, MASQUERADE, NO_PORTS, ConnectionEntry
 from ipvssim.path.protocols import INPUT, ISAKMP, OUTPUT, sctp, tcp
 from ipvssim.path.result import Result
 from ipvssim.state.daemons import BACKUP
@@ -20,6 +20,7 @@ if TYPE_CHECKING:
     from ipvssim.path.connection_table import ConnectionTable
     from ipvssim.path.icmp_errors import IcmpErrors
     from ipvssim.path.selection import Selection
+    from ipvssim.path.tracking import Tracker
     from ipvssim.path.transmit import Transmitter
     from ipvssim.state.namespace import Namespace
 
@@ -32,7 +33,7 @@ class Inbound:
 
     def __init__(
         self, namespace: Namespace, connections: ConnectionTable, accounts: Accounts, selection: Selection,
-        transmitter: Transmitter, errors: IcmpErrors,
+        transmitter: Transmitter, errors: IcmpErrors, tracker: Tracker,
     ) -> None:  # fmt: skip
         self.table = namespace.table
         self.sysctls = namespace.sysctls
@@ -44,6 +45,7 @@ class Inbound:
         self._daemons = namespace.daemons
         self._selection = selection
         self._transmitter = transmitter
+        self._tracker = tracker
         self.expiring: list[ConnectionEntry] = []
 
     def known(self, packet: Packet) -> ConnectionEntry | None:
@@ -135,17 +137,27 @@ class Inbound:
             result.accept("no service of this family is left")
             return None
         if self._is_new(packet) and self._is_to_be_replaced(connection):
-            if not connection.controlled:
-                self.expiring.append(connection)
+            self._make_way(connection, result, going=not connection.controlled)
             return None
         if server is not None and not server.available:
             if not self.sysctls.expire_nodest_conn:
                 result.connection, result.server = connection, server
                 result.drop("its server is gone")
             else:
-                self.expiring.append(connection)
+                self._make_way(connection, result, going=True)
             return None
         return connection
+
+    def _make_way(self, connection: ConnectionEntry, result: Result, *, going: bool) -> None:
+        """It goes, and the packet opens another; but not where the packet's connection-tracking entry leads to the old
+        server: that entry goes first, with the connection, and a new one is opened when the client tries again."""
+        if going:
+            self.expiring.append(connection)
+        if self._tracker.is_old:
+            result.connection, result.server = connection, connection.server
+            result.drop("its connection-tracking entry leads to the old server")
+        else:
+            connection.flags &= ~F_TRACKED
 
     def _is_new(self, packet: Packet) -> bool:
         data, start = packet.data, packet.offset
@@ -158,7 +170,7 @@ class Inbound:
         if sysctls.expire_nodest_conn and server is not None and not server.weight:
             return True
         mode = sysctls.conn_reuse_mode
-        if not mode or connection.control is not None:
+        if not mode or connection.control is not None or (connection.controlled and self._tracker.is_old):
             return False
         if connection.protocol == SCTP:
             return connection.state == sctp.CLOSED

@@ -18,6 +18,7 @@ if TYPE_CHECKING:
     from ipvssim.path.connection_table import ConnectionTable
     from ipvssim.path.host import Host
     from ipvssim.path.icmp_errors import IcmpErrors
+    from ipvssim.path.tracking import Tracker
     from ipvssim.state.sysctls import Sysctls
 
 
@@ -26,7 +27,7 @@ class Outbound:
 
     def __init__(
         self, connections: ConnectionTable, accounts: Accounts, reassembler: Reassembler, host: Host, errors: IcmpErrors,
-        sysctls: Sysctls,
+        sysctls: Sysctls, tracker: Tracker,
     ) -> None:  # fmt: skip
         self._connections = connections
         self._replies = connections.replies
@@ -35,6 +36,7 @@ class Outbound:
         self._host = host
         self._errors = errors
         self._sysctls = sysctls
+        self._tracker = tracker
 
     def find(self, packet: Packet) -> ConnectionEntry | None:
         """The connection that a packet answers."""
@@ -79,6 +81,8 @@ class Outbound:
             translated = packet
         self._accounts.count_out(connection, len(packet.data))
         self._accounts.follow(packet, connection, OUTPUT)
+        if self._tracker.on:
+            self._tracker.answered(connection)
         self._connections.used(connection)
         result.reason = "reply"
         return translated

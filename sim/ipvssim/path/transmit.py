@@ -11,9 +11,10 @@ from ipvssim.net.packets import Packet, with_hops
 from ipvssim.path.connections import BYPASS, DIRECT, LOCAL_NODE, MASQUERADE, TUNNEL, ConnectionEntry
 from ipvssim.path.forwarding import nat, route, tunnel
 from ipvssim.path.host import Host
-from ipvssim.path.result import Result
+from ipvssim.path.result import CLASH, Result
 
 if TYPE_CHECKING:
+    from ipvssim.path.tracking import Tracker
     from ipvssim.state.services import RealServer
     from ipvssim.state.sysctls import Sysctls
 
@@ -25,8 +26,9 @@ _LOOPBACK6 = bytes(15) + b"\x01"
 class Transmitter:
     """The forwarding methods, with all that decides whether a packet leaves."""
 
-    def __init__(self, host: Host, sysctls: Sysctls) -> None:
+    def __init__(self, host: Host, sysctls: Sysctls, tracker: Tracker) -> None:
         self.host = host
+        self.tracker = tracker
         self.network = host.network
         self.sysctls = sysctls
         self.paths: dict[RealServer, Path] = {}
@@ -59,6 +61,9 @@ class Transmitter:
             data = route.forwarded(packet, packet.hops - 1)
         else:
             data = self._wrapped(packet, connection, path)
+        if self.tracker.on and not self.tracker.leaves(packet, data, connection):
+            result.drop(CLASH)
+            return
         self.host.send(data, path, result, packet)
 
     def transmit_icmp(self, packet: Packet, connection: ConnectionEntry, result: Result, *, forwarded: bool) -> None:

@@ -18,6 +18,7 @@ from ipvssim.state.statistics import Counters, Estimator
 from ipvssim.state.trash import Trash
 
 COLLECT_PERIOD = 60 * SECOND
+FTP = 21
 
 
 class ServiceTable:
@@ -50,6 +51,9 @@ class ServiceTable:
         self.named_hook: Callable[[bytes, bytes, int], None] | None = None
         """Called with a virtual address, a real server's and a firewall mark (empty or 0 where it is not about one) when the
         table comes to name them."""
+        self.tracking: set[VirtualService] = set()
+        """The services that ask for connection tracking; ``tracking_hook`` is called when they change."""
+        self.tracking_hook: Callable[[], None] | None = None
         self.deleted_hook: Callable[[], None] | None = None
         """Called after destinations went to the trash (the packet path's expire_nodest_conn)."""
 
@@ -99,6 +103,9 @@ class ServiceTable:
             del self.by_address[service.protocol, service.address, service.port]
             self._address_buckets.remove(self._bucket(service), service)
         self._count(service, -1)
+        if service in self.tracking:
+            self.tracking.remove(service)
+            self._tracking_changed()
         self.estimator.stop(service.counters)
         if service.scheduler is not None:
             service.scheduler.close()
@@ -153,7 +160,16 @@ class ServiceTable:
         server.order = self._newest
         server.available = True
         service.destinations[server.address, server.port] = server
+        self.server_written(server)
         self.estimator.start(server.counters)
+
+    def server_written(self, server: RealServer) -> None:
+        """Its parameters were given, at first or anew: one that translates makes a service of port 21 ask for connection
+        tracking, until that service is deleted (``ip_vs_register_conntrack``)."""
+        service = server.service
+        if service is not None and service.port == FTP and not server.forwarding and service not in self.tracking:
+            self.tracking.add(service)
+            self._tracking_changed()
 
     def delete_server(self, server: RealServer) -> None:
         """Unlink it, tell the scheduler, and move it to the trash."""
@@ -188,8 +204,12 @@ class ServiceTable:
         self._of_family[service.family] += step
         if service.fwmark or service.port == 0:
             self.port_zero_services += step
-        elif service.port == 21:
+        elif service.port == FTP:
             self.ftp_services += step
+
+    def _tracking_changed(self) -> None:
+        if self.tracking_hook is not None:
+            self.tracking_hook()
 
     def _set_scheduler(self, service: VirtualService, scheduler: type[Scheduler] | None) -> None:
         fresh = scheduler(service, self.settings) if scheduler is not None else None
