@@ -241,6 +241,17 @@ class IPVS(Verbs[None]):
         found = read_connections(self._conversation.proc("ip_vs_conn"))
         return chosen_ones(found, service, server, state) if service or server or state else found
 
+    def trash(self) -> Iterator[Trashed]:
+        """The real servers that were deleted and are not freed yet, the last deleted first: a simulated kernel tells them.
+
+        Linux has no way to ask for its trash: LinkError (EOPNOTSUPP).
+        """
+        from ipvsnl.procfs import read_trash
+
+        if not self._conversation.simulated:
+            raise LinkError(EOPNOTSUPP, "Linux tells nobody of its trash; a simulated kernel does (--target sim)")
+        return read_trash(self._conversation.proc("ip_vs_trash"))
+
     def plain(self) -> tuple[Info, list[Listed]]:
         """The table as ``/proc/net/ip_vs`` shows it: less than :meth:`snapshot`, and readable with less privilege.
 

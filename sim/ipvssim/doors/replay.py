@@ -48,7 +48,7 @@ class Replay:
     def __init__(self, header: dict[str, Any], release: str = RELEASE, *, explain: bool = False) -> None:
         check_header(header)
         network = trace_network(header.get("servers4", 16), header.get("servers6", 4))
-        self.kernel = Kernel(network=network, release=release, padding=True)
+        self.kernel = Kernel(network=network, release=release, padding=True, debug_level=header.get("debug_level"))
         self.director = self.kernel.director
         self.director.explaining = explain
         self._clock = self.kernel.clock
@@ -71,9 +71,13 @@ class Replay:
         if at is not None:
             self._clock.advance_to(round(at * SECOND))
         try:
-            return self._steps[step["do"]](step)
+            answer = self._steps[step["do"]](step)
         except Exception as wrong:
             raise explained(wrong) from wrong
+        if self.kernel.namespace.log is not None:
+            answer["log"] = [f"<{line.severity}>{line.text}" for line in self.kernel.log]
+            self.kernel.log.clear()
+        return answer
 
     def _ipvsadm(self, step: dict[str, Any]) -> dict[str, Any]:
         done = self.kernel.ipvsadm(*step["args"], stdin=step.get("stdin", ""))

@@ -27,6 +27,7 @@ from ipvssim.path.connections import (
 )
 
 if TYPE_CHECKING:
+    from ipvssim.path.debug_log import PathLog
     from ipvssim.state.services import RealServer
 
 Index = dict[bytes, ConnectionEntry]
@@ -96,6 +97,7 @@ class ConnectionTable:
         self.replies = self._replies.by_protocol
         """Protocol and reply key to connection. Templates stand here too: a reply to client port 0 may find one, whose state
         it then spoils (``ip_vs_conn_out_get`` looks at no flag)."""
+        self.log: PathLog | None = None
         self.on_load: Callable[[RealServer], None] | None = None
         """Called after each change of a server's counts, where somebody watches them all."""
 
@@ -132,6 +134,8 @@ class ConnectionTable:
     def expire(self, connection: ConnectionEntry) -> None:
         """Its timer fired, or it was told to go: it goes unless it still controls others (``ip_vs_conn_expire``)."""
         if connection.controlled:
+            if self.log is not None:
+                self.log.delayed(connection)
             connection.timeout = LATE
             connection.timer.start(LATE)
             return
@@ -145,7 +149,11 @@ class ConnectionTable:
         if control is not None:
             connection.control = None
             control.controlled -= 1
+            if self.log is not None:
+                self.log.controls("DELeting", connection, control)
             if not connection.timeout and not control.controlled and not _worth_keeping(control):
+                if self.log is not None:
+                    self.log.drops("drop controlling connection")
                 self.drop(control)
         if connection.server is not None:
             self._unbind(connection, connection.server)
@@ -166,7 +174,10 @@ class ConnectionTable:
 
     def template(self, protocol: int, key: bytes) -> ConnectionEntry | None:
         """The newest template of that key."""
-        return self._templates.by_protocol.get(protocol, {}).get(key)
+        found = self._templates.by_protocol.get(protocol, {}).get(key)
+        if self.log is not None:
+            self.log.template(protocol, key, found=found is not None)
+        return found
 
     def orphan(self, template: ConnectionEntry) -> None:
         """Make an unusable template unfindable; it runs out its time with ports FFFF (``ip_vs_check_template``)."""
@@ -182,6 +193,8 @@ class ConnectionTable:
         """``template`` placed ``connection``."""
         connection.control = template
         template.controlled += 1
+        if self.log is not None:
+            self.log.controls("ADDing", connection, template)
 
     # --- servers ---
 
@@ -193,8 +206,12 @@ class ConnectionTable:
             if server is None or server.available or connection.controlled:
                 continue
             template = connection.control
+            if self.log is not None:
+                self.log.drops("del connection")
             self.drop(connection)
             if template is not None and not template.controlled:
+                if self.log is not None:
+                    self.log.drops("del controlling connection")
                 self.drop(template)
 
     def activity_changed(self, connection: ConnectionEntry, active: bool) -> None:
@@ -208,6 +225,8 @@ class ConnectionTable:
         self._loaded(server)
 
     def _bind(self, connection: ConnectionEntry, server: RealServer) -> None:
+        if self.log is not None:
+            self.log.bound(connection, server)
         if connection.flags & F_TEMPLATE:
             server.persistent += 1
         else:
@@ -229,6 +248,8 @@ class ConnectionTable:
         return server.conns >= upper
 
     def _unbind(self, connection: ConnectionEntry, server: RealServer) -> None:
+        if self.log is not None:
+            self.log.unbound(connection, server)
         if connection.flags & F_TEMPLATE:
             server.persistent -= 1
         else:

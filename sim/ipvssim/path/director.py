@@ -19,6 +19,7 @@ from ipvssim.net.options6 import verify_hops
 from ipvssim.net.packets import HOP_BY_HOP, WITH_PORTS, Packet, parse4, parse6
 from ipvssim.path.accounts import Accounts
 from ipvssim.path.connection_table import ConnectionTable
+from ipvssim.path.debug_log import PathLog
 from ipvssim.path.host import Host
 from ipvssim.path.icmp_errors import IcmpErrors
 from ipvssim.path.inbound import Inbound
@@ -73,6 +74,9 @@ class Director:
         self._sweeper = self.clock.timer(lambda _: self.connection_table.sweep())
         self._defrag6 = False
         self.table.deleted_hook = self._servers_deleted
+        self._known = self.inbound.known
+        if namespace.log is not None:
+            self._tell(PathLog(namespace.log))
 
     # --- what users ask ---
 
@@ -170,7 +174,7 @@ class Director:
                 return
         path = self.network.path(packet.destination)
         if path.kind == LOCAL:
-            connection = self.inbound.known(packet)
+            connection = self._known(packet)
             if connection is not None:
                 self.inbound.serve(packet, connection, result)
                 if result.verdict is TO_HOST:
@@ -213,7 +217,7 @@ class Director:
                 return
             result.packet = packet = whole
         index = self.connection_table.replies.get(packet.protocol)
-        if index is None or packet.key in index or self.sysctls.nat_icmp_send:
+        if index is None or packet.key in index or self.sysctls.nat_icmp_send or self.outbound.log is not None:
             passed = self.outbound.pass_through(packet, result)
             if passed is None:
                 return
@@ -252,6 +256,14 @@ class Director:
             self.host.forward(passed, path, result)
 
     # --- inside ---
+
+    def _tell(self, log: PathLog) -> None:
+        """Let all parts write to a log. Every packet then takes the long way, which the kernel tells of."""
+        self._known = lambda packet: None
+        for part in (
+            self.connection_table, self.selection, self.errors, self.outbound, self.inbound, *self.accounts.machines.values()
+        ):  # fmt: skip
+            part.log = log
 
     def _defragments6(self) -> bool:
         """Reassembly of IPv6 at the input begins with the first IPv6 service and stays."""
