@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+from errno import EOPNOTSUPP
+
+from ipvsnl.errors import LinkError
 from ipvsnl.family import Command
 from ipvsnl.refusals import KernelError
 from ipvsnl.wire import steps
@@ -19,7 +22,7 @@ if TYPE_CHECKING:
     from ipvsnl.bulk.load import Load
     from ipvsnl.link.contract import Link
     from ipvsnl.model import Daemon, Destination, DestinationStatus, Info, Service, ServiceStatus, Statistics, Timeouts
-    from ipvsnl.procfs import Connection, Listed
+    from ipvsnl.procfs import Connection, Listed, Trashed
     from ipvsnl.tables.plan import Plan
     from ipvsnl.tables.table import Table, Values
     from ipvsnl.wire.snapshot import Snapshot
@@ -249,7 +252,7 @@ class IPVS(Verbs[None]):
         from ipvsnl.procfs import read_trash
 
         if not self._conversation.simulated:
-            raise LinkError(EOPNOTSUPP, "Linux tells nobody of its trash; a simulated kernel does (--target sim)")
+            raise LinkError(EOPNOTSUPP, "Linux tells nobody of its trash: only a simulated kernel does (--target sim)")
         return read_trash(self._conversation.proc("ip_vs_trash"))
 
     def plain(self) -> tuple[Info, list[Listed]]:

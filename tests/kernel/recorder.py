@@ -66,7 +66,7 @@ def logged() -> list[str]:
     if size < 0:
         raise OSError(ctypes.get_errno(), "klogctl")
     lines = buffer.raw[:size].decode(errors="replace").splitlines()
-    return [line for line in lines if "IPVS: " in line]
+    return [line for line in lines if line[3:].startswith(("IPVS: ", "SCTP "))]  # SCTP's states come without the first word
 
 
 class Recorder:

@@ -78,6 +78,7 @@ def parser() -> argparse.ArgumentParser:
     director.add_argument(
         "--start-state", metavar="FILE", type=Path, help="connections that it had before: ipvsadm -Lnc >FILE"
     )
+    debug_option.add(director)
     sides = parser.add_argument_group("which packets came in, and which left the captured director")
     sides.add_argument("--director", metavar="MAC", action="append", default=[], help="a MAC address of its own")
     for side in ("client", "server"):
@@ -120,7 +121,8 @@ def _director(chosen: argparse.Namespace) -> Kernel:
     if str(chosen.rules) == str(chosen.capture) == "-":
         raise ValueError("rules and capture can't both be standard input")
     rules = _text(chosen.rules)
-    kernel = Kernel(release=chosen.kernel)
+    kernel = Kernel(release=chosen.kernel, debug_level=chosen.debug_level)
+    debug_option.tell(kernel)
     for given in chosen.sysctl:
         name, equals, value = given.partition("=")
         try:

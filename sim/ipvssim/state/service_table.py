@@ -106,16 +106,16 @@ class ServiceTable:
             self._address_buckets.remove(self._bucket(service), service)
         self._count(service, -1)
         self.estimator.stop(service.counters)
-        if service.scheduler is not None:
-            if self.log is not None:
-                self.log.scheduler_released(service)
-            service.scheduler.close()
-            service.scheduler = None
+        scheduler, service.scheduler = service.scheduler, None
+        if self.log is not None:
+            self.log.scheduler_released(service)
         collector = self._collectors.pop(service, None)
         if collector is not None:
             collector.stop()
         for server in list(service.servers()):
             self._discard(server)
+        if scheduler is not None:
+            scheduler.close()  # what a cache refers to it lets go of later (call_rcu)
         if not service.destinations:
             self._tell_unused(service)
         service.destinations.clear()

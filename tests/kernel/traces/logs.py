@@ -10,9 +10,48 @@ from .script import Flow, Script, Service
 LEVEL = 12
 
 
-def script(name: str, marks: tuple[int, ...] = ()) -> Script:
+def script(name: str, marks: tuple[int, ...] = (), level: int = LEVEL) -> Script:
     made = Script("log", 0, marks)
-    made.header.update(name=f"log-{name}", debug_level=LEVEL)
+    made.header.update(name=f"log-{name}", debug_level=level)
+    return made
+
+
+def levels(level: int) -> Callable[[], Script]:
+    """The same story at a lower level."""
+
+    def make() -> Script:
+        made = script(f"level-{level}", level=level)
+        service = made.service("wlc", method="-m", port=80, flags=("-p", 300))
+        server = made.server(service, 10, 1)
+        made.ipvsadm("-a", *service.words, "-r", made.real(service, server), "-m")
+        made.edit(service, server, 3, "-x", 2, "-y", 5)
+        talk(made, made.flow(service), server)
+        made.remove(service, server)
+        made.open(made.flow(service))
+        made.ipvsadm("-C")
+        return made
+
+    return make
+
+
+def flood() -> Script:
+    """More errors than the kernel writes in five seconds."""
+    made = script("flood")
+    service = made.service("lc", method="-m")
+    for _ in range(14):
+        made.open(made.flow(service))
+    made.sleep(6)
+    made.open(made.flow(service))
+    return made
+
+
+def bypass() -> Script:
+    """Packets with a mark to other hosts, without a server: they go where they would have gone."""
+    made = script("bypass", marks=(7,))
+    made.sysctl("cache_bypass", 1)
+    marked = made.service("rr", mark=7, port=80)
+    elsewhere = Service(marked.words, p.TCP, p.address("10.0.0.12"), 80, 7)
+    made.open(made.flow(elsewhere))
     return made
 
 
@@ -51,17 +90,21 @@ def admin() -> Script:
     six = made.service("rr", six=True, method="-m")
     made.server(six, 12, 1)
     made.service("rr", mark=9)
+    for scheduler in ("lblc", "sh", "mh", "dh", "wrr"):
+        made.ipvsadm("-E", *six.words, "-s", scheduler)
+    made.ipvsadm("-E", *six.words, "-s", "wrr", "-p", 20, "--pe", "sip")
     made.ipvsadm("-C")
     return made
 
 
 def trash() -> Script:
-    """Servers with and without connections go to the trash, come back, and are freed."""
+    """Servers with and without connections go to the trash, come back, and are freed; the service last."""
     made = script("trash")
+    made.ipvsadm("--set", 0, 0, 30)
     service = made.service("rr", p.UDP, method="-m")
-    kept, idle = made.server(service, 10, 1), made.server(service, 11, 1)
+    kept = made.server(service, 10, 1)
     made.open(made.flow(service))
-    made.open(made.flow(service))
+    idle = made.server(service, 11, 1)
     made.remove(service, kept)
     made.server(service, 10, 1)
     made.remove(service, kept)
@@ -71,7 +114,11 @@ def trash() -> Script:
     made.remove(service, third)
     made.server(service, 13, 1)
     made.ipvsadm("-D", *service.words)
-    made.sleep(400)
+    made.ipvsadm("-A", *service.words, "-s", "rr")
+    made.server(service, 13, 1)
+    made.remove(service, "10.0.0.13")
+    made.sleep(260)
+    made.ipvsadm("-D", *service.words)
     return made
 
 
@@ -142,9 +189,9 @@ def nobody() -> Script:
 
 
 def persist() -> Script:
-    """Templates: made, found, orphaned, kept by their connections, expired."""
+    """Templates: made, found, orphaned; by address, mark and port 0."""
     made = script("persist", marks=(7,))
-    service = made.service("rr", method="-m", port=80, flags=("-p", 10))
+    service = made.service("rr", method="-m", port=80, flags=("-p", 300))
     server = made.server(service, 10, 1)
     made.server(service, 11, 1)
     client = made.client()
@@ -155,14 +202,37 @@ def persist() -> Script:
     made.open(made.flow(service))
     made.remove(service, "10.0.0.11")
     made.open(made.flow(service, client))
-    made.sleep(16)
-    marked = made.service("wlc", method="-m", mark=7, port=80, flags=("-p", 10))
+    marked = made.service("wlc", method="-m", mark=7, port=80, flags=("-p", 300))
+    made.open(made.flow(marked))
     made.server(marked, 12, 1)
     made.open(made.flow(marked))
-    zero = made.service("rr", method="-m", port=0, flags=("-p", 10))
+    zero = made.service("rr", method="-m", port=0, flags=("-p", 300, "-M", "255.255.255.0"))
     made.server(zero, 13, 1)
     made.open(made.flow(Service(zero.words, p.TCP, zero.address, 8080)))
-    made.sleep(70)
+    return made
+
+
+def templates() -> Script:
+    """A template outlives its time, since it controls a connection; then both go."""
+    made = script("templates")
+    service = made.service("rr", method="-m", port=80, flags=("-p", 10))
+    made.server(service, 10, 1)
+    made.open(made.flow(service))
+    made.sleep(16)
+    made.sleep(90)
+    return made
+
+
+def gone() -> Script:
+    """The server of a persistent connection goes, and with expire_nodest_conn all that it had."""
+    made = script("gone")
+    made.sysctl("expire_nodest_conn", 1)
+    service = made.service("rr", method="-m", port=80, flags=("-p", 300))
+    server = made.server(service, 10, 1)
+    made.open(made.flow(service))
+    made.remove(service, server)
+    made.sleep(1)
+    made.ipvsadm("-Ln")
     return made
 
 
@@ -205,12 +275,14 @@ def reuse() -> Script:
     made.packet(made.segment(flow, p.SYN))
     made.sysctl("expire_nodest_conn", 1)
     other = made.open(made.flow(service))
-    made.edit(service, first, 0)
+    made.edit(service, "10.0.0.11", 0)
     made.packet(made.segment(other, p.SYN))
-    last = made.open(made.flow(service))
     made.remove(service, "10.0.0.11")
     made.sleep(1)
-    made.packet(made.segment(last, p.ACK))
+    made.packet(made.segment(other, p.ACK))
+    made.remove(service, first)
+    made.sleep(1)
+    made.packet(made.segment(other, p.ACK))
     made.sysctl("expire_nodest_conn", 0)
     made.server(service, 12, 1)
     gone = made.open(made.flow(service))
@@ -228,7 +300,6 @@ def errors() -> Script:
     back = p.ip(service.address, flow.client, p.TCP, p.tcp(service.address, flow.client, (80, flow.port), p.ACK))
     made.packet(p.ip(flow.client, service.address, p.ICMP, p.icmp(3, 4, 1400, back)))
     made.packet(p.ip(flow.client, service.address, p.ICMP, p.icmp(3, 1, 0, back, damage=1)))
-    made.packet(p.ip(flow.client, service.address, p.ICMP, p.icmp(8, 0, 1, b"echo")))
     origin = p.address(server)
     there = p.ip(flow.client, origin, p.TCP, p.tcp(flow.client, origin, (flow.port, service.server_port), p.ACK))
     made.packet(p.frame(origin, p.ip(origin, flow.client, p.ICMP, p.icmp(3, 3, 0, there))), on="server")
@@ -266,6 +337,13 @@ SCRIPTS: tuple[Callable[[], Script], ...] = (
     reuse,
     errors,
     sctp,
+    templates,
+    gone,
+    flood,
+    bypass,
+    levels(0),
+    levels(3),
+    levels(7),
 )
 
 
