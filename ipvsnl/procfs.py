@@ -130,7 +130,11 @@ class Trashed(Value):
         where = addresses.endpoint(self.address, self.port)
         held = ", ".join(
             f"{count} {what if count > 1 else what[:-1]}"
-            for count, what in ((self.connections, "connections"), (self.templates, "templates"), (self.caches, "caches"))
+            for count, what in (
+                (self.connections, "connections"),
+                (self.templates, "templates"),
+                (self.caches, "caches"),
+            )
             if count
         )
         end = f"held by {held}" if self.freed_in is None else f"freed in {self.freed_in:g} s"
@@ -143,8 +147,9 @@ def read_trash(lines: Iterable[str]) -> Iterator[Trashed]:
         if number == 1:
             continue
         try:
-            kind, virtual, vport, mark, server, port, *counts = line.split()
-            times = [None if word == "-" else float(word) for word in counts[4:]]
+            kind, virtual, vport, mark, server, port, *words = line.split()
+            references, connections, templates, caches = map(int, words[:4])
+            deleted, idle, freed_in = (None if word == "-" else float(word) for word in words[4:])
             family = AF_INET if len(virtual) == 8 else AF_INET6
             protocol = _PROTOCOLS[kind] if kind in _PROTOCOLS else int(kind.removeprefix("IP_"))
             service = (
@@ -152,9 +157,9 @@ def read_trash(lines: Iterable[str]) -> Iterator[Trashed]:
                 if int(mark, 16)
                 else Service(protocol, _address(virtual), int(vport, 16))
             )
-            deleted, idle, freed = times
             yield Trashed(
-                service, _address(server), int(port, 16), *map(int, counts[:4]), deleted or 0.0, idle, freed,
+                service, _address(server), int(port, 16), references, connections, templates, caches, deleted or 0.0, idle,
+                freed_in,
             )  # fmt: skip
         except (ValueError, EncodeError):
             raise DecodeError(f"line {number} of ip_vs_trash is no deleted server: {line.rstrip()!r}") from None

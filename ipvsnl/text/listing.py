@@ -252,16 +252,16 @@ def trash(of: Iterable[Trashed], options: frozenset[str]) -> Iterator[str]:
     """``-L --trash``, the last deleted first; times in seconds: so long ago, so long idle, freed in so many."""
     where = _endpoint(options)
     yield "IPVS deleted servers\n"
-    yield (
-        "pro virtual            server             refcnt conns templates caches  deleted     idle freed in\n"
-    )
+    yield ("pro virtual            server             refcnt conns templates caches  deleted     idle freed in\n")
     for one in of:
         service = one.service
         protocol = str(service.protocol).lower()
         name = "FWM" if service.fwmark else protocol.upper()
         virtual = str(service.fwmark) if service.fwmark else where(service.address, service.port, protocol)
         server = where(one.address, one.port, protocol or "tcp")
-        times = "".join(" {:>8}".format("-" if value is None else f"{value:.2f}") for value in (one.deleted, one.idle, one.freed_in))
+        times = "".join(
+            " {:>8}".format("-" if value is None else f"{value:.2f}") for value in (one.deleted, one.idle, one.freed_in)
+        )
         yield (
             f"{name:<3} {virtual:<18} {server:<18} {one.references:>6} {one.connections:>5} {one.templates:>9} "
             f"{one.caches:>6}{times}\n"

@@ -68,8 +68,8 @@ class Kernel:
     the one source of chance, ``hash_key`` the secret byte that orders service dumps; ``padding`` puts 64-bit attributes at
     multiples of eight, as user-mode-linux does.
 
-    ``debug_level`` has the kernel write a log, :attr:`log`: 0 its errors alone, up to 12 what it does, in the words of a Linux
-    with CONFIG_IP_VS_DEBUG whose ``net.ipv4.vs.debug_level`` is that. None writes none, and costs nothing.
+    ``debug_level`` has the kernel write a log, :attr:`log`: 0 its errors alone, up to 12 what it does, in the words of a
+    Linux with CONFIG_IP_VS_DEBUG whose ``net.ipv4.vs.debug_level`` is that. None writes none, and costs nothing.
     """
 
     def __init__(

@@ -28,7 +28,7 @@ from tests.kernel.director import Network, libc, sysctl
 
 REST, STATISTICS = 0.025, 2.2  # seconds: after what may put something off to the next tick; until an estimator tick
 QUIET = 1.0  # seconds until the namespace of the trace before is taken apart, which the kernel would tell of, too
-READ_CLEAR, LOG_SIZE = 4, 1 << 18  # syslog(2): read what was logged since the last time; bytes of the kernel's own buffer
+READ_CLEAR, LOG_SIZE = 4, 1 << 18  # syslog(2): read what was logged since the last time; bytes
 IPV4, ICMP, ICMPV6, TCP, SCTP = 4, 1, 58, 6, 132
 PORT_ID = 0xBEEF
 DEBUG_LEVEL = "net.ipv4.vs.debug_level"
@@ -60,13 +60,14 @@ def delivered() -> int:
 
 
 def logged() -> list[str]:
-    """What IPVS wrote to the kernel's log since the last time, a line an entry, each with its severity: ``<7>IPVS: ...``."""
+    """What IPVS wrote to the kernel's log since the last time, each line with its severity: ``<7>IPVS: ...``. What it writes
+    of SCTP's states comes without the first word."""
     buffer = ctypes.create_string_buffer(LOG_SIZE)
     size = libc.klogctl(READ_CLEAR, buffer, LOG_SIZE)
     if size < 0:
         raise OSError(ctypes.get_errno(), "klogctl")
     lines = buffer.raw[:size].decode(errors="replace").splitlines()
-    return [line for line in lines if line[3:].startswith(("IPVS: ", "SCTP "))]  # SCTP's states come without the first word
+    return [line for line in lines if line[3:].startswith(("IPVS: ", "SCTP "))]
 
 
 class Recorder:

@@ -18,6 +18,7 @@ from typing import TYPE_CHECKING
 
 from ipvsnl.errors import IPVSError
 from ipvsnl.text.hints import printable
+from ipvssim.doors import debug_option
 from ipvssim.kernel import Kernel
 from ipvssim.state.namespace import RELEASE
 

@@ -188,7 +188,7 @@ def replay(
     with _named(job.trace):
         if "trace" not in header:
             raise ReplayError("not a trace of version 1")
-        if debug_level is not None:
+        if debug_level is not None and not check:
             header.setdefault("debug_level", debug_level)
         director = Replay(header, release, explain=explain)
     status = SAME

@@ -203,7 +203,8 @@ class ConnectionTable:
         (``ip_vs_expire_nodest_conn_flush``)."""
         for connection in list(self):
             server = connection.server
-            if server is None or server.available or connection.controlled:
+            gone_with_another = not connection.flags & F_ALIVE
+            if gone_with_another or server is None or server.available or connection.controlled:
                 continue
             template = connection.control
             if self.log is not None:

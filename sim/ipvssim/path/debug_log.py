@@ -78,7 +78,9 @@ class PathLog:
             self.icmp("Incoming", packet)
             self.looked_up("in", quoted.protocol, quoted.key, found=False)
 
-    def refused(self, packet: Packet, connection: ConnectionEntry | None, replies: dict[bytes, ConnectionEntry]) -> None:
+    def refused(
+        self, packet: Packet, connection: ConnectionEntry | None, replies: dict[bytes, ConnectionEntry]
+    ) -> None:
         """The host answers a TCP segment with a RST, which passes the hooks as a reply, and if it is none as a request."""
         segment = packet.data[packet.offset :]
         if packet.protocol != TCP or len(segment) < 20 or segment[13] & RST or not packet.unicast:
@@ -140,13 +142,13 @@ class PathLog:
     def bound(self, connection: ConnectionEntry, server: RealServer) -> None:
         """A connection gets its server, and is not counted yet. (Its state is not set yet, and the kernel shows what was in
         that memory before.)"""
-        self._binding("Bind", connection, server, 1, references(server) + 1)
+        self._binding("Bind", connection, 1, references(server) + 1)
 
     def unbound(self, connection: ConnectionEntry, server: RealServer) -> None:
         """A connection leaves its server, and is still counted."""
-        self._binding("Unbind", connection, server, 0, references(server))
+        self._binding("Unbind", connection, 0, references(server))
 
-    def _binding(self, what: str, connection: ConnectionEntry, server: RealServer, own: int, count: int) -> None:
+    def _binding(self, what: str, connection: ConnectionEntry, own: int, count: int) -> None:
         client, virtual, real = _ends(connection)
         flags = connection.flags & ~F_ALIVE
         self.log.debug(
@@ -169,7 +171,9 @@ class PathLog:
         """Something goes before its time: ``what`` says what is done with which."""
         self.log.debug(4, what)
 
-    def entered(self, connection: ConnectionEntry, data: bytes, offset: int, direction: int, name: str, old: str) -> None:
+    def entered(
+        self, connection: ConnectionEntry, data: bytes, offset: int, direction: int, name: str, old: str
+    ) -> None:
         """A packet changed a connection's state."""
         client, virtual, server = _ends(connection)
         way, states = _DIRECTIONS[direction], f"state: {old}->{connection.state_name} conn->refcnt:2"

@@ -259,11 +259,10 @@ class Director:
 
     def _tell(self, log: PathLog) -> None:
         """Let all parts write to a log. Every packet then takes the long way, which the kernel tells of."""
-        self._known = lambda packet: None
-        for part in (
-            self.connection_table, self.selection, self.errors, self.outbound, self.inbound, *self.accounts.machines.values()
-        ):  # fmt: skip
-            part.log = log
+        self._known = _unknown
+        self.connection_table.log = self.selection.log = self.errors.log = self.outbound.log = self.inbound.log = log
+        for machine in self.accounts.machines.values():
+            machine.log = log
 
     def _defragments6(self) -> bool:
         """Reassembly of IPv6 at the input begins with the first IPv6 service and stays."""
@@ -294,3 +293,9 @@ def _as_bytes(data: Any, device: Device) -> bytes:
     from ipvssim.net.scapy_packets import packet_bytes
 
     return packet_bytes(data, device)
+
+
+def _unknown(packet: Packet) -> ConnectionEntry | None:
+    """No short way for any packet."""
+    del packet
+    return None

@@ -132,9 +132,7 @@ class DebugLog:
         elif service.scheduler_name == "sh" and self.level >= 6:
             assert service.scheduler is not None
             for number, server in enumerate(service.scheduler.buckets()):
-                self.debug(
-                    6, f"assigned i: {number} dest: {address_text(server.address)} weight: {server.weight}"
-                )
+                self.debug(6, f"assigned i: {number} dest: {address_text(server.address)} weight: {server.weight}")
 
     # --- servers and services ---
 

@@ -43,8 +43,8 @@ class Namespace:
     """
 
     __slots__ = (
-        "changes", "clock", "connection_table_size", "connections", "daemons", "ipv6", "log", "network", "padding", "release",
-        "sublevel", "sysctls", "table", "timeouts",
+        "changes", "clock", "connection_table_size", "connections", "daemons", "ipv6", "log", "network", "padding",
+        "release", "sublevel", "sysctls", "table", "timeouts",
     )  # fmt: skip
 
     def __init__(

@@ -45,26 +45,6 @@ def flood() -> Script:
     return made
 
 
-def bypass() -> Script:
-    """Packets with a mark to other hosts, without a server: they go where they would have gone."""
-    made = script("bypass", marks=(7,))
-    made.sysctl("cache_bypass", 1)
-    marked = made.service("rr", mark=7, port=80)
-    elsewhere = Service(marked.words, p.TCP, p.address("10.0.0.12"), 80, 7)
-    made.open(made.flow(elsewhere))
-    return made
-
-
-def talk(made: Script, flow: Flow, server: str) -> None:
-    """A whole TCP conversation through address translation, to its end from both sides."""
-    made.packet(made.segment(flow, p.SYN), flow.mark)
-    made.segment_back(flow, server, p.SYN | p.ACK)
-    made.packet(made.segment(flow, p.ACK), flow.mark)
-    made.packet(made.segment(flow, p.FIN | p.ACK), flow.mark)
-    made.segment_back(flow, server, p.FIN | p.ACK)
-    made.packet(made.segment(flow, p.ACK), flow.mark)
-
-
 def admin() -> Script:
     """Commands, refused ones too."""
     made = script("admin")
@@ -268,7 +248,7 @@ def reuse() -> Script:
     """Connections that make place: a reused port, a server of weight 0, servers that are gone."""
     made = script("reuse")
     service = made.service("rr", method="-m", port=80)
-    first = made.server(service, 10, 1)
+    made.server(service, 10, 1)
     made.server(service, 11, 1)
     flow = made.flow(service)
     talk(made, flow, "10.0.0.11")
@@ -278,9 +258,6 @@ def reuse() -> Script:
     made.edit(service, "10.0.0.11", 0)
     made.packet(made.segment(other, p.SYN))
     made.remove(service, "10.0.0.11")
-    made.sleep(1)
-    made.packet(made.segment(other, p.ACK))
-    made.remove(service, first)
     made.sleep(1)
     made.packet(made.segment(other, p.ACK))
     made.sysctl("expire_nodest_conn", 0)
@@ -340,7 +317,6 @@ SCRIPTS: tuple[Callable[[], Script], ...] = (
     templates,
     gone,
     flood,
-    bypass,
     levels(0),
     levels(3),
     levels(7),
