@@ -36,6 +36,7 @@ if TYPE_CHECKING:
 
 _LONGEST = 1e16
 """Seconds that may pass at once."""
+_NO_LOG = "this kernel writes no log: Kernel(debug_level=N) does"
 SEND_BUFFER = 1 << 26
 """Bytes of a client's send buffer: a simulated kernel takes whatever one send holds."""
 
@@ -179,11 +180,23 @@ class Kernel:
         return list(read_trash(lines(self.namespace, "ip_vs_trash")))
 
     @property
+    def debug_level(self) -> int:
+        """The level of its log, which may be changed at any time; 0 where it was made without one. As in any namespace but
+        the first, the tunable of that name shows it and takes no writes."""
+        return self.namespace.sysctls.debug_level
+
+    @debug_level.setter
+    def debug_level(self, level: int) -> None:
+        if self.namespace.log is None:
+            raise RuntimeError(_NO_LOG)
+        self.namespace.log.level = self.namespace.sysctls.debug_level = level
+
+    @property
     def log(self) -> list[Line]:
         """The lines of its log since it began, or since somebody cleared this list. RuntimeError for a kernel that was made
         without ``debug_level``."""
         if self.namespace.log is None:
-            raise RuntimeError("this kernel writes no log: Kernel(debug_level=N) does")
+            raise RuntimeError(_NO_LOG)
         return self.namespace.log.lines
 
     # --- packets ---

@@ -67,7 +67,7 @@ class Commands:
             return found if isinstance(found, int) else EEXIST
         wanted = self._scheduler(scheduler)
         if self._log is not None:
-            self._tell_wanted(scheduler, engine, known=wanted is not False)
+            self._log.wants(scheduler, engine, wanted is not False, _engine_known(engine))
         if wanted is False or not _engine_known(engine):
             return ENOENT
         if af == AF_INET6 and not 1 <= netmask <= _LONGEST_PREFIX:
@@ -92,7 +92,7 @@ class Commands:
             return service or ESRCH
         wanted = self._scheduler(scheduler)
         if self._log is not None:
-            self._tell_wanted(scheduler, engine, known=wanted is not False)
+            self._log.wants(scheduler, engine, wanted is not False, _engine_known(engine))
         if wanted is False or not _engine_known(engine):
             return ENOENT
         if af == AF_INET6 and not 1 <= netmask <= _LONGEST_PREFIX:
@@ -145,9 +145,7 @@ class Commands:
         short = dest_address[:4] if family == AF_INET else dest_address
         host_port = ntohs(dest_port)
         if (short, host_port) in service.destinations:
-            if self._log is not None:
-                self._log.debug(1, "ip_vs_add_dest(): dest already exists")
-            return EEXIST
+            return self._told(EEXIST, "ip_vs_add_dest(): dest already exists")
         if not self._table.in_trash(service, family, short, host_port) and not self._acceptable(short):
             return EINVAL
         server = self._table.add_server(service, family, short, host_port)
@@ -170,9 +168,7 @@ class Commands:
             return error
         server = service.destinations.get((dest_address[:4] if family == AF_INET else dest_address, ntohs(dest_port)))
         if server is None:
-            if self._log is not None:
-                self._log.debug(1, "ip_vs_edit_dest(): dest doesn't exist")
-            return ENOENT
+            return self._told(ENOENT, "ip_vs_edit_dest(): dest doesn't exist")
         self._write_dest(server, method, weight, upper, lower, tunnel_type, tunnel_port, tunnel_flags)
         if service.scheduler is not None:
             service.scheduler.edited(server)
@@ -193,9 +189,7 @@ class Commands:
             return EAFNOSUPPORT
         server = service.destinations.get((dest_address[:4] if family == AF_INET else dest_address, ntohs(dest_port)))
         if server is None:
-            if self._log is not None:
-                self._log.debug(1, "ip_vs_del_dest(): destination not found!")
-            return ENOENT
+            return self._told(ENOENT, "ip_vs_del_dest(): destination not found!")
         self._table.delete_server(server)
         return 0
 
@@ -240,14 +234,6 @@ class Commands:
             self._schedulers[name] = found
             return found
 
-    def _tell_wanted(self, scheduler: bytes, engine: bytes, *, known: bool) -> None:
-        assert self._log is not None
-        name = scheduler.split(b"\0")[0].decode("latin-1")
-        if name != "none":
-            self._log.wants_scheduler(name, known=known)
-        if known and (name := engine.split(b"\0")[0].decode("latin-1")):
-            self._log.wants_engine(name, known=_engine_known(engine))
-
     def _check_dest(
         self, function: str, family: int, af: int, method: int, weight: int, upper: int, lower: int, tunnel_type: int,
         tunnel_port: int,
@@ -267,6 +253,11 @@ class Commands:
         if tunnel_type == GUE and tunnel_port == 0:
             return self._refused(function, EINVAL, "tunnel port is zero")
         return 0
+
+    def _told(self, error: int, text: str) -> int:
+        if self._log is not None:
+            self._log.debug(1, text)
+        return error
 
     def _refused(self, function: str, error: int, why: str) -> int:
         if self._log is not None:

@@ -87,19 +87,23 @@ class DebugLog:
 
     # --- commands ---
 
-    def wants_scheduler(self, name: str, *, known: bool) -> None:
-        """A scheduler is looked for by its name; where it is not there, once more after its module was asked for."""
-        for _ in range(1 if known else 2):
-            self.debug(2, f'ip_vs_sched_getbyname(): sched_name "{name}"')
-        if not known:
-            self._write(0, INFO, f"{PREFIX}Scheduler module ip_vs_{name} not found")
+    def wants(self, scheduler: bytes, engine: bytes, scheduler_known: bool, engine_known: bool) -> None:  # noqa: FBT001
+        """A scheduler is looked for, then a persistence engine: by names as they stood on the wire. Where one is not there it
+        is looked for once more, after its module was asked for."""
+        name, engine_name = (word.split(b"\0")[0].decode("latin-1") for word in (scheduler, engine))
+        if name != "none":
+            self._looked_for(2, f'ip_vs_sched_getbyname(): sched_name "{name}"', scheduler_known)
+            if not scheduler_known:
+                self._write(0, INFO, f"{PREFIX}Scheduler module ip_vs_{name} not found")
+                return
+        if engine_name:
+            self._looked_for(10, f'__ip_vs_pe_getbyname(): pe_name "{engine_name}"', engine_known)
+            if not engine_known:
+                self._write(0, INFO, f"{PREFIX}persistence engine module ip_vs_pe_{engine_name} not found")
 
-    def wants_engine(self, name: str, *, known: bool) -> None:
-        """The same for a persistence engine."""
+    def _looked_for(self, level: int, text: str, known: bool) -> None:  # noqa: FBT001
         for _ in range(1 if known else 2):
-            self.debug(10, f'__ip_vs_pe_getbyname(): pe_name "{name}"')
-        if not known:
-            self._write(0, INFO, f"{PREFIX}persistence engine module ip_vs_pe_{name} not found")
+            self.debug(level, text)
 
     def timeouts(self, tcp: int, tcp_fin: int, udp: int) -> None:
         """``ipvsadm --set``."""

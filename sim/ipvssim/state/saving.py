@@ -28,7 +28,7 @@ from ipvssim.state.namespace import Namespace
 from ipvssim.state.service_table import ServiceTable
 from ipvssim.state.services import RealServer, VirtualService
 from ipvssim.state.statistics import Counters
-from ipvssim.state.sysctls import Sysctls, names
+from ipvssim.state.sysctls import DEBUG_LEVEL, Sysctls, names
 
 MAGIC = b"ipvssim table "
 VERSION = 1
@@ -101,7 +101,7 @@ def _body(namespace: Namespace) -> str:
             "sysctls": {
                 name: namespace.sysctls.read(name)
                 for name in names()
-                if namespace.sysctls.read(name) != defaults.read(name)
+                if name != DEBUG_LEVEL and namespace.sysctls.read(name) != defaults.read(name)
             },
             "total": namespace.table.total.saved(),
             **({"trash": _trash(namespace.table)} if len(namespace.table.trash) else {}),
