@@ -13,7 +13,7 @@ if TYPE_CHECKING:
     from ipvsnl.procfs import Filter
 
 _FLAGS = {"--json": "json", "--atomic": "atomic", "--trash": "trash"}
-_WITH_TRASH = frozenset(("numeric",))
+_WITH_TRASH = frozenset(("numeric", "service-address"))
 """The options of ipvsadm's that ``-L --trash`` takes."""
 _FILTERS = {"--service": "service", "--server": "server", "--state": "state"}
 
@@ -36,7 +36,7 @@ class Extras(Value):
         if self.json and command != "list":
             raise UsageError("--json goes with -L, and stands after the words plan, apply")
         if self.trash and (command != "list" or options - _WITH_TRASH):
-            raise UsageError("--trash goes with -L, and beside it only -n and --json")
+            raise UsageError("--trash goes with -L, and beside it only a service, -n and --json")
         if not (self.service or self.server or self.state):
             return None
         if "connection" not in options:

@@ -87,7 +87,9 @@ def test_the_count_is_the_kernels() -> None:
 @pytest.mark.parametrize("pauses", [(0, 0, 0), (30, 59, 60), (61, 7, 121), (59.99, 0.01, 119.98), (100, 75, 3)])
 def test_a_server_is_freed_when_it_is_said_to_be(pauses: tuple[float, ...]) -> None:
     """Whatever else lies there, and whenever it is asked: `freed_in` comes true to the jiffy."""
-    kernel = Kernel("-A -t 192.0.2.1:80 -s rr\n" + "".join(f"-a -t 192.0.2.1:80 -r 10.0.0.{n}:80 -m\n" for n in (1, 2, 3)))
+    kernel = Kernel(
+        "-A -t 192.0.2.1:80 -s rr\n" + "".join(f"-a -t 192.0.2.1:80 -r 10.0.0.{n}:80 -m\n" for n in (1, 2, 3))
+    )
     for number, pause in enumerate(pauses, start=1):
         kernel.ipvsadm("-d", *WEB, "-r", f"10.0.0.{number}:80")
         kernel.advance(pause)
@@ -127,7 +129,13 @@ def saved(path: Path, *rules: str) -> None:
 def test_a_table_file_keeps_the_trash(tmp_path: Path) -> None:
     """Order, services, the time that passed meanwhile: as if the kernel had run on; then it is empty, and so is the file."""
     path = tmp_path / "table"
-    saved(path, "-A -t 192.0.2.1:80", "-a -t 192.0.2.1:80 -r 10.0.0.1:80 -m", "-A -f 7 -6", "-a -f 7 -6 -r [2001:db8::1]:80 -g")
+    saved(
+        path,
+        "-A -t 192.0.2.1:80",
+        "-a -t 192.0.2.1:80 -r 10.0.0.1:80 -m",
+        "-A -f 7 -6",
+        "-a -f 7 -6 -r [2001:db8::1]:80 -g",
+    )
     os.utime(path, (time.time(), time.time() - 100))
     first, second = TableFile(path).load().trash()
     assert (str(first.service), first.address, str(second.service)) == ("FWM 7 IPv6", "2001:db8::1", "TCP 192.0.2.1:80")

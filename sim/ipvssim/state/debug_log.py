@@ -87,9 +87,9 @@ class DebugLog:
 
     # --- commands ---
 
-    def wants(self, scheduler: bytes, engine: bytes, scheduler_known: bool, engine_known: bool) -> None:  # noqa: FBT001
-        """A scheduler is looked for, then a persistence engine: by names as they stood on the wire. Where one is not there it
-        is looked for once more, after its module was asked for."""
+    def wants(self, scheduler: bytes, engine: bytes, scheduler_known: bool, engine_known: bool) -> None:
+        """A scheduler is looked for, then a persistence engine: by names as they stood on the wire. Where one is not there
+        it is looked for once more, after its module was asked for."""
         name, engine_name = (word.split(b"\0")[0].decode("latin-1") for word in (scheduler, engine))
         if name != "none":
             self._looked_for(2, f'ip_vs_sched_getbyname(): sched_name "{name}"', scheduler_known)
@@ -101,7 +101,7 @@ class DebugLog:
             if not engine_known:
                 self._write(0, INFO, f"{PREFIX}persistence engine module ip_vs_pe_{engine_name} not found")
 
-    def _looked_for(self, level: int, text: str, known: bool) -> None:  # noqa: FBT001
+    def _looked_for(self, level: int, text: str, known: bool) -> None:
         for _ in range(1 if known else 2):
             self.debug(level, text)
 

@@ -163,7 +163,9 @@ def test_a_refused_change_is_explained_under_our_name() -> None:
 
 
 def deleted() -> Kernel:
-    kernel = Kernel("-A -t 192.0.2.1:80 -s rr\n-a -t 192.0.2.1:80 -r 10.0.0.1:8080 -m\n-A -f 7 -6\n-a -f 7 -6 -r [2001:db8::1]:0 -g")
+    kernel = Kernel(
+        "-A -t 192.0.2.1:80 -s rr\n-a -t 192.0.2.1:80 -r 10.0.0.1:8080 -m\n-A -f 7 -6\n-a -f 7 -6 -r [2001:db8::1]:0 -g"
+    )
     kernel.ipvsadm("-D", "-t", "192.0.2.1:80")
     kernel.advance(1.5)
     kernel.ipvsadm("-D", "-f", "7", "-6")
@@ -188,7 +190,9 @@ def test_the_trash_as_json() -> None:
     assert (other["references"], other["deleted"], other["idle"], other["freed_in"]) == (1, 1.5, None, 178.5)
 
 
-@pytest.mark.parametrize("args", ["-S --trash", "-Lc --trash", "-L --trash --stats", "-L --timeout --trash", "-C --trash"])
+@pytest.mark.parametrize(
+    "args", ["-S --trash", "-Lc --trash", "-L --trash --stats", "-L --timeout --trash", "-C --trash"]
+)
 def test_the_trash_goes_with_the_plain_listing(args: str) -> None:
     """Beside another command or listing it is a usage error."""
     status, out, err = ours(table(), *args.split())

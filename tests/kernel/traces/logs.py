@@ -45,6 +45,16 @@ def flood() -> Script:
     return made
 
 
+def talk(made: Script, flow: Flow, server: str) -> None:
+    """A whole TCP conversation through address translation, to its end from both sides."""
+    made.packet(made.segment(flow, p.SYN), flow.mark)
+    made.segment_back(flow, server, p.SYN | p.ACK)
+    made.packet(made.segment(flow, p.ACK), flow.mark)
+    made.packet(made.segment(flow, p.FIN | p.ACK), flow.mark)
+    made.segment_back(flow, server, p.FIN | p.ACK)
+    made.packet(made.segment(flow, p.ACK), flow.mark)
+
+
 def admin() -> Script:
     """Commands, refused ones too."""
     made = script("admin")
