@@ -251,9 +251,10 @@ class IPVS(Verbs[None]):
         """
         from ipvsnl.procfs import read_trash
 
+        lines = self._conversation.proc("ip_vs_trash")
         if not self._conversation.simulated:
             raise LinkError(EOPNOTSUPP, "Linux tells nobody of its trash: only a simulated kernel does (--target sim)")
-        return read_trash(self._conversation.proc("ip_vs_trash"))
+        return read_trash(lines)
 
     def plain(self) -> tuple[Info, list[Listed]]:
         """The table as ``/proc/net/ip_vs`` shows it: less than :meth:`snapshot`, and readable with less privilege.

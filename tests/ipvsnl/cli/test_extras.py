@@ -205,8 +205,9 @@ def test_a_real_kernel_does_not_tell_its_trash() -> None:
     class Linux:
         simulated = False
 
-        def __getattr__(self, name: str) -> object:
-            raise AssertionError(f"{name}: nothing else may be asked")
+        def proc(self, name: str) -> Iterator[str]:
+            raise AssertionError(f"{name}: there is no such file to read")
+            yield
 
     ipvs = object.__new__(IPVS)
     ipvs._conversation = Linux()  # type: ignore[assignment]

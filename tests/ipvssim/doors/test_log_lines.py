@@ -19,25 +19,14 @@ from tests.places import DATA
 RECORDED = sorted((DATA / "traces").glob("log-*.trace"))
 WORDS = (
     "Moving dest", "still in trash", "Get destination", "Removing destination", "Removing service", "Bind-dest",
-    "Unbind-dest", "lookup/in", "lookup/out", "lookup service", "template lookup/in", "p-schedule", "Schedule fwd", "no dest found", "WLC:",
+    "Unbind-dest", "lookup/in", "lookup/out", "lookup service", "template lookup/in", "p-schedule", "Schedule fwd",
+    "no dest found", "WLC:",
     "ADDing control", "DELeting control", "delayed:", "del connection", "check_template", "state: ", "Outgoing ICMP",
     "Incoming ICMP", "failed checksum", "Setting timeout", "sched_name", "pe_name", "already exists", "doesn't exist",
 )  # fmt: skip
 RANDOM = (
-    "rr",
-    "wlc",
-    "lblcr",
-    "mh",
-    "persist",
-    "states",
-    "trash",
-    "ops",
-    "pieces",
-    "six",
-    "corners",
-    "forward",
-    "local-servers",
-)
+    "rr", "wlc", "lblcr", "mh", "persist", "states", "trash", "ops", "pieces", "six", "corners", "forward", "local-servers",
+)  # fmt: skip
 
 
 def steps(path: Path) -> list[Any]:
