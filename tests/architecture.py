@@ -60,7 +60,8 @@ ROOMS = {
         "scripts __main__",
     ],
     "ipvssim.path": [
-        "connections forwarding.local forwarding.route forwarding.tunnel",
+        "connections forwarding.local forwarding.route forwarding.tunnel debug_picks",
+        "debug_log",
         "protocols.machine forwarding.nat memory",
         "protocols.ah_esp protocols.sctp protocols.tcp protocols.udp",
         "protocols forwarding",
@@ -93,7 +94,7 @@ CONVERSIONS = frozenset((
 ))  # fmt: skip
 """What of the C module under ``socket`` opens none."""
 SCAPY = frozenset(("ipvssim.net.scapy_packets",))
-TIME = frozenset(("ipvssim.clock", "ipvssim.doors.serve"))
+TIME = frozenset(("ipvssim.clock", "ipvssim.doors.serve", "ipvssim.doors.table_file"))
 
 Import = tuple[str, str]
 """The importing module, and the name that it imports: a module, or something in one."""

@@ -25,18 +25,19 @@ if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator, Mapping, MutableMapping, Sequence
 
     from ipvsnl.client import IPVS
-    from ipvsnl.procfs import Connection
+    from ipvsnl.procfs import Connection, Trashed
     from ipvsnl.refusals import KernelError
     from ipvsnl.wire.snapshot import Snapshot
     from ipvssim.netlink.socket import NetlinkSocket
     from ipvssim.path.director import Director
     from ipvssim.path.result import Result
     from ipvssim.path.whatif import Why
+    from ipvssim.state.debug_log import Line
     from ipvssim.state.service_table import ServiceTable
-    from ipvssim.state.services import RealServer
 
 _LONGEST = 1e16
 """Seconds that may pass at once."""
+_NO_LOG = "this kernel writes no log: Kernel(debug_level=N) does"
 SEND_BUFFER = 1 << 26
 """Bytes of a client's send buffer: a simulated kernel takes whatever one send holds."""
 
@@ -55,15 +56,6 @@ class Completed(NamedTuple):
     stderr: str
 
 
-class Trashed(NamedTuple):
-    """A deleted real server that is not freed yet: ``references`` counts the connections, templates and scheduler caches
-    that still know it, ``idle`` is for how many seconds nothing has (None: not yet noticed)."""
-
-    server: RealServer
-    references: int
-    idle: float | None
-
-
 class Kernel:
     """A simulated kernel with one network namespace.
 
@@ -77,6 +69,9 @@ class Kernel:
     ``release`` chooses between the behaviours of stable releases, ``sysctl`` are tunables to begin with, ``seed`` is that of
     the one source of chance, ``hash_key`` the secret byte that orders service dumps; ``padding`` puts 64-bit attributes at
     multiples of eight, as user-mode-linux does.
+
+    ``debug_level`` has the kernel write a log, :attr:`log`: 0 its errors alone, up to 12 what it does, in the words of a
+    Linux with CONFIG_IP_VS_DEBUG whose ``net.ipv4.vs.debug_level`` is that. None writes none, and costs nothing.
     """
 
     def __init__(
@@ -90,6 +85,7 @@ class Kernel:
         hash_key: int = 0,
         padding: bool = False,
         connection_table_size: int = CONNECTION_TABLE_SIZE,
+        debug_level: int | None = None,
     ) -> None:
         if not isinstance(rules, str):
             raise ValueError(f"{rules!r:.200}: rules are text, a rule a line")
@@ -98,7 +94,7 @@ class Kernel:
         network = network if network is not None else OpenNetwork()
         self.namespace = Namespace(
             clock=Clock(seed=seed), network=network, release=release, padding=padding, hash_key=hash_key,
-            connection_table_size=connection_table_size,
+            connection_table_size=connection_table_size, debug_level=debug_level,
         )  # fmt: skip
         self.namespace.connections = lambda: self.director.connections()
         if isinstance(network, OpenNetwork):
@@ -178,15 +174,31 @@ class Kernel:
         return list(read_connections(lines(self.namespace, "ip_vs_conn")))
 
     def trash(self) -> list[Trashed]:
-        """The real servers that were deleted and are not freed yet."""
-        now = self.clock.now
-        return [
-            Trashed(
-                server, server.conns + server.persistent + server.holders,
-                None if server.idle_since is None else (now - server.idle_since) / SECOND,
-            )
-            for server in self.namespace.table.trash
-        ]  # fmt: skip
+        """The real servers that were deleted and are not freed yet, the last deleted first."""
+        from ipvsnl.procfs import read_trash
+        from ipvssim.state.procfs import lines
+
+        return list(read_trash(lines(self.namespace, "ip_vs_trash")))
+
+    @property
+    def debug_level(self) -> int:
+        """The level of its log, which may be changed at any time; 0 where it was made without one. As in any namespace but
+        the first, the tunable of that name shows it and takes no writes."""
+        return self.namespace.sysctls.debug_level
+
+    @debug_level.setter
+    def debug_level(self, level: int) -> None:
+        if self.namespace.log is None:
+            raise RuntimeError(_NO_LOG)
+        self.namespace.log.level = self.namespace.sysctls.debug_level = level
+
+    @property
+    def log(self) -> list[Line]:
+        """The lines of its log since it began, or since somebody cleared this list. RuntimeError for a kernel that was made
+        without ``debug_level``."""
+        if self.namespace.log is None:
+            raise RuntimeError(_NO_LOG)
+        return self.namespace.log.lines
 
     # --- packets ---
 

@@ -8,6 +8,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from ipvsnl.text.hints import printable
+from ipvssim.doors import debug_option
 from ipvssim.kernel import Kernel
 from ipvssim.net.networks import OpenNetwork
 from ipvssim.state.namespace import RELEASE
@@ -32,12 +33,15 @@ def options(parser: argparse.ArgumentParser) -> None:
     group.add_argument(
         "--start-state", metavar="FILE", type=Path, help="connections that it had before: ipvsadm -Lnc >FILE"
     )
+    debug_option.add(group)
 
 
 def described(chosen: argparse.Namespace, kernel: Kernel | None = None) -> Kernel:
     """A kernel (or the one given) with the tunables and timeouts of the options; ValueError names the option that is
     wrong."""
-    kernel = kernel if kernel is not None else Kernel(release=chosen.kernel)
+    if kernel is None:
+        kernel = Kernel(release=chosen.kernel, debug_level=chosen.debug_level)
+        debug_option.tell(kernel)
     for given in chosen.sysctl:
         name, equals, value = given.partition("=")
         try:

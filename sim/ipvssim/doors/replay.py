@@ -17,6 +17,7 @@ from typing import Any, NamedTuple, TextIO
 
 from ipvsnl.consts import AF_INET, AF_INET6
 from ipvssim.clock import SECOND
+from ipvssim.doors import debug_option
 from ipvssim.doors.compare import differences
 from ipvssim.doors.traces import ReplayError, check_answer, check_header, check_step, explained, read
 from ipvssim.kernel import Kernel
@@ -31,6 +32,8 @@ FAMILY_ID = 0xFFFF
 """How a ``netlink`` step writes the family's number."""
 SAME, DIFFERENT, FAILED = 0, 1, 2
 _RECEIVE = 65536
+_REST, _RESTED = 25_000, ("ipvsadm", "packet", "sysctl", "netlink")
+"""Microseconds that a recorder of the log waits after such a step: what falls due by then is told with it."""
 _FRAGMENTS = {
     "net.ipv4.ipfrag_max_dist": ("max_dist", AF_INET),
     "net.ipv4.ipfrag_low_thresh": ("low_thresh", AF_INET),
@@ -48,7 +51,7 @@ class Replay:
     def __init__(self, header: dict[str, Any], release: str = RELEASE, *, explain: bool = False) -> None:
         check_header(header)
         network = trace_network(header.get("servers4", 16), header.get("servers6", 4))
-        self.kernel = Kernel(network=network, release=release, padding=True)
+        self.kernel = Kernel(network=network, release=release, padding=True, debug_level=header.get("debug_level"))
         self.director = self.kernel.director
         self.director.explaining = explain
         self._clock = self.kernel.clock
@@ -71,9 +74,15 @@ class Replay:
         if at is not None:
             self._clock.advance_to(round(at * SECOND))
         try:
-            return self._steps[step["do"]](step)
+            answer = self._steps[step["do"]](step)
         except Exception as wrong:
             raise explained(wrong) from wrong
+        if self.kernel.namespace.log is not None:
+            if step["do"] in _RESTED:
+                self._clock.advance(_REST)
+            answer["log"] = [f"<{line.severity}>{line.text}" for line in self.kernel.log]
+            self.kernel.log.clear()
+        return answer
 
     def _ipvsadm(self, step: dict[str, Any]) -> dict[str, Any]:
         done = self.kernel.ipvsadm(*step["args"], stdin=step.get("stdin", ""))
@@ -166,9 +175,11 @@ def jobs(files: Sequence[str], *, recorded: bool) -> Iterator[Job]:
             named = None
 
 
-def replay(job: Job, *, check: bool, release: str, out: TextIO, explain: bool = False) -> int:
+def replay(
+    job: Job, *, check: bool, release: str, out: TextIO, explain: bool = False, debug_level: int | None = None
+) -> int:
     """Replay one trace and write its answers, or with ``check`` the differences; the exit status that it deserves.
-    ReplayError names the file, the step and the cause."""
+    ``debug_level`` is taken where the trace's header has none. ReplayError names the file, the step and the cause."""
     header, *steps = read(job.trace) or [{}]
     recording = read(job.recording) if job.recording is not None else []
     if job.recording is not None and len(recording) != len(steps):
@@ -177,6 +188,8 @@ def replay(job: Job, *, check: bool, release: str, out: TextIO, explain: bool = 
     with _named(job.trace):
         if "trace" not in header:
             raise ReplayError("not a trace of version 1")
+        if debug_level is not None and not check:
+            header.setdefault("debug_level", debug_level)
         director = Replay(header, release, explain=explain)
     status = SAME
     for number, step in enumerate(steps):
@@ -217,6 +230,7 @@ def parser() -> argparse.ArgumentParser:
     way.add_argument("--check", action="store_true", help="likewise, and print only the steps that differ from it")
     parser.add_argument("--kernel", default=RELEASE, metavar="RELEASE", help="behave as that release of Linux 6.1")
     parser.add_argument("--explain", action="store_true", help="tell every packet's way in its answer")
+    debug_option.add(parser, "in each answer")
     parser.add_argument("files", nargs="+", metavar="FILE", help="X.trace, or X.kernel X.trace (default: beside it)")
     return parser
 
@@ -227,7 +241,10 @@ def main(arguments: Sequence[str] | None = None) -> int:
     worst = SAME
     for job in jobs(chosen.files, recorded=chosen.clock or chosen.check):
         try:
-            status = replay(job, check=chosen.check, release=chosen.kernel, out=sys.stdout, explain=chosen.explain)
+            status = replay(
+                job, check=chosen.check, release=chosen.kernel, out=sys.stdout, explain=chosen.explain,
+                debug_level=chosen.debug_level,
+            )  # fmt: skip
         except (ReplayError, ValueError) as wrong:
             print(f"ipvssim replay: {wrong}", file=sys.stderr)
             status = FAILED

@@ -9,6 +9,7 @@ import time
 from collections.abc import Sequence
 
 from ipvsnl.errors import LinkError
+from ipvssim.doors import debug_option
 from ipvssim.doors.server import Server
 from ipvssim.doors.table_file import TableFile
 from ipvssim.kernel import Kernel
@@ -25,6 +26,7 @@ def parser() -> argparse.ArgumentParser:
     parser.add_argument("--table", metavar="FILE", help="start from a table file, and write it at the end")
     parser.add_argument("--kernel", metavar="RELEASE", default=RELEASE, help="behave as that release of Linux 6.1")
     parser.add_argument("--padding", action="store_true", help="pad 64-bit attributes as some machines' kernels do")
+    debug_option.add(parser)
     return parser
 
 
@@ -34,12 +36,13 @@ def main(arguments: Sequence[str] | None = None) -> int:
     signal.signal(signal.SIGTERM, lambda *_: sys.exit(0))
     file = TableFile(chosen.table) if chosen.table else None
     try:
-        how = {"release": chosen.kernel, "padding": chosen.padding}
+        how = {"release": chosen.kernel, "padding": chosen.padding, "debug_level": chosen.debug_level}
         if file is None:
             kernel = Kernel(network=default_network(), **how)
         else:
             file.lock()
             kernel = file.load(**how)
+        debug_option.tell(kernel)
         server = Server(kernel, chosen.path, now=time.monotonic)
         try:
             server.serve()

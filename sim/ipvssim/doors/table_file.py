@@ -2,13 +2,15 @@
 
 Commands that only read take no lock: the file is always whole, since it is only ever replaced. The first request that
 may change something takes the lock, reads the file again if another command has replaced it meanwhile, and holds the
-lock until the end, when the file is written once.
+lock until the end, when the file is written once. Between commands time passes for deleted servers: the trash is as old as
+the file is.
 """
 
 from __future__ import annotations
 
 import errno
 import os
+import time
 from collections.abc import Iterable
 from functools import partial
 from pathlib import Path
@@ -65,9 +67,12 @@ class TableFile:
         except OSError as wrong:
             raise _trouble(self.path, wrong) from wrong
         try:
-            return restored(text, make)
+            kernel = restored(text, make)
         except StateError as wrong:
             raise LinkError(errno.EBADMSG, f"{self.path}: {wrong}; it is left as it is") from wrong
+        if len(kernel.table.trash):  # all else in a table at rest stays as it is, however much time passes
+            kernel.advance(max(time.time() - status.st_mtime, 0))
+        return kernel
 
     @property
     def stale(self) -> bool:

@@ -36,6 +36,7 @@ class Commands:
         self._table = namespace.table
         self._by_mark = namespace.table.by_mark
         self._by_address = namespace.table.by_address
+        self._log = namespace.log
         self._schedulers: dict[bytes, type[Scheduler] | None] = {b"none\0": None}
 
     def find(
@@ -65,6 +66,8 @@ class Commands:
         if found is not None:
             return found if isinstance(found, int) else EEXIST
         wanted = self._scheduler(scheduler)
+        if self._log is not None:
+            self._log.wants(scheduler, engine, wanted is not False, _engine_known(engine))
         if wanted is False or not _engine_known(engine):
             return ENOENT
         if af == AF_INET6 and not 1 <= netmask <= _LONGEST_PREFIX:
@@ -88,6 +91,8 @@ class Commands:
         if service is None or isinstance(service, int):
             return service or ESRCH
         wanted = self._scheduler(scheduler)
+        if self._log is not None:
+            self._log.wants(scheduler, engine, wanted is not False, _engine_known(engine))
         if wanted is False or not _engine_known(engine):
             return ENOENT
         if af == AF_INET6 and not 1 <= netmask <= _LONGEST_PREFIX:
@@ -134,13 +139,13 @@ class Commands:
         if service is None or isinstance(service, int):
             return service or ESRCH
         family = family or af
-        error = self._check_dest(family, af, method, weight, upper, lower, tunnel_type, tunnel_port)
+        error = self._check_dest("ip_vs_add_dest", family, af, method, weight, upper, lower, tunnel_type, tunnel_port)
         if error:
             return error
         short = dest_address[:4] if family == AF_INET else dest_address
         host_port = ntohs(dest_port)
         if (short, host_port) in service.destinations:
-            return EEXIST
+            return self._told(EEXIST, "ip_vs_add_dest(): dest already exists")
         if not self._table.in_trash(service, family, short, host_port) and not self._acceptable(short):
             return EINVAL
         server = self._table.add_server(service, family, short, host_port)
@@ -158,15 +163,17 @@ class Commands:
         if service is None or isinstance(service, int):
             return service or ESRCH
         family = family or af
-        error = self._check_dest(family, af, method, weight, upper, lower, tunnel_type, tunnel_port)
+        error = self._check_dest("ip_vs_edit_dest", family, af, method, weight, upper, lower, tunnel_type, tunnel_port)
         if error:
             return error
         server = service.destinations.get((dest_address[:4] if family == AF_INET else dest_address, ntohs(dest_port)))
         if server is None:
-            return ENOENT
+            return self._told(ENOENT, "ip_vs_edit_dest(): dest doesn't exist")
         self._write_dest(server, method, weight, upper, lower, tunnel_type, tunnel_port, tunnel_flags)
         if service.scheduler is not None:
             service.scheduler.edited(server)
+            if self._log is not None:
+                self._log.table_filled(service)
         return 0
 
     def del_dest(
@@ -182,7 +189,7 @@ class Commands:
             return EAFNOSUPPORT
         server = service.destinations.get((dest_address[:4] if family == AF_INET else dest_address, ntohs(dest_port)))
         if server is None:
-            return ENOENT
+            return self._told(ENOENT, "ip_vs_del_dest(): destination not found!")
         self._table.delete_server(server)
         return 0
 
@@ -195,6 +202,8 @@ class Commands:
 
     def set_config(self, tcp: int, tcp_fin: int, udp: int) -> int:
         """SET_CONFIG, absent values filled in with the current ones; 0 keeps. Values are unsigned 32-bit numbers."""
+        if self._log is not None:
+            self._log.timeouts(tcp, tcp_fin, udp)
         timeouts = self._namespace.timeouts
         if max(tcp, tcp_fin, udp) > _LARGEST_TIMEOUT:
             return EINVAL
@@ -226,18 +235,34 @@ class Commands:
             return found
 
     def _check_dest(
-        self, family: int, af: int, method: int, weight: int, upper: int, lower: int, tunnel_type: int, tunnel_port: int
-    ) -> int:
+        self, function: str, family: int, af: int, method: int, weight: int, upper: int, lower: int, tunnel_type: int,
+        tunnel_port: int,
+    ) -> int:  # fmt: skip
+        """0 or the errno; ``function`` is what the kernel's log calls the command."""
         if family != af:
             if family not in (AF_INET, AF_INET6):
                 return EAFNOSUPPORT
             if self._namespace.daemons or method & FWD_MASK != TUNNEL:
                 return EINVAL
-        if weight < 0 or lower > upper:
-            return ERANGE
+        if weight < 0:
+            return self._refused(function, ERANGE, "server weight less than zero")
+        if lower > upper:
+            return self._refused(function, ERANGE, "lower threshold is higher than upper threshold")
         if upper > _INT_MAX and self._namespace.bounds_upper_threshold:
             return EINVAL
-        return EINVAL if tunnel_type == GUE and tunnel_port == 0 else 0
+        if tunnel_type == GUE and tunnel_port == 0:
+            return self._refused(function, EINVAL, "tunnel port is zero")
+        return 0
+
+    def _told(self, error: int, text: str) -> int:
+        if self._log is not None:
+            self._log.debug(1, text)
+        return error
+
+    def _refused(self, function: str, error: int, why: str) -> int:
+        if self._log is not None:
+            self._log.refused(function, why)
+        return error
 
     def _acceptable(self, address: bytes) -> bool:
         """Whether the address may be a destination's (``ip_vs_new_dest``)."""

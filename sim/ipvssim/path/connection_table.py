@@ -29,6 +29,7 @@ from ipvssim.path.connections import (
 from ipvssim.path.memory import Memory
 
 if TYPE_CHECKING:
+    from ipvssim.path.debug_log import PathLog
     from ipvssim.state.services import RealServer
 
 Index = dict[bytes, ConnectionEntry]
@@ -104,6 +105,7 @@ class ConnectionTable:
         """Given to every new connection: with F_TRACKED while the tunable ``conntrack`` is set."""
         self.untrack: Callable[[ConnectionEntry], object] | None = None
         """Called with a connection that keeps connection-tracking entries, when it goes."""
+        self.log: PathLog | None = None
         self.on_load: Callable[[RealServer], None] | None = None
         """Called after each change of a server's counts, where somebody watches them all."""
 
@@ -142,6 +144,8 @@ class ConnectionTable:
     def expire(self, connection: ConnectionEntry) -> None:
         """Its timer fired, or it was told to go: it goes unless it still controls others (``ip_vs_conn_expire``)."""
         if connection.controlled:
+            if self.log is not None:
+                self.log.delayed(connection)
             connection.timeout = LATE
             connection.timer.start(LATE)
             return
@@ -157,7 +161,11 @@ class ConnectionTable:
         if control is not None:
             connection.control = None
             control.controlled -= 1
+            if self.log is not None:
+                self.log.controls("DELeting", connection, control)
             if not connection.timeout and not control.controlled and not _worth_keeping(control):
+                if self.log is not None:
+                    self.log.drops("drop controlling connection")
                 self.drop(control)
         if connection.flags & F_TRACKED and not connection.flags & F_ONE_PACKET and self.untrack is not None:
             self.untrack(connection)
@@ -180,7 +188,10 @@ class ConnectionTable:
 
     def template(self, protocol: int, key: bytes) -> ConnectionEntry | None:
         """The newest template of that key."""
-        return self._templates.by_protocol.get(protocol, {}).get(key)
+        found = self._templates.by_protocol.get(protocol, {}).get(key)
+        if self.log is not None:
+            self.log.template(protocol, key, found=found is not None)
+        return found
 
     def orphan(self, template: ConnectionEntry) -> None:
         """Make an unusable template unfindable; it runs out its time with ports FFFF (``ip_vs_check_template``)."""
@@ -196,6 +207,8 @@ class ConnectionTable:
         """``template`` placed ``connection``."""
         connection.control = template
         template.controlled += 1
+        if self.log is not None:
+            self.log.controls("ADDing", connection, template)
 
     # --- servers ---
 
@@ -204,11 +217,16 @@ class ConnectionTable:
         (``ip_vs_expire_nodest_conn_flush``)."""
         for connection in list(self):
             server = connection.server
-            if server is None or server.available or connection.controlled:
+            gone_with_another = not connection.flags & F_ALIVE
+            if gone_with_another or server is None or server.available or connection.controlled:
                 continue
             template = connection.control
+            if self.log is not None:
+                self.log.drops("del connection")
             self.drop(connection)
             if template is not None and not template.controlled:
+                if self.log is not None:
+                    self.log.drops("del controlling connection")
                 self.drop(template)
 
     def activity_changed(self, connection: ConnectionEntry, active: bool) -> None:
@@ -222,6 +240,8 @@ class ConnectionTable:
         self._loaded(server)
 
     def _bind(self, connection: ConnectionEntry, server: RealServer) -> None:
+        if self.log is not None:
+            self.log.bound(connection, server)
         if connection.flags & F_TEMPLATE:
             server.persistent += 1
         else:
@@ -243,6 +263,8 @@ class ConnectionTable:
         return server.conns >= upper
 
     def _unbind(self, connection: ConnectionEntry, server: RealServer) -> None:
+        if self.log is not None:
+            self.log.unbound(connection, server)
         if connection.flags & F_TEMPLATE:
             server.persistent -= 1
         else:

@@ -19,6 +19,7 @@ from ipvssim.net.options6 import verify_hops
 from ipvssim.net.packets import HOP_BY_HOP, WITH_PORTS, Packet, parse4, parse6
 from ipvssim.path.accounts import Accounts
 from ipvssim.path.connection_table import ConnectionTable
+from ipvssim.path.debug_log import PathLog
 from ipvssim.path.host import Host
 from ipvssim.path.icmp_errors import IcmpErrors
 from ipvssim.path.inbound import Inbound
@@ -80,6 +81,9 @@ class Director:
         self._sweeper = self.clock.timer(self._sweep)
         self._defrag6 = False
         self.table.deleted_hook = self._servers_deleted
+        self._known = self.inbound.known
+        if namespace.log is not None:
+            self._tell(PathLog(namespace.log))
 
     # --- what users ask ---
 
@@ -192,7 +196,7 @@ class Director:
             packet = tracked
         path = self.network.path(packet.destination)
         if path.kind == LOCAL:
-            connection = self.inbound.known(packet)
+            connection = self._known(packet)
             if connection is not None:
                 self.inbound.serve(packet, connection, result)
                 if result.verdict is TO_HOST:
@@ -236,7 +240,7 @@ class Director:
                 return
             result.packet = packet = whole
         index = self.connection_table.replies.get(packet.protocol)
-        if index is None or packet.key in index or self.sysctls.nat_icmp_send:
+        if index is None or packet.key in index or self.sysctls.nat_icmp_send or self.outbound.log is not None:
             passed = self.outbound.pass_through(packet, result)
             if passed is None:
                 return
@@ -284,6 +288,13 @@ class Director:
 
     # --- inside ---
 
+    def _tell(self, log: PathLog) -> None:
+        """Let all parts write to a log. Every packet then takes the long way, which the kernel tells of."""
+        self._known = _unknown
+        self.connection_table.log = self.selection.log = self.errors.log = self.outbound.log = self.inbound.log = log
+        for machine in self.accounts.machines.values():
+            machine.log = log
+
     def _defragments6(self) -> bool:
         """Reassembly of IPv6 at the input begins with the first IPv6 service and stays."""
         self._defrag6 = self._defrag6 or self.accounts.is_hooked(AF_INET6)
@@ -316,3 +327,9 @@ def _as_bytes(data: Any, device: Device) -> bytes:
     from ipvssim.net.scapy_packets import packet_bytes
 
     return packet_bytes(data, device)
+
+
+def _unknown(packet: Packet) -> ConnectionEntry | None:
+    """No short way for any packet."""
+    del packet
+    return None

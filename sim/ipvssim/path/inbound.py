@@ -18,6 +18,7 @@ if TYPE_CHECKING:
 
     from ipvssim.path.accounts import Accounts
     from ipvssim.path.connection_table import ConnectionTable
+    from ipvssim.path.debug_log import PathLog
     from ipvssim.path.icmp_errors import IcmpErrors
     from ipvssim.path.selection import Selection
     from ipvssim.path.tracking import Tracker
@@ -47,6 +48,7 @@ class Inbound:
         self._transmitter = transmitter
         self._tracker = tracker
         self.expiring: list[ConnectionEntry] = []
+        self.log: PathLog | None = None
 
     def known(self, packet: Packet) -> ConnectionEntry | None:
         """The connection of a plain request that nothing stands in the way of: most packets, which is why they take this
@@ -112,6 +114,8 @@ class Inbound:
         """Whether it is an ICMP error that IPVS looks into."""
         if packet.protocol != (ICMP if packet.family == AF_INET else ICMPV6) or not packet.unicast:
             return False
+        if self.log is not None and self.watches() and self.accounts.is_hooked(packet.family):
+            self.log.icmp("Incoming", packet)
         return self.watches() and self.errors.is_handled(packet) and self.accounts.is_hooked(packet.family)
 
     def watches(self) -> bool:
@@ -127,6 +131,8 @@ class Inbound:
         if protocol not in WITH_PORTS:
             key, protocol = packet.source + packet.destination + ISAKMP, UDP
         found = self.connections.requests[protocol].get(key)
+        if self.log is not None:
+            self.log.looked_up("in", protocol, key, found=found is not None and key[-4:-2] != NO_PORTS)
         # port 0 of a client stands for "any", and is never found (__ip_vs_conn_in_get)
         return None if found is None or key[-4:-2] == NO_PORTS else found
 
@@ -187,6 +193,8 @@ class Inbound:
         protocol, key = packet.protocol, packet.key
         reply = packet.destination + packet.source + key[-2:] + key[-4:-2]
         found = self.connections.replies[protocol].get(reply) if connection is None else connection
+        if self.log is not None and self.accounts.is_hooked(packet.family):
+            self.log.refused(packet, connection, self.connections.replies[protocol])
         if found is None or not self.accounts.is_hooked(packet.family) or not packet.unicast:
             return
         four, segment = packet.family == AF_INET, packet.data[packet.offset :]

@@ -16,6 +16,7 @@ from ipvssim.path.result import HELD, Result
 if TYPE_CHECKING:
     from ipvssim.path.accounts import Accounts
     from ipvssim.path.connection_table import ConnectionTable
+    from ipvssim.path.debug_log import PathLog
     from ipvssim.path.host import Host
     from ipvssim.path.icmp_errors import IcmpErrors
     from ipvssim.path.tracking import Tracker
@@ -37,15 +38,19 @@ class Outbound:
         self._errors = errors
         self._sysctls = sysctls
         self._tracker = tracker
+        self.log: PathLog | None = None
 
     def find(self, packet: Packet) -> ConnectionEntry | None:
         """The connection that a packet answers."""
-        protocol = packet.protocol
-        if protocol in WITH_PORTS:
-            return self._replies[protocol].get(packet.key)
-        if protocol in (AH, ESP):
-            return self._replies[UDP].get(packet.source + packet.destination + ISAKMP)
-        return None
+        protocol, key = packet.protocol, packet.key
+        if protocol not in WITH_PORTS:
+            if protocol not in (AH, ESP):
+                return None
+            protocol, key = UDP, packet.source + packet.destination + ISAKMP
+        found = self._replies[protocol].get(key)
+        if self.log is not None:
+            self.log.looked_up("out", protocol, key, found=found is not None)
+        return found
 
     def pass_through(self, packet: Packet, result: Result) -> Packet | None:
         """The packet as it goes on: as it is, or translated. None: it is dropped, or waits for its other fragments."""
@@ -94,6 +99,8 @@ class Outbound:
                 result.verdict, result.reason = HELD, whole
                 return None
             packet = whole
+        if self.log is not None and self._accounts.is_hooked(packet.family):
+            self.log.icmp("Outgoing", packet)
         if not self._errors.is_handled(packet) or not self._accounts.is_hooked(packet.family):
             return packet
         if len(packet.data) < packet.offset + 8:

@@ -11,7 +11,7 @@ refer to the namespace's tunables. The present moment comes with each :class:`Fl
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from typing import Any, Protocol
 
 from ipvsnl.address import shown, unpack
@@ -145,6 +145,10 @@ class Scheduler:
 
     def close(self) -> None:
         """The service is gone or got another scheduler: let go of servers held beyond their deletion."""
+
+    def buckets(self) -> Sequence[Server]:
+        """The table by which it chooses, where it has one: each entry is a reference to a server."""
+        return ()
 
     def peek(self, flow: Flow) -> Server | None:
         """What :meth:`pick` would return, leaving this scheduler as it is.

@@ -7,6 +7,7 @@ Kernel: net/netfilter/ipvs/ip_vs_dh.c, Linux 6.1.
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from itertools import cycle, islice
 from typing import Any
 
@@ -36,6 +37,9 @@ class DestinationHashing(Scheduler):
             return None
         server = buckets[hash_32(fold(flow.destination), 8)]
         return server if server.weight > 0 and not server.overloaded else None
+
+    def buckets(self) -> Sequence[Server]:
+        return self._filled()
 
     def state(self, flow: Flow) -> dict[str, Any]:
         buckets, bucket = self._filled(), hash_32(fold(flow.destination), 8)

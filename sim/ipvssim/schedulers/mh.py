@@ -57,6 +57,9 @@ class Maglev(Scheduler):
             return server
         return _fallback(slots, value, slot) if self.service.flags & F_FALLBACK else None
 
+    def buckets(self) -> Sequence[Server]:
+        return self._assigned()
+
     def state(self, flow: Flow) -> dict[str, Any]:
         slots, slot = self._assigned(), hsiphash(self._value(flow) & 0xFFFFFFFF, KEY_OFFSET) % SLOTS
         return {"slot": slot, "holds": label(slots[slot]) if slots else None}

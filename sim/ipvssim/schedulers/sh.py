@@ -7,6 +7,7 @@ other buckets in turn. Kernel: net/netfilter/ipvs/ip_vs_sh.c, Linux 6.1.
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from itertools import chain, cycle, islice, repeat
 from typing import Any
 
@@ -44,6 +45,9 @@ class SourceHashing(Scheduler):
         if server.weight > 0 and not server.overloaded:
             return server
         return _fallback(buckets, bucket) if self.service.flags & F_FALLBACK else None
+
+    def buckets(self) -> Sequence[Server]:
+        return self._filled()
 
     def state(self, flow: Flow) -> dict[str, Any]:
         buckets, bucket = self._filled(), self._bucket(flow)

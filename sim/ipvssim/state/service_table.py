@@ -13,6 +13,7 @@ from ipvsnl.consts import AF_INET, AF_INET6
 from ipvssim.clock import JIFFY, SECOND, Clock, Periodic
 from ipvssim.schedulers import Scheduler, Settings
 from ipvssim.schedulers._hashing import fold
+from ipvssim.state.debug_log import DebugLog
 from ipvssim.state.services import Buckets, RealServer, VirtualService
 from ipvssim.state.statistics import Counters, Estimator
 from ipvssim.state.trash import Trash
@@ -48,6 +49,7 @@ class ServiceTable:
         """Deleted destinations that have not been freed."""
         self._collectors: dict[VirtualService, Periodic] = {}
         self._newest = 0
+        self.log: DebugLog | None = None
         self.named_hook: Callable[[bytes, bytes, int], None] | None = None
         """Called with a virtual address, a real server's and a firewall mark (empty or 0 where it is not about one) when the
         table comes to name them."""
@@ -64,6 +66,10 @@ class ServiceTable:
         if fwmark:
             return self.by_mark.get((family, fwmark))
         return self.by_address.get((protocol, address, port))
+
+    def has(self, service: VirtualService) -> bool:
+        """Whether this very service is there, and not deleted."""
+        return self.find(service.family, service.fwmark, service.protocol, service.address, service.port) is service
 
     def services(self) -> Iterator[VirtualService]:
         """All services in dump order: the address table, then the fwmark table."""
@@ -107,14 +113,18 @@ class ServiceTable:
             self.tracking.remove(service)
             self._tracking_changed()
         self.estimator.stop(service.counters)
-        if service.scheduler is not None:
-            service.scheduler.close()
-            service.scheduler = None
+        scheduler, service.scheduler = service.scheduler, None
+        if self.log is not None:
+            self.log.scheduler_released(service)
         collector = self._collectors.pop(service, None)
         if collector is not None:
             collector.stop()
         for server in list(service.servers()):
             self._discard(server)
+        if scheduler is not None:
+            scheduler.close()  # what a cache refers to it lets go of later (call_rcu)
+        if not service.destinations:
+            self._tell_unused(service)
         service.destinations.clear()
         if self.deleted_hook is not None:
             self.deleted_hook()
@@ -135,6 +145,8 @@ class ServiceTable:
             server.of = service.identity
         elif server.service is not service:
             server.counters.zero()
+            former, server.service = server.service, service
+            self._tell_unused(former)
         server.service = service
         self._newest -= 1
         server.order = self._newest
@@ -149,6 +161,8 @@ class ServiceTable:
         self.estimator.start(server.counters)
         if service.scheduler is not None:
             service.scheduler.added(server)
+            if self.log is not None:
+                self.log.table_filled(service)
         if self.named_hook is not None:
             self.named_hook(b"", server.address, 0)
 
@@ -179,6 +193,8 @@ class ServiceTable:
         server.available = False
         if service.scheduler is not None:
             service.scheduler.removed(server)
+            if self.log is not None:
+                self.log.table_filled(service)
         self._discard(server)
         if self.deleted_hook is not None:
             self.deleted_hook()
@@ -191,6 +207,20 @@ class ServiceTable:
         server.available = False
         self.estimator.stop(server.counters)
         self.trash.put(server)
+
+    # --- the log ---
+
+    def tell(self, log: DebugLog) -> None:
+        """Write to a log from now on."""
+        self.log = self.trash.log = log
+        self.trash.freed_hook = lambda server: self._tell_unused(server.service)
+
+    def _tell_unused(self, service: VirtualService | None) -> None:
+        """A deleted service is freed when nothing in the trash was a server of it."""
+        if self.log is None or service is None or self.has(service):
+            return
+        if not any(server.service is service for server in self.trash):
+            self.log.service_gone(service)
 
     # --- inside ---
 
@@ -214,9 +244,13 @@ class ServiceTable:
     def _set_scheduler(self, service: VirtualService, scheduler: type[Scheduler] | None) -> None:
         fresh = scheduler(service, self.settings) if scheduler is not None else None
         if service.scheduler is not None:
+            if self.log is not None:
+                self.log.scheduler_released(service)
             service.scheduler.close()
         service.scheduler = fresh
         service.scheduler_name = scheduler.NAME if scheduler is not None else "none"
+        if self.log is not None:
+            self.log.scheduler_bound(service)
         collector = self._collectors.pop(service, None)
         if collector is not None:
             collector.stop()

@@ -68,6 +68,12 @@ class RealServer:
         return f"<RealServer {self.endpoint} {_METHODS.get(self.forwarding, self.forwarding)} weight {self.weight}>"
 
     @property
+    def references(self) -> int:
+        """How often the kernel counts it referred to (``dest->refcnt``): by its service's table or the trash, by
+        connections, templates and caches. The tables of dh, sh and mh let go of a server before it is deleted."""
+        return 1 + self.conns + self.persistent + self.holders
+
+    @property
     def referenced(self) -> bool:
         """Whether anything but the trash still knows it."""
         return bool(self.conns or self.persistent or self.holders)

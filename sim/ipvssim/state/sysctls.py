@@ -14,6 +14,8 @@ from typing import Any
 from ipvssim.clock import HZ
 
 PREFIX = "net.ipv4.vs."
+DEBUG_LEVEL = "net.ipv4.vs.debug_level"
+"""The whole kernel's, of which the simulated one is but a namespace: it is read there, and not written, nor saved."""
 _INT_MAX, _ULONG_MAX = 0x7FFFFFFF, (1 << 64) - 1
 
 
