@@ -20,7 +20,7 @@ from ipvsnl.errors import EncodeError
 from ipvsnl.family import Command
 from ipvsnl.refusals import KernelError
 from ipvsnl.tables.failures import ApplyError, ConflictError, JournalError
-from ipvsnl.tables.held import Held, held
+from ipvsnl._held import Held, held
 from ipvsnl.tables.journal import Journal
 from ipvsnl.tables.plan import LOSING, Operation, Plan
 from ipvsnl.tables.undo import Units

@@ -62,7 +62,7 @@ class _Events:
 
     def __init__(self, folder: str, shots: Sequence[Shot]) -> None:
         self.all = self.written = 0
-        self._folder = folder
+        self._folder, self._process = folder, os.getpid()
         self._writing = False
         self._early = sorted((shot.event, shot.number) for shot in shots if not shot.writing)
         self._late = sorted((shot.event, shot.number) for shot in shots if shot.writing)
@@ -75,7 +75,10 @@ class _Events:
             self._writing = bool(making) and os.fsdecode(path).startswith(self._folder)
 
     def profile(self, *_: object) -> None:
-        """One event."""
+        """One event; none in a process that the command forks."""
+        if os.getpid() != self._process:
+            sys.setprofile(None)
+            return
         self.all += 1
         if self._early and self.all >= self._early[0][0]:
             os.kill(os.getpid(), self._early.pop(0)[1])
@@ -135,9 +138,21 @@ def _run(main: Callable[[], int], folder: Path, stdin: str, shots: Sequence[Shot
         with suppress(BaseException):
             if isinstance(wrong, SystemExit):
                 os._exit(int(wrong.code or 0))
+            if isinstance(wrong, KeyboardInterrupt) and _outside(wrong):
+                os._exit(130)  # it came before the program's first line, or behind its last one
             traceback.print_exc()
             sys.stderr.flush()
         os._exit(FAULT)
+
+
+def _outside(wrong: BaseException) -> bool:
+    """Whether an interrupt came where Python itself begins or ends a program, and no line of ours was at work."""
+    here, trace = 0, wrong.__traceback__
+    while trace is not None:
+        code = trace.tb_frame.f_code
+        here += "/ipvsnl/" in code.co_filename or "/ipvssim/" in code.co_filename
+        trace = trace.tb_next
+    return here <= 1
 
 
 def finish(process: int, folder: Path) -> Ended:

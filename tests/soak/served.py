@@ -52,7 +52,7 @@ class Campaign:
         if signal.SIGKILL in numbers:
             assert kept == before or not lost, detail
         elif ended.killed:
-            assert ended.code == -numbers[0] and not made, detail
+            assert -ended.code in numbers and not made, detail
         else:
             assert not lost, detail
         self._next(detail)
@@ -63,7 +63,7 @@ class Campaign:
         shots = sorted(chance.random() * 0.06 for _ in numbers)
         gap = chance.random() * 0.004
         shots[1:] = [shots[0] + gap] * len(shots[1:])
-        began = time.perf_counter()
+        began = time.perf_counter() + (10 if chance.random() < 0.8 else 0)  # mostly once it answers, at last then
         due = list(zip(shots, numbers, strict=True))
         client = None
         while due or client is not None:
@@ -77,6 +77,7 @@ class Campaign:
                 asked += 1
                 client.add_service(Service("tcp", "192.0.2.7", asked))
                 made.append(asked)
+                began = min(began, time.perf_counter())
             except (IPVSError, OSError):
                 time.sleep(0.001)
                 if client is not None and not due:

@@ -18,7 +18,7 @@ from ipvsnl.cli import main as program
 from ipvsnl.cli.main import execute
 from ipvsnl.client import open as open_ipvs
 from ipvsnl.tables.failures import JournalError
-from ipvsnl.tables.held import held
+from ipvsnl._held import held
 from ipvsnl.tables.journal import Journal
 from ipvsnl.tables.plan import Plan
 
