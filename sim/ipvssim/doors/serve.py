@@ -49,7 +49,14 @@ def parser() -> argparse.ArgumentParser:
 def main(arguments: Sequence[str] | None = None) -> int:
     """``ipvssim serve PATH``: until SIGINT or SIGTERM."""
     chosen = parser().parse_args(arguments)
-    _leave_once()
+    try:
+        _leave_once()
+        return _serve(chosen)
+    except _Leave:
+        return 0
+
+
+def _serve(chosen: argparse.Namespace) -> int:
     file = TableFile(chosen.table) if chosen.table else None
     try:
         how = {"release": chosen.kernel, "padding": chosen.padding}
@@ -61,14 +68,10 @@ def main(arguments: Sequence[str] | None = None) -> int:
         server = Server(kernel, chosen.path, now=time.monotonic)
         try:
             server.serve()
-        except _Leave:
-            return 0
         finally:
             server.close()
             if file is not None:
                 file.save(kernel.namespace)
-    except _Leave:
-        return 0
     except (LinkError, OSError, ValueError) as wrong:
         said = str(wrong)
         if isinstance(wrong, OSError) and not isinstance(wrong, LinkError):
