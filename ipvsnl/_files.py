@@ -89,7 +89,7 @@ def whole(path: Path, *, mode: int | None = None) -> Iterator[BinaryIO]:
     sweep(path)
     new = _beside(path)
     try:  # from before there is a file: an interrupt leaves none behind
-        while not _claimed(file := open(new, "xb", opener=_private)):  # noqa: PTH123, SIM115
+        while not _claimed(file := open(new, "xb", opener=_private)):  # noqa: SIM115
             file.close()
             new = _beside(path)
         with file:

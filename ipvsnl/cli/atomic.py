@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import errno
 
+from ipvsnl._held import Terminated, held
 from ipvsnl.cli.formats import SOURCE, as_rules
 from ipvsnl.cli.planning import tell, what_was_under_way
 from ipvsnl.cli.statuses import FAILED, INTERRUPTED, LIST_FAILED, REFUSED, TERMINATED, USAGE
@@ -19,7 +20,6 @@ from ipvsnl.model import Timeouts
 from ipvsnl.refusals import KernelError
 from ipvsnl.tables.apply import ATTEMPTS, Application
 from ipvsnl.tables.failures import ApplyError, ConflictError
-from ipvsnl._held import Terminated, held
 from ipvsnl.tables.journal import Journal, digest
 from ipvsnl.tables.plan import Plan, difference
 from ipvsnl.tables.table import Table, live

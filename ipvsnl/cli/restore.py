@@ -11,7 +11,6 @@ from errno import ENOENT
 
 from ipvsnl.bulk.feed import Feeder, chunks_of
 from ipvsnl.bulk.load import PUT_OFF
-from ipvsnl.cli.ending import impatient
 from ipvsnl.cli.formats import SOURCE, as_rules
 from ipvsnl.cli.requests import Requests
 from ipvsnl.cli.statuses import INTERRUPTED, LIST_FAILED, NO_KERNEL, REFUSED
@@ -58,7 +57,7 @@ def restore(client: IPVS, streams: Streams, prog: str, compat: Compat, progress:
             pieces = shown(pieces, streams.stdin, streams.stderr, always=bool(progress))
         return loader.load(pieces)
     except KeyboardInterrupt:
-        impatient()  # what is said of the table is to stay so
+        client.close()  # a simulated table is written now: what is said of it is so, whoever presses Ctrl-C again
         streams.say(f"interrupted after line {loader.number}: {loader.answered()} changes made")
         return INTERRUPTED
 

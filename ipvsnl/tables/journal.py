@@ -15,9 +15,9 @@ from contextlib import contextmanager, suppress
 from pathlib import Path
 
 from ipvsnl import _files
+from ipvsnl._held import acquired
 from ipvsnl._value import Value, value
 from ipvsnl.tables.failures import ConflictError, JournalError
-from ipvsnl._held import acquired
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:

@@ -16,7 +16,8 @@ from pathlib import Path
 import atheris
 
 with atheris.instrument_imports(include=["ipvsnl", "ipvssim"]):
-    from tests.fuzz.readers import BY_NAME, READERS, Reader, law, quiet
+    from tests.fuzz.law import Reader, law, quiet
+    from tests.fuzz.readers import BY_NAME, READERS
 
 from tests.fuzz import corpus
 

@@ -3,13 +3,12 @@
 from __future__ import annotations
 
 import os
-from pathlib import Path
 
 import pytest
 
-from tests.fuzz import corpus
+from tests.fuzz.law import Reader, law, quiet
 from tests.fuzz.mutation import mutations
-from tests.fuzz.readers import BY_NAME, READERS, Reader, law, quiet
+from tests.fuzz.readers import READERS
 
 MANY = int(os.environ.get("IPVSNL_FUZZ_READERS", "150"))
 """Mutated inputs of each reader."""

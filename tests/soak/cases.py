@@ -1,4 +1,4 @@
-"""The commands that write, and what holds after each was ended: the table and the files before it, or after it, as it says."""
+"""The commands that write, and what holds after each was ended: all is as before it, or as after it, and as it says."""
 
 from __future__ import annotations
 
@@ -54,7 +54,7 @@ class World:
 
     def left(self) -> list[str]:
         """Files that nobody wants."""
-        return sorted(str(path) for path in self.place.rglob("*") if _LEFT.search(path.name) and not path.name.endswith(_KEPT))
+        return sorted(str(path) for path in self.place.rglob("*") if _left(path.name))
 
     def files(self) -> dict[str, bytes]:
         """The files that are wanted, by name."""
@@ -140,8 +140,12 @@ class Case:
         return ""
 
 
+def _left(name: str) -> bool:
+    return bool(_LEFT.search(name)) and not name.endswith(_KEPT)
+
+
 def _rules_in(shown: State) -> int:
-    return sum(line.startswith(b"-A") or line.startswith(b"-a") for line in shown["table"].splitlines())
+    return sum(line.startswith((b"-A", b"-a")) for line in shown["table"].splitlines())
 
 
 def _rules_file(world: World, text: str) -> str:

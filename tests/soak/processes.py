@@ -114,7 +114,7 @@ def _run(main: Callable[[], int], folder: Path, stdin: str, shots: Sequence[Shot
             made = os.open(folder / name, flags if flags >= 0 else os.O_WRONLY | os.O_CREAT | os.O_TRUNC, 0o600)
             os.dup2(made, descriptor)
             os.close(made)
-        sys.stdin, sys.stdout, sys.stderr = open(0), open(1, "w"), open(2, "w")  # noqa: PTH123, SIM115
+        sys.stdin, sys.stdout, sys.stderr = open(0), open(1, "w"), open(2, "w")  # noqa: SIM115
         events = _Events(str(folder / "w"), shots)
         if counted:
             sys.addaudithook(events.audit)
@@ -162,7 +162,9 @@ def finish(process: int, folder: Path) -> Ended:
     while _alive(process):
         assert time.monotonic() < deadline, "a process of its group is still there after 20 s"
         time.sleep(0.01)
-    said = [(folder / name).read_text(errors="replace") if (folder / name).exists() else "" for name in ("stdout", "stderr")]
+    said = [
+        (folder / name).read_text(errors="replace") if (folder / name).exists() else "" for name in ("stdout", "stderr")
+    ]
     return Ended(status, *said)
 
 

@@ -186,8 +186,8 @@ class Endpoint:
 
 
 def opened(path: str | None = None, timeout: float = LOCK_TIMEOUT) -> Endpoint:
-    """The simulated kernel whose table is in ``path`` (default :func:`default_path`; ``:memory:``: in no file). ``timeout`` is
-    how many seconds a change waits for other commands. LinkError where the file can't be read, or is no table."""
+    """The simulated kernel whose table is in ``path`` (default :func:`default_path`; ``:memory:``: in no file). ``timeout``:
+    seconds that a change waits for others. LinkError where the file can't be read, or is no table."""
     return Endpoint(None if path == MEMORY else TableFile(path), timeout)
 
 
