@@ -14,7 +14,7 @@ PACKAGES = {"ipvsnl": "ipvsnl", "ipvssim": "sim/ipvssim"}
 
 ROOMS = {
     "ipvsnl": [
-        "consts family _later _files",
+        "consts family _later _files _held",
         "errors",
         "address _value",
         "model",

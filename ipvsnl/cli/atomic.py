@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import errno
 
+from ipvsnl._held import Terminated, held
 from ipvsnl.cli.formats import SOURCE, as_rules
 from ipvsnl.cli.planning import tell, what_was_under_way
 from ipvsnl.cli.statuses import FAILED, INTERRUPTED, LIST_FAILED, REFUSED, TERMINATED, USAGE
@@ -19,7 +20,6 @@ from ipvsnl.model import Timeouts
 from ipvsnl.refusals import KernelError
 from ipvsnl.tables.apply import ATTEMPTS, Application
 from ipvsnl.tables.failures import ApplyError, ConflictError
-from ipvsnl.tables.held import Terminated, held
 from ipvsnl.tables.journal import Journal, digest
 from ipvsnl.tables.plan import Plan, difference
 from ipvsnl.tables.table import Table, live
@@ -50,8 +50,10 @@ class _Refused(Exception):  # noqa: N818 (on its way to a message)
 
 def restore(client: IPVS, streams: Streams, prog: str) -> int:
     """Carry the lines out, all or none; the exit status."""
-    text = streams.stdin.read()
+    from ipvsnl.bulk.feed import chunks_of
+
     try:
+        text = b"".join(chunks_of(streams.stdin)).decode(errors="surrogateescape")
         text = b"".join(as_rules([text.encode(errors="surrogateescape")], streams)).decode(errors="surrogateescape")
         lines = list(_lines(text.split("\n"), prog))
         _apply(client, lines, text, streams)

@@ -9,7 +9,7 @@ import sys
 from os import environ
 
 from ipvsnl.cli.ending import Output, brief, guarded, impatient
-from ipvsnl.cli.statuses import FAILED, USAGE
+from ipvsnl.cli.statuses import FAILED, INTERRUPTED, USAGE
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
@@ -61,6 +61,8 @@ def main(argv: Sequence[str] | None = None) -> int:
         stdout, stderr = Output(_text(sys.stdout)), Output(_text(sys.stderr))
         words = list(sys.argv[1:] if argv is None else argv)
         return guarded(PROG, words, lambda: _run(words, stdout, stderr), stdout, stderr)
+    except KeyboardInterrupt:  # before it began, or when all was done
+        return INTERRUPTED
     finally:
         if argv is None:
             impatient()

@@ -5,10 +5,10 @@ from __future__ import annotations
 import signal
 import time
 
+from ipvsnl._held import Terminated, held
 from ipvsnl.cli.statuses import CHANGES, FAILED, INTERRUPTED, NOTHING_TO_DO, TERMINATED
 from ipvsnl.refusals import KernelError
 from ipvsnl.tables.failures import ApplyError
-from ipvsnl.tables.held import Terminated, held
 from ipvsnl.tables.wanted import read_file
 
 TYPE_CHECKING = False

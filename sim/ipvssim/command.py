@@ -9,6 +9,7 @@ from io import StringIO
 from typing import Any
 
 from ipvsnl.cli.ending import Output, guarded, impatient
+from ipvsnl.cli.statuses import INTERRUPTED
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
@@ -37,6 +38,8 @@ def main(arguments: Sequence[str] | None = None) -> int:
     sys.stdout, sys.stderr = streams  # the commands print: a failing output is told from a failing file
     try:
         return guarded(PROG, given, lambda: _run(given), stdout, stderr)
+    except KeyboardInterrupt:  # before it began, or when all was done
+        return INTERRUPTED
     finally:
         sys.stdout, sys.stderr = before
         if arguments is None:

@@ -17,6 +17,24 @@ from ipvssim.net.networks import default_network
 from ipvssim.state.namespace import RELEASE
 
 
+class _Leave(BaseException):
+    """A signal asks for the end."""
+
+
+def _leave_once() -> None:
+    """The first SIGTERM or SIGINT ends it; the others do nothing, at whatever moment they come: what was acknowledged is
+    written, whoever is impatient."""
+    asked: list[int] = []
+
+    def leave(number: int, _: object) -> None:
+        asked.append(number)
+        if len(asked) == 1:
+            raise _Leave
+
+    for number in (signal.SIGTERM, signal.SIGINT):
+        signal.signal(number, leave)
+
+
 def parser() -> argparse.ArgumentParser:
     """What reads the arguments."""
     parser = argparse.ArgumentParser(
@@ -33,7 +51,14 @@ def parser() -> argparse.ArgumentParser:
 def main(arguments: Sequence[str] | None = None) -> int:
     """``ipvssim serve PATH``: until SIGINT or SIGTERM."""
     chosen = parser().parse_args(arguments)
-    signal.signal(signal.SIGTERM, lambda *_: sys.exit(0))
+    try:
+        _leave_once()
+        return _serve(chosen)
+    except _Leave:
+        return 0
+
+
+def _serve(chosen: argparse.Namespace) -> int:
     file = TableFile(chosen.table) if chosen.table else None
     try:
         how = {"release": chosen.kernel, "padding": chosen.padding, "debug_level": chosen.debug_level}
@@ -46,11 +71,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
         server = Server(kernel, chosen.path, now=time.monotonic)
         try:
             server.serve()
-        except KeyboardInterrupt:
-            return 0
         finally:
-            for number in (signal.SIGTERM, signal.SIGINT):  # what was acknowledged is written, whoever is impatient
-                signal.signal(number, signal.SIG_IGN)
             server.close()
             if file is not None:
                 file.save(kernel.namespace)

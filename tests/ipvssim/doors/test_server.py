@@ -311,3 +311,22 @@ def test_a_scheduler_file_that_fails_ends_no_server(
         client.send(new_service(mark_key(1)))
         assert refusal(client.recv(65536))[2] == 0
     assert f"{bad}: SyntaxError" in capfd.readouterr().err
+
+
+def test_two_signals_at_once_lose_nothing(tmp_path: Path) -> None:
+    """SIGINT and SIGTERM that come at the same time end the server once: what it acknowledged is in its table."""
+    path, table = tmp_path / "s", tmp_path / "table"
+    command = [sys.executable, "-m", "ipvssim", "serve", str(path), "--table", str(table)]
+    environment = {**os.environ, "PYTHONPATH": os.pathsep.join(sys.path)}
+    with subprocess.Popen(command, stderr=subprocess.PIPE, text=True, env=environment) as server:
+        deadline = time.monotonic() + 30
+        while not path.exists() and time.monotonic() < deadline:
+            time.sleep(0.02)
+        with connected(path) as client:
+            client.send(new_service(mark_key(3)))
+            assert client.recv(65536)[16:20] == bytes(4)
+        for number in (signal.SIGSTOP, signal.SIGINT, signal.SIGTERM, signal.SIGCONT):
+            server.send_signal(number)
+        _, said = server.communicate(timeout=30)
+    assert (server.returncode, said) == (0, "")
+    assert list(TableFile(table).load().table.by_mark) == [(2, 3)]

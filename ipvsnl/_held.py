@@ -1,4 +1,4 @@
-"""Signals that would end a program: held back while a table is changed, and met where nothing is half-way.
+"""Signals that would end a program: held back while something is done that must be whole, and met where nothing is half-way.
 
 A handler that raises does so anywhere, also in the midst of a rollback. So while a plan is carried out the signals are only
 noted, and :meth:`Held.check` does what they ask for where what was written can be taken back.
@@ -6,13 +6,21 @@ noted, and :meth:`Held.check` does what they ask for where what was written can 
 
 from __future__ import annotations
 
-import signal
+import time
 from contextlib import contextmanager
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
+    import signal
     from collections.abc import Iterator
     from typing import Any
+
+    from filelock import BaseFileLock
+else:
+    import _signal as signal  # "signal" costs "enum" at every start
+
+_TURN = 0.2
+"""Seconds of one turn of waiting for a lock."""
 
 
 class Terminated(BaseException):
@@ -78,9 +86,25 @@ def _take(found: Held, terminating: bool) -> None:
     for number in (signal.SIGINT, signal.SIGTERM):
         handler = signal.getsignal(number)
         unhandled = terminating and number == signal.SIGTERM and handler is signal.SIG_DFL
-        if unhandled or (callable(handler) and not isinstance(handler, signal.Handlers)):
+        if unhandled or callable(handler):
             found.before[number] = handler
             try:
                 signal.signal(number, found.note)
             except ValueError:  # not the main thread
                 del found.before[number]
+
+
+def acquired(lock: BaseFileLock, timeout: float) -> bool:
+    """Wait for a lock for so many seconds, in short turns: in between, a signal that is held back may end it."""
+    from filelock import Timeout
+
+    deadline = time.monotonic() + timeout
+    with held() as signals:
+        while True:
+            try:
+                lock.acquire(timeout=max(min(_TURN, deadline - time.monotonic()), 0))
+                return True
+            except Timeout:
+                if time.monotonic() >= deadline:
+                    return False
+            signals.check()
