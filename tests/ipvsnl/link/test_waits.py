@@ -78,7 +78,7 @@ def in_time() -> Iterator[None]:
     assert time.monotonic() - begun < LIMIT
 
 
-def converse(ours: socket.socket, requests: bytes = REQUESTS) -> BaseException | None:
+def converse(ours: socket.socket, requests: bytes = REQUESTS) -> Any:
     return native.converse(ours.fileno(), requests, 1, 9, 9, TIMEOUT)[2]
 
 
