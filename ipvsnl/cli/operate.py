@@ -30,6 +30,7 @@ class _Parser(ArgumentParser):
     """Refuses without leaving the process: 2 is a status with a meaning."""
 
     def error(self, message: str) -> NoReturn:
+        self.color = False  # Python 3.14 asks standard output whether to colour, and this goes to standard error
         raise _Wrong(f"{self.prog}: {message}\n{self.format_usage()}")
 
 

@@ -270,7 +270,9 @@ def test_concurrent_applies_and_another_program_never_leave_a_silent_mixture(mac
         said = {name: one.communicate()[1] for name, one in running.items()}
         achieved = [name for name, one in running.items() if one.returncode == 0]
         for name, one in running.items():
-            assert one.returncode == 0 or "someone else" in said[name] or "has changed" in said[name], said[name]
+            # On a slow machine one may give up waiting for the other.
+            why = re.search("someone else|has changed|another apply is at work", said[name])
+            assert one.returncode == 0 or why, said[name]
             differs = said[name].partition("this still differs")[2]
             named = set(re.findall(r"192\.0\.2\.\d+:\d+", differs))
             if named == {f"{meddled.address}:{meddled.port}"} and not re.search(r"and \d+ more", differs):

@@ -94,6 +94,12 @@ def test_a_place_to_listen_that_is_none_is_refused(value: str) -> None:
     assert errors.startswith("ipvsnl export: argument --listen: ")
 
 
+def test_a_refused_command_line_has_no_colours() -> None:
+    """Whatever standard output is (Python 3.14 colours help on a terminal): the refusal goes to standard error."""
+    status, _, errors = ours(*MEMORY, "plan", "--only", "x", "-", environment={"FORCE_COLOR": "1"})
+    assert status == 1 and "usage: ipvsnl plan" in errors and "\x1b" not in errors
+
+
 def test_only_a_failing_output_is_called_one(tmp_path: Path) -> None:
     """A file that can't be written is named, and so is the way out; /dev/full is the output."""
     rules = b"-A -t 10.0.0.1:80 -s rr\n"
