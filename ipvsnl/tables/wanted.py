@@ -17,6 +17,8 @@ TYPE_CHECKING = False
 if TYPE_CHECKING:
     from typing import TextIO
 
+    from ipvsnl.model import Timeouts
+
 STDIN = "-"
 RULES, JSON, LISTING, PROC, KEEPALIVED = "rules", "json", "listing", "proc", "keepalived"
 _KEEPALIVED = re.compile(
@@ -46,7 +48,7 @@ def kind_of(text: str) -> str:
 
 
 def read_table(text: str, source: str = "", *, folder: str | None = None) -> Table:
-    """The table of a text: rule lines (``-A`` and ``-a``, in any order), a pasted listing (``ipvsadm -L``, any columns),
+    """The table of a text: rule lines (``-A`` and ``-a``, in any order, and one ``--set``), a pasted listing (``ipvsadm -L``, any columns),
     ``/proc/net/ip_vs``, a JSON document of ours, or a ``keepalived.conf``.
 
     ``source`` is what messages call the text; ``folder`` is where a ``keepalived.conf`` finds what it includes (None: it may
@@ -72,10 +74,30 @@ def read_table(text: str, source: str = "", *, folder: str | None = None) -> Tab
         return keepalived_in.read(text, source, folder)
     from ipvsnl.text.grammar import Reading
 
-    reading = Reading()
-    table = of_rules(reading.numbered(text.split("\n")), source)
+    reading, lines = Reading(), text.split("\n")
+    timeouts = _timeouts(lines)
+    table = of_rules(reading.numbered(lines), source)
+    table.timeouts = timeouts
     table.notes += reading.notes
     return table
+
+
+def _timeouts(lines: list[str]) -> Timeouts | None:
+    """What a line ``--set TCP TCPFIN UDP`` wants, as ``convert`` writes it. The line is made empty, for it is no rule."""
+    from ipvsnl.text.grammar import UsageError, parse
+
+    found: Timeouts | None = None
+    for number, line in enumerate(lines, start=1):
+        if not line.lstrip().startswith("--set"):
+            continue
+        try:
+            request = parse(line.split(), "ipvsadm", nested=True)
+        except UsageError as fault:
+            raise RuleError(number, line.strip(), str(fault)) from None
+        if found is not None:
+            raise TableError(f"line {number}: timeouts are set twice", (number,))
+        found, lines[number - 1] = request.timeouts, ""
+    return found
 
 
 def read_file(name: str, stdin: TextIO) -> tuple[Table, str]:
