@@ -47,12 +47,13 @@ def kind_of(text: str) -> str:
     return RULES
 
 
-def read_table(text: str, source: str = "", *, folder: str | None = None) -> Table:
+def read_table(text: str, source: str = "", *, folder: str | None = None, hz: int | None = None) -> Table:
     """The table of a text: rule lines (``-A`` and ``-a``, in any order, and one ``--set``), a pasted listing (``ipvsadm -L``, any columns),
     ``/proc/net/ip_vs``, a JSON document of ours, or a ``keepalived.conf``.
 
     ``source`` is what messages call the text; ``folder`` is where a ``keepalived.conf`` finds what it includes (None: it may
-    include nothing). :class:`~ipvsnl.tables.table.TableError` where it contradicts itself,
+    include nothing). ``hz`` are the ticks a second of the kernel that wrote ``/proc/net/ip_vs``, where they are known: it
+    counts persistence in them. :class:`~ipvsnl.tables.table.TableError` where it contradicts itself,
     :class:`~ipvsnl.text.rules.RuleError` for a line that is none of its format's.
     """
     kind = kind_of(text)
@@ -67,7 +68,7 @@ def read_table(text: str, source: str = "", *, folder: str | None = None) -> Tab
     if kind == PROC:
         from ipvsnl.tables import proc_in
 
-        return proc_in.read(text, source)
+        return proc_in.read(text, source, hz)
     if kind == KEEPALIVED:
         from ipvsnl.tables import keepalived_in
 
@@ -100,16 +101,23 @@ def _timeouts(lines: list[str]) -> Timeouts | None:
     return found
 
 
-def read_file(name: str, stdin: TextIO) -> tuple[Table, str]:
-    """The table of a file (``-``: standard input), and its text; OSError, and errors that begin with the file's name."""
+def read_file(name: str, stdin: TextIO, hz: int | None = None) -> tuple[Table, str]:
+    """The table of a file (``-``: standard input), and its text; OSError, and errors that begin with the file's name.
+
+    ``hz`` as of :func:`read_table`; a file under ``/proc`` is this kernel's, whose ticks are known.
+    """
     if name == STDIN:
         name, text, folder = "<stdin>", stdin.read(), "."
     else:
         with open(name, encoding="utf-8", errors="surrogateescape", newline="\n") as file:  # noqa: PTH123
             text = file.read()
         folder = dirname(name) or "."  # noqa: PTH120 (pathlib would cost 8 ms)
+        if hz is None and name.startswith("/proc/"):
+            from ipvsnl.tables.proc_in import own_ticks
+
+            hz = own_ticks()
     try:
-        return read_table(text, name, folder=folder), text
+        return read_table(text, name, folder=folder, hz=hz), text
     except RuleError as wrong:
         line = f"{name}:{wrong.number}: {printable(wrong.line)}"
         raise TableError(f"{line}: {wrong.reason}", (wrong.number,)) from None

@@ -32,10 +32,11 @@ def record(file: Path) -> str:
         words = ["keepalived", "-n", "-l", "-C", "-f", str(file), "-p", f"{folder}/p", "-c", f"{folder}/c"]
         running = subprocess.Popen(words, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL, start_new_session=True)
         try:
-            before, text, end = "", "", time.monotonic() + 10
-            while time.monotonic() < end and not (text and text == before):
-                time.sleep(1.5)
-                before, text = text, "".join(saved(ipvs.snapshot(), frozenset(("numeric",)), OURS))
+            seen, end = [""], time.monotonic() + 12
+            while time.monotonic() < end and not (seen[-1] and seen[-3:] == [seen[-1]] * 3):
+                time.sleep(1.2)
+                seen.append("".join(saved(ipvs.snapshot(), frozenset(("numeric",)), OURS)))
+            text = seen[-1]
             changed = ipvs.timeouts()
             return text if changed == DEFAULTS else f"--set {' '.join(map(str, changed.astuple()))}\n{text}"
         finally:
