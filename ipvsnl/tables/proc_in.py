@@ -9,7 +9,7 @@ from ipvsnl.errors import DecodeError, EncodeError
 from ipvsnl.procfs import netmask, read_listed
 from ipvsnl.tables.listing_in import unsaid_note
 from ipvsnl.tables.table import Table, TableError
-from ipvsnl.text.listed import TUNNEL, echoes
+from ipvsnl.text.listed import TUNNEL, echoes, pasted
 from ipvsnl.text.rules import RuleError
 
 TYPE_CHECKING = False
@@ -29,7 +29,7 @@ _TITLE = "-> RemoteAddress:Port Forward Weight"
 def is_proc(text: str) -> bool:
     """Whether a listing is the kernel's own, with addresses in hexadecimal."""
     for raw in text.split("\n"):
-        line = raw.strip()
+        line = pasted(raw)
         if line.startswith(_TITLE) or _LINE.match(f"{line} ") or _MARK.match(f"{line} "):
             return True
         if line.startswith(("-> RemoteAddress", "TCP ", "UDP ", "SCTP ")):
@@ -40,7 +40,7 @@ def is_proc(text: str) -> bool:
 def _lines(text: str) -> Iterator[tuple[int, str]]:
     """The lines that are no titles."""
     for number, raw in enumerate(text.split("\n"), start=1):
-        line = raw.strip()
+        line = pasted(raw)
         if line and line[0] != "#" and not echoes(line) and not line.startswith(("IP Virtual", "Prot ", "-> Remote")):
             yield number, line
 

@@ -22,7 +22,7 @@ if TYPE_CHECKING:
 STDIN = "-"
 RULES, JSON, LISTING, PROC, KEEPALIVED = "rules", "json", "listing", "proc", "keepalived"
 _KEEPALIVED = re.compile(
-    r"!|[$@~]|(global_defs|virtual_server(_group)?|vrrp_\w+|static_\w+|include\w?|bfd_instance|SSL|track_\w+|net_namespace\w*"
+    r"!|\$[A-Za-z_]\w*=|[@~]\S|(global_defs|virtual_server(_group)?|vrrp_\w+|static_\w+|include\w?|bfd_instance|SSL|track_\w+|net_namespace\w*"
     r"|instance|checkers|real_server)\b|[A-Za-z_]\w*[^{]*\{\s*$"
 )
 
@@ -32,7 +32,7 @@ def kind_of(text: str) -> str:
     from ipvsnl.text import listed
 
     for raw in text.split("\n"):
-        line = raw.strip()
+        line = listed.pasted(raw)
         if line[:1] == "{":
             return JSON
         if line.startswith(("-A", "-a")):
@@ -75,7 +75,12 @@ def read_table(text: str, source: str = "", *, folder: str | None = None, hz: in
         return keepalived_in.read(text, source, folder)
     from ipvsnl.text.grammar import Reading
 
+    from ipvsnl.text.listed import echoes, pasted
+
     reading, lines = Reading(), text.split("\n")
+    for index, line in enumerate(lines):  # what was pasted around them: the command, with the shell's prompt
+        if line[:1] != "-" and (not pasted(line) or echoes(line)):
+            lines[index] = ""
     timeouts = _timeouts(lines)
     table = of_rules(reading.numbered(lines), source)
     table.timeouts = timeouts

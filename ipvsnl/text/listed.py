@@ -31,7 +31,9 @@ _METHODS = {"Masq": "masq", "Local": "local", "Tunnel": "tunnel", "Route": "rout
 _NUMERIC = "numbers instead of names (ipvsadm -Ln) tell"
 _SERVICE = re.compile(r"(TCP|UDP|SCTP|FWM|\d{1,5})\s+\S")
 _COUNTER = re.compile(r"\d+[KMGT]?\Z")
-_COMMAND = re.compile(r"ipvsadm\b.*\s(-\w*[Ll]|--list)")
+_COMMAND = re.compile(r"(ipvsadm|ipvsnl)\b.*\s(-\w*[LlS]|--list|--save)|ipvsadm-save|\b(cat|tail|head|grep|less)\s.*\bip_vs\b")
+_COLOUR = re.compile(r"\x1b\[[0-9;]*[mK]")
+_ARROWS = ("-&gt;", "-\\u003e", "→")
 
 
 class Listed:
@@ -93,6 +95,17 @@ _TITLES = {
 }  # fmt: skip
 
 
+def pasted(raw: str) -> str:
+    """A line without what pasting put around it: blanks, colours, a mail's ``>``, fences of code, prompts, escaped arrows."""
+    line = _COLOUR.sub("", raw).strip()
+    if line[:1] == ">":
+        line = line[1:].lstrip()
+    for arrow in _ARROWS:
+        if line.startswith(arrow):
+            line = f"->{line[len(arrow) :]}"
+    return "" if line in ("$", "#", "%", "--") or line.startswith("```") else line
+
+
 def begins(line: str) -> bool:
     """Whether a line is one of a listing, its titles included."""
     line = line.strip()
@@ -119,7 +132,7 @@ class _Reader:
     def read(self, text: str) -> Listed:
         rows = []
         for number, raw in enumerate(text.split("\n"), start=1):
-            line = raw.strip()
+            line = pasted(raw)
             if not line or self._is_title(line) or echoes(line) or line.startswith("#"):
                 continue
             try:
@@ -185,6 +198,7 @@ class _Reader:
         if not self._format:
             self._format = self._guessed(columns)
         form = _FORMATS[self._format]
+        _check_method(columns[0], form)
         if len(columns) != form.columns:
             raise ValueError(columns)
         for column in columns[-2:]:
@@ -196,9 +210,16 @@ class _Reader:
     def _guessed(self, columns: list[str]) -> str:
         if columns[0] in _METHODS:
             return "tun-info" if len(columns) == 5 else "usual"
+        _check_method(columns[0], _FORMATS["usual"])
         if len(columns) == 5:
             return "counters"
         raise _Doubt("without the title lines it is not known what these columns are: paste them, too")
+
+
+def _check_method(word: str, form: _Format) -> None:
+    """Refuse a method that is a word and none of Linux's (those of other IPVS, as FullNat)."""
+    if form.read in (_usual, _tunnels) and word.isalpha() and word not in _METHODS:
+        raise _Doubt(f"{word!r} is no forwarding method of Linux's: {', '.join(_METHODS)}")
 
 
 class _Doubt(Exception):  # noqa: N818 (on its way to a RuleError)
