@@ -50,12 +50,16 @@ def read(text: str, source: str = "", folder: str | None = None) -> Table:
         elif word == "global_defs":
             _global(table, one)
         elif word in ("net_namespace", "net_namespace_ipvs"):
-            table.notes.append(f"{at(one.place)}: {' '.join(one.words)}: the table belongs into that namespace (--netns)")
+            table.notes.append(
+                f"{at(one.place)}: {' '.join(one.words)}: the table belongs into that namespace (--netns)"
+            )
         elif word not in _OTHERS:
             unknown.append(one)
             table.notes.append(f"{at(one.place)}: {word!r} is no keyword of keepalived's that is known here: left out")
     if unknown and len(unknown) == len(statements):  # an empty table, pruned, would be the end of the live one
-        raise wrong(unknown[0].place, f"nothing here is keepalived's: {unknown[0].words[0]!r} is no keyword that is known")
+        raise wrong(
+            unknown[0].place, f"nothing here is keepalived's: {unknown[0].words[0]!r} is no keyword that is known"
+        )
     for one in virtual:
         _add(table, Virtual(one, groups, table.notes))
     table.notes += [f"{at(place)}: {name} is not there: left out" for place, name in reader.missing]

@@ -9,7 +9,8 @@ from ipvsnl.errors import DecodeError, EncodeError
 from ipvsnl.procfs import netmask, read_listed
 from ipvsnl.tables.listing_in import unsaid_note
 from ipvsnl.tables.table import Table, TableError
-from ipvsnl.text.listed import TUNNEL, echoes, pasted
+from ipvsnl.text.listed import TUNNEL
+from ipvsnl.text.pasted import echoes, pasted
 from ipvsnl.text.rules import RuleError
 
 TYPE_CHECKING = False
@@ -75,7 +76,7 @@ class _Listed:
 def own_ticks() -> int | None:
     """Ticks a second of the kernel that runs this process; None where it does not tell.
 
-    The resolution of its coarse clocks is a tick (``posix_get_coarse_res``, posix-timers.c, Linux 6.1), for everyone to read.
+    The resolution of its coarse clocks is a tick (``posix_get_coarse_res``, posix-timers.c, Linux 6.1).
     """
     import time
 
@@ -103,9 +104,7 @@ def read(text: str, source: str = "", hz: int | None = None) -> Table:
     table.unsaid = (frozenset(("flags", "persistence_engine")), TUNNEL | {"upper_threshold", "lower_threshold"})
     note = unsaid_note("/proc/net/ip_vs", ["scheduler flags", "persistence engines", "thresholds", "tunnels"])
     if hz is None and any(one.ticks is not None for one in found):
-        note += (
-            f"; it counts persistence in ticks: {TICKS} a second are assumed for services that are not persistent yet, --hz tells"
-        )
+        note += f"; it counts persistence in ticks, and {TICKS} a second are assumed for new services (--hz tells)"
     table.notes.append(note)
     return table
 

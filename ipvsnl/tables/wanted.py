@@ -22,7 +22,7 @@ if TYPE_CHECKING:
 STDIN = "-"
 RULES, JSON, LISTING, PROC, KEEPALIVED = "rules", "json", "listing", "proc", "keepalived"
 _KEEPALIVED = re.compile(
-    r"!|\$[A-Za-z_]\w*=|[@~]\S|(global_defs|virtual_server(_group)?|vrrp_\w+|static_\w+|include\w?|bfd_instance|SSL|track_\w+|net_namespace\w*"
+    r"!|\$[A-Za-z_]\w*\s*=|[@~]\S|(global_defs|virtual_server(_group)?|vrrp_\w+|static_\w+|include\w?|bfd_instance|SSL|track_\w+|net_namespace\w*"
     r"|instance|checkers|real_server)\b|[A-Za-z_]\w*[^{]*\{\s*$"
 )
 
@@ -30,14 +30,15 @@ _KEEPALIVED = re.compile(
 def kind_of(text: str) -> str:
     """What a text is; rules where nothing else fits."""
     from ipvsnl.text import listed
+    from ipvsnl.text.pasted import echoes, pasted
 
     for raw in text.split("\n"):
-        line = listed.pasted(raw)
+        line = pasted(raw)
         if line[:1] == "{":
             return JSON
         if line.startswith(("-A", "-a")):
             return RULES
-        if not line or line[0] == "#" or listed.echoes(line):
+        if not line or line[0] == "#" or echoes(line):
             continue
         if line.startswith(("-> ", "IPVS connection")) or listed.begins(line):
             from ipvsnl.tables.proc_in import is_proc
@@ -48,8 +49,8 @@ def kind_of(text: str) -> str:
 
 
 def read_table(text: str, source: str = "", *, folder: str | None = None, hz: int | None = None) -> Table:
-    """The table of a text: rule lines (``-A`` and ``-a``, in any order, and one ``--set``), a pasted listing (``ipvsadm -L``, any columns),
-    ``/proc/net/ip_vs``, a JSON document of ours, or a ``keepalived.conf``.
+    """The table of a text: rule lines (``-A`` and ``-a``, in any order, one ``--set``), a pasted listing (``ipvsadm -L``,
+    any columns), ``/proc/net/ip_vs``, a JSON document of ours, or a ``keepalived.conf``.
 
     ``source`` is what messages call the text; ``folder`` is where a ``keepalived.conf`` finds what it includes (None: it may
     include nothing). ``hz`` are the ticks a second of the kernel that wrote ``/proc/net/ip_vs``, where they are known: it
@@ -74,8 +75,7 @@ def read_table(text: str, source: str = "", *, folder: str | None = None, hz: in
 
         return keepalived_in.read(text, source, folder)
     from ipvsnl.text.grammar import Reading
-
-    from ipvsnl.text.listed import echoes, pasted
+    from ipvsnl.text.pasted import echoes, pasted
 
     reading, lines = Reading(), text.split("\n")
     for index, line in enumerate(lines):  # what was pasted around them: the command, with the shell's prompt

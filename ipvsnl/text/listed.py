@@ -13,6 +13,7 @@ from ipvsnl.consts import AF_INET, AF_INET6, GENERIC_SCHEDULER_FLAGS, SCHEDULER_
 from ipvsnl.errors import EncodeError
 from ipvsnl.model import Destination, Service
 from ipvsnl.text import values
+from ipvsnl.text.pasted import echoes, pasted
 from ipvsnl.text.rules import RuleError
 
 TYPE_CHECKING = False
@@ -31,9 +32,6 @@ _METHODS = {"Masq": "masq", "Local": "local", "Tunnel": "tunnel", "Route": "rout
 _NUMERIC = "numbers instead of names (ipvsadm -Ln) tell"
 _SERVICE = re.compile(r"(TCP|UDP|SCTP|FWM|\d{1,5})\s+\S")
 _COUNTER = re.compile(r"\d+[KMGT]?\Z")
-_COMMAND = re.compile(r"(ipvsadm|ipvsnl)\b.*\s(-\w*[LlS]|--list|--save)|ipvsadm-save|\b(cat|tail|head|grep|less)\s.*\bip_vs\b")
-_COLOUR = re.compile(r"\x1b\[[0-9;]*[mK]")
-_ARROWS = ("-&gt;", "-\\u003e", "→")
 
 
 class Listed:
@@ -95,26 +93,10 @@ _TITLES = {
 }  # fmt: skip
 
 
-def pasted(raw: str) -> str:
-    """A line without what pasting put around it: blanks, colours, a mail's ``>``, fences of code, prompts, escaped arrows."""
-    line = _COLOUR.sub("", raw).strip()
-    if line[:1] == ">":
-        line = line[1:].lstrip()
-    for arrow in _ARROWS:
-        if line.startswith(arrow):
-            line = f"->{line[len(arrow) :]}"
-    return "" if line in ("$", "#", "%", "--") or line.startswith("```") else line
-
-
 def begins(line: str) -> bool:
     """Whether a line is one of a listing, its titles included."""
     line = line.strip()
     return line.startswith(("IP Virtual Server version", "Prot LocalAddress", "-> ")) or bool(_SERVICE.match(line))
-
-
-def echoes(line: str) -> bool:
-    """Whether a line is the command that made a listing, pasted along (with the shell's prompt)."""
-    return bool(_COMMAND.search(line))
 
 
 def read(text: str) -> Listed:

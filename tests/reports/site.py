@@ -33,7 +33,9 @@ class Site:
         self.kernel = Kernel(rules, sysctl=sysctl)
         self._ports = count(20000)
 
-    def tcp(self, flags: int, port: int, client: str = CLIENT, to: str = VIRTUAL, dport: int = 80, **more: int) -> Result:
+    def tcp(
+        self, flags: int, port: int, client: str = CLIENT, to: str = VIRTUAL, dport: int = 80, **more: int
+    ) -> Result:
         """One segment of a client."""
         mark = more.pop("mark", 0)
         return self.kernel.receive(w.tcp(flags, port, dport, source=packed(client), target=packed(to)), mark=mark)

@@ -115,8 +115,8 @@ def test_a_udp_flow_of_a_deleted_server(expire: int) -> None:
 
 @pytest.mark.parametrize(("mode", "again"), [(0, True), (1, False)])
 def test_a_port_that_is_used_again_finds_the_drained_server(mode: int, again: bool) -> None:
-    """A client that uses its port again within TIME_WAIT gets the old server of weight 0 with conn_reuse_mode 0, so that it is
-    never idle; with 1 it is scheduled anew."""
+    """A client that uses its port again within TIME_WAIT gets the old server of weight 0 with conn_reuse_mode 0, and so
+    that server is never idle; with 1 it is scheduled anew."""
     site = Site(farm(f"-t {WEB} -s rr", *TWO_SERVERS), conn_reuse_mode=mode)
     server = site.open(1000)
     assert server is not None

@@ -22,7 +22,7 @@ def sized(total: int, *, df: bool) -> bytes:
     ("--tun-type gue --tun-port 6080 --tun-nocsum", 1468),
 ])  # fmt: skip
 def test_a_tunnel_takes_room_of_the_mtu(kind: str, room: int) -> None:
-    """A packet that may not be cut passes up to the MTU less the tunnel's headers; a longer one is answered with that number."""
+    """A packet that may not be cut passes up to the MTU less the tunnel's headers; a longer one is told that number."""
     site = Site(farm(f"-t {WEB} -s rr", f"{ONE}:80 {kind}", method="-i"))
     site.open(1000)
     assert went(site.kernel.receive(sized(room, df=True))) == ONE

@@ -67,7 +67,11 @@ def test_a_removed_server_ends_persistence() -> None:
 
 def test_two_services_are_two_affinities_and_a_mark_is_one() -> None:
     """A client is remembered for each service of its own; one firewall mark over both ports makes it one memory."""
-    both = farm(f"-t {WEB} -s rr -p 60", *TWO_SERVERS) + "\n" + farm(f"-t {VIRTUAL}:443 -s rr -p 60", f"{ONE}:443", f"{TWO}:443")
+    both = (
+        farm(f"-t {WEB} -s rr -p 60", *TWO_SERVERS)
+        + "\n"
+        + farm(f"-t {VIRTUAL}:443 -s rr -p 60", f"{ONE}:443", f"{TWO}:443")
+    )
     site = Site(both)
     site.open(999, "198.51.100.77")  # so that the two services' turns differ
     assert site.open(1000) != site.open(1001, dport=443)

@@ -67,7 +67,7 @@ def test_a_line_that_another_program_wrote_is_named() -> None:
     ("-A -t 192.0.2.9:80 -s nosuch", "scheduler"),
 ])  # fmt: skip
 def test_an_invalid_operation_is_explained(rule: str, cause: str) -> None:
-    """"Invalid operation" is followed by the likely cause, which the kernel does not tell."""
+    """ "Invalid operation" is followed by the likely cause, which the kernel does not tell."""
     kernel = Kernel(f"-A -t {WEB} -s rr")
     done = kernel.ipvsnl(*rule.split())
     assert done.status != 0 and cause in done.stderr

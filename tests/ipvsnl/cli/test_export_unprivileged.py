@@ -51,7 +51,7 @@ def samples(text: str) -> Iterator[str]:
 
 
 def test_what_the_files_tell_is_the_same(kernel: Kernel, monkeypatch: pytest.MonkeyPatch) -> None:
-    """Weights, connections, servers and the node's totals come of /proc, too, under the same labels and with the same values."""
+    """Weights, connections, servers and the node's totals come of /proc, too: the same labels, the same values."""
     whole = set(samples(exported(kernel, monkeypatch, refused=False)[0]))
     part = set(samples(exported(kernel, monkeypatch, refused=True)[0]))
     assert part - whole == {"ipvs_complete 0.0"}
@@ -100,5 +100,3 @@ def test_another_refusal_is_a_refusal(kernel: Kernel, monkeypatch: pytest.Monkey
     out, err = io.StringIO(), io.StringIO()
     assert execute(["export"], kernel.connect, io.StringIO(), out, err) == 1
     assert "ipvs_up 0.0" in out.getvalue() and err.getvalue()
-
-

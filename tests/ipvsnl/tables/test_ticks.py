@@ -53,7 +53,7 @@ def test_this_kernels_own_ticks_are_known(monkeypatch: pytest.MonkeyPatch, tmp_p
     file = tmp_path / "ip_vs"
     file.write_text(TEXT)
     assert read_file(str(file), io.StringIO())[0].unsaid_of
-    monkeypatch.setattr(wanted, "open", lambda name, **how: open(file, **how), raising=False)
+    monkeypatch.setattr(wanted, "open", lambda _, **how: file.open(**how), raising=False)
     assert list(rules(read_file("/proc/net/ip_vs", io.StringIO())[0])) == ["-A -t 192.0.2.1:80 -s rr -p 300"]
 
 
