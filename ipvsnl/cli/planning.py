@@ -27,7 +27,7 @@ _SIGNS = {"add": ("+", "32"), "edit": ("~", "33"), "drain": ("~", "33"), "delete
 
 def plan(arguments: Arguments, client: ClientFactory, stdin: TextIO, stdout: TextIO, stderr: TextIO) -> int:
     """Show what is to be done. Status 0: nothing, 2: something, 1: an error."""
-    read = _read(arguments.file, stdin, stderr)
+    read = _read(arguments, stdin, stderr)
     if read is None:
         return FAILED
     with client() as ipvs:
@@ -44,7 +44,7 @@ def plan(arguments: Arguments, client: ClientFactory, stdin: TextIO, stdout: Tex
 
 def apply(arguments: Arguments, client: ClientFactory, stdin: TextIO, stdout: TextIO, stderr: TextIO) -> int:
     """Carry it out. Status 0: the table is as wanted, 1: it is not, and standard error says why and what it is now."""
-    read = _read(arguments.file, stdin, stderr)
+    read = _read(arguments, stdin, stderr)
     if read is None:
         return FAILED
     with held(terminating=True) as signals:
@@ -89,11 +89,11 @@ def _converge(
             return _ended(ended)
 
 
-def _read(name: str, stdin: TextIO, stderr: TextIO) -> tuple[Table, str] | None:
+def _read(arguments: Arguments, stdin: TextIO, stderr: TextIO) -> tuple[Table, str] | None:
     try:
-        found = read_file(name, stdin)
+        found = read_file(arguments.file, stdin, arguments.hz)
     except OSError as wrong:
-        stderr.write(f"{name}: {wrong.strerror or wrong}\n")
+        stderr.write(f"{arguments.file}: {wrong.strerror or wrong}\n")
         return None
     tell_notes(found[0], stderr)
     return found
