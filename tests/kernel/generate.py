@@ -7,10 +7,10 @@ import sys
 from collections.abc import Sequence
 from pathlib import Path
 
-from tests.kernel.traces import administration, corners, crowds, lifetimes, mutants, paths, pieces, scheduling
+from tests.kernel.traces import administration, corners, crowds, lifetimes, local, mutants, paths, pieces, scheduling
 
 KINDS = administration.KINDS | scheduling.KINDS | lifetimes.KINDS | paths.KINDS | corners.KINDS | pieces.KINDS
-KINDS |= crowds.KINDS | mutants.KINDS
+KINDS |= local.KINDS | crowds.KINDS | mutants.KINDS
 
 
 def generate(kind: str, seed: int) -> str:

@@ -2,7 +2,8 @@
 
     ipvsnl lab-kernel -- python -m tests.kernel.captures.record [--into DIR] [SCENE ...]
 
-Runs as root, in the laboratory's guest; wants tcpdump, and dumpcap for the pcapng scene. Without DIR the captures become the archive of tests/data/captures that the tests replay.
+Runs as root, in the laboratory's guest; wants tcpdump, and dumpcap for the pcapng scene. Without DIR the captures become the
+archive of tests/data/captures that the tests replay.
 """
 
 from __future__ import annotations
@@ -23,11 +24,16 @@ from pathlib import Path
 
 from tests.kernel.captures.scenes import SCENES, Scene
 from tests.kernel.captures.traffic import Clients, Servers, Visit
-from tests.kernel.captures.world import CLIENTS, CLIENTS6, MODULES, World, inside, settings
+from tests.kernel.captures.world import CLIENTS, CLIENTS6, MODULES, SERVERS, World, inside, settings
 from tests.places import ROOT
 
 ARCHIVE = ROOT / "tests" / "data" / "captures" / "recorded.tar.xz"
-READY, PATIENCE = ("listening on", "File: "), 20
+READY, PATIENCE, TRIES = ("listening on", "File: "), 20, 3
+BUFFER = "32768"  # KiB: with the usual two MiB tcpdump has room for eight packets of any length
+
+
+class LostError(RuntimeError):
+    """The capture is not whole: what it did not see, nobody can play again."""
 
 
 @contextmanager
@@ -37,7 +43,7 @@ def dumping(scene: Scene, file: Path) -> Iterator[None]:
         if scene.suffix == "pcapng":
             command = ["dumpcap", "-w", str(file), *scene.dump]
         else:
-            command = ["tcpdump", "-Z", "root", "-U", "--immediate-mode", "-w", str(file), *scene.dump]
+            command = ["tcpdump", "-Z", "root", "-U", "--immediate-mode", "-B", BUFFER, "-w", str(file), *scene.dump]
         running = subprocess.Popen(command, stderr=subprocess.PIPE, stdout=subprocess.DEVNULL, text=True)
     assert running.stderr is not None
     for line in running.stderr:
@@ -51,7 +57,9 @@ def dumping(scene: Scene, file: Path) -> Iterator[None]:
         time.sleep(0.5)
     finally:
         running.send_signal(signal.SIGINT)
-        running.communicate(timeout=PATIENCE)
+        said = running.communicate(timeout=PATIENCE)[1]
+    if "dropped by kernel" in said and "\n0 packets dropped by kernel" not in said:
+        raise LostError(said.splitlines()[-1])
 
 
 def ipvsadm(*words: str, stdin: str = "") -> str:
@@ -80,12 +88,13 @@ def furnish(scene: Scene) -> None:
 def meet(world: World, scene: Scene) -> None:
     """The first packets between neighbours: nobody asks for a MAC address later, and IPv6's own noise is over."""
     ways = [(name, "10.0.0.1", "fd00:10::1") for name in world.names if name.startswith("server")]
-    ways += [("director", "10.0.0.11", "fd00:10::11"), ("director", "10.0.0.12", "fd00:10::12"), ("director", "10.0.0.13", "fd00:10::13")]
+    ways += [("director", f"10.0.0.{10 + number}", f"fd00:10::{10 + number}") for number in SERVERS]
     if scene.layout != "local":
         ways += [("client", "198.51.100.1", "2001:db8:1::1")]
-    for name, *addresses in ways:
-        for address in addresses:
-            with inside(name), socket.socket(socket.AF_INET6 if ":" in address else socket.AF_INET, socket.SOCK_DGRAM) as made:
+        ways += [("director", *both) for both in zip(CLIENTS, CLIENTS6, strict=True)]
+    for name, four, six in ways:
+        for family, address in ((socket.AF_INET, four), (socket.AF_INET6, six)):
+            with inside(name), socket.socket(family, socket.SOCK_DGRAM) as made:
                 made.sendto(b"", (address, 9))
     time.sleep(0.2)
 
@@ -125,10 +134,27 @@ def make(scene: Scene, into: Path) -> int:
     (into / f"{scene.name}.rules").write_text(saved)
     truth = {
         "capture": f"{scene.name}.{scene.suffix}", "options": options, "layout": scene.layout,
-        "answers": [list(one) for one in clients.answers], "connections": connections.splitlines()[2:],
+        "answers": [list(one) for one in (table(connections) if scene.extra else clients.answers)],
+        "connections": connections.splitlines()[2:],
     }  # fmt: skip
     (into / f"{scene.name}.json").write_text(json.dumps(truth, indent=1) + "\n")
     return len(clients.answers)
+
+
+def made(scene: Scene, into: Path) -> int:
+    """The same, in as many tries as it takes; -1 where none was good."""
+    for _ in range(TRIES):
+        try:
+            return make(scene, into)
+        except (OSError, RuntimeError, subprocess.SubprocessError) as wrong:
+            print(f"{scene.name}: {wrong}", flush=True)
+    return -1
+
+
+def table(listing: str) -> list[tuple[str, ...]]:
+    """The answers that ``ipvsadm -Lnc`` tells of: protocol, client, virtual and real server."""
+    rows = [line.split() for line in listing.splitlines()[2:]]
+    return [(row[0].lower(), *row[3:6]) for row in rows]
 
 
 def missing(scene: Scene) -> str:
@@ -154,18 +180,21 @@ def main(arguments: Sequence[str]) -> int:
                 failed += 1
                 continue
             began = time.monotonic()
-            try:
-                count = make(SCENES[name], into)
-            except (OSError, RuntimeError, subprocess.SubprocessError) as wrong:
-                print(f"{name}: {wrong}", flush=True)
-                failed += 1
-                continue
-            print(f"{name}: {count} of {len(SCENES[name].visits)} answered, {time.monotonic() - began:.1f} s", flush=True)
+            count = made(SCENES[name], into)
+            failed += count < 0
+            print(
+                f"{name}: {count} of {len(SCENES[name].visits)} answered, {time.monotonic() - began:.1f} s", flush=True
+            )
         if chosen.into is None and not failed:
-            with tarfile.open(ARCHIVE, "w:xz") as archive:
-                for file in sorted(into.iterdir()):
-                    archive.add(file, file.name, filter=plain)
+            pack(into)
     return 1 if failed else 0
+
+
+def pack(folder: Path) -> None:
+    """The files of a folder become the archive of the tests."""
+    with tarfile.open(ARCHIVE, "w:xz") as archive:
+        for file in sorted(folder.iterdir()):
+            archive.add(file, file.name, filter=plain)
 
 
 def plain(one: tarfile.TarInfo) -> tarfile.TarInfo:

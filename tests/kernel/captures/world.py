@@ -3,8 +3,9 @@
     routed   client ── clients [director] servers ── switch ── server1, server2, server3
     one-arm  client, server1, server2, server3 ── switch ── eth0 [director]
 
-``vlan`` and ``qinq`` are one-arm with the clients in VLAN 10 and the servers in VLAN 20; ``tun`` is routed with a TUN device,
-which has no link-layer addresses, in place of ``clients``; in ``local`` the client's programs run on the director itself.
+``vlan`` and ``qinq`` are one-arm with the clients in VLAN 10 and the servers in VLAN 20; ``tun`` is routed with a TUN
+device, which has no link-layer addresses, in place of ``clients``; in ``local`` the client's programs run on the
+director itself.
 """
 
 from __future__ import annotations
@@ -14,7 +15,7 @@ import os
 import select
 import subprocess
 import threading
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from contextlib import contextmanager, suppress
 from pathlib import Path
 
@@ -59,11 +60,11 @@ def inside(name: str) -> Iterator[None]:
         os.close(there)
 
 
-def ip(name: str, *lines: str, check: bool = True) -> None:
-    """Commands of ip(8) in a namespace."""
-    command = ["ip", *([] if check else ["-force"]), "-n", name, "-batch", "-"]
-    text = "\n".join(lines) + "\n"
-    subprocess.run(command, input=text, text=True, check=check, capture_output=not check)
+def batch(lines: Iterable[str], name: str = "", *, force: bool = False) -> None:
+    """Commands of ip(8) in a namespace, in one process: a start of one costs much in there."""
+    command = ["ip", *(["-force"] if force else []), *(["-n", name] if name else []), "-batch", "-"]
+    text = "".join(line + "\n" for line in lines)
+    subprocess.run(command, input=text, text=True, check=not force, capture_output=force)
 
 
 def settings(name: str, values: dict[str, int]) -> None:
@@ -80,46 +81,57 @@ class World:
         self.layout, self.direct = layout, direct
         self.names = ["client", "director", "switch", *(f"server{number}" for number in SERVERS)]
         self.clients = "director" if layout == "local" else "client"
-        for name in self.names:
-            subprocess.run(["ip", "netns", "add", name], check=True)
-            settings(name, SETTINGS)
-            ip(name, "link set lo up")
-        settings("director", ROUTER)
-        ip("switch", "link add wire type bridge", "link set wire type bridge mcast_snooping 0", "link set wire up")
-        self._own = {}
-        for name, label in (("director", "servers"), *((f"server{number}", "eth0") for number in SERVERS)):
-            self._own[name] = self._join(name, label if layout in ("routed", "tun", "local") else "eth0")
+        self._lines: dict[str, list[str]] = {name: ["link set lo up"] for name in self.names}
+        self._own: dict[str, str] = {}
         self._stopping = threading.Event()
+        batch(f"netns add {name}" for name in self.names)
+        for name in self.names:
+            settings(name, SETTINGS)
+        settings("director", ROUTER)
+        self._say(
+            "switch", "link add wire type bridge", "link set wire type bridge mcast_snooping 0", "link set wire up"
+        )
+        apart = layout in ("routed", "tun", "local")
+        self._own["director"] = self._join("director", "servers" if apart else "eth0")
+        for number in SERVERS:
+            self._own[f"server{number}"] = self._join(f"server{number}", "eth0")
         self._client()
         self._addresses()
         for number in SERVERS:
             self._server(number)
+        for name in ("switch", "director", *self.names):
+            batch(self._lines.pop(name, ()), name)
+        if direct:
+            for number in SERVERS:
+                self._decapsulate(f"server{number}")
 
     def close(self) -> None:
         self._stopping.set()
-        for name in self.names:
-            subprocess.run(["ip", "netns", "del", name], check=True)
+        batch(f"netns del {name}" for name in self.names)
 
     # --- inside ---
+
+    def _say(self, name: str, *lines: str) -> None:
+        self._lines[name] += lines
 
     def _join(self, name: str, label: str) -> str:
         """A veth pair between a namespace and the switch; with VLANs the name of the device on it."""
         port = f"to-{name}"
-        ip("switch", f"link add {port} type veth peer name {label} netns {name}", f"link set {port} master wire up")
+        self._say(
+            "switch", f"link add {port} type veth peer name {label} netns {name}", f"link set {port} master wire up"
+        )
         number = {"director": 1, "client": 0x10}.get(name) or 0x10 + int(name[-1])
-        ip(name, f"link set {label} address 02:00:00:00:00:{number:02x} up")
+        self._say(name, f"link set {label} address 02:00:00:00:00:{number:02x} up")
+        if self.layout == "qinq":
+            self._say(name, f"link add link {label} name outer type vlan proto 802.1ad id 100", "link set outer up")
         return self._tagged(name, label, 10 if name == "client" else 20)
 
     def _tagged(self, name: str, label: str, vlan: int) -> str:
-        if self.layout == "vlan":
-            ip(name, f"link add link {label} name v{vlan} type vlan id {vlan}", f"link set v{vlan} up")
-            return f"v{vlan}"
-        if self.layout == "qinq":
-            with suppress(subprocess.CalledProcessError):  # it is there for the other VLAN already
-                ip(name, f"link add link {label} name outer type vlan proto 802.1ad id 100", "link set outer up")
-            ip(name, f"link add link outer name v{vlan} type vlan id {vlan}", f"link set v{vlan} up")
-            return f"v{vlan}"
-        return label
+        if self.layout not in ("vlan", "qinq"):
+            return label
+        below = "outer" if self.layout == "qinq" else label
+        self._say(name, f"link add link {below} name v{vlan} type vlan id {vlan}", f"link set v{vlan} up")
+        return f"v{vlan}"
 
     def _client(self) -> None:
         """The clients' device, on both of its ends."""
@@ -128,46 +140,53 @@ class World:
             for name in ("director", "client"):
                 with inside(name):
                     fds.append(device("clients", IFF_TUN))
-                ip(name, "link set clients up")
+                self._say(name, "link set clients up")
             threading.Thread(target=_pump, args=(*fds, self._stopping), daemon=True).start()
             self._own["client"] = self._towards = "clients"
         elif self.layout in ("routed", "local"):
-            ip("director", "link add clients type veth peer name eth0 netns client")
-            ip("director", "link set clients address 02:00:00:00:00:02 up")
-            ip("client", "link set eth0 address 02:00:00:00:00:10 up")
+            self._say("director", "link add clients type veth peer name eth0 netns client")
+            self._say("director", "link set clients address 02:00:00:00:00:02 up")
+            self._say("client", "link set eth0 address 02:00:00:00:00:10 up")
             self._own["client"], self._towards = "eth0", "clients"
         else:
             self._own["client"] = self._join("client", "eth0")
-            self._towards = self._tagged("director", "eth0", 10) if self.layout in ("vlan", "qinq") else "eth0"
+            self._towards = self._tagged("director", "eth0", 10)
 
     def _addresses(self) -> None:
         towards, own, client = self._towards, self._own["director"], self._own["client"]
-        ip("director", f"addr add 198.51.100.1/24 dev {towards}", f"addr add 2001:db8:1::1/64 dev {towards} nodad")
-        ip("director", f"addr add 10.0.0.1/24 dev {own}", f"addr add fd00:10::1/64 dev {own} nodad")
-        ip("director", *(f"addr add {address}/32 dev lo" for address in VIRTUAL))
-        ip("director", *(f"addr add {address}/128 dev lo nodad" for address in VIRTUAL6))
+        self._say(
+            "director", f"addr add 198.51.100.1/24 dev {towards}", f"addr add 2001:db8:1::1/64 dev {towards} nodad"
+        )
+        self._say("director", f"addr add 10.0.0.1/24 dev {own}", f"addr add fd00:10::1/64 dev {own} nodad")
+        self._loopback("director", *VIRTUAL, *VIRTUAL6)
         if self.layout == "local":
-            ip("director", *(f"addr add {address}/32 dev lo" for address in CLIENTS))
-            ip("director", *(f"addr add {address}/128 dev lo nodad" for address in CLIENTS6))
+            self._loopback("director", *CLIENTS, *CLIENTS6)
             return
-        ip("client", *(f"addr add {address}/24 dev {client}" for address in CLIENTS))
-        ip("client", *(f"addr add {address}/64 dev {client} nodad" for address in CLIENTS6))
-        ip("client", f"route add default via 198.51.100.1 dev {client}", f"route add default via 2001:db8:1::1 dev {client}")
+        self._say("client", *(f"addr add {address}/24 dev {client}" for address in CLIENTS))
+        self._say("client", *(f"addr add {address}/64 dev {client} nodad" for address in CLIENTS6))
+        self._say(
+            "client",
+            *(f"route add default via {gateway} dev {client}" for gateway in ("198.51.100.1", "2001:db8:1::1")),
+        )
+
+    def _loopback(self, name: str, *addresses: str) -> None:
+        self._say(name, *(f"addr add {one}/{'128' if ':' in one else '32'} dev lo" for one in addresses))
 
     def _server(self, number: int) -> None:
         name, own = f"server{number}", self._own[f"server{number}"]
-        ip(name, f"addr add 10.0.0.{10 + number}/24 dev {own}", f"addr add fd00:10::{10 + number}/64 dev {own} nodad")
+        self._say(
+            name, f"addr add 10.0.0.{10 + number}/24 dev {own}", f"addr add fd00:10::{10 + number}/64 dev {own} nodad"
+        )
         if not self.direct:
-            ip(name, f"route add default via 10.0.0.1 dev {own}", f"route add default via fd00:10::1 dev {own}")
+            self._say(name, f"route add default via 10.0.0.1 dev {own}", f"route add default via fd00:10::1 dev {own}")
             return
         settings(name, {"net.ipv4.conf.all.arp_ignore": 1, "net.ipv4.conf.all.arp_announce": 2})
-        ip(name, *(f"addr add {address}/32 dev lo" for address in VIRTUAL))
-        ip(name, *(f"addr add {address}/128 dev lo nodad" for address in VIRTUAL6))
-        ip(name, f"route add 198.51.100.0/24 dev {own}", f"route add 2001:db8:1::/64 dev {own}")
-        ip(name, *(f"link set {tunnel} up" for tunnel in TUNNELS), check=False)
-        with inside(name):
-            for family in ("-4", "-6"):
-                subprocess.run(["ip", family, "fou", "add", "port", "6080", "gue"], check=False, capture_output=True)
+        self._loopback(name, *VIRTUAL, *VIRTUAL6)
+        self._say(name, f"route add 198.51.100.0/24 dev {own}", f"route add 2001:db8:1::/64 dev {own}")
+
+    def _decapsulate(self, name: str) -> None:
+        batch((f"link set {tunnel} up" for tunnel in TUNNELS), name, force=True)
+        batch((f"fou add port 6080 gue {family}" for family in ("", "-6")), name, force=True)
 
 
 def _pump(one: int, other: int, stopping: threading.Event) -> None:

@@ -62,7 +62,7 @@ class Crowd:
     def answer(self, flow: Flow) -> str:
         """A server that may be the flow's."""
         servers = [text for one in self.services for text in one.servers if (":" in text) == (len(flow.client) == 16)]
-        return str(self.script.random.choice(servers)) if servers else "fd00:10::a" if len(flow.client) == 16 else "10.0.0.10"
+        return str(self.script.random.choice(servers or ["fd00:10::a" if len(flow.client) == 16 else "10.0.0.10"]))
 
     def changed(self) -> None:
         """The administrator changes one thing."""

@@ -61,6 +61,7 @@ def as_json(counts: Captured, error: str = "") -> dict[str, Any]:
         "packets": {
             "in": counts.received, "out": counts.sent, "no_ip": counts.other, "cut": counts.cut,
             "merged": counts.merged, "turned": counts.turned,
+            "restored": counts.restored,
             "not_played": {role.name.lower(): counts.left[role] for role in Role if counts.left[role]},
         },
         "seconds": counts.seconds,
@@ -119,7 +120,11 @@ def _notes(counts: Captured) -> Iterator[str]:
         yield f"{_many(counts.merged, 'packet')} longer than the MTU: merged by a network card; no MTU was kept to"
     if counts.turned:
         yield f"{_many(counts.turned, 'answer')} of another server than the twin's: given as from the twin's"
-    if counts.received and not counts.flows.all:
+    if counts.restored:
+        yield f"{_many(counts.restored, 'answer')} seen only behind the director: given as its server had sent them"
+    if counts.left[Role.OWN] and not counts.flows.all:
+        yield "the director's own clients are captured behind the translation: nothing tells whom they had asked"
+    elif counts.received and not counts.flows.all:
         yield "no packet goes to a virtual address of the rules: is it a capture of their director?"
 
 
