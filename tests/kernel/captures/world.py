@@ -3,9 +3,9 @@
     routed   client ── clients [director] servers ── switch ── server1, server2, server3
     one-arm  client, server1, server2, server3 ── switch ── eth0 [director]
 
-``vlan`` and ``qinq`` are one-arm with the clients in VLAN 10 and the servers in VLAN 20; ``tun`` is routed with a TUN
-device, which has no link-layer addresses, in place of ``clients``; in ``local`` the client's programs run on the
-director itself.
+``vlan`` and ``qinq`` are one-arm with the clients in VLAN 10 and the servers in VLAN 20 (all in 20 where servers answer
+clients themselves); ``tun`` is routed with a TUN device, which has no link-layer addresses, in place of ``clients``; in
+``local`` the client's programs run on the director itself.
 """
 
 from __future__ import annotations
@@ -124,7 +124,7 @@ class World:
         self._say(name, f"link set {label} address 02:00:00:00:00:{number:02x} up")
         if self.layout == "qinq":
             self._say(name, f"link add link {label} name outer type vlan proto 802.1ad id 100", "link set outer up")
-        return self._tagged(name, label, 10 if name == "client" else 20)
+        return self._tagged(name, label, 10 if name == "client" and not self.direct else 20)
 
     def _tagged(self, name: str, label: str, vlan: int) -> str:
         if self.layout not in ("vlan", "qinq"):
@@ -150,7 +150,7 @@ class World:
             self._own["client"], self._towards = "eth0", "clients"
         else:
             self._own["client"] = self._join("client", "eth0")
-            self._towards = self._tagged("director", "eth0", 10)
+            self._towards = self._own["director"] if self.direct else self._tagged("director", "eth0", 10)
 
     def _addresses(self) -> None:
         towards, own, client = self._towards, self._own["director"], self._own["client"]

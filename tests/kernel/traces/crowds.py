@@ -21,6 +21,8 @@ class Crowd:
         self.script = script
         self.services = [self.made(kind) for kind in script.random.sample(list(MAKERS), script.pick(3, 4, 5))]
         self.flows: list[Flow] = []
+        self.forgot = False
+        """Whether counters began anew: they do as of the kernel's last estimator tick, whenever that was."""
         for service in self.services:
             for number in script.random.sample(range(10, 15), script.random.randrange(1, 5)):
                 self.server(service, number)
@@ -76,14 +78,17 @@ class Crowd:
         elif what < 55 and away:
             self.server(service, script.random.choice(away))
         elif what < 72 and service.servers:
+            self.forgot = True
             script.remove(service, script.random.choice(list(service.servers)))
         elif what < 82:
             script.ipvsadm("-E", *service.words, "-s", script.random.choice(SCHEDULERS), *self.kept(service))
         elif what < 94:
             script.sysctl(script.random.choice(SWITCHES), script.pick(0, 1))
         elif what < 97:
+            self.forgot = True
             script.ipvsadm("-Z", *script.pick((), tuple(service.words)))
         else:
+            self.forgot = True
             script.ipvsadm("-D", *service.words)
             service.servers.clear()
             script.ipvsadm("-A", *service.words, "-s", script.random.choice(SCHEDULERS), *self.kept(service))
@@ -136,7 +141,7 @@ def crowds(seed: int) -> Script:
             crowd.changed()
         else:
             script.conns()
-    script.look(stats=script.chance(30))
+    script.look(stats=not crowd.forgot)
     return script
 
 
