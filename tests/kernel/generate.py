@@ -7,17 +7,12 @@ import sys
 from collections.abc import Sequence
 from pathlib import Path
 
-from tests.kernel.traces import administration, corners, lifetimes, paths, pieces, scheduling, tracking
+from tests.kernel.traces import (
+    administration, corners, crowds, lifetimes, local, mutants, paths, pieces, scheduling, tracking,
+)  # fmt: skip
 
-KINDS = (
-    administration.KINDS
-    | scheduling.KINDS
-    | lifetimes.KINDS
-    | paths.KINDS
-    | corners.KINDS
-    | pieces.KINDS
-    | tracking.KINDS
-)
+KINDS = administration.KINDS | scheduling.KINDS | lifetimes.KINDS | paths.KINDS | corners.KINDS | pieces.KINDS
+KINDS |= local.KINDS | crowds.KINDS | mutants.KINDS | tracking.KINDS
 
 
 def generate(kind: str, seed: int) -> str:

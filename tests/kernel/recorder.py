@@ -36,7 +36,7 @@ COLUMNS = ("proto", "client", "cport", "virtual", "vport", "dest", "dport", "sta
 
 
 def own_answer(sent: dict[str, str]) -> bool:
-    """Whether it is something that a host's own TCP, UDP, SCTP or ICMP answers."""
+    """Whether it is something that a host's own TCP (a reset, a SYN|ACK), UDP, SCTP or ICMP answers."""
     packet = bytes.fromhex(sent["hex"])[14 if sent["on"] == "server" else 0 :]
     if packet[0] >> 4 == IPV4:
         protocol, rest = packet[9], packet[(packet[0] & 15) * 4 :]
@@ -46,7 +46,7 @@ def own_answer(sent: dict[str, str]) -> bool:
         protocol, rest = packet[6], packet[40:]
         if protocol == ICMPV6:
             return rest[0] == 129 or rest[:2] == b"\x01\x04" or rest[0] == 4
-    return (protocol == TCP and bool(rest[13] & 4)) or (protocol == SCTP and rest[12] == 6)
+    return (protocol == TCP and (bool(rest[13] & 4) or rest[13] & 18 == 18)) or (protocol == SCTP and rest[12] == 6)
 
 
 def delivered() -> int:

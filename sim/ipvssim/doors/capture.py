@@ -16,7 +16,7 @@ from typing import TYPE_CHECKING, BinaryIO, NamedTuple
 
 from ipvsnl._files import check_writable, whole
 from ipvssim.clock import SECOND
-from ipvssim.doors.captures.answers import from_server
+from ipvssim.doors.captures.answers import from_server, from_virtual
 from ipvssim.doors.captures.files import CaptureError, Frame, Reader, check_distinct, opened
 from ipvssim.doors.captures.flows import Flows
 from ipvssim.doors.captures.links import ETHERNET as LINK_ETHERNET
@@ -45,11 +45,12 @@ class Captured:
     ``left`` counts, by :class:`ipvssim.doors.captures.sides.Role`, packets that were not played since they are none that
     came in; ``other`` those that carry no IP; ``cut`` those of which the capture kept only the beginning; ``merged`` those
     that were longer than the devices' MTU, since the network card had merged them; ``turned`` answers of another server than
-    the simulated director chose, which were given to it as from its own.
+    the simulated director chose, which were given to it as from its own; ``restored`` answers that the capture shows only
+    where they left for a client, which were given to it as their server had sent them.
     """
 
     def __init__(self) -> None:
-        self.received = self.sent = self.other = self.cut = self.merged = self.turned = 0
+        self.received = self.sent = self.other = self.cut = self.merged = self.turned = self.restored = 0
         self.seconds = 0.0
         self.verdicts: Counter[str] = Counter()
         self.reasons: Counter[str] = Counter()
@@ -149,7 +150,7 @@ class _Playing:
         """One frame: played, compared, or only counted."""
         link = unwrap(frame)
         if link is None:
-            raise reader.wrong(f"of link type {frame.link}, which is not known")
+            raise reader.wrong(f"of link type {frame.link}, which is not known", frame.number)
         self.first = frame.when if self.first is None else self.first
         self.director.clock.advance_to(self.began + max(frame.when - self.first, 0))
         self.counts.seconds = (self.director.clock.now - self.began) / SECOND
@@ -162,6 +163,12 @@ class _Playing:
             data = completed(data)
         mark = mark_of(self.marks, data)
         seen = self.sides.see(data, link, frame.when, mark)
+        if seen is not None and seen.role is Role.BACK:
+            answer = from_virtual(data, seen.packet, self.sides.answered(seen.packet))
+            if answer is not None:
+                self.counts.restored += 1
+                self._came(answer, seen, link, frame, 0)
+                return
         if seen is not None and seen.role is not Role.CAME:
             self._compare(seen, link, frame)
             return

@@ -8,7 +8,6 @@ is compared, and not played.
 from __future__ import annotations
 
 import argparse
-import json
 import sys
 from collections.abc import Callable, Sequence
 from functools import partial
@@ -124,9 +123,12 @@ def _report(chosen: argparse.Namespace, counts: Captured, error: str = "") -> No
     from ipvssim.doors.captures.report import as_json, lines
 
     if chosen.json:
-        print(json.dumps(as_json(counts, error), indent=2))
+        for piece in as_json(counts, error):
+            sys.stdout.write(piece)
+        print()
     elif counts.received or counts.left or counts.other or error in ("", _STOPPED):
-        print("\n".join(lines(counts)))
+        for line in lines(counts):
+            print(line)
     if error:
         sys.stdout.flush()
         unwritten = f" ({chosen.out} is not written)" if chosen.out is not None else ""

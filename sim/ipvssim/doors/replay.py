@@ -19,6 +19,7 @@ from ipvsnl.consts import AF_INET, AF_INET6
 from ipvssim.clock import SECOND
 from ipvssim.doors import debug_option
 from ipvssim.doors.compare import differences
+from ipvssim.doors.listeners import Listeners
 from ipvssim.doors.traces import ReplayError, check_answer, check_header, check_step, explained, read
 from ipvssim.kernel import Kernel
 from ipvssim.net.networks import trace_network
@@ -64,6 +65,7 @@ class Replay:
             "stats": self._stats,
             "netlink": self._netlink,
         }
+        self._listeners = Listeners(header.get("listening", ()), self.director)
         for name, value in header.get("sysctl", {}).items():
             if self._sysctl({"name": name, "value": value}):
                 raise ReplayError(f"the header's {name!r} is refused")
@@ -95,6 +97,7 @@ class Replay:
         answer: dict[str, Any] = {"out": [{"on": device, "hex": data.hex()} for device, data in result.out]}
         if result.local:
             answer["local"] = True
+            self._listeners.answer(result)
         if self.director.explaining:
             answer["explain"] = result.explain()
         return answer

@@ -39,7 +39,8 @@ def check_header(header: Mapping[str, Any]) -> None:
     """ReplayError where a trace's first line has a value that is not what it has to be."""
     if type(header.get("trace", 1)) is not int or header.get("trace", 1) != 1:
         raise ReplayError("not a trace of version 1")
-    _check(header, {}, {"servers4": _servers, "servers6": _servers, "sysctl": _is(dict), "debug_level": _levels})
+    numbers = {"servers4": _servers, "servers6": _servers, "debug_level": _levels}
+    _check(header, {}, numbers | {"sysctl": _is(dict), "listening": _ports})
     for name, value in header.get("sysctl", {}).items():
         _check({"name": name, "value": value}, *_STEPS["sysctl"])
 
@@ -109,6 +110,18 @@ def _texts(value: object) -> bool:
 def _packets(value: object) -> bool:
     return isinstance(value, list) and all(
         isinstance(one, dict) and isinstance(one.get("on"), str) and _hex(one.get("hex")) for one in value
+    )
+
+
+def _ports(value: object) -> bool:
+    """Pairs of a protocol and a port."""
+    return isinstance(value, list) and all(
+        isinstance(one, list)
+        and len(one) == 2
+        and one[0] in ("tcp", "udp")
+        and type(one[1]) is int
+        and 0 < one[1] <= 0xFFFF
+        for one in value
     )
 
 
