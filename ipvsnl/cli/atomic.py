@@ -52,11 +52,12 @@ def restore(client: IPVS, streams: Streams, prog: str) -> int:
     """Carry the lines out, all or none; the exit status."""
     from ipvsnl.bulk.feed import chunks_of
 
+    done: list[Plan] = []
     try:
         text = b"".join(chunks_of(streams.stdin)).decode(errors="surrogateescape")
         text = b"".join(as_rules([text.encode(errors="surrogateescape")], streams)).decode(errors="surrogateescape")
         lines = list(_lines(text.split("\n"), prog))
-        _apply(client, lines, text, streams)
+        _apply(client, lines, text, streams, done)
     except _Refused as refused:
         streams.say(refused.said)
         return refused.status
@@ -64,7 +65,7 @@ def restore(client: IPVS, streams: Streams, prog: str) -> int:
         status = tell(failed, SOURCE, streams.stderr)
         return REFUSED if status == FAILED else status
     except (KeyboardInterrupt, Terminated) as ended:
-        streams.say("interrupted: nothing is changed")
+        streams.say("interrupted when all of it was done" if done else "interrupted: nothing is changed")
         return INTERRUPTED if isinstance(ended, KeyboardInterrupt) else TERMINATED
     except IPVSError as error:
         streams.say(words(error))
@@ -88,7 +89,8 @@ def _lines(texts: list[str], prog: str) -> list[Line]:
     return found
 
 
-def _apply(client: IPVS, lines: list[Line], text: str, streams: Streams) -> None:
+def _apply(client: IPVS, lines: list[Line], text: str, streams: Streams, done: list[Plan]) -> None:
+    """``done`` gets the plan that was carried out: a signal may come right behind it."""
     journal = Journal(client.place)
     killed = journal.left_behind()
     again = killed is not None and killed.digest == digest(Plan(), text)
@@ -106,6 +108,7 @@ def _apply(client: IPVS, lines: list[Line], text: str, streams: Streams) -> None
             plan = difference(before, wanted, prune=True, live_timeouts=timeouts)
             try:
                 Application(client, plan, journal, text, signals=signals).run()
+                done.append(plan)
                 return
             except ConflictError as conflict:
                 if conflict.written or attempt == ATTEMPTS:

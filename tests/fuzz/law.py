@@ -35,7 +35,7 @@ def law(reader: Reader, data: bytes) -> None:
 def quiet() -> None:
     """Ask no name server, whatever names an input has."""
 
-    def unknown(text: str, *_: object) -> str:
-        raise ValueError(text)
+    def unknown(name: str) -> str:
+        raise ValueError(name)
 
     values._resolve = unknown

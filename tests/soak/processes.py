@@ -94,6 +94,8 @@ def start(
     """Begin a command in a process, and a process group, of its own; its number. What comes before it runs waits."""
     sys.stdout.flush()
     sys.stderr.flush()
+    for name in ("stdout", "stderr", "events"):  # one that is killed at once says nothing
+        (folder / name).unlink(missing_ok=True)
     signal.pthread_sigmask(signal.SIG_BLOCK, BOTH)
     process = os.fork()
     if not process:

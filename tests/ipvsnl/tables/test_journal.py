@@ -259,3 +259,22 @@ def test_an_interrupted_restore_counts_what_was_made(target: str, monkeypatch: p
     made = ours(target, "-Sn")[1].count("\n")
     assert status == 130 and made > 0
     assert f"{made} changes made" in errors
+
+
+def test_a_restore_that_is_interrupted_behind_its_end_says_so(target: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    """A signal between the last change and the end of ``-R --atomic`` does not make it say that nothing is changed."""
+    from contextlib import contextmanager
+
+    locked = Journal.locked
+
+    @contextmanager
+    def interrupted(self: Journal, timeout: float = 10.0) -> Any:
+        with locked(self, timeout):
+            yield
+        if timeout:
+            raise KeyboardInterrupt
+
+    monkeypatch.setattr(Journal, "locked", interrupted)
+    status, _, errors = ours(target, "-R", "--atomic", stdin=RULE)
+    assert (status, errors) == (130, "interrupted when all of it was done\n")
+    assert ours(target, "-Sn")[1] == RULE
