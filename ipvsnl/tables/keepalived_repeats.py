@@ -70,7 +70,7 @@ def _number(text: str) -> int:
 
 def _list(inside: str) -> tuple[tuple[str, ...], Values]:
     """``name, value, ...`` or ``{name, name}, {value, value}, ...``."""
-    first, *rest = [word.strip() for word in _LIST.findall(inside.strip()) if word.strip() or word == ""]
+    first, *rest = [word.strip() for word in _LIST.findall(inside.strip()) if word.strip() or word == ""] or [""]
     names = _several(first)
     values = [_several(word) for word in rest]
     if not values or any(len(one) > len(names) for one in values):

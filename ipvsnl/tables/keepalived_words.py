@@ -78,7 +78,7 @@ class Reader:
 
     def read(self, text: str, folder: str) -> list[Statement]:
         """The statements outside of all blocks; TableError names the place of a fault."""
-        self._budget = 1_000_000 + 20 * len(text)
+        self._budget = 10_000_000 + 20 * len(text)
         self._text(text, "", folder, 0)
         if self._blocks:
             raise wrong(self._blocks[-1].place, "this block is not closed")
@@ -106,9 +106,11 @@ class Reader:
             raise wrong(place, "it includes files, and where they are is not known here")
         if depth == DEPTH:
             raise wrong(place, "files include each other without end")
+        if pattern.count("{") > DEPTH:
+            raise wrong(place, "too many braces in the name of a file")
         for one in _alternatives(pattern):
             found = False
-            self._spend(len(one), place)
+            self._spend(len(one) + 1000, place)
             for name, inner, more in self._opener(one, folder):
                 found = True
                 self._spend(len(more), place)
@@ -177,7 +179,7 @@ class Reader:
             raise wrong(place, str(fault)) from None
         for value in values:
             self._definitions.update(zip(names, value, strict=True))
-            self._spend(len(rest), place)
+            self._spend(len(rest) + 100, place)  # so that a flood of nothing ends, too
             if rest:
                 self._line(rest, place, depth + 1)
 

@@ -106,6 +106,32 @@ def read(text: str) -> Table:
     return read_table(VIRTUAL.format(text))
 
 
+@pytest.mark.parametrize(("line", "reason"), [
+    ("~LST() lb_algo rr", "~LST takes values"), ("~LST({},{}) lb_algo rr", "'' is no name of a variable"),
+    ("~LST({A},{1,2}) lb_algo rr", "~LST takes values, up to 1"), ("~SEQ() lb_algo rr", "~SEQ takes a variable"),
+    ("~SEQ(A,09) lb_algo rr", "'09' is not a number"), ("~SEQ(A,0) lb_algo rr", "no numbers from -1 to 0 in steps of -1|"),
+    ("~SEQ(A,1,0,5) lb_algo rr", "in steps of 0"), ("~SEQ(A,1 lb_algo rr", "'~SEQ' is neither"),
+    ("~SEQ(1A,1,2) lb_algo rr", "'1A' is no name of a variable"), ("~SEQx(A,-3) lb_algo rr", "no numbers from -1 to -3"),
+    ("~SEQ(A,1,999999999999999999)", "too long"),
+])  # fmt: skip
+def test_a_repetition_that_is_none_is_named(line: str, reason: str) -> None:
+    """Whatever stands in the parentheses, it is a repetition or an error with its line, in a bounded time."""
+    if reason.endswith("|"):
+        assert len(read(line)) == 2
+        return
+    with pytest.raises(TableError, match=r"^line 3: ") as refused:
+        read(line)
+    assert reason in str(refused.value)
+
+
+def test_many_braces_of_an_include_are_refused(tmp_path: Path) -> None:
+    """Alternatives multiply: too many braces, and too many alternatives, end in an error with its line."""
+    for name, reason in (("{a}" * 2000, "too many braces"), ("{a,b}" * 30, "too long")):
+        (tmp_path / "a.conf").write_text(f"include {name}\n")
+        with pytest.raises(TableError, match=f"line 1: .*{reason}"):
+            read_file(str(tmp_path / "a.conf"), io.StringIO())
+
+
 def test_repetitions_are_lazy_and_nested() -> None:
     """A repetition of repetitions reads the rest once for each pair of values, in order."""
     table = read("~SEQ(A,1,2) ~LST({B,C},{7,x},{8,y}) real_server 10.0.${A}.${B} 80 { snmp_name ${C} }")
