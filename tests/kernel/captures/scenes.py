@@ -190,7 +190,6 @@ def _scenes() -> list[Scene]:
     scene("loopback", "local", "-A -t 203.0.113.1:80 -s wlc\n" + "".join(
         f"-a -t 203.0.113.1:80 -r {place}:80 -g -w {weight}\n" for place, weight in (("127.0.0.1", 1), ("203.0.113.3", 2))),
         ("-i", "lo"), TCP4, count=12, extra=(VIRTUAL[0],))  # fmt: skip
-    scene("local-client", "local", table("rr", "tcp", direct), BOTH_SIDES, TCP4, count=10)
     scene("start-state", "routed", table("wlc", "tcp", nat, to=8080), BOTH_SIDES, TCP4, count=12,
           before=visits("before", 7, TCP4, hows=("hold", "hold", "get")))  # fmt: skip
     several = (table("wlc", "tcp", nat, weights=WEIGHED), table("rr", "udp", nat), table("lc", "tcp", nat, six=True))
