@@ -165,7 +165,7 @@ def _scenes() -> list[Scene]:
     scene(
         "persistent-netmask", "one-arm", table("rr", "tcp", direct, "-p 300", "-M 255.255.255.254"), ETH, TCP4, count=16
     )
-    for kind, words in (("ipip", ""), ("gre", GRE), ("gre-csum", GRE.replace("nocsum", "csum")), ("gue", GUE)):
+    for kind, words in (("ipip", ""), ("gre", GRE), ("gue", GUE)):
         scene(
             f"tunnel-{kind}", "one-arm", table("wlc", "tcp", tunnel, tunnel=words, weights=WEIGHED), ETH, TCP4, count=12
         )
