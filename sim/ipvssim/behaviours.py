@@ -70,7 +70,15 @@ TABLE = (
 )  # fmt: skip
 NAMES = tuple(behaviour.name for behaviour in TABLE)
 _LATE = frozenset(
-    ("offsets6", "tunnel_mtu", "overload_by_all", "bounded_thresholds", "icmp_checksums", "quoted_fragments", "bounded_caches")
+    (
+        "offsets6",
+        "tunnel_mtu",
+        "overload_by_all",
+        "bounded_thresholds",
+        "icmp_checksums",
+        "quoted_fragments",
+        "bounded_caches",
+    )
 )
 """The stable fixes of 2026."""
 _CHECKSUMS = frozenset(("icmp_checksums", "quoted_fragments"))
@@ -156,7 +164,9 @@ def resolve(text: str) -> Release:
     numbers = _numbers(asked, text)
     series, note = numbers[:2], ""
     if series < OLDEST:
-        raise ValueError(f"{text!r:.100}: kernels before {_dotted(OLDEST)} are not modelled; the nearest is {_dotted(OLDEST)}")
+        raise ValueError(
+            f"{text!r:.100}: kernels before {_dotted(OLDEST)} are not modelled; the nearest is {_dotted(OLDEST)}"
+        )
     if series > NEWEST:
         note = f"{_dotted(series)} was not looked at: it is taken as {_dotted(NEWEST)}, the newest that was"
     return Release(_dotted(numbers), Behaviours(_of(numbers)), note)

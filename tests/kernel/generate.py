@@ -8,7 +8,16 @@ from collections.abc import Sequence
 from pathlib import Path
 
 from tests.kernel.traces import (
-    administration, corners, crowds, lifetimes, local, mutants, paths, pieces, scheduling, tracking,
+    administration,
+    corners,
+    crowds,
+    lifetimes,
+    local,
+    mutants,
+    paths,
+    pieces,
+    scheduling,
+    tracking,
 )  # fmt: skip
 
 KINDS = administration.KINDS | scheduling.KINDS | lifetimes.KINDS | paths.KINDS | corners.KINDS | pieces.KINDS

@@ -8,7 +8,15 @@ from ipvsnl.consts import AF_INET
 from ipvssim.net.checksums import is_valid, pseudo
 from ipvssim.net.icmp import LARGEST4, LARGEST6
 from ipvssim.net.packets import ICMP, ICMPV6, RST, SCTP, SYN, TCP, UDP, WITH_PORTS, Packet
-from ipvssim.path.connections import F_NO_OUTPUT, F_ONE_PACKET, F_TRACKED, MASQUERADE, NO_PORTS, ConnectionEntry
+from ipvssim.path.connections import (
+    F_NO_OUTPUT,
+    F_ONE_PACKET,
+    F_TRACKED,
+    MASQUERADE,
+    NO_PORTS,
+    ConnectionEntry,
+    reply_key,
+)
 from ipvssim.path.protocols import INPUT, ISAKMP, OUTPUT, sctp, tcp
 from ipvssim.path.result import Result
 from ipvssim.state.daemons import BACKUP
@@ -192,6 +200,8 @@ class Inbound:
         """
         protocol, key = packet.protocol, packet.key
         reply = packet.destination + packet.source + key[-2:] + key[-4:-2]
+        if connection is not None and connection.flags & F_ONE_PACKET:  # it is in no table, and nothing is its reply
+            reply, connection = reply_key(connection), None
         found = self.connections.replies[protocol].get(reply) if connection is None else connection
         if self.log is not None and self.accounts.is_hooked(packet.family):
             self.log.refused(packet, connection, self.connections.replies[protocol])

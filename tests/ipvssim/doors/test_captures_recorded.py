@@ -48,6 +48,9 @@ def test_every_flow_goes_to_the_server_that_the_real_director_chose(
     for protocol, client, virtual, server in recorded["answers"]:
         told[protocol, client, virtual].append(server)
     for flow in report["flows"]:
+        if flow["reason"] == "known connection":  # of the start state: its answer came before the capture
+            assert recorded["options"][:1] == ["--start-state"]
+            continue
         found[flow["protocol"].lower(), flow["client"], flow["virtual"]].append(flow["server"])
     assert found == told
     assert report["comparison"]["differ"] == 0

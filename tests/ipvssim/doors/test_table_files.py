@@ -312,6 +312,7 @@ def test_the_command_says_what_is_wrong_in_a_line(tmp_path: Path) -> None:
     assert "Traceback" not in done.stderr
 
 
+@pytest.mark.usefixtures("watchdog")
 def test_the_clients_timeout_bounds_the_wait_for_the_lock(tmp_path: Path) -> None:
     """A change waits for another command as long as the client waits for anything, and says whose file it is."""
     from ipvsnl.client import open as open_ipvs
@@ -319,8 +320,6 @@ def test_the_clients_timeout_bounds_the_wait_for_the_lock(tmp_path: Path) -> Non
     path = tmp_path / "table"
     other = TableFile(path)
     other.lock()
-    began = perf_counter()
     with open_ipvs(f"sim:{path}", timeout=0.3) as ipvs, pytest.raises(LinkError, match=f"{path}: .* for 0.3 s"):
         ipvs.flush()
-    assert perf_counter() - began < 5
     other.unlock()

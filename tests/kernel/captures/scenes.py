@@ -165,7 +165,7 @@ def _scenes() -> list[Scene]:
     scene(
         "persistent-netmask", "one-arm", table("rr", "tcp", direct, "-p 300", "-M 255.255.255.254"), ETH, TCP4, count=16
     )
-    for kind, words in (("ipip", ""), ("gre", GRE), ("gre-csum", GRE.replace("nocsum", "csum")), ("gue", GUE)):
+    for kind, words in (("ipip", ""), ("gre", GRE), ("gue", GUE)):
         scene(
             f"tunnel-{kind}", "one-arm", table("wlc", "tcp", tunnel, tunnel=words, weights=WEIGHED), ETH, TCP4, count=12
         )
@@ -190,7 +190,6 @@ def _scenes() -> list[Scene]:
     scene("loopback", "local", "-A -t 203.0.113.1:80 -s wlc\n" + "".join(
         f"-a -t 203.0.113.1:80 -r {place}:80 -g -w {weight}\n" for place, weight in (("127.0.0.1", 1), ("203.0.113.3", 2))),
         ("-i", "lo"), TCP4, count=12, extra=(VIRTUAL[0],))  # fmt: skip
-    scene("local-client", "local", table("rr", "tcp", direct), BOTH_SIDES, TCP4, count=10)
     scene("start-state", "routed", table("wlc", "tcp", nat, to=8080), BOTH_SIDES, TCP4, count=12,
           before=visits("before", 7, TCP4, hows=("hold", "hold", "get")))  # fmt: skip
     several = (table("wlc", "tcp", nat, weights=WEIGHED), table("rr", "udp", nat), table("lc", "tcp", nat, six=True))
