@@ -16,6 +16,7 @@ from typing import Any, Protocol
 
 from ipvsnl.address import shown, unpack
 from ipvsnl.consts import AF_INET, AF_INET6
+from ipvssim.behaviours import BEHAVIOURS, Behaviours
 
 _NAMED = 4
 """So many servers are named in words; of the others there is a number."""
@@ -89,12 +90,12 @@ class _Defaults:
 
 
 class Settings:
-    """What schedulers see of the namespace: the 176 of Linux 6.1.176, and the tunables as they are at each moment."""
+    """What schedulers see of the namespace: the release's behaviours, and the tunables as they are at each moment."""
 
-    __slots__ = ("sublevel", "tunables")
+    __slots__ = ("behaviours", "tunables")
 
-    def __init__(self, sublevel: int = 176, tunables: Tunables | None = None) -> None:
-        self.sublevel = sublevel
+    def __init__(self, behaviours: Behaviours = BEHAVIOURS, tunables: Tunables | None = None) -> None:
+        self.behaviours = behaviours
         self.tunables = tunables if tunables is not None else _Defaults()
 
 

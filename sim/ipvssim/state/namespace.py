@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable, Iterable, Mapping
 from typing import Any
 
+from ipvssim.behaviours import DEFAULT, Release, resolve
 from ipvssim.clock import Clock
 from ipvssim.net.network import Network
 from ipvssim.net.networks import default_network
@@ -14,8 +15,7 @@ from ipvssim.state.debug_log import DebugLog
 from ipvssim.state.service_table import ServiceTable
 from ipvssim.state.sysctls import Sysctls
 
-RELEASE = "6.1.176"
-"""The kernel that is modelled unless another is asked for."""
+RELEASE = DEFAULT
 CONNECTION_TABLE_SIZE = 4096
 
 
@@ -37,14 +37,14 @@ class ConnectionTimeouts:
 class Namespace:
     """One network namespace of the simulated kernel.
 
-    ``release`` chooses between the behaviours of stable releases; ``padding`` puts 64-bit attributes at multiples of eight,
+    ``release`` chooses behaviours (:func:`ipvssim.behaviours.resolve`); ``padding`` puts 64-bit attributes at multiples of eight,
     as kernels do on machines without cheap unaligned access; ``hash_key`` is the secret byte that orders service dumps;
     ``debug_level`` is that of the kernel's log, where one is wanted.
     """
 
     __slots__ = (
-        "changes", "clock", "connection_table_size", "connections", "daemons", "ipv6", "log", "network", "padding",
-        "release", "sublevel", "sysctls", "table", "timeouts",
+        "behaviours", "changes", "clock", "connection_table_size", "connections", "daemons", "ipv6", "log", "network", "padding",
+        "release", "sysctls", "table", "timeouts",
     )  # fmt: skip
 
     def __init__(
@@ -52,7 +52,7 @@ class Namespace:
         *,
         clock: Clock | None = None,
         network: Network | None = None,
-        release: str = RELEASE,
+        release: str | Release = RELEASE,
         padding: bool = False,
         hash_key: int = 0,
         connection_table_size: int = CONNECTION_TABLE_SIZE,
@@ -60,8 +60,11 @@ class Namespace:
     ) -> None:
         self.clock = clock if clock is not None else Clock()
         self.network = network if network is not None else default_network()
-        self.sysctls = Sysctls()
-        self.table = ServiceTable(self.clock, hash_key=hash_key, settings=Settings(sublevel(release), self.sysctls))
+        kernel = release if isinstance(release, Release) else resolve(release)
+        self.release = kernel.name
+        self.behaviours = kernel.behaviours
+        self.sysctls = Sysctls(self.behaviours)
+        self.table = ServiceTable(self.clock, hash_key=hash_key, settings=Settings(self.behaviours, self.sysctls))
         self.log = DebugLog(self.clock, debug_level) if debug_level is not None else None
         """What the kernel writes to its log; None where nobody wants to know."""
         if self.log is not None:
@@ -69,9 +72,6 @@ class Namespace:
         self.sysctls.debug_level = debug_level or 0
         self.timeouts = ConnectionTimeouts()
         self.daemons = Daemons(self.network)
-        self.release = release
-        self.sublevel = sublevel(release)
-        """The third number of ``release``: what distinguishes the behaviours of Linux 6.1's stable releases."""
         self.padding = padding
         self.connection_table_size = connection_table_size
         self.changes = 0
@@ -90,15 +90,7 @@ class Namespace:
     @property
     def bounds_upper_threshold(self) -> bool:
         """Whether an upper threshold over INT_MAX is refused (6.1.192; 6.1.176 takes any)."""
-        return self.sublevel >= 183
+        return self.behaviours.bounded_thresholds
 
     def _switch_estimation(self) -> None:
         self.table.estimator.enabled = bool(self.sysctls.run_estimation)
-
-
-def sublevel(release: str) -> int:
-    """The 176 of ``6.1.176``; ValueError for what is no release of Linux 6.1."""
-    numbers = release.split(".")
-    if len(numbers) != 3 or numbers[:2] != ["6", "1"] or not numbers[2].isdigit():
-        raise ValueError(f"no release of Linux 6.1: {release!r}")
-    return int(numbers[2])
