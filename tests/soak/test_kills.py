@@ -53,7 +53,7 @@ def test_a_law_can_be_broken(monkeypatch: pytest.MonkeyPatch) -> None:
 
     monkeypatch.setattr(files, "replace", in_place)
     monkeypatch.setenv("XDG_STATE_HOME", os.environ.get("XDG_STATE_HOME", ""))
-    (case,) = [case for case in CASES if case.name == "-C"]
+    (case,) = [case for case in CASES if case.name == "-E"]
     with TemporaryDirectory() as folder:
         campaign = kills.Campaign(case, World(Path(folder)))
         with pytest.raises(kills.Broken):
