@@ -20,7 +20,7 @@ _COST = 400
 """Bytes that holding a frame costs besides its own."""
 
 
-def ordered(frames: Iterator[Frame], several: Callable[[], bool], damage: type[CaptureError]) -> Iterator[Frame]:
+def ordered(frames: Iterator[Frame], several: Callable[[], bool]) -> Iterator[Frame]:
     """The frames by their times, those of one time as they stand. While ``several`` says no, they pass as they are.
 
     Where ``frames`` ends in a :class:`CaptureError`, those before it come first.
