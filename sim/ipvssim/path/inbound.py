@@ -46,6 +46,7 @@ class Inbound:
     ) -> None:  # fmt: skip
         self.table = namespace.table
         self.sysctls = namespace.sysctls
+        self._reuse0_reschedules = namespace.behaviours.reuse0_reschedules
         self.connections = connections
         self.accounts = accounts
         self.errors = errors
@@ -181,9 +182,11 @@ class Inbound:
 
     def _is_to_be_replaced(self, connection: ConnectionEntry) -> bool:
         sysctls, server = self.sysctls, connection.server
+        mode = sysctls.conn_reuse_mode
+        if not mode and not self._reuse0_reschedules:
+            return False
         if sysctls.expire_nodest_conn and server is not None and not server.weight:
             return True
-        mode = sysctls.conn_reuse_mode
         if not mode or connection.control is not None or (connection.controlled and self._tracker.is_old):
             return False
         if connection.protocol == SCTP:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from typing import Any
 
+from ipvssim.behaviours import resolve
 from ipvssim.clock import SECOND, Clock
 from ipvssim.schedulers import Flow, Scheduler, Settings, find
 from ipvssim.state.service_table import ServiceTable
@@ -26,7 +27,7 @@ class Lab:
     def __init__(self, name: str, *, sublevel: int = 176, flags: int = 0, model: Any = None) -> None:
         self.clock = Clock()
         self.tunables = Tunables()
-        self.table = ServiceTable(self.clock, settings=Settings(sublevel, self.tunables))
+        self.table = ServiceTable(self.clock, settings=Settings(resolve(f"6.1.{sublevel}").behaviours, self.tunables))
         self.service = VirtualService(2, 0, 6, VIP, 80)
         self.service.flags |= flags
         scheduler = find(name)
