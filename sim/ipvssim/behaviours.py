@@ -59,8 +59,8 @@ TABLE = (
               "ip_vs_core.c"),
     Behaviour("bounded_caches", "7.2 6.12.113 6.1.191 5.15.210", "lblc and lblcr bound their entries",
               "ip_vs_lblc.c, ip_vs_lblcr.c", recorded=False),
-    Behaviour("tables_grow", "7.1", "connection tables of each namespace, which begin with the first service at 256 rows and "
-              "grow; their services are dumped in an order of chance", "ip_vs_conn.c, ip_vs_ctl.c"),
+    Behaviour("tables_grow", "7.1", "connection tables of each namespace, which begin with the first service at 256 rows, "
+              "and grow; their services are dumped in an order of chance", "ip_vs_conn.c, ip_vs_ctl.c"),
     Behaviour("load_factors", "7.1", "the sysctls conn_lfactor and svc_lfactor", "ip_vs_ctl.c"),
     Behaviour("dead_templates_keep_ports", "7.1", "a template whose server is gone keeps its virtual port; before, FFFF",
               "ip_vs_conn.c"),
@@ -138,8 +138,8 @@ DISTRIBUTIONS = (
     _distribution(r"5\.14\.0-\d.*\.el9.*", "5.14", "RHEL 9 and its kin: 5.14 with backports that its name does not tell"),
     _distribution(r"6\.12\.0-\d.*\.el10.*", "6.12", "RHEL 10 and its kin: 6.12 with backports that its name does not tell"),
     _distribution(r"5\.4\.0(-\d+.*)?", "5.4.291", "5.4 as Ubuntu 20.04 had it last"),
-    _distribution(r"5\.15\.0-\d+.*", "5.15.200", "Ubuntu 22.04: 5.15 with late stable fixes, but those of ICMP checksums and "
-                  "quoted fragments", _LATE - _CHECKSUMS),
+    _distribution(r"5\.15\.0-\d+.*", "5.15.200", "Ubuntu 22.04: 5.15 with late stable fixes, but those of ICMP "
+                  "checksums and quoted fragments", _LATE - _CHECKSUMS),
     _distribution(r"6\.8\.0-\d+.*", "6.8", "Ubuntu 24.04: 6.8 with late stable fixes", _LATE),
     _distribution(r"6\.17\.0-\d+.*", "6.17", "Ubuntu's 6.17, without the late stable fixes"),
     _distribution(r"7\.0\.0-\d+.*", "7.0", "Ubuntu 26.04: 7.0 with late stable fixes", _LATE),

@@ -21,6 +21,7 @@ COMMANDS = {
     "lab": ("ipvssim.lab.command", "compare schedulers under traffic, before you deploy them"),
     "pcap": ("ipvssim.doors.pcap", "what a director with given rules makes of a capture"),
     "why": ("ipvssim.doors.why", "what happens to a packet, what decided it, and what would change that"),
+    "kernels": ("ipvssim.doors.kernels", "what IPVS does otherwise from release to release"),
     "replay": ("ipvssim.doors.replay", "replay recorded traces, and compare with what a kernel answered"),
     "completion": ("ipvssim.completion", "the completion script of a shell: bash, zsh or fish"),
 }

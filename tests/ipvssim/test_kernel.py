@@ -182,7 +182,8 @@ def test_a_table_that_nobody_keeps() -> None:
     [
         (lambda: Kernel(rules=["-A -f 1"]), "rules are text"),  # type: ignore[arg-type]
         (lambda: Kernel(network="eth0"), "a network is an ipvssim.Network"),  # type: ignore[arg-type]
-        (lambda: Kernel(release="5.4"), "no release of Linux 6.1: '5.4'"),
+        (lambda: Kernel(release="five"), "'five': no release of Linux"),
+        (lambda: Kernel(release="3.10"), "kernels before 4.18 are not modelled"),
         (lambda: Kernel().advance(-1), "-1: seconds to let pass"),
         (lambda: Kernel().advance(float("nan")), "nan: seconds to let pass"),
         (lambda: Kernel().advance(float("inf")), "inf: seconds to let pass"),

@@ -16,7 +16,7 @@ from pathlib import Path
 from typing import Any, NamedTuple, TextIO
 
 from ipvsnl.consts import AF_INET, AF_INET6
-from ipvssim.behaviours import resolve
+from ipvssim.behaviours import Release, resolve
 from ipvssim.clock import SECOND
 from ipvssim.doors import debug_option
 from ipvssim.doors.compare import differences
@@ -51,11 +51,16 @@ class Replay:
     a packet has its way besides."""
 
     def __init__(
-        self, header: dict[str, Any], release: str = RELEASE, *, explain: bool = False, padding: bool | None = None
+        self,
+        header: dict[str, Any],
+        release: str | Release = RELEASE,
+        *,
+        explain: bool = False,
+        padding: bool | None = None,
     ) -> None:
         check_header(header)
         network = trace_network(header.get("servers4", 16), header.get("servers6", 4))
-        kernel = resolve(release)
+        kernel = release if isinstance(release, Release) else resolve(release)
         if padding is None:  # as user-mode-linux: it ceased to pad between 6.12 and 7.2
             padding = not kernel.behaviours.tables_grow
         self.kernel = Kernel(network=network, release=kernel, padding=padding, debug_level=header.get("debug_level"))
@@ -185,7 +190,7 @@ def jobs(files: Sequence[str], *, recorded: bool) -> Iterator[Job]:
 
 
 def replay(
-    job: Job, *, check: bool, out: TextIO, release: str | None = None, explain: bool = False,
+    job: Job, *, check: bool, out: TextIO, release: str | Release | None = None, explain: bool = False,
     debug_level: int | None = None,
 ) -> int:  # fmt: skip
     """Replay one trace and write its answers, or with ``check`` the differences; the exit status that it deserves.
