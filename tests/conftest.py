@@ -5,6 +5,7 @@ from __future__ import annotations
 import ctypes
 import fcntl
 import os
+import signal
 import socket
 import struct
 from collections.abc import Callable, Iterator
@@ -20,6 +21,8 @@ CLONE_NEWNET = 0x40000000
 BUFFER = 212992
 """Bytes of a netlink socket's send buffer, as the kernel has it."""
 SIOCSIFFLAGS, IFF_UP = 0x8914, 0x1
+if signal.getsignal(signal.SIGINT) is signal.SIG_IGN:  # in the background; the programs that tests interrupt inherit it
+    signal.signal(signal.SIGINT, signal.default_int_handler)
 
 
 def enter_fresh_namespace() -> None:

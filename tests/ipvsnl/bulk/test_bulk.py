@@ -5,6 +5,7 @@ from __future__ import annotations
 import errno
 import io
 import lzma
+import os
 import tracemalloc
 from collections import deque
 from collections.abc import Callable, Iterable
@@ -136,8 +137,13 @@ def test_a_scheduler_that_was_put_off_is_there_in_the_end(ipvs: IPVS, put_off: d
     assert services["192.0.2.2"] == FARM.replace(address="192.0.2.2")
 
 
-def test_what_follows_sees_the_scheduler_that_was_named(ipvs: IPVS) -> None:
-    """An edit, a deletion or a second definition in the same text comes after the switch, not before it."""
+@pytest.mark.parametrize("backend", ["", "ctypes"])
+def test_what_follows_sees_the_scheduler_that_was_named(
+    connect: Callable[[], IPVS], backend: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """An edit, a deletion or a second definition in the same text comes after the switch, not before it; without C, too."""
+    monkeypatch.setenv("IPVSNL_BACKEND", backend or os.environ.get("IPVSNL_BACKEND", ""))
+    ipvs = connect()
     many = farm(4)
     ipvs.load(many + "-E -t 192.0.2.1:80 -s lc\n", put_off={"mh": 3})
     assert ipvs.services()[0].service.scheduler == "lc"
