@@ -11,7 +11,7 @@ ON_BOTH = tests/ipvsnl/test_client.py tests/ipvsnl/test_aio.py tests/ipvsnl/bulk
 # Suites that boot kernels themselves, and so run outside of one.
 BOOTS = tests/kernel/test_lab_kernel.py tests/kernel/test_lab_user.py
 # Suites that run without the C core, the compiler and what only developers install.
-CTYPES = tests/ipvsnl/test_client.py tests/ipvsnl/test_values.py tests/ipvsnl/bulk tests/ipvsnl/cli tests/ipvsnl/tables tests/ipvssim
+CTYPES = tests/ipvsnl/test_client.py tests/ipvsnl/test_values.py tests/ipvsnl/cli tests/ipvsnl/tables tests/ipvssim
 # 1 where the C core can be built: then its failure is an error, and so is every warning.
 STRICT = $(shell command -v cc >/dev/null && python3 -c 'import os, sysconfig; print(int(os.path.exists(sysconfig.get_path("include") + "/Python.h")))')
 
