@@ -23,6 +23,8 @@ BUFFER = 212992
 SIOCSIFFLAGS, IFF_UP = 0x8914, 0x1
 PATIENCE = 60
 """Seconds until a test that hangs is ended."""
+if signal.getsignal(signal.SIGINT) is signal.SIG_IGN:  # in the background; the programs that tests interrupt inherit it
+    signal.signal(signal.SIGINT, signal.default_int_handler)
 
 
 def enter_fresh_namespace() -> None:

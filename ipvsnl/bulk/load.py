@@ -102,7 +102,7 @@ class Load(Changes):
         assert read is not None
         stops = "".join([f"{name}\0" for name in self._put_off]).encode()
         progress.few = min(self._put_off.values(), default=0)
-        progress.additions, progress.dry = bool(self._switches or self._waiting), self.rehearses
+        progress.additions, progress.dry = self.owes, self.rehearses
         while True:
             progress.sequence = self._next()
             read(text, progress, talk.family, stops, self._room, self._used, self._origins, self._count)
@@ -226,6 +226,11 @@ class Load(Changes):
         return service, records.read_destination(decode("dest", requests, start, end)).destination
 
     # --- schedulers that are put off ---
+
+    @property
+    def owes(self) -> bool:
+        """Whether a service still waits for its scheduler: whatever is no addition must come after :meth:`switch`."""
+        return bool(self._switches or self._waiting)
 
     def few(self, scheduler: str) -> int:
         """From how many servers on a new service of this scheduler is worth putting it off; 0: never."""

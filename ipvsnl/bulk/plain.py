@@ -16,7 +16,7 @@ def take(load: Load, text: bytes, progress: Progress) -> None:
     A line that adds a service whose scheduler may be put off is left to the caller.
     """
     read = PlainReader()
-    progress.stop = Stop.END
+    progress.stop, progress.additions = Stop.END, load.owes
     while progress.at < len(text):
         end = text.find(b"\n", progress.at)
         if end < 0 and not progress.final:

@@ -10,6 +10,7 @@ from pathlib import Path
 
 import pytest
 
+from ipvsnl.model import Timeouts
 from ipvsnl.refusals import KernelError
 from ipvssim import Kernel
 from ipvssim.behaviours import BEHAVIOURS, NAMES, TABLE, Behaviours, Release, resolve
@@ -92,7 +93,7 @@ def test_timeouts_that_no_int_holds() -> None:
         kernel = Kernel(release=release)
         with kernel.connect() as ipvs:
             try:
-                ipvs.set_timeouts(tcp=0x7FFFFFFF)
+                ipvs.set_timeouts(Timeouts(tcp=0x7FFFFFFF))
                 found = 0
             except KernelError as refused:
                 found = refused.errno

@@ -17,6 +17,7 @@ from ipvsnl.cli import main as program
 from ipvsnl.cli.dispatch import run as dispatch
 from ipvsnl.cli.ending import Output
 from ipvssim import command as simulator
+from tests.places import ROOT
 
 MEMORY = ["--target", "sim::memory:"]
 
@@ -119,6 +120,14 @@ def test_an_output_writes_what_it_has_no_bytes_for_as_escapes() -> None:
     text = io.TextIOWrapper(raw, encoding="ascii", write_through=True)
     Output(text).write("a – \ud800")
     assert raw.getvalue() == b"a \\u2013 \\ud800"
+
+
+def test_the_suite_may_run_in_the_background() -> None:
+    """Who starts it with `nohup` or `&` ignores interrupts, and programs inherit that: the tests' programs do not."""
+    words = ["-m", "pytest", "-q", "-p", "no:cacheprovider", f"{__file__}::test_an_interrupt_is_one_line"]
+    command = ["sh", "-c", 'trap "" INT; exec "$@"', "sh", sys.executable, *words]
+    done = subprocess.run(command, cwd=ROOT, capture_output=True, text=True, timeout=300)
+    assert done.returncode == 0, done.stdout
 
 
 def test_an_interrupt_is_one_line() -> None:

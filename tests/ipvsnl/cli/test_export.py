@@ -8,6 +8,9 @@ from collections.abc import Iterator
 from urllib.request import urlopen
 
 import pytest
+
+pytest.importorskip("prometheus_client", reason="needs prometheus-client: pip install 'ipvsnl[export]'")
+
 from prometheus_client import CollectorRegistry
 
 from ipvsnl.cli import serving

@@ -243,6 +243,7 @@ def test_progress_is_shown_on_a_terminal_alone(monkeypatch: pytest.MonkeyPatch) 
             return True
 
     monkeypatch.setattr(progress, "BIG", 1)
+    monkeypatch.setenv("TERM", "xterm")  # where the tests run there may be none, or a dumb one
     terminal = Terminal()
     monkeypatch.setattr(sys, "stderr", terminal)
     assert main(["rules", "in"]) == 0
