@@ -7,12 +7,10 @@ noted, and :meth:`Held.check` does what they ask for where what was written can 
 from __future__ import annotations
 
 import time
-from contextlib import contextmanager
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
     import signal
-    from collections.abc import Iterator
     from typing import Any
 
     from filelock import BaseFileLock
@@ -58,28 +56,42 @@ _active: list[Held] = []
 """Who holds them now: an apply within a program that holds them already shares what came."""
 
 
-@contextmanager
-def held(*, terminating: bool = False) -> Iterator[Held]:
+class held:  # noqa: N801 - it is used like a function; contextlib would cost every start two milliseconds
     """Hold SIGINT and SIGTERM back, those that Python handles; with ``terminating`` also a SIGTERM that nobody handles.
 
     A signal that came and was not met is handled at the end, unless another exception ended the work; with ``terminating``
     the caller looks at what came. Only the main thread
     is ever interrupted: in another one there is nothing to hold.
     """
-    if _active:
-        yield _active[-1]
-        return
-    found = Held()
-    try:
-        _take(found, terminating)
-        _active.append(found)
-        yield found
-    finally:
+
+    def __init__(self, *, terminating: bool = False) -> None:
+        self._terminating = terminating
+        self._found: Held | None = None
+
+    def __enter__(self) -> Held:
+        if _active:
+            return _active[-1]
+        self._found = found = Held()
+        try:
+            _take(found, self._terminating)
+            _active.append(found)
+        except BaseException:
+            self._let_go(found)
+            raise
+        return found
+
+    def __exit__(self, kind: type[BaseException] | None, *_: object) -> None:
+        found = self._found
+        if found is None:  # another one holds them
+            return
+        self._let_go(found)
+        if kind is None and found.came is not None and not found.met and not self._terminating:
+            signal.raise_signal(found.came)
+
+    def _let_go(self, found: Held) -> None:
         _active.clear()
         for number, handler in found.before.items():
             signal.signal(number, handler)
-    if found.came is not None and not found.met and not terminating:
-        signal.raise_signal(found.came)
 
 
 def _take(found: Held, terminating: bool) -> None:

@@ -8,6 +8,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from ipvsnl.text.hints import printable
+from ipvssim.behaviours import resolve
 from ipvssim.doors import debug_option
 from ipvssim.kernel import Kernel
 from ipvssim.net.networks import OpenNetwork
@@ -42,7 +43,10 @@ def described(chosen: argparse.Namespace, kernel: Kernel | None = None) -> Kerne
     """A kernel (or the one given) with the tunables and timeouts of the options; ValueError names the option that is
     wrong."""
     if kernel is None:
-        kernel = Kernel(release=chosen.kernel, debug_level=chosen.debug_level)
+        release = resolve(chosen.kernel)
+        if release.note:
+            print(f"--kernel {chosen.kernel}: {release.note}", file=sys.stderr)
+        kernel = Kernel(release=release, debug_level=chosen.debug_level)
         debug_option.tell(kernel)
     for given in chosen.sysctl:
         name, equals, value = given.partition("=")
