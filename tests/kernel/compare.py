@@ -105,7 +105,7 @@ def check(campaign: Campaign, traces: Sequence[Path], keep: Path) -> None:
             row.unrecorded += 1
             continue
         row.traces += 1
-        row.steps += len(trace.with_suffix(".kernel").read_text().splitlines())
+        row.steps += len(trace.with_suffix(".kernel").read_text().splitlines()) - 1  # the first line is no step
         count, words = (0, "") if equal else differing(trace, campaign.release)
         if count > 0 and not again(trace, campaign.release):
             row.unsteady += 1

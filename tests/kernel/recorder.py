@@ -193,12 +193,27 @@ def renumber(data: bytes, old: int, new: int, port: int | None) -> bytes:
     return bytes(changed)
 
 
-def record(path: str, into: str | None) -> None:
+def about(jobs: int) -> dict[str, Any]:
+    """What a recording says of itself: which kernel answered, on what, and how many recordings were made at once."""
+    with open("/proc/cpuinfo") as file:
+        machine = "uml" if "User Mode Linux" in file.read() else os.uname().machine
+    release = os.uname().release
+    found = {"recording": 1, "release": release, "machine": machine, "jobs": jobs}
+    if machine != "uml":
+        return found | {"padding": False}  # user-mode-linux ceased to pad 64-bit attributes between 6.12 and 7.2
+    query = ["dpkg-query", "--show", "--showformat=${Package} ${Version}", "user-mode-linux"]
+    if shutil.which(query[0]) and not (done := subprocess.run(query, capture_output=True, text=True)).returncode:
+        found["package"] = done.stdout
+    return found | {"padding": int(release.split(".")[0]) < 7}
+
+
+def record(path: str, into: str | None, jobs: int = 1) -> None:
     """One trace, in this process. The recording appears under its name only when it is whole."""
     with open(path) as file:
         header, *steps = [json.loads(line) for line in file]
     recorder = Recorder(header)
-    lines = [json.dumps(recorder.answer(number, step)) for number, step in enumerate(steps)]
+    lines = [json.dumps(about(jobs))]
+    lines += [json.dumps(recorder.answer(number, step)) for number, step in enumerate(steps)]
     recorder.answer(len(steps), {"do": "ipvsadm", "args": ["-C"]})  # now, and not when the namespace is taken apart
     target = os.path.join(into or os.path.dirname(path), os.path.basename(path).removesuffix(".trace") + ".kernel")
     with open(target + ".part", "w") as file:
@@ -222,7 +237,7 @@ def main(arguments: Sequence[str]) -> int:
             pid = os.fork()
             if not pid:
                 try:
-                    record(path, chosen.into)
+                    record(path, chosen.into, chosen.jobs)
                 except BaseException as error:
                     print(f"{path}: {error!r}", file=sys.stderr, flush=True)
                     os._exit(1)

@@ -30,7 +30,8 @@ RANDOM = (
 
 
 def steps(path: Path) -> list[Any]:
-    return [json.loads(line) for line in path.read_text().splitlines()]
+    """The lines of a trace or a recording, without what a recording says of itself."""
+    return [row for line in path.read_text().splitlines() if "recording" not in (row := json.loads(line))]
 
 
 def lines(recording: Path) -> list[str]:
