@@ -211,8 +211,8 @@ def record(path: str, into: str | None, jobs: int = 1) -> None:
     """One trace, in this process. The recording appears under its name only when it is whole."""
     with open(path) as file:
         header, *steps = [json.loads(line) for line in file]
-    recorder = Recorder(header)
     lines = [json.dumps(about(jobs))]
+    recorder = Recorder(header)
     lines += [json.dumps(recorder.answer(number, step)) for number, step in enumerate(steps)]
     recorder.answer(len(steps), {"do": "ipvsadm", "args": ["-C"]})  # now, and not when the namespace is taken apart
     target = os.path.join(into or os.path.dirname(path), os.path.basename(path).removesuffix(".trace") + ".kernel")
