@@ -7,9 +7,11 @@ import sys
 from collections.abc import Sequence
 from pathlib import Path
 
-from tests.kernel.traces import administration, corners, lifetimes, paths, pieces, scheduling
+from tests.kernel.traces import administration, corners, helped, lifetimes, paths, pieces, scheduling
 
-KINDS = administration.KINDS | scheduling.KINDS | lifetimes.KINDS | paths.KINDS | corners.KINDS | pieces.KINDS
+KINDS = (
+    administration.KINDS | scheduling.KINDS | lifetimes.KINDS | paths.KINDS | corners.KINDS | pieces.KINDS | helped.KINDS
+)
 
 
 def generate(kind: str, seed: int) -> str:
