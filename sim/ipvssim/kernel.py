@@ -19,6 +19,7 @@ from typing import TYPE_CHECKING, Any, NamedTuple
 from ipvssim.clock import JIFFY, SECOND, Clock
 from ipvssim.net.network import ETHERNET, Network, framed
 from ipvssim.net.networks import OpenNetwork
+from ipvssim.state.modules import Modules
 from ipvssim.state.namespace import CONNECTION_TABLE_SIZE, RELEASE, Namespace
 
 if TYPE_CHECKING:
@@ -76,6 +77,9 @@ class Kernel:
     ``release`` chooses between the behaviours of stable releases, ``sysctl`` are tunables to begin with, ``seed`` is that of
     the one source of chance, ``hash_key`` the secret byte that orders service dumps; ``padding`` puts 64-bit attributes at
     multiples of eight, as user-mode-linux does.
+
+    ``modules`` are kernel modules to load besides IPVS, its schedulers and the SIP persistence engine: ``"ip_vs_ftp"`` (FTP's
+    helper; ``"ip_vs_ftp ports=21,2121"`` gives it other ports) and ``"ip_vs_twos"`` (a scheduler). ValueError for others.
     """
 
     def __init__(
@@ -89,6 +93,7 @@ class Kernel:
         hash_key: int = 0,
         padding: bool = False,
         connection_table_size: int = CONNECTION_TABLE_SIZE,
+        modules: Iterable[str] = (),
     ) -> None:
         if not isinstance(rules, str):
             raise ValueError(f"{rules!r:.200}: rules are text, a rule a line")
@@ -97,7 +102,7 @@ class Kernel:
         network = network if network is not None else OpenNetwork()
         self.namespace = Namespace(
             clock=Clock(seed=seed), network=network, release=release, padding=padding, hash_key=hash_key,
-            connection_table_size=connection_table_size,
+            connection_table_size=connection_table_size, modules=Modules(modules),
         )  # fmt: skip
         self.namespace.connections = lambda: self.director.connections()
         if isinstance(network, OpenNetwork):

@@ -31,6 +31,7 @@ FAMILY_ID = 0xFFFF
 """How a ``netlink`` step writes the family's number."""
 SAME, DIFFERENT, FAILED = 0, 1, 2
 _RECEIVE = 65536
+_COLUMNS = ("proto", "client", "cport", "virtual", "vport", "dest", "dport", "state", "expires")
 _FRAGMENTS = {
     "net.ipv4.ipfrag_max_dist": ("max_dist", AF_INET),
     "net.ipv4.ipfrag_low_thresh": ("low_thresh", AF_INET),
@@ -48,7 +49,7 @@ class Replay:
     def __init__(self, header: dict[str, Any], release: str = RELEASE, *, explain: bool = False) -> None:
         check_header(header)
         network = trace_network(header.get("servers4", 16), header.get("servers6", 4))
-        self.kernel = Kernel(network=network, release=release, padding=True)
+        self.kernel = Kernel(network=network, release=release, padding=True, modules=header.get("modules", ()))
         self.director = self.kernel.director
         self.director.explaining = explain
         self._clock = self.kernel.clock
@@ -98,6 +99,9 @@ class Replay:
         if step["name"] in ("net.ipv4.ip_forward", "net.ipv6.conf.all.forwarding"):
             self.kernel.network.forwarding = bool(int(step["value"]))
             return {}
+        if step["name"] == "net.netfilter.nf_conntrack_checksum":
+            self.director.tracked.checks = bool(int(step["value"]))
+            return {}
         if step["name"] == "net.ipv4.ip_unprivileged_port_start":
             self.director.unprivileged_port_start = int(step["value"])
             return {}
@@ -126,7 +130,8 @@ class Replay:
         return {}
 
     def _conns(self, _: dict[str, Any]) -> dict[str, Any]:
-        return {"conns": sorted(map(dict, self.director.connections()), key=lambda row: [*map(str, row.values())])}
+        rows = [{name: row[name] for name in _COLUMNS} for row in map(dict, self.director.connections())]
+        return {"conns": sorted(rows, key=lambda row: [*map(str, row.values())])}
 
     def _stats(self, _: dict[str, Any]) -> dict[str, Any]:
         self._clock.advance(round(STATISTICS * SECOND))

@@ -38,7 +38,7 @@ def check_header(header: Mapping[str, Any]) -> None:
     """ReplayError where a trace's first line has a value that is not what it has to be."""
     if type(header.get("trace", 1)) is not int or header.get("trace", 1) != 1:
         raise ReplayError("not a trace of version 1")
-    _check(header, {}, {"servers4": _servers, "servers6": _servers, "sysctl": _is(dict)})
+    _check(header, {}, {"servers4": _servers, "servers6": _servers, "sysctl": _is(dict), "modules": _texts})
     for name, value in header.get("sysctl", {}).items():
         _check({"name": name, "value": value}, *_STEPS["sysctl"])
 

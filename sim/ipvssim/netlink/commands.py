@@ -16,6 +16,8 @@ from ipvssim import schedulers
 from ipvssim.clock import HZ
 from ipvssim.net import network
 from ipvssim.schedulers import Scheduler
+from ipvssim.schedulers.twos import PowerOfTwo
+from ipvssim.state.modules import TWOS
 from ipvssim.state.namespace import Namespace
 from ipvssim.state.services import F_HASHED, RealServer, VirtualService
 
@@ -220,7 +222,7 @@ class Commands:
             if text == b"none":
                 return None
             found = schedulers.find(text.decode("latin-1"))
-            if found is None:
+            if found is None or (found is PowerOfTwo and TWOS not in self._namespace.modules):
                 return False
             self._schedulers[name] = found
             return found
@@ -258,6 +260,7 @@ class Commands:
         tunnel_flags: int,
     ) -> None:  # fmt: skip
         server.forwarding = method & FWD_MASK
+        self._table.track(server)
         server.weight = weight
         if weight or not server.available:  # one that comes (back) begins with what it is given, 0 too
             server.last_weight = weight

@@ -13,6 +13,7 @@ from ipvssim.clock import Clock, Timer
 from ipvssim.path.connections import (
     F_ALIVE,
     F_INACTIVE,
+    F_NO_CPORT,
     F_ONE_PACKET,
     F_TEMPLATE,
     GONE,
@@ -23,6 +24,7 @@ from ipvssim.path.connections import (
     TEMPLATE_ASSURED,
     UDP,
     ConnectionEntry,
+    EngineTemplate,
     reply_key,
 )
 
@@ -96,6 +98,10 @@ class ConnectionTable:
         self.replies = self._replies.by_protocol
         """Protocol and reply key to connection. Templates stand here too: a reply to client port 0 may find one, whose state
         it then spoils (``ip_vs_conn_out_get`` looks at no flag)."""
+        self.made_as: Callable[[int, bytes, int], type[ConnectionEntry] | None] | None = None
+        """What a new connection is by its protocol, virtual port and flags, where a helper is loaded; None: an ordinary one."""
+        self._any_port = 0
+        """How many connections wait for a client whose port is not known."""
         self.on_load: Callable[[RealServer], None] | None = None
         """Called after each change of a server's counts, where somebody watches them all."""
 
@@ -109,10 +115,13 @@ class ConnectionTable:
     # --- life ---
 
     def open(
-        self, protocol: int, key: bytes, address: bytes, port: bytes, flags: int, server: RealServer | None, mark: int
-    ) -> ConnectionEntry:
+        self, protocol: int, key: bytes, address: bytes, port: bytes, flags: int, server: RealServer | None, mark: int,
+        kind: type[ConnectionEntry] = ConnectionEntry,
+    ) -> ConnectionEntry:  # fmt: skip
         """A new connection (or template, by its flag), bound to its server and hashed; its timer is not started yet."""
-        connection = ConnectionEntry(protocol, key, address, port, flags | F_ALIVE, server, mark)
+        if self.made_as is not None:
+            kind = self.made_as(protocol, key[-2:], flags) or kind
+        connection = kind(protocol, key, address, port, flags | F_ALIVE, server, mark)
         connection.timer = Timer(self.clock, self._expire, connection)
         if server is not None:
             self._bind(connection, server)
@@ -121,6 +130,44 @@ class ConnectionTable:
             (self._templates if flags & F_TEMPLATE else self._requests).add(protocol, key, connection)
             self._replies.add(protocol, connection.reply_key, connection)
         return connection
+
+    def open_template(
+        self, protocol: int, key: bytes, address: bytes, port: bytes, flags: int, server: RealServer, mark: int,
+        engine: tuple[str, bytes],
+    ) -> ConnectionEntry:  # fmt: skip
+        """A template of a persistence engine's (its name, and what it read in the packet): only that finds it."""
+        template = EngineTemplate(protocol, key, address, port, flags | F_ALIVE, server, mark)
+        template.timer = Timer(self.clock, self._expire, template)
+        template.engine, template.engine_data = engine
+        self._bind(template, server)
+        self._templates.add(protocol, key + template.engine_data, template)
+        return template
+
+    def known(self, protocol: int, key: bytes) -> ConnectionEntry | None:
+        """The connection that a request belongs to, if need be one that waits for any port of that client
+        (``ip_vs_conn_in_get``). Of a request from port 0 only the latter is found."""
+        index = self._requests.by_protocol.get(protocol, {})
+        found = index.get(key) if key[-4:-2] != NO_PORTS else None
+        if found is None and self._any_port:
+            found = index.get(key[:-4] + NO_PORTS + key[-2:])
+            if found is not None and not found.flags & F_NO_CPORT:
+                found = None
+        return found
+
+    def wait(self, connection: ConnectionEntry) -> None:
+        """It waits for a client whose port is not known."""
+        connection.flags |= F_NO_CPORT
+        self._any_port += 1
+
+    def fill(self, connection: ConnectionEntry, port: bytes) -> None:
+        """The client that it waited for has come, from that port (``ip_vs_conn_fill_cport``)."""
+        self._unhash(connection)
+        connection.flags ^= F_NO_CPORT
+        self._any_port -= 1
+        connection.key = connection.key[:-4] + port + connection.key[-2:]
+        connection.reply_key = reply_key(connection)
+        self._requests.add(connection.protocol, connection.key, connection)
+        self._replies.add(connection.protocol, connection.reply_key, connection)
 
     def used(self, connection: ConnectionEntry) -> None:
         """A packet is done with it (``ip_vs_conn_put``): its timer starts anew, a one-packet connection ends."""
@@ -141,6 +188,8 @@ class ConnectionTable:
         if connection.timer.pending:
             connection.timer.cancel()
         self._unhash(connection)
+        if connection.flags & F_NO_CPORT:
+            self._any_port -= 1
         control = connection.control
         if control is not None:
             connection.control = None
@@ -165,7 +214,7 @@ class ConnectionTable:
     # --- templates ---
 
     def template(self, protocol: int, key: bytes) -> ConnectionEntry | None:
-        """The newest template of that key."""
+        """The newest template of that key; an engine's has what it read at the key's end."""
         return self._templates.by_protocol.get(protocol, {}).get(key)
 
     def orphan(self, template: ConnectionEntry) -> None:
@@ -174,6 +223,9 @@ class ConnectionTable:
             self._unhash(template)
             template.key = template.key[:-4] + NO_PORTS + GONE
             template.port = GONE
+            if isinstance(template, EngineTemplate):
+                self._templates.add(template.protocol, template.key + template.engine_data, template)
+                return
             template.reply_key = reply_key(template)
             self._templates.add(template.protocol, template.key, template)
             self._replies.add(template.protocol, template.reply_key, template)
@@ -269,6 +321,9 @@ class ConnectionTable:
 
     def _unhash(self, connection: ConnectionEntry) -> None:
         flags = connection.flags
+        if flags & F_TEMPLATE and isinstance(connection, EngineTemplate):
+            self._templates.remove(connection.protocol, connection.key + connection.engine_data, connection)
+            return
         if not flags & F_ONE_PACKET:
             index = self._templates if flags & F_TEMPLATE else self._requests
             index.remove(connection.protocol, connection.key, connection)

@@ -19,6 +19,8 @@ METHOD = 0x7
 F_ALIVE = 0x40
 """The kernel's HASHED: not gone yet."""
 F_INACTIVE, F_NO_OUTPUT, F_TEMPLATE, F_ONE_PACKET = 0x100, 0x80, 0x1000, 0x2000
+F_NO_CPORT, F_NFCT = 0x800, 0x10000
+"""Its client's port is not known yet; it keeps its conntrack entry (:mod:`ipvssim.path.helpers`)."""
 TEMPLATE_ASSURED = 1
 """The state of a template that is worth keeping."""
 FIRST_TIMEOUT = 3 * SECOND
@@ -120,6 +122,15 @@ class ConnectionEntry:
         kind = "Template" if self.is_template else "Connection"
         protocol = _PROTOCOLS.get(self.protocol, f"IP_{self.protocol}")
         return f"<{kind} {protocol} {client} -> {virtual} -> {server} {_METHODS[self.method]} {self.state_name}>"
+
+
+class EngineTemplate(ConnectionEntry):
+    """A persistence template that is found by what a persistence engine read in a packet (:mod:`ipvssim.path.engines`)."""
+
+    __slots__ = ("engine", "engine_data")
+
+    engine: str
+    engine_data: bytes
 
 
 def reply_key(connection: ConnectionEntry) -> bytes:

@@ -19,6 +19,7 @@ from ipvssim.net.options6 import verify_hops
 from ipvssim.net.packets import HOP_BY_HOP, WITH_PORTS, Packet, parse4, parse6
 from ipvssim.path.accounts import Accounts
 from ipvssim.path.connection_table import ConnectionTable
+from ipvssim.path.helpers.tracked import Tracked
 from ipvssim.path.host import Host
 from ipvssim.path.icmp_errors import IcmpErrors
 from ipvssim.path.inbound import Inbound
@@ -58,17 +59,18 @@ class Director:
         self.host.sent = self.accounts.count_own
         self.host.looped = self._loop
         self.reassembler = Reassembler(self.clock)
-        self.transmitter = Transmitter(self.host, self.sysctls)
+        self.tracked = Tracked(namespace, self.connection_table, self.accounts)
+        self.transmitter = Transmitter(self.host, self.sysctls, self.tracked)
         self.selection = Selection(namespace, self.connection_table, self.host)
         self.errors = IcmpErrors(
             namespace.sublevel, self.connection_table, self.accounts, self.selection, self.transmitter, self.host,
             self.sysctls,
         )  # fmt: skip
         self.outbound = Outbound(
-            self.connection_table, self.accounts, self.reassembler, self.host, self.errors, self.sysctls
+            self.connection_table, self.accounts, self.reassembler, self.host, self.errors, self.sysctls, self.tracked
         )
         self.inbound = Inbound(
-            namespace, self.connection_table, self.accounts, self.selection, self.transmitter, self.errors
+            namespace, self.connection_table, self.accounts, self.selection, self.transmitter, self.errors, self.tracked
         )
         self._sweeper = self.clock.timer(lambda _: self.connection_table.sweep())
         self._defrag6 = False

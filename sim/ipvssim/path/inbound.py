@@ -8,7 +8,7 @@ from ipvsnl.consts import AF_INET
 from ipvssim.net.checksums import is_valid, pseudo
 from ipvssim.net.icmp import LARGEST4, LARGEST6
 from ipvssim.net.packets import ICMP, ICMPV6, RST, SCTP, SYN, TCP, UDP, WITH_PORTS, Packet
-from ipvssim.path.connections import F_NO_OUTPUT, F_ONE_PACKET, MASQUERADE, NO_PORTS, ConnectionEntry
+from ipvssim.path.connections import F_NFCT, F_NO_OUTPUT, F_ONE_PACKET, MASQUERADE, NO_PORTS, ConnectionEntry
 from ipvssim.path.protocols import INPUT, ISAKMP, OUTPUT, sctp, tcp
 from ipvssim.path.result import Result
 from ipvssim.state.daemons import BACKUP
@@ -18,6 +18,7 @@ if TYPE_CHECKING:
 
     from ipvssim.path.accounts import Accounts
     from ipvssim.path.connection_table import ConnectionTable
+    from ipvssim.path.helpers.tracked import Tracked
     from ipvssim.path.icmp_errors import IcmpErrors
     from ipvssim.path.selection import Selection
     from ipvssim.path.transmit import Transmitter
@@ -32,7 +33,7 @@ class Inbound:
 
     def __init__(
         self, namespace: Namespace, connections: ConnectionTable, accounts: Accounts, selection: Selection,
-        transmitter: Transmitter, errors: IcmpErrors,
+        transmitter: Transmitter, errors: IcmpErrors, tracked: Tracked,
     ) -> None:  # fmt: skip
         self.table = namespace.table
         self.sysctls = namespace.sysctls
@@ -44,6 +45,7 @@ class Inbound:
         self._daemons = namespace.daemons
         self._selection = selection
         self._transmitter = transmitter
+        self._tracked = tracked
         self.expiring: list[ConnectionEntry] = []
 
     def known(self, packet: Packet) -> ConnectionEntry | None:
@@ -124,9 +126,7 @@ class Inbound:
         protocol, key = packet.protocol, packet.key
         if protocol not in WITH_PORTS:
             key, protocol = packet.source + packet.destination + ISAKMP, UDP
-        found = self.connections.requests[protocol].get(key)
-        # port 0 of a client stands for "any", and is never found (__ip_vs_conn_in_get)
-        return None if found is None or key[-4:-2] == NO_PORTS else found
+        return self.connections.known(protocol, key) if key else None
 
     def _still_good(self, packet: Packet, connection: ConnectionEntry, result: Result) -> ConnectionEntry | None:
         """The connection, unless it has to make place for a new one (None) or its server is gone (None, with a reason)."""
@@ -135,17 +135,30 @@ class Inbound:
             result.accept("no service of this family is left")
             return None
         if self._is_new(packet) and self._is_to_be_replaced(connection):
+            held = bool(connection.flags & F_NFCT) and self._tracked.is_held(packet, connection)
             if not connection.controlled:
                 self.expiring.append(connection)
-            return None
+                if not held:
+                    return None
+            if held and (not connection.controlled or self._is_quiesced(connection)):
+                return self._in_the_way(connection, result)
+            if not held:
+                return None
         if server is not None and not server.available:
             if not self.sysctls.expire_nodest_conn:
                 result.connection, result.server = connection, server
                 result.drop("its server is gone")
             else:
                 self.expiring.append(connection)
+                if connection.flags & F_NFCT and self._tracked.is_held(packet, connection):
+                    return self._in_the_way(connection, result)
             return None
         return connection
+
+    def _in_the_way(self, connection: ConnectionEntry, result: Result) -> None:
+        """The packet belongs to the conntrack entry of a connection that goes: a later one makes a new connection."""
+        result.connection, result.server = connection, connection.server
+        result.drop("its conntrack entry is of a connection that has to go first")
 
     def _is_new(self, packet: Packet) -> bool:
         data, start = packet.data, packet.offset
@@ -154,8 +167,8 @@ class Inbound:
         return packet.protocol == SCTP and sctp.chunk_type(data, start) == sctp.CID_INIT
 
     def _is_to_be_replaced(self, connection: ConnectionEntry) -> bool:
-        sysctls, server = self.sysctls, connection.server
-        if sysctls.expire_nodest_conn and server is not None and not server.weight:
+        sysctls = self.sysctls
+        if self._is_quiesced(connection):
             return True
         mode = sysctls.conn_reuse_mode
         if not mode or connection.control is not None:
@@ -165,6 +178,10 @@ class Inbound:
         if connection.state in (tcp.TIME_WAIT, tcp.CLOSE):
             return True
         return bool(mode & 2 and connection.state == tcp.FIN_WAIT and connection.flags & F_NO_OUTPUT)
+
+    def _is_quiesced(self, connection: ConnectionEntry) -> bool:
+        server = connection.server
+        return bool(self.sysctls.expire_nodest_conn) and server is not None and not server.weight
 
     def refuse(self, packet: Packet, connection: ConnectionEntry | None) -> None:
         """The host, on which nobody listens, refuses a packet: with a RST, or an ICMP error.

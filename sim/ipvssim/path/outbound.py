@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 from ipvsnl.consts import AF_INET
 from ipvssim.net.fragments import REPLIES, Reassembler
 from ipvssim.net.packets import AH, ESP, ICMP, ICMPV6, RST, TCP, UDP, WITH_PORTS, Packet
-from ipvssim.path.connections import MASQUERADE, ConnectionEntry
+from ipvssim.path.connections import F_NFCT, MASQUERADE, METHOD, ConnectionEntry
 from ipvssim.path.forwarding import nat
 from ipvssim.path.protocols import ISAKMP, OUTPUT, sctp
 from ipvssim.path.result import HELD, Result
@@ -16,9 +16,12 @@ from ipvssim.path.result import HELD, Result
 if TYPE_CHECKING:
     from ipvssim.path.accounts import Accounts
     from ipvssim.path.connection_table import ConnectionTable
+    from ipvssim.path.helpers.tracked import Tracked
     from ipvssim.path.host import Host
     from ipvssim.path.icmp_errors import IcmpErrors
     from ipvssim.state.sysctls import Sysctls
+
+_NOT_HELPED = "the helper can't work on it: too short, a wrong checksum, or not part of what conntrack knows"
 
 
 class Outbound:
@@ -26,7 +29,7 @@ class Outbound:
 
     def __init__(
         self, connections: ConnectionTable, accounts: Accounts, reassembler: Reassembler, host: Host, errors: IcmpErrors,
-        sysctls: Sysctls,
+        sysctls: Sysctls, tracked: Tracked,
     ) -> None:  # fmt: skip
         self._connections = connections
         self._replies = connections.replies
@@ -35,6 +38,7 @@ class Outbound:
         self._host = host
         self._errors = errors
         self._sysctls = sysctls
+        self._tracked = tracked
 
     def find(self, packet: Packet) -> ConnectionEntry | None:
         """The connection that a packet answers."""
@@ -69,15 +73,18 @@ class Outbound:
     def translate(self, packet: Packet, connection: ConnectionEntry, result: Result) -> Packet | None:
         """A reply of a known connection: translated where it is to be, counted, and followed."""
         result.connection, result.server = connection, connection.server
-        if connection.flags & 7 == MASQUERADE:
-            data = nat.reply(packet, connection)
+        if connection.flags & METHOD == MASQUERADE:
+            if connection.flags & F_NFCT:
+                data = self._tracked.reply(packet, connection)
+            else:
+                data = nat.reply(packet, connection)
             if data is None:
-                result.drop("shorter than its transport header")
+                result.drop("shorter than its transport header" if not connection.flags & F_NFCT else _NOT_HELPED)
                 return None
             translated = packet.replaced(data)
         else:
             translated = packet
-        self._accounts.count_out(connection, len(packet.data))
+        self._accounts.count_out(connection, len(translated.data))
         self._accounts.follow(packet, connection, OUTPUT)
         self._connections.used(connection)
         result.reason = "reply"

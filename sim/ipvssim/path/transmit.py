@@ -8,16 +8,18 @@ from ipvsnl.consts import AF_INET
 from ipvssim.net.checksums import total
 from ipvssim.net.network import LOCAL, UNICAST, Path
 from ipvssim.net.packets import Packet, with_hops
-from ipvssim.path.connections import BYPASS, DIRECT, LOCAL_NODE, MASQUERADE, TUNNEL, ConnectionEntry
+from ipvssim.path.connections import BYPASS, DIRECT, F_NFCT, F_NO_CPORT, LOCAL_NODE, MASQUERADE, TUNNEL, ConnectionEntry
 from ipvssim.path.forwarding import nat, route, tunnel
 from ipvssim.path.host import Host
 from ipvssim.path.result import Result
 
 if TYPE_CHECKING:
+    from ipvssim.path.helpers.tracked import Tracked
     from ipvssim.state.services import RealServer
     from ipvssim.state.sysctls import Sysctls
 
 _LEAST_MTU4, _LEAST_MTU6 = 68, 1280
+_NOT_HELPED = "the helper can't work on it: too short, or a wrong checksum"
 _GUE_PORTS = 32768, 60999
 _LOOPBACK6 = bytes(15) + b"\x01"
 
@@ -25,10 +27,11 @@ _LOOPBACK6 = bytes(15) + b"\x01"
 class Transmitter:
     """The forwarding methods, with all that decides whether a packet leaves."""
 
-    def __init__(self, host: Host, sysctls: Sysctls) -> None:
+    def __init__(self, host: Host, sysctls: Sysctls, tracked: Tracked) -> None:
         self.host = host
         self.network = host.network
         self.sysctls = sysctls
+        self._tracked = tracked
         self.paths: dict[RealServer, Path] = {}
         """The way last taken to a server: what a frag-needed for a tunnel refers to."""
 
@@ -38,6 +41,8 @@ class Transmitter:
         if method == LOCAL_NODE:
             result.accept("the connection is served by the director itself")
             return
+        if connection.flags & F_NO_CPORT and method == MASQUERADE:
+            self._tracked.connections.fill(connection, packet.key[-4:-2])
         path = self.network.path(packet.destination if method == BYPASS else connection.address)
         if path.kind != UNICAST:
             if path.kind == LOCAL:
@@ -51,9 +56,12 @@ class Transmitter:
             if mtu is None or not self._fits(packet, method, mtu, result):
                 return
         if method == MASQUERADE:
-            data = nat.request(packet, connection, packet.hops - 1)
+            if connection.flags & F_NFCT:
+                data = self._tracked.request(packet, connection, packet.hops - 1)
+            else:
+                data = nat.request(packet, connection, packet.hops - 1)
             if data is None:
-                result.drop("shorter than its transport header")
+                result.drop("shorter than its transport header" if not connection.flags & F_NFCT else _NOT_HELPED)
                 return
         elif method in (DIRECT, BYPASS):
             data = route.forwarded(packet, packet.hops - 1)
@@ -128,7 +136,8 @@ class Transmitter:
             if _is_loopback(connection.address):
                 result.drop("translation to a loopback address")
                 return
-            if nat.request(packet, connection, packet.hops) is None:
+            make = self._tracked.request if connection.flags & F_NFCT else nat.request
+            if make(packet, connection, packet.hops) is None:
                 result.drop("shorter than its transport header")
                 return
         result.accept("the server is the director itself")

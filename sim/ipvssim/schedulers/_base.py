@@ -11,7 +11,7 @@ refer to the namespace's tunables. The present moment comes with each :class:`Fl
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from typing import Any, Protocol
 
 from ipvsnl.address import shown
@@ -85,12 +85,16 @@ class _Defaults:
 
 
 class Settings:
-    """What schedulers see of the namespace: the 176 of Linux 6.1.176, and the tunables as they are at each moment."""
+    """What schedulers see of the namespace: the 176 of Linux 6.1.176, the tunables as they are at each moment, and the one
+    source of chance, which :meth:`draw` asks for 32 bits."""
 
-    __slots__ = ("sublevel", "tunables")
+    __slots__ = ("draw", "sublevel", "tunables")
 
-    def __init__(self, sublevel: int = 176, tunables: Tunables | None = None) -> None:
+    def __init__(
+        self, sublevel: int = 176, tunables: Tunables | None = None, draw: Callable[[], int] = lambda: 0
+    ) -> None:
         self.sublevel = sublevel
+        self.draw = draw
         self.tunables = tunables if tunables is not None else _Defaults()
 
 

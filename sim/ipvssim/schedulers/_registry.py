@@ -20,6 +20,7 @@ KERNEL = {
     "rr": "RoundRobin",
     "sed": "ShortestExpectedDelay",
     "sh": "SourceHashing",
+    "twos": "PowerOfTwo",
     "wlc": "WeightedLeastConnection",
     "wrr": "WeightedRoundRobin",
 }

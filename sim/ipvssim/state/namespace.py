@@ -10,6 +10,7 @@ from ipvssim.net.network import Network
 from ipvssim.net.networks import default_network
 from ipvssim.schedulers import Settings
 from ipvssim.state.daemons import Daemons
+from ipvssim.state.modules import Modules
 from ipvssim.state.service_table import ServiceTable
 from ipvssim.state.sysctls import Sysctls
 
@@ -41,7 +42,7 @@ class Namespace:
     """
 
     __slots__ = (
-        "changes", "clock", "connection_table_size", "connections", "daemons", "ipv6", "network", "padding", "release",
+        "applications", "changes", "clock", "connection_table_size", "connections", "daemons", "ipv6", "modules", "network", "padding", "release",
         "sublevel", "sysctls", "table", "timeouts",
     )  # fmt: skip
 
@@ -54,11 +55,12 @@ class Namespace:
         padding: bool = False,
         hash_key: int = 0,
         connection_table_size: int = CONNECTION_TABLE_SIZE,
+        modules: Modules | None = None,
     ) -> None:
         self.clock = clock if clock is not None else Clock()
         self.network = network if network is not None else default_network()
         self.sysctls = Sysctls()
-        self.table = ServiceTable(self.clock, hash_key=hash_key, settings=Settings(sublevel(release), self.sysctls))
+        self.table = ServiceTable(self.clock, hash_key=hash_key, settings=self._settings(release))
         self.timeouts = ConnectionTimeouts()
         self.daemons = Daemons(self.network)
         self.release = release
@@ -66,6 +68,10 @@ class Namespace:
         """The third number of ``release``: what distinguishes the behaviours of Linux 6.1's stable releases."""
         self.padding = padding
         self.connection_table_size = connection_table_size
+        self.modules = modules if modules is not None else Modules()
+        """What is loaded besides IPVS and its schedulers."""
+        self.applications: Callable[[], Iterable[tuple[int, int]]] | None = None
+        """Where a loaded helper hangs in its ports, each with the number of connections that use it."""
         self.changes = 0
         """Requests so far that may have changed anything: who keeps something derived compares it."""
         self.connections: Callable[[], Iterable[Mapping[str, Any]]] | None = None
@@ -73,6 +79,9 @@ class Namespace:
         self.ipv6 = True
         """Whether the host has IPv6 at all."""
         self.sysctls.on_write("run_estimation", self._switch_estimation)
+
+    def _settings(self, release: str) -> Settings:
+        return Settings(sublevel(release), self.sysctls, lambda: self.clock.random.getrandbits(32))
 
     @property
     def hash_key(self) -> int:

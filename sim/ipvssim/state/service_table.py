@@ -154,6 +154,13 @@ class ServiceTable:
         server.available = True
         service.destinations[server.address, server.port] = server
         self.estimator.start(server.counters)
+        self.track(server)
+
+    def track(self, server: RealServer) -> None:
+        """FTP by masquerading needs connection tracking (``__ip_vs_update_dest``)."""
+        service = server.service
+        if service is not None and service.port == 21 and not service.fwmark and not server.forwarding:
+            service.tracked = True
 
     def delete_server(self, server: RealServer) -> None:
         """Unlink it, tell the scheduler, and move it to the trash."""

@@ -78,7 +78,7 @@ class VirtualService:
 
     __slots__ = (
         "address", "counters", "destinations", "family", "flags", "fwmark", "netmask", "persistence_engine", "port",
-        "protocol", "scheduler", "scheduler_name", "timeout",
+        "protocol", "scheduler", "scheduler_name", "timeout", "tracked",
     )  # fmt: skip
 
     def __init__(self, family: int, fwmark: int | None, protocol: int, address: bytes, port: int) -> None:
@@ -93,6 +93,8 @@ class VirtualService:
         self.persistence_engine = ""
         self.scheduler: Scheduler | None = None
         self.scheduler_name = "none"
+        self.tracked = False
+        """Whether it has asked for connection tracking: FTP's does when it gets a server by masquerading, and keeps it."""
         self.destinations: dict[tuple[bytes, int], RealServer] = {}
         """Oldest first; the kernel's list is this reversed (:meth:`servers`). Keyed by address (4 or 16 bytes) and port."""
         self.counters = Counters()
