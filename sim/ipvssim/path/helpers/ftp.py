@@ -21,6 +21,9 @@ if TYPE_CHECKING:
     from ipvssim.path.connection_table import ConnectionTable
     from ipvssim.path.connections import ConnectionEntry
 
+_REFUSES_LARGE = 192
+"""This 6.1 release refuses numbers above 255, and 6.1.176 does not; those between were not looked at."""
+
 
 class Rewriting:
     """``old`` bytes of the payload, from ``start`` on, that become ``new``."""
@@ -34,7 +37,8 @@ class Rewriting:
 class Ftp:
     """The helper of one namespace."""
 
-    def __init__(self, connections: ConnectionTable, accounts: Accounts) -> None:
+    def __init__(self, connections: ConnectionTable, accounts: Accounts, sublevel: int) -> None:
+        self._wraps = sublevel < _REFUSES_LARGE
         self._connections = connections
         self._accounts = accounts
 
@@ -49,7 +53,7 @@ class Ftp:
             if mode >= 0:
                 session.mode = mode
             return
-        said = None if six else words.plain(payload, b"PORT", b" ")
+        said = None if six else words.plain(payload, b"PORT", b" ", wraps=self._wraps)
         said = said or words.extended(payload, b"EPRT", b" ", six, answer=False)
         if said is None:
             return
@@ -66,7 +70,7 @@ class Ftp:
             return None
         payload = _payload(packet)
         if session.mode == PASV:
-            said = words.plain(payload, b"227 ", b"(")
+            said = words.plain(payload, b"227 ", b"(", wraps=self._wraps)
         else:
             said = words.extended(payload, b"229 ", b"(", packet.family == AF_INET6, answer=True)
         if said is None:

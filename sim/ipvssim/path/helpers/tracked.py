@@ -44,7 +44,7 @@ class Tracked:
         self._table = namespace.table
         self.connections = connections
         self._ports = frozenset(port.to_bytes(2, "big") for port in namespace.modules.ftp_ports)
-        self._ftp = Ftp(connections, accounts)
+        self._ftp = Ftp(connections, accounts, namespace.sublevel)
         self._sums_twice = namespace.sublevel < _CHECKED_RIGHT
         self._packet: Packet | None = None
         self._entry: Tracking | None = None
@@ -109,6 +109,14 @@ class Tracked:
             connection.tracking = None
         return entry if verdict == VALID else None
 
+    def _clashes(self, packet: Packet, connection: TrackedEntry) -> bool:
+        """Whether a request that its entry does not take is lost: tracking sees it again when it leaves for the server
+        (LOCAL_OUT), begins an entry for it, and finds at its end that the replies belong to the other."""
+        if connection.tracking is None or not self._is_hooked(packet.family):
+            return False
+        segment = Segment.of(packet, checks=False)
+        return segment is not None and Tracking.begin(segment, INPUT) is not None
+
     def _is_hooked(self, family: int) -> bool:
         """Whether the namespace is tracked: a service at port 21 with a server by masquerading asks for that."""
         if not self._table.ftp_services:
@@ -126,7 +134,9 @@ class Tracked:
                 return None
             self._ftp.command(packet, connection)
         data = nat.request(packet, connection, hops)
-        return data if data is None else self._leaves(data, packet.offset, connection, entry, INPUT)
+        if data is None or (entry is None and self._clashes(packet, connection)):
+            return None
+        return self._leaves(data, packet.offset, connection, entry, INPUT)
 
     def reply(self, packet: Packet, connection: ConnectionEntry) -> bytes | None:
         """A reply as it goes to the client; None: it is dropped."""

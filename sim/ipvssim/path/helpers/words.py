@@ -40,8 +40,11 @@ def asked(payload: bytes, six: bool) -> int | None:
     return None
 
 
-def plain(payload: bytes, words: bytes, skipped: bytes) -> Endpoint | None:
-    """Six numbers with commas between, as PORT and 227 have them. They begin with the first digit, or behind ``skipped``."""
+def plain(payload: bytes, words: bytes, skipped: bytes, *, wraps: bool) -> Endpoint | None:
+    """Six numbers with commas between, as PORT and 227 have them. They begin with the first digit, or behind ``skipped``.
+
+    ``wraps``: a number above 255 counts by its low byte, as in 6.1.176; in 6.1.192 there is no such number.
+    """
     at = _behind(payload, words, skipped, digits=True)
     if at is None:
         return None
@@ -51,7 +54,9 @@ def plain(payload: bytes, words: bytes, skipped: bytes) -> Endpoint | None:
         if byte in _DIGITS:
             numbers[-1] = numbers[-1] * 10 + byte - 0x30
             if numbers[-1] > 0xFF:
-                return None
+                if not wraps:
+                    return None
+                numbers[-1] &= 0xFF
         elif byte == 0x2C and len(numbers) < 6:
             numbers.append(0)
         else:
