@@ -66,6 +66,9 @@ def parser() -> argparse.ArgumentParser:
     director = parser.add_argument_group("the director")
     director.add_argument("--kernel", metavar="RELEASE", default=RELEASE, help="behave as that release of Linux 6.1")
     director.add_argument(
+        "--module", metavar="NAME", action="append", default=[], help="load ip_vs_ftp or ip_vs_twos, too (again for more)"
+    )
+    director.add_argument(
         "--sysctl", metavar="NAME=VALUE", action="append", default=[], help="a tunable (net.ipv4.vs.*)"
     )
     director.add_argument(
@@ -120,7 +123,7 @@ def _director(chosen: argparse.Namespace) -> Kernel:
     if str(chosen.rules) == str(chosen.capture) == "-":
         raise ValueError("rules and capture can't both be standard input")
     rules = _text(chosen.rules)
-    kernel = Kernel(release=chosen.kernel)
+    kernel = Kernel(release=chosen.kernel, modules=chosen.module)
     for given in chosen.sysctl:
         name, equals, value = given.partition("=")
         try:

@@ -24,6 +24,9 @@ def parser() -> argparse.ArgumentParser:
     parser.add_argument("path", metavar="PATH", help="where the socket is made (SOCK_SEQPACKET)")
     parser.add_argument("--table", metavar="FILE", help="start from a table file, and write it at the end")
     parser.add_argument("--kernel", metavar="RELEASE", default=RELEASE, help="behave as that release of Linux 6.1")
+    parser.add_argument(
+        "--module", metavar="NAME", action="append", default=[], help="load ip_vs_ftp or ip_vs_twos, too (again for more)"
+    )
     parser.add_argument("--padding", action="store_true", help="pad 64-bit attributes as some machines' kernels do")
     return parser
 
@@ -34,7 +37,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
     signal.signal(signal.SIGTERM, lambda *_: sys.exit(0))
     file = TableFile(chosen.table) if chosen.table else None
     try:
-        how = {"release": chosen.kernel, "padding": chosen.padding}
+        how = {"release": chosen.kernel, "padding": chosen.padding, "modules": chosen.module}
         if file is None:
             kernel = Kernel(network=default_network(), **how)
         else:

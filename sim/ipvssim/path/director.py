@@ -67,8 +67,9 @@ class Director:
             self.sysctls,
         )  # fmt: skip
         self.outbound = Outbound(
-            self.connection_table, self.accounts, self.reassembler, self.host, self.errors, self.sysctls, self.tracked
-        )
+            self.connection_table, self.accounts, self.reassembler, self.host, self.errors, self.sysctls, self.tracked,
+            self.selection,
+        )  # fmt: skip
         self.inbound = Inbound(
             namespace, self.connection_table, self.accounts, self.selection, self.transmitter, self.errors, self.tracked
         )
@@ -216,7 +217,7 @@ class Director:
             result.packet = packet = whole
         index = self.connection_table.replies.get(packet.protocol)
         if index is None or packet.key in index or self.sysctls.nat_icmp_send:
-            passed = self.outbound.pass_through(packet, result)
+            passed = self.outbound.pass_through(packet, result, comes_in=True)
             if passed is None:
                 return
             if result.connection is not None and packet.protocol in self.accounts.machines:

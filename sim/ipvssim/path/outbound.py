@@ -19,6 +19,7 @@ if TYPE_CHECKING:
     from ipvssim.path.helpers.tracked import Tracked
     from ipvssim.path.host import Host
     from ipvssim.path.icmp_errors import IcmpErrors
+    from ipvssim.path.selection import Selection
     from ipvssim.state.sysctls import Sysctls
 
 _NOT_HELPED = "the helper can't work on it: too short, a wrong checksum, or not part of what conntrack knows"
@@ -29,7 +30,7 @@ class Outbound:
 
     def __init__(
         self, connections: ConnectionTable, accounts: Accounts, reassembler: Reassembler, host: Host, errors: IcmpErrors,
-        sysctls: Sysctls, tracked: Tracked,
+        sysctls: Sysctls, tracked: Tracked, selection: Selection,
     ) -> None:  # fmt: skip
         self._connections = connections
         self._replies = connections.replies
@@ -39,6 +40,8 @@ class Outbound:
         self._errors = errors
         self._sysctls = sysctls
         self._tracked = tracked
+        self._selection = selection
+        self._table = selection.table
 
     def find(self, packet: Packet) -> ConnectionEntry | None:
         """The connection that a packet answers."""
@@ -49,8 +52,9 @@ class Outbound:
             return self._replies[UDP].get(packet.source + packet.destination + ISAKMP)
         return None
 
-    def pass_through(self, packet: Packet, result: Result) -> Packet | None:
-        """The packet as it goes on: as it is, or translated. None: it is dropped, or waits for its other fragments."""
+    def pass_through(self, packet: Packet, result: Result, *, comes_in: bool = False) -> Packet | None:
+        """The packet as it goes on: as it is, or translated. None: it is dropped, or waits for its other fragments.
+        ``comes_in`` is a packet to the director itself (LOCAL_IN)."""
         if packet.protocol == (ICMP if packet.family == AF_INET else ICMPV6):
             return self._icmp(packet, result)
         if packet.protocol not in self._accounts.machines or not self._accounts.is_hooked(packet.family):
@@ -62,6 +66,8 @@ class Outbound:
                 return None
             packet = whole
         connection = self.find(packet)
+        if connection is None and packet.protocol == UDP and not comes_in and self._table.engine_services and packet.key:
+            connection = self._selection.open_from_server(packet)
         if connection is not None:
             return self.translate(packet, connection, result)
         if self._sysctls.nat_icmp_send and self._is_stray(packet):

@@ -22,6 +22,7 @@ from ipvssim.path.connections import (
     ConnectionEntry,
 )
 from ipvssim.path.defence import Defence
+from ipvssim.path.engines import sip
 from ipvssim.path.host import Host
 from ipvssim.path.protocols.sctp import CID_ABORT, CID_INIT, chunk_type
 from ipvssim.path.result import Result
@@ -120,14 +121,13 @@ class Selection:
         else:
             connection = self._plain(service, packet, result)
         if connection is None:
-            self._leave(service, packet, result)
+            if not result.reason:
+                self._leave(service, packet, result)
             return None
         result.opened = True
         server = connection.server
         assert server is not None
-        server.counters.conns += 1
-        service.counters.conns += 1
-        self.table.total.conns += 1
+        self._count(service, server)
         return connection
 
     def _is_reply(self, packet: Packet) -> bool:
@@ -173,7 +173,14 @@ class Selection:
         """A connection placed by the client's template, which is made where there is none to use."""
         port = packet.port
         protocol, key = self._template_key(service, packet)
-        template = self.connections.template(protocol, key)
+        read = b""
+        if service.persistence_engine:
+            found = sip.call_id(packet)
+            if found is None:
+                result.drop("no Call-ID that the persistence engine takes")
+                return None
+            read = found
+        template = self.connections.template(protocol, key + read)
         if template is not None and not self._is_usable(template):
             self.connections.orphan(template)
             template = None
@@ -185,8 +192,7 @@ class Selection:
             flags = server.forwarding | F_INACTIVE | F_TEMPLATE
             if server.forwarding != MASQUERADE:
                 flags |= F_NO_OUTPUT
-            template = self.connections.open(protocol, key, server.address, template_port, flags, server, packet.mark)
-            template.timeout = service.timeout * JIFFY
+            template = self._open_template(service, (protocol, key, read), server, template_port, flags, packet.mark)
         else:
             assert template.server is not None
             server = template.server
@@ -195,6 +201,82 @@ class Selection:
         self.connections.control(connection, template)
         self.connections.used(template)
         return connection
+
+    def _open_template(
+        self, service: VirtualService, found_by: tuple[int, bytes, bytes], server: RealServer, port: bytes, flags: int,
+        mark: int,
+    ) -> ConnectionEntry:  # fmt: skip
+        """A new template; what an engine read is the last part of what it is found by, and empty without one."""
+        protocol, key, read = found_by
+        if read:
+            engine = service.persistence_engine, read
+            template = self.connections.open_template(
+                protocol, key, server.address, port, flags, server, mark, engine
+            )
+        else:
+            template = self.connections.open(protocol, key, server.address, port, flags, server, mark)
+        template.timeout = service.timeout * JIFFY
+        return template
+
+    def open_from_server(self, packet: Packet) -> ConnectionEntry | None:
+        """A connection that a real server begins with a UDP datagram, where its service has a persistence engine that
+        allows it: the client's answers then reach that server (``ip_vs_new_conn_out``)."""
+        server = self._sender(packet)
+        service = server.service if server is not None else None
+        if server is None or service is None or not service.persistence_engine or service.fwmark or not service.port:
+            return None
+        client, virtual_port, port = packet.destination, service.port.to_bytes(2, "big"), packet.key[-4:-2]
+        if port == NO_PORTS:
+            return None
+        flags = server.forwarding | F_INACTIVE
+        template = None
+        if service.persistent:
+            template = self._template_of(packet, service, server, flags)
+            if template is None:
+                return None
+        if service.one_packet:
+            flags |= F_ONE_PACKET
+        key = b"".join((client, service.address, packet.key[-2:], virtual_port))
+        connection = self.connections.open(UDP, key, packet.source, port, flags, server, 0)
+        if template is not None:
+            self.connections.control(connection, template)
+            self.connections.used(template)
+        self._count(service, server)
+        return connection
+
+    def _template_of(
+        self, packet: Packet, service: VirtualService, server: RealServer, flags: int
+    ) -> ConnectionEntry | None:
+        """The template for what a server begins, made where it is another server's or is none yet."""
+        read = sip.call_id(packet)
+        if read is None:
+            return None
+        client = masked(packet.destination, service.netmask)
+        key = b"".join((client, service.address, NO_PORTS, service.port.to_bytes(2, "big")))
+        template = self.connections.template(UDP, key + read)
+        if template is not None:
+            if template.server is server and self._is_usable(template):
+                return template
+            self.connections.orphan(template)
+        port = packet.key[-4:-2]
+        return self._open_template(service, (UDP, key, read), server, port, flags | F_TEMPLATE, 0)
+
+    def _sender(self, packet: Packet) -> RealServer | None:
+        """The real server behind address translation whose address and port a packet comes from; the newest of several."""
+        where = packet.source, packet.client_port
+        found = [
+            service.destinations[where]
+            for service in self.table.services()
+            if where in service.destinations and (service.fwmark or service.protocol == packet.protocol)
+        ]
+        return min(
+            (server for server in found if server.forwarding == MASQUERADE), key=lambda one: one.order, default=None
+        )
+
+    def _count(self, service: VirtualService, server: RealServer) -> None:
+        server.counters.conns += 1
+        service.counters.conns += 1
+        self.table.total.conns += 1
 
     def _template_key(self, service: VirtualService, packet: Packet) -> tuple[int, bytes]:
         client = masked(packet.source, service.netmask)

@@ -32,40 +32,43 @@ class PowerOfTwo(Scheduler):
 
     def peek(self, flow: Flow) -> Server | None:
         del flow
-        usable = [server for server in self.service.servers() if server.weight > 0 and not server.overloaded]
-        if not usable:
-            return None
-        span = sum(server.weight for server in usable) + 1
-        first, second = self._draws()
-        return self.chosen(usable, first * span >> 32, second * span >> 32)
+        usable = self._usable()
+        return self.chosen(usable, *self._numbers(usable)) if usable else None
 
     def chosen(self, usable: list[Server], first: int, second: int) -> Server:
-        """The server for two numbers of 0 to the sum of the weights."""
+        """The server for two drawn numbers. Where the sum of the weights has wrapped a draw may reach nobody: it then stands
+        for the last server, and weighs nothing."""
         one, other = _reached(usable, first), _reached(usable, second)
-        left = _signed(other.weight * overhead(one, self._cost))
-        return other if left > _signed(one.weight * overhead(other, self._cost)) else one
+        weight, load = (one.weight, overhead(one, self._cost)) if one is not None else (-1, 0)
+        if other is not None and _signed(other.weight * load) > _signed(weight * overhead(other, self._cost)):
+            return other
+        return one if one is not None else usable[-1]
 
     def state(self, flow: Flow) -> dict[str, int]:
         del flow
-        span = sum(server.weight for server in self.service.servers() if server.weight > 0 and not server.overloaded) + 1
-        first, second = self._draws()
-        return {"first": first * span >> 32, "second": second * span >> 32}
+        first, second = self._numbers(self._usable())
+        return {"first": first, "second": second}
 
-    def _draws(self) -> tuple[int, int]:
+    def _usable(self) -> list[Server]:
+        return [server for server in self.service.servers() if server.weight > 0 and not server.overloaded]
+
+    def _numbers(self, usable: list[Server]) -> tuple[int, int]:
+        """The two draws as numbers from 0 to the sum of the weights."""
         if self._drawn is None:
             self._drawn = self.settings.draw(), self.settings.draw()
-        return self._drawn
+        span = sum(server.weight for server in usable) + 1 & 0xFFFFFFFF
+        return _signed(self._drawn[0] * span >> 32), _signed(self._drawn[1] * span >> 32)
 
 
-def _reached(usable: list[Server], number: int) -> Server:
+def _reached(usable: list[Server], number: int) -> Server | None:
     """The first server at which the weights, added up in list order, reach the number."""
     for server in usable:
-        number -= server.weight
+        number = _signed(number - server.weight)
         if number <= 0:
             return server
-    raise AssertionError("the number is at most the sum of the weights")
+    return None
 
 
 def _signed(number: int) -> int:
-    """A product as C's int has it."""
+    """A number as C's int has it."""
     return (number + 0x80000000 & 0xFFFFFFFF) - 0x80000000

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from random import Random
 from typing import Any
 
 from ipvssim.clock import SECOND, Clock
@@ -10,6 +11,8 @@ from ipvssim.state.service_table import ServiceTable
 from ipvssim.state.services import RealServer, VirtualService
 
 VIP = bytes([10, 0, 0, 1])
+CHANCE = 7
+"""The seed of what schedulers draw."""
 CLIENT = bytes([192, 0, 2, 1])
 
 
@@ -25,8 +28,9 @@ class Lab:
 
     def __init__(self, name: str, *, sublevel: int = 176, flags: int = 0, model: Any = None) -> None:
         self.clock = Clock()
+        chance = Random(CHANCE)
         self.tunables = Tunables()
-        self.table = ServiceTable(self.clock, settings=Settings(sublevel, self.tunables))
+        self.table = ServiceTable(self.clock, settings=Settings(sublevel, self.tunables, lambda: chance.getrandbits(32)))
         self.service = VirtualService(2, 0, 6, VIP, 80)
         self.service.flags |= flags
         scheduler = find(name)
