@@ -264,8 +264,10 @@ def ftp_helper(seed: int) -> Script:
 
 # SIP
 
-CALLS = (b"a84b4c76e66710@pc33.example.com", b"7@h", b"call-1", b"(x)<y>:z?{}~_`'*+-./", b"\xe9t\xe9@n\xf8rd", b"A84B4C@pc33")
-ODD_CALLS = (b"", b"@host", b"a@", b"x" * 255, b"x" * 256, b"a@b@c", b"a b", b"a;b", b"\xd7", b"n\xaa")
+CALLS = (b"a84b4c76e66710@pc33.example.com", b"7@h", b"call-1", b"(x)<y>:z?{}~_`'*+-./", b"A84B4C@pc33")
+ODD_CALLS = (b"", b"@host", b"a@", b"x" * 255, b"x" * 256, b"a@b@c", b"a b", b"a;b")
+LATIN = (b"\xe9t\xe9@n\xf8rd", b"\xd7", b"n\xaa", b"\xf7", b"\xdf", b"\xb5@x", b"@\xe9")
+"""Letters beyond ASCII, and what only looks like them: no listing shows those in any text's encoding."""
 NAMES = (b"Call-ID", b"Call-ID", b"Call-ID", b"call-id", b"CALL-ID", b"i", b"I")
 FRAMES = (
     b"INVITE sip:bob@example.com SIP/2.0\r\nVia: SIP/2.0/UDP pc33\r\n%s: %s\r\nCSeq: 1 INVITE\r\n\r\n",
@@ -288,10 +290,12 @@ ODD_FRAMES = (
 )
 
 
-def message(script: Script) -> bytes:
+def message(script: Script, latin: bool) -> bytes:
     """A SIP message: mostly with a Call-ID that is known, spelt in many ways."""
     frame = script.random.choice(FRAMES) if script.chance(85) else script.random.choice(ODD_FRAMES)
     call = script.random.choice(CALLS[:3] if script.chance(60) else CALLS) if script.chance(88) else script.random.choice(ODD_CALLS)
+    if latin and script.chance(40):
+        call = script.random.choice(LATIN)
     count = frame.count(b"%s")
     return frame % (script.random.choice(NAMES), call)[:count] if count else frame
 
@@ -299,7 +303,7 @@ def message(script: Script) -> bytes:
 def sip(seed: int) -> Script:
     """Clients and servers that talk SIP over UDP, under persistence by Call-ID."""
     script = Script("sip", seed, marks=(5,))
-    six, marked = script.chance(25), script.chance(15)
+    six, marked, latin = script.chance(25), script.chance(15), script.chance(15)
     protocol = p.UDP if script.chance(92) else p.TCP
     flags: list[object] = ["--pe", "sip"]
     if script.chance(92):
@@ -325,17 +329,17 @@ def sip(seed: int) -> Script:
             flow = script.flow(service, script.client(six, near=4))
             flow.port = 5060 if script.chance(40) else flow.port
             flows.append(flow)
-            data = script.datagram(flow, message(script)) if protocol == p.UDP else script.opening(flow)
+            data = script.datagram(flow, message(script, latin)) if protocol == p.UDP else script.opening(flow)
             script.packet(data, flow.mark)
         elif what < 60:
-            script.packet(script.datagram(script.random.choice(flows), message(script)), flows[-1].mark)
+            script.packet(script.datagram(script.random.choice(flows), message(script, latin)), flows[-1].mark)
         elif what < 75:
-            script.datagram_back(script.random.choice(flows), script.random.choice(servers), message(script))
+            script.datagram_back(script.random.choice(flows), script.random.choice(servers), message(script, latin))
         elif what < 88:
             other = script.flow(service, script.client(six, near=4))
-            script.datagram_back(other, script.random.choice(servers), message(script))
+            script.datagram_back(other, script.random.choice(servers), message(script, latin))
             if script.chance(60):
-                script.packet(script.datagram(other, message(script)), other.mark)
+                script.packet(script.datagram(other, message(script, latin)), other.mark)
         elif what < 92:
             script.edit(service, script.random.choice(servers), script.pick(0, 1))
         elif what < 94:
@@ -343,12 +347,12 @@ def sip(seed: int) -> Script:
             script.server(service, 10, 1)
         elif what < 96:
             script.ipvsadm("-E", *service.words, "-s", "rr", *script.pick(("-p", 60), ("-p", 60, "--pe", "sip")))
-        else:
+        elif not latin:
             script.ipvsadm("-Lcn", "--persistent-conn")
-    script.ipvsadm("-Lcn", "--persistent-conn")
+    if not latin:
+        script.ipvsadm("-Lcn", "--persistent-conn")
     if script.chance(15):
         script.sleep(6)
-        script.ipvsadm("-Lcn", "--persistent-conn")
     script.look(stats=script.chance(40))
     return script
 
