@@ -78,8 +78,9 @@ class Kernel:
     the one source of chance, ``hash_key`` the secret byte that orders service dumps; ``padding`` puts 64-bit attributes at
     multiples of eight, as user-mode-linux does.
 
-    ``modules`` are kernel modules to load besides IPVS, its schedulers and the SIP persistence engine: ``"ip_vs_ftp"`` (FTP's
-    helper; ``"ip_vs_ftp ports=21,2121"`` gives it other ports) and ``"ip_vs_twos"`` (a scheduler). ValueError for others.
+    ``modules`` are kernel modules to load besides IPVS, its schedulers and the SIP persistence engine: ``"ip_vs_ftp"``,
+    FTP's helper (``"ip_vs_ftp ports=21,2121"`` gives it other ports), and ``"ip_vs_twos"``, a scheduler. ValueError for
+    others.
     """
 
     def __init__(

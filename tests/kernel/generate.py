@@ -7,11 +7,10 @@ import sys
 from collections.abc import Sequence
 from pathlib import Path
 
-from tests.kernel.traces import administration, corners, helped, lifetimes, paths, pieces, scheduling
+from tests.kernel.traces import administration, calls, corners, lifetimes, paths, pieces, scheduling, sessions
 
-KINDS = (
-    administration.KINDS | scheduling.KINDS | lifetimes.KINDS | paths.KINDS | corners.KINDS | pieces.KINDS | helped.KINDS
-)
+_FILES = (administration, scheduling, lifetimes, paths, corners, pieces, sessions, calls)
+KINDS = {kind: make for file in _FILES for kind, make in file.KINDS.items()}
 
 
 def generate(kind: str, seed: int) -> str:

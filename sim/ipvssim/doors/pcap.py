@@ -66,7 +66,11 @@ def parser() -> argparse.ArgumentParser:
     director = parser.add_argument_group("the director")
     director.add_argument("--kernel", metavar="RELEASE", default=RELEASE, help="behave as that release of Linux 6.1")
     director.add_argument(
-        "--module", metavar="NAME", action="append", default=[], help="load ip_vs_ftp or ip_vs_twos, too (again for more)"
+        "--module",
+        metavar="NAME",
+        action="append",
+        default=[],
+        help="load ip_vs_ftp or ip_vs_twos, too (again for more)",
     )
     director.add_argument(
         "--sysctl", metavar="NAME=VALUE", action="append", default=[], help="a tunable (net.ipv4.vs.*)"

@@ -99,7 +99,7 @@ class ConnectionTable:
         """Protocol and reply key to connection. Templates stand here too: a reply to client port 0 may find one, whose state
         it then spoils (``ip_vs_conn_out_get`` looks at no flag)."""
         self.made_as: Callable[[int, bytes, int], type[ConnectionEntry] | None] | None = None
-        """What a new connection is by its protocol, virtual port and flags, where a helper is loaded; None: an ordinary one."""
+        """With a helper loaded: what a new connection is by its protocol, virtual port and flags (None: an ordinary one)."""
         self._any_port = 0
         """How many connections wait for a client whose port is not known."""
         self.on_load: Callable[[RealServer], None] | None = None

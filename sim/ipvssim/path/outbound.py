@@ -66,7 +66,13 @@ class Outbound:
                 return None
             packet = whole
         connection = self.find(packet)
-        if connection is None and packet.protocol == UDP and not comes_in and self._table.engine_services and packet.key:
+        if (
+            connection is None
+            and packet.protocol == UDP
+            and not comes_in
+            and self._table.engine_services
+            and packet.key
+        ):
             connection = self._selection.open_from_server(packet)
         if connection is not None:
             return self.translate(packet, connection, result)

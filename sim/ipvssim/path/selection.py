@@ -210,9 +210,7 @@ class Selection:
         protocol, key, read = found_by
         if read:
             engine = service.persistence_engine, read
-            template = self.connections.open_template(
-                protocol, key, server.address, port, flags, server, mark, engine
-            )
+            template = self.connections.open_template(protocol, key, server.address, port, flags, server, mark, engine)
         else:
             template = self.connections.open(protocol, key, server.address, port, flags, server, mark)
         template.timeout = service.timeout * JIFFY

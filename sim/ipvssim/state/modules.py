@@ -53,7 +53,9 @@ def _ports(parameters: list[str]) -> tuple[int, ...]:
         key, _, value = parameter.partition("=")
         numbers = value.split(",")
         if key != "ports" or len(numbers) > _MOST_PORTS or not all(one.isascii() and one.isdigit() for one in numbers):
-            raise ValueError(f"{parameter!r}: ip_vs_ftp takes ports=, with up to {_MOST_PORTS} numbers and commas between")
+            raise ValueError(
+                f"{parameter!r}: ip_vs_ftp takes ports=, with up to {_MOST_PORTS} numbers and commas between"
+            )
         ports = tuple(int(one) for one in numbers)
         if max(ports) > 0xFFFF:
             raise ValueError(f"{parameter!r}: a port is 0 to 65535")

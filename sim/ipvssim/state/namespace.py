@@ -42,8 +42,8 @@ class Namespace:
     """
 
     __slots__ = (
-        "applications", "changes", "clock", "connection_table_size", "connections", "daemons", "ipv6", "modules", "network", "padding", "release",
-        "sublevel", "sysctls", "table", "timeouts",
+        "applications", "changes", "clock", "connection_table_size", "connections", "daemons", "ipv6", "modules",
+        "network", "padding", "release", "sublevel", "sysctls", "table", "timeouts",
     )  # fmt: skip
 
     def __init__(

@@ -30,7 +30,9 @@ class Lab:
         self.clock = Clock()
         chance = Random(CHANCE)
         self.tunables = Tunables()
-        self.table = ServiceTable(self.clock, settings=Settings(sublevel, self.tunables, lambda: chance.getrandbits(32)))
+        self.table = ServiceTable(
+            self.clock, settings=Settings(sublevel, self.tunables, lambda: chance.getrandbits(32))
+        )
         self.service = VirtualService(2, 0, 6, VIP, 80)
         self.service.flags |= flags
         scheduler = find(name)

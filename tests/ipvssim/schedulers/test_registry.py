@@ -15,7 +15,22 @@ from tests.ipvssim.schedulers.harness import Lab
 
 def test_the_kernels() -> None:
     """Linux 6.1's fourteen are known by their names, each in a module of that name; twos only where its module is loaded."""
-    assert list(KERNEL) == ["dh", "fo", "lblc", "lblcr", "lc", "mh", "nq", "ovf", "rr", "sed", "sh", "twos", "wlc", "wrr"]
+    assert list(KERNEL) == [
+        "dh",
+        "fo",
+        "lblc",
+        "lblcr",
+        "lc",
+        "mh",
+        "nq",
+        "ovf",
+        "rr",
+        "sed",
+        "sh",
+        "twos",
+        "wlc",
+        "wrr",
+    ]
     for name in KERNEL:
         scheduler = find(name)
         assert scheduler is not None

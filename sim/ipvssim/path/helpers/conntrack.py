@@ -1,7 +1,7 @@
 """Connection tracking of the TCP connections whose packets are looked into: only with it ip_vs_ftp can rewrite them.
 
-After net/netfilter/nf_conntrack_proto_tcp.c, Linux 6.1. What makes a packet "invalid" here has no conntrack entry there: such
-a packet goes on, but the helper can't rewrite it, and its sequence numbers are not moved.
+After net/netfilter/nf_conntrack_proto_tcp.c, Linux 6.1. A packet that is "invalid" has no conntrack entry: it goes on, but
+the helper can't rewrite it, and its sequence numbers are not moved.
 """
 
 from __future__ import annotations
@@ -14,8 +14,12 @@ from ipvssim.path.helpers.sequences import Shift, after
 VALID, INVALID, AGAIN = range(3)
 """A packet belongs to its entry, does not, or is the first of another: the entry goes, and it is looked at again."""
 ORIGINAL, REPLY = range(2)
-NONE, SYN_SENT, SYN_RECV, ESTABLISHED, FIN_WAIT, CLOSE_WAIT, LAST_ACK, TIME_WAIT, CLOSE, SYN_SENT2, BAD, IGNORED = range(12)
-_SHORT = {name: state for state, name in enumerate(("NO", "SS", "SR", "ES", "FW", "CW", "LA", "TW", "CL", "S2", "IV", "IG"))}
+NONE, SYN_SENT, SYN_RECV, ESTABLISHED, FIN_WAIT, CLOSE_WAIT, LAST_ACK, TIME_WAIT, CLOSE, SYN_SENT2, BAD, IGNORED = (
+    range(12)
+)
+_SHORT = {
+    name: state for state, name in enumerate(("NO", "SS", "SR", "ES", "FW", "CW", "LA", "TW", "CL", "S2", "IV", "IG"))
+}
 
 
 def _drawn(text: str) -> list[list[int]]:
@@ -53,7 +57,18 @@ _FULL = 1 << 32
 class Side:
     """What was seen of one sender."""
 
-    __slots__ = ("closes", "end", "liberal", "max_ack", "max_end", "max_window", "sack", "scale", "scales", "unacknowledged")
+    __slots__ = (
+        "closes",
+        "end",
+        "liberal",
+        "max_ack",
+        "max_end",
+        "max_window",
+        "sack",
+        "scale",
+        "scales",
+        "unacknowledged",
+    )
 
     def __init__(self) -> None:
         self.end = self.max_end = self.max_window = self.scale = 0
@@ -217,7 +232,12 @@ class Tracking:
         answers_ack = not self.assured and self._event == E_ACK
         if (answers_syn or answers_ack) and segment.ack == self._end:
             return self._after_reset
-        if self.state == SYN_SENT and self._event == E_ACK and self._direction == REPLY and segment.sequence == self._ack:
+        if (
+            self.state == SYN_SENT
+            and self._event == E_ACK
+            and self._direction == REPLY
+            and segment.sequence == self._ack
+        ):
             return self._after_reset
         return None
 

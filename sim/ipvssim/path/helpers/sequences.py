@@ -39,7 +39,7 @@ class Shift:
         return self.behind if after(sequence, self.place) else self.before
 
     def back(self, number: int) -> int:
-        """What is taken from a number of the receiver's to get the sender's: an acknowledgement, the edge of a SACK block."""
+        """What is taken from a number of the receiver's, an acknowledgement or the edge of a SACK block."""
         return self.behind if after((number - self.before) % _FULL, self.place) else self.before
 
 

@@ -45,7 +45,7 @@ def test_both_sides_keep_their_sequence_numbers() -> None:
 
 
 def test_a_passive_data_connection_goes_to_that_server() -> None:
-    """The client's SYN to the port that it was told, from any port, reaches the server's; the connection is the session's."""
+    """The client's SYN to the port that it was told, from any port, reaches the server's; only one waits there."""
     ftp = Ftp().open()
     ftp.up(payload=b"PASV\r\n")
     ftp.down(payload=PASSIVE)
@@ -77,7 +77,7 @@ def test_extended_commands(six: bool) -> None:
 
 
 def test_ipv6_sessions_fail_before_6_1_183() -> None:
-    """6.1.176 takes conntrack's sum over an IPv6 packet for the segment's: what the client sends to a helped port is dropped.
+    """6.1.176 takes conntrack's sum over an IPv6 packet for the segment's: what a client sends to a helped port is dropped.
     6.1.192 does not."""
     for release, passes in (("6.1.176", False), ("6.1.192", True)):
         ftp = Ftp(six=True, release=release)
@@ -98,7 +98,9 @@ def test_a_session_outlives_its_data_connections() -> None:
 def test_an_answer_without_an_entry_is_lost() -> None:
     """Where nothing asked for connection tracking (a helper's port other than 21) 227 can't be rewritten, and is dropped;
     sent again it passes, as it is."""
-    kernel = Kernel("-A -t 192.0.2.1:2121 -s rr\n-a -t 192.0.2.1:2121 -r 10.9.8.7:21 -m", modules=["ip_vs_ftp ports=2121"])
+    kernel = Kernel(
+        "-A -t 192.0.2.1:2121 -s rr\n-a -t 192.0.2.1:2121 -r 10.9.8.7:21 -m", modules=["ip_vs_ftp ports=2121"]
+    )
     ftp = Ftp()
     ftp.kernel = kernel
     for send in (lambda: ftp.up(p.SYN, to=2121), lambda: ftp.down(p.SYN | p.ACK), lambda: ftp.up(p.ACK, to=2121)):
@@ -128,15 +130,16 @@ def test_proc_tells_who_uses_the_helper() -> None:
     assert list(Kernel().proc("ip_vs_app")) == ["prot port    usecnt name\n"]
 
 
-Cuts = st.lists(st.tuples(st.integers(1, 40), st.booleans()), max_size=6)
-ROUNDS = st.lists(st.tuples(Cuts, st.sampled_from([b"10,9,8,7,19,136", b"10,9,8,77,1,2", b"1,1,1,1,255,255"])), min_size=1, max_size=5)
+CUTS = st.lists(st.tuples(st.integers(1, 40), st.booleans()), max_size=6)
+NUMBERS = st.sampled_from([b"10,9,8,7,19,136", b"10,9,8,77,1,2", b"1,1,1,1,255,255"])
+ROUNDS = st.lists(st.tuples(CUTS, NUMBERS), min_size=1, max_size=5)
 
 
 @settings(max_examples=60, deadline=None)
 @given(rounds=ROUNDS, start=st.sampled_from([5000, (1 << 32) - 30, (1 << 32) - 200]))
 def test_the_client_reads_the_rewritten_stream(rounds: list[tuple[list[tuple[int, bool]], bytes]], start: int) -> None:
-    """However the server cuts what is around its answers, and whatever of it is sent again before the next answer: the client
-    puts together the rewritten stream, no byte elsewhere, and the server gets its own numbers acknowledged."""
+    """However the server cuts what is around its answers, and whatever of it is sent again before the next answer: the
+    client puts together the rewritten stream, no byte elsewhere, and the server gets its own numbers acknowledged."""
     ftp = Ftp()
     ftp.server_next = ftp.shown_next = start
     ftp.open()
