@@ -141,7 +141,8 @@ class Inbound:
                 if not held:
                     return None
             if held and (not connection.controlled or self._is_quiesced(connection)):
-                return self._in_the_way(connection, result)
+                self._in_the_way(connection, result)
+                return None
             if not held:
                 return None
         if server is not None and not server.available:
@@ -151,7 +152,7 @@ class Inbound:
             else:
                 self.expiring.append(connection)
                 if connection.flags & F_NFCT and self._tracked.is_held(packet, connection):
-                    return self._in_the_way(connection, result)
+                    self._in_the_way(connection, result)
             return None
         return connection
 

@@ -10,6 +10,7 @@ from ipvssim.net.fragments import REPLIES, Reassembler
 from ipvssim.net.packets import AH, ESP, ICMP, ICMPV6, RST, TCP, UDP, WITH_PORTS, Packet
 from ipvssim.path.connections import F_NFCT, MASQUERADE, METHOD, ConnectionEntry
 from ipvssim.path.forwarding import nat
+from ipvssim.path.initiated import Initiated
 from ipvssim.path.protocols import ISAKMP, OUTPUT, sctp
 from ipvssim.path.result import HELD, Result
 
@@ -40,7 +41,7 @@ class Outbound:
         self._errors = errors
         self._sysctls = sysctls
         self._tracked = tracked
-        self._selection = selection
+        self._initiated = Initiated(connections, selection)
         self._table = selection.table
 
     def find(self, packet: Packet) -> ConnectionEntry | None:
@@ -73,7 +74,7 @@ class Outbound:
             and self._table.engine_services
             and packet.key
         ):
-            connection = self._selection.open_from_server(packet)
+            connection = self._initiated.open(packet)
         if connection is not None:
             return self.translate(packet, connection, result)
         if self._sysctls.nat_icmp_send and self._is_stray(packet):

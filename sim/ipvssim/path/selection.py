@@ -127,7 +127,7 @@ class Selection:
         result.opened = True
         server = connection.server
         assert server is not None
-        self._count(service, server)
+        self.count(service, server)
         return connection
 
     def _is_reply(self, packet: Packet) -> bool:
@@ -181,7 +181,7 @@ class Selection:
                 return None
             read = found
         template = self.connections.template(protocol, key + read)
-        if template is not None and not self._is_usable(template):
+        if template is not None and not self.is_usable(template):
             self.connections.orphan(template)
             template = None
         if template is None:
@@ -192,7 +192,7 @@ class Selection:
             flags = server.forwarding | F_INACTIVE | F_TEMPLATE
             if server.forwarding != MASQUERADE:
                 flags |= F_NO_OUTPUT
-            template = self._open_template(service, (protocol, key, read), server, template_port, flags, packet.mark)
+            template = self.open_template(service, (protocol, key, read), server, template_port, flags, packet.mark)
         else:
             assert template.server is not None
             server = template.server
@@ -202,7 +202,7 @@ class Selection:
         self.connections.used(template)
         return connection
 
-    def _open_template(
+    def open_template(
         self, service: VirtualService, found_by: tuple[int, bytes, bytes], server: RealServer, port: bytes, flags: int,
         mark: int,
     ) -> ConnectionEntry:  # fmt: skip
@@ -216,62 +216,8 @@ class Selection:
         template.timeout = service.timeout * JIFFY
         return template
 
-    def open_from_server(self, packet: Packet) -> ConnectionEntry | None:
-        """A connection that a real server begins with a UDP datagram, where its service has a persistence engine that
-        allows it: the client's answers then reach that server (``ip_vs_new_conn_out``)."""
-        server = self._sender(packet)
-        service = server.service if server is not None else None
-        if server is None or service is None or not service.persistence_engine or service.fwmark or not service.port:
-            return None
-        client, virtual_port, port = packet.destination, service.port.to_bytes(2, "big"), packet.key[-4:-2]
-        if port == NO_PORTS:
-            return None
-        flags = server.forwarding | F_INACTIVE
-        template = None
-        if service.persistent:
-            template = self._template_of(packet, service, server, flags)
-            if template is None:
-                return None
-        if service.one_packet:
-            flags |= F_ONE_PACKET
-        key = b"".join((client, service.address, packet.key[-2:], virtual_port))
-        connection = self.connections.open(UDP, key, packet.source, port, flags, server, 0)
-        if template is not None:
-            self.connections.control(connection, template)
-            self.connections.used(template)
-        self._count(service, server)
-        return connection
-
-    def _template_of(
-        self, packet: Packet, service: VirtualService, server: RealServer, flags: int
-    ) -> ConnectionEntry | None:
-        """The template for what a server begins, made where it is another server's or is none yet."""
-        read = sip.call_id(packet)
-        if read is None:
-            return None
-        client = masked(packet.destination, service.netmask)
-        key = b"".join((client, service.address, NO_PORTS, service.port.to_bytes(2, "big")))
-        template = self.connections.template(UDP, key + read)
-        if template is not None:
-            if template.server is server and self._is_usable(template):
-                return template
-            self.connections.orphan(template)
-        port = packet.key[-4:-2]
-        return self._open_template(service, (UDP, key, read), server, port, flags | F_TEMPLATE, 0)
-
-    def _sender(self, packet: Packet) -> RealServer | None:
-        """The real server behind address translation whose address and port a packet comes from; the newest of several."""
-        where = packet.source, packet.client_port
-        found = [
-            service.destinations[where]
-            for service in self.table.services()
-            if where in service.destinations and (service.fwmark or service.protocol == packet.protocol)
-        ]
-        return min(
-            (server for server in found if server.forwarding == MASQUERADE), key=lambda one: one.order, default=None
-        )
-
-    def _count(self, service: VirtualService, server: RealServer) -> None:
+    def count(self, service: VirtualService, server: RealServer) -> None:
+        """A new connection, in the statistics (``ip_vs_conn_stats``)."""
         server.counters.conns += 1
         service.counters.conns += 1
         self.table.total.conns += 1
@@ -287,7 +233,8 @@ class Selection:
             virtual = service.fwmark.to_bytes(4, "big").ljust(len(virtual), b"\0")
         return protocol, b"".join((client, virtual, NO_PORTS, port))
 
-    def _is_usable(self, template: ConnectionEntry) -> bool:
+    def is_usable(self, template: ConnectionEntry) -> bool:
+        """Whether a template's server may be used (``ip_vs_check_template``)."""
         server = template.server
         if server is None or not server.available:
             return False

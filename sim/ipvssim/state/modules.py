@@ -8,12 +8,12 @@ from __future__ import annotations
 
 from collections.abc import Iterable
 
-from ipvsnl.causes import ENGINES, SIMULATED
+from ipvssim.schedulers import KERNEL, UNBUILT
 
 FTP, TWOS = "ip_vs_ftp", "ip_vs_twos"
 WANTED = (FTP, TWOS)
 """Those that are there only where they are named."""
-ALWAYS = ("ip_vs", *(f"ip_vs_{name}" for name in SIMULATED), *(f"ip_vs_pe_{name}" for name in ENGINES))
+ALWAYS = ("ip_vs", *(f"ip_vs_{name}" for name in KERNEL if name not in UNBUILT), "ip_vs_pe_sip")
 _MOST_PORTS = 8  # IP_VS_APP_MAX_PORTS, include/net/ip_vs.h
 
 
@@ -32,7 +32,7 @@ class Modules:
         """The virtual ports that the FTP helper looks at; empty where it is not loaded."""
         loaded = set()
         for name in names:
-            module, *parameters = str(name).replace("-", "_").split()
+            module, *parameters = str(name).replace("-", "_").split() or [""]
             if module not in ALWAYS and module not in WANTED:
                 raise ValueError(f"{name!r}: no module of IPVS; there are {', '.join((*WANTED, *ALWAYS))}")
             if parameters and module != FTP:

@@ -129,13 +129,14 @@ ENDS = (b"\r\n", b"\r\n", b"\n", b"", b",1\r\n", b"0000\r\n")
 def passive(script: Script, session: Session) -> None:
     """PASV or EPSV, its answer, and the data connection that follows it."""
     six = len(session.flow.client) == 16
+    good: tuple[bytes, ...]
     port = script.random.choice((script.random.randrange(1024, 65536), 5000, 65535, 1024))
     if script.chance(80 if six else 45):
         command, words = EXTENDED, extended_answer(script, session, port)
-        good = command[:2] + command[6:7] + ((command[3],) if six else (command[2],))
+        good = (*command[:2], command[6], command[3] if six else command[2])
     else:
         command, words = PASSIVE, plain_answer(script, session, port)
-        good = () if six else command[:6]
+        good = command[: 0 if six else 6]
     said = command[0] if script.chance(60) else script.random.choice(command)
     session.say(said)
     answer, shown = words

@@ -10,6 +10,7 @@ from ipvssim.clock import SECOND
 from ipvssim.net.packets import ACK, RST, SYN
 from ipvssim.path.helpers.segment import E_ACK, E_FIN, E_NONE, E_RST, E_SYN, E_SYN_ACK, Segment
 from ipvssim.path.helpers.sequences import Shift, after
+from ipvssim.path.helpers.window import Side, begin, fits, learn
 
 VALID, INVALID, AGAIN = range(3)
 """A packet belongs to its entry, does not, or is the first of another: the entry goes, and it is looked at again."""
@@ -50,49 +51,7 @@ _TIMEOUTS = {
 _WRONG = -1
 _RETRANSMITTED = _UNACKNOWLEDGED = 300
 _MOST_RETRANSMISSIONS = 3
-_LEAST_ACK_WINDOW = 66000
 _FULL = 1 << 32
-
-
-class Side:
-    """What was seen of one sender."""
-
-    __slots__ = (
-        "closes",
-        "end",
-        "liberal",
-        "max_ack",
-        "max_end",
-        "max_window",
-        "sack",
-        "scale",
-        "scales",
-        "unacknowledged",
-    )
-
-    def __init__(self) -> None:
-        self.end = self.max_end = self.max_window = self.scale = 0
-        self.max_ack: int | None = None
-        self.scales = self.sack = self.liberal = self.closes = self.unacknowledged = False
-
-    def begin(self, segment: Segment) -> None:
-        """Its first SYN, or another that begins anew."""
-        self.end = self.max_end = segment.end
-        self.max_window = segment.window or 1
-        self.read(segment)
-
-    def read(self, segment: Segment) -> None:
-        """What the options of a SYN offer."""
-        if (segment.data[12] >> 4) > 5:
-            self.forget()
-            scale, self.sack = segment.offers()
-            self.scales, self.scale = scale is not None, scale or 0
-
-    def forget(self) -> None:
-        """Everything but the window, and that it is taken as it comes."""
-        self.max_ack = None
-        self.scale = 0
-        self.scales = self.sack = self.closes = self.unacknowledged = False
 
 
 class Tracking:
@@ -263,7 +222,7 @@ class Tracking:
         ack, sack = (ack - shift) % _FULL, (sack - shift) % _FULL
         if sender.max_window == 0:
             if flags & SYN:
-                self._first(segment, way)
+                begin(sender, receiver, segment, reply=way == REPLY)
                 if not flags & ACK:
                     return True
             else:
@@ -275,59 +234,26 @@ class Tracking:
                 elif sack == (receiver.end + 1) % _FULL:
                     receiver.end = sack
         elif flags & SYN and after(end, sender.end) and self.state in (SYN_SENT, SYN_RECV):
-            self._first(segment, way)
+            begin(sender, receiver, segment, reply=way == REPLY)
             if way == REPLY and not flags & ACK:
                 return True
         if not flags & ACK or (flags & RST and ack == 0):
             ack = sack = receiver.end
         if flags & RST and sequence == 0 and self.state == SYN_SENT:
             sequence = end = sender.end
-        judged = self._fits(sender, receiver, sequence, end, sack)
+        judged = fits(sender, receiver, sequence, end, sack)
         if judged is not True:
             return judged if not sender.liberal else True
-        self._learn(segment, way, (ack, sack, end, sequence))
+        self._learn(segment, way, (ack, sack, end))
         return True
 
-    def _first(self, segment: Segment, way: int) -> None:
-        sender, receiver = self.sides[way], self.sides[1 - way]
-        sender.begin(segment)
-        if way == REPLY and not (sender.scales and receiver.scales):
-            sender.scale = receiver.scale = 0
-
-    def _fits(self, sender: Side, receiver: Side, sequence: int, end: int, sack: int) -> bool | None:
-        behind = after(end, sender.end - receiver.max_window - 1)
-        least = receiver.end - max(sender.max_window, _LEAST_ACK_WINDOW) - 1
-        if not after(sender.max_end + 1, sequence):
-            overshot = (end - sender.max_end + 1) % _FULL
-            within = receiver.max_window and behind and after(sack, least) and overshot <= receiver.max_window
-            if within and after(receiver.end + 1, sack):
-                sender.end, sender.unacknowledged = end, True
-                return None
-            return False
-        if not after(receiver.end + 1, sack):
-            return False
-        if receiver.max_window and not behind:
-            return None
-        return True if after(sack, least) else None
-
-    def _learn(self, segment: Segment, way: int, numbers: tuple[int, int, int, int]) -> None:
-        ack, sack, end, sequence = numbers
-        sender, receiver = self.sides[way], self.sides[1 - way]
-        window = segment.window << (0 if segment.flags & SYN else sender.scale)
-        sender.max_window = max(sender.max_window, (window + sack - ack) % _FULL)
-        if after(end, sender.end):
-            sender.end, sender.unacknowledged = end, True
-        if segment.flags & ACK and (sender.max_ack is None or after(ack, sender.max_ack)):
-            sender.max_ack = ack
-        if receiver.max_window and after(end, sender.max_end):
-            receiver.max_window += (end - sender.max_end) % _FULL
-        if after(sack + window, receiver.max_end - 1):
-            receiver.max_end = (sack + window + (not window)) % _FULL
-        if ack == receiver.end:
-            receiver.unacknowledged = False
+    def _learn(self, segment: Segment, way: int, numbers: tuple[int, int, int]) -> None:
+        """A segment that fits tells both sides' windows; one that is no news is a retransmission."""
+        ack, _, end = numbers
+        learn(self.sides[way], self.sides[1 - way], segment, numbers)
         if segment.event != E_ACK:
             return
-        seen = (way, sequence, ack, end, segment.window)
+        seen = (way, segment.sequence, ack, end, segment.window)
         if seen == (self._direction, self._sequence, self._ack, self._end, self._window):
             self._retransmitted += 1
         else:

@@ -30,10 +30,10 @@ def read(packet: bytes) -> Seen:
     six = packet[0] >> 4 == 6
     source, target = (packet[8:24], packet[24:40]) if six else (packet[12:16], packet[16:20])
     segment = packet[40 if six else 20 :]
-    numbers = [int.from_bytes(segment[at : at + 4], "big") for at in (4, 8)]
+    sequence, acknowledged = (int.from_bytes(segment[at : at + 4], "big") for at in (4, 8))
     ports = int.from_bytes(segment[:2], "big"), int.from_bytes(segment[2:4], "big")
     right = p.checksum(p.pseudo(source, target, p.TCP, len(segment)) + segment) == 0
-    return Seen(source, target, ports, *numbers, segment[(segment[12] >> 4) * 4 :], right)
+    return Seen(source, target, ports, sequence, acknowledged, segment[(segment[12] >> 4) * 4 :], right)
 
 
 class Ftp:
