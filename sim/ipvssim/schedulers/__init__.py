@@ -4,7 +4,6 @@ from ipvssim.schedulers._base import Flow, Scheduler, Server, Service, Settings
 from ipvssim.schedulers._registry import (
     KERNEL,
     REGISTRY,
-    UNBUILT,
     LoadingError,
     MissingSchedulerWarning,
     find,
@@ -14,18 +13,6 @@ from ipvssim.schedulers._registry import (
 )
 
 __all__ = [
-    "KERNEL",
-    "REGISTRY",
-    "UNBUILT",
-    "Flow",
-    "LoadingError",
-    "MissingSchedulerWarning",
-    "Scheduler",
-    "Server",
-    "Service",
-    "Settings",
-    "find",
-    "missing",
-    "names",
-    "register",
+    "KERNEL", "REGISTRY", "Flow", "LoadingError", "MissingSchedulerWarning", "Scheduler", "Server", "Service", "Settings",
+    "find", "missing", "names", "register",
 ]  # fmt: skip

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable
 
-from ipvssim.schedulers import KERNEL, UNBUILT
+from ipvssim.schedulers._registry import KERNEL, UNBUILT
 
 FTP, TWOS = "ip_vs_ftp", "ip_vs_twos"
 WANTED = (FTP, TWOS)
