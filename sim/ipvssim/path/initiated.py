@@ -42,7 +42,8 @@ class Initiated:
         if template is not None:
             self._connections.control(connection, template)
             self._connections.used(template)
-        self._selection.count(service, server)
+        for counters in (server.counters, service.counters, self._table.total):
+            counters.conns += 1
         return connection
 
     def _template(

@@ -92,7 +92,7 @@ class Outbound:
             else:
                 data = nat.reply(packet, connection)
             if data is None:
-                result.drop("shorter than its transport header" if not connection.flags & F_NFCT else _NOT_HELPED)
+                result.drop(_NOT_HELPED if connection.flags & F_NFCT else "shorter than its transport header")
                 return None
             translated = packet.replaced(data)
         else:

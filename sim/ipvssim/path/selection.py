@@ -127,7 +127,9 @@ class Selection:
         result.opened = True
         server = connection.server
         assert server is not None
-        self.count(service, server)
+        server.counters.conns += 1
+        service.counters.conns += 1
+        self.table.total.conns += 1
         return connection
 
     def _is_reply(self, packet: Packet) -> bool:
@@ -215,12 +217,6 @@ class Selection:
             template = self.connections.open(protocol, key, server.address, port, flags, server, mark)
         template.timeout = service.timeout * JIFFY
         return template
-
-    def count(self, service: VirtualService, server: RealServer) -> None:
-        """A new connection, in the statistics (``ip_vs_conn_stats``)."""
-        server.counters.conns += 1
-        service.counters.conns += 1
-        self.table.total.conns += 1
 
     def _template_key(self, service: VirtualService, packet: Packet) -> tuple[int, bytes]:
         client = masked(packet.source, service.netmask)

@@ -41,7 +41,8 @@ class Transmitter:
         if method == LOCAL_NODE:
             result.accept("the connection is served by the director itself")
             return
-        if connection.flags & F_NO_CPORT and method == MASQUERADE:
+        tracked = connection.flags & F_NFCT
+        if tracked and method == MASQUERADE and connection.flags & F_NO_CPORT:
             self._tracked.connections.fill(connection, packet.key[-4:-2])
         path = self.network.path(packet.destination if method == BYPASS else connection.address)
         if path.kind != UNICAST:
@@ -56,12 +57,10 @@ class Transmitter:
             if mtu is None or not self._fits(packet, method, mtu, result):
                 return
         if method == MASQUERADE:
-            if connection.flags & F_NFCT:
-                data = self._tracked.request(packet, connection, packet.hops - 1)
-            else:
-                data = nat.request(packet, connection, packet.hops - 1)
+            make = self._tracked.request if tracked else nat.request
+            data = make(packet, connection, packet.hops - 1)
             if data is None:
-                result.drop("shorter than its transport header" if not connection.flags & F_NFCT else _NOT_HELPED)
+                result.drop(_NOT_HELPED if tracked else "shorter than its transport header")
                 return
         elif method in (DIRECT, BYPASS):
             data = route.forwarded(packet, packet.hops - 1)
