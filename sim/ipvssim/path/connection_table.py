@@ -49,7 +49,7 @@ class ConnectionTable:
         it then spoils (``ip_vs_conn_out_get`` looks at no flag)."""
         self.made_as: Callable[[int, bytes, int], type[ConnectionEntry] | None] | None = None
         """With a helper loaded: what a new connection is by its protocol, virtual port and flags (None: an ordinary one)."""
-        self._any_port = 0
+        self.waiting = 0
         """How many connections wait for a client whose port is not known."""
         self.on_load: Callable[[RealServer], None] | None = None
         """Called after each change of a server's counts, where somebody watches them all."""
@@ -97,7 +97,7 @@ class ConnectionTable:
         (``ip_vs_conn_in_get``). Of a request from port 0 only the latter is found."""
         index = self._requests.by_protocol.get(protocol, {})
         found = index.get(key) if key[-4:-2] != NO_PORTS else None
-        if found is None and self._any_port:
+        if found is None and self.waiting:
             found = index.get(key[:-4] + NO_PORTS + key[-2:])
             if found is not None and not found.flags & F_NO_CPORT:
                 found = None
@@ -106,13 +106,13 @@ class ConnectionTable:
     def wait(self, connection: ConnectionEntry) -> None:
         """It waits for a client whose port is not known."""
         connection.flags |= F_NO_CPORT
-        self._any_port += 1
+        self.waiting += 1
 
     def fill(self, connection: ConnectionEntry, port: bytes) -> None:
         """The client that it waited for has come, from that port (``ip_vs_conn_fill_cport``)."""
         self._unhash(connection)
         connection.flags ^= F_NO_CPORT
-        self._any_port -= 1
+        self.waiting -= 1
         connection.key = connection.key[:-4] + port + connection.key[-2:]
         connection.reply_key = reply_key(connection)
         self._requests.add(connection.protocol, connection.key, connection)
@@ -138,7 +138,7 @@ class ConnectionTable:
             connection.timer.cancel()
         self._unhash(connection)
         if connection.flags & F_NO_CPORT:
-            self._any_port -= 1
+            self.waiting -= 1
         control = connection.control
         if control is not None:
             connection.control = None

@@ -126,7 +126,11 @@ class Inbound:
         protocol, key = packet.protocol, packet.key
         if protocol not in WITH_PORTS:
             key, protocol = packet.source + packet.destination + ISAKMP, UDP
-        return self.connections.known(protocol, key) if key else None
+        found = self.connections.requests[protocol].get(key)
+        # port 0 of a client stands for "any", and is never found (__ip_vs_conn_in_get)
+        if found is not None and key[-4:-2] != NO_PORTS:
+            return found
+        return self.connections.known(protocol, key) if self.connections.waiting and key else None
 
     def _still_good(self, packet: Packet, connection: ConnectionEntry, result: Result) -> ConnectionEntry | None:
         """The connection, unless it has to make place for a new one (None) or its server is gone (None, with a reason)."""
