@@ -3,8 +3,11 @@ PY := $(VENV)/bin/python
 # Random traces of each kind that `make kernel-test` records and compares, and the minutes it may take for that.
 SEEDS ?= 18
 MINUTES ?= 10
-# Seconds of `make fuzz`.
+# Seconds of `make fuzz`: for the packet path, and for all readers.
 FUZZ ?= 600
+# Kills of `make soak`, and their seed.
+KILLS ?= 10000
+SEED ?= 1
 LAB = $(VENV)/bin/ipvsnl lab-kernel --as-root --
 # Suites that run on the simulated kernel by `make test` and on the real one by `make kernel-test`.
 ON_BOTH = tests/ipvsnl/test_client.py tests/ipvsnl/test_aio.py tests/ipvsnl/bulk/test_bulk.py tests/ipvsnl/bulk/test_bulk_columns.py
@@ -22,7 +25,7 @@ VERSION = $(shell sed -n 's/^version = "\(.*\)"/\1/p' pyproject.toml)
 # `make release UPLOAD=1` goes on to PyPI; without it the release stops before.
 UPLOAD ?=
 
-.PHONY: demo test test-ctypes lint coverage docs man bench kernel-test fidelity fuzz dist wheels release publish clean
+.PHONY: demo test test-ctypes lint coverage docs man bench kernel-test fidelity fuzz soak dist wheels release publish clean
 
 demo: $(VENV)/.ready ; $(PY) bench/demo.py
 test: $(VENV)/.ready lint ; $(PY) -m pytest
@@ -54,7 +57,11 @@ bench: $(VENV)/.ready
 	$(PY) bench/kernel_bench.py --spread
 	$(PY) -m pytest bench --benchmark-only --benchmark-json=build/bench/host.json
 	$(PY) bench/report.py
-fuzz: $(VENV)/.ready ; $(PY) -m pip install --quiet atheris && $(PY) -m tests.fuzz.fuzz_director -max_total_time=$(FUZZ) -max_len=4000
+fuzz: $(VENV)/.ready
+	$(PY) -m pip install --quiet atheris
+	$(PY) -m tests.fuzz.fuzz_director -max_total_time=$(FUZZ) -max_len=4000
+	$(PY) -m tests.fuzz.fuzz_readers all -max_total_time=$(FUZZ) -max_len=2000
+soak: $(VENV)/.ready ; $(PY) -m tests.soak.kills --kills $(KILLS) --seed $(SEED)
 # The source distribution and this machine's wheel, looked over.
 dist: $(TOOLS)/.ready
 	rm -rf $(DIST)

@@ -32,6 +32,7 @@ if TYPE_CHECKING:
     from ipvsnl.model import Statistics as Statistics
     from ipvsnl.model import Timeouts as Timeouts
     from ipvsnl.procfs import Connection as Connection
+    from ipvsnl.procfs import Trashed as Trashed
     from ipvsnl.refusals import BatchError as BatchError
     from ipvsnl.refusals import KernelError as KernelError
     from ipvsnl.tables.failures import ApplyError as ApplyError
@@ -75,7 +76,7 @@ _HOMES = {
         "Statistics",
         "Timeouts",
     ),
-    "procfs": ("Connection",),
+    "procfs": ("Connection", "Trashed"),
     "refusals": (
         "BatchError",
         "KernelError",

@@ -12,6 +12,7 @@ from pathlib import Path
 TYPE_CHECKING = False
 if TYPE_CHECKING:
     from collections.abc import Iterator
+    from types import ModuleType
     from typing import BinaryIO
 
 
@@ -83,11 +84,15 @@ def replace(path: Path, data: bytes, *, mode: int | None = None) -> os.stat_resu
 def whole(path: Path, *, mode: int | None = None) -> Iterator[BinaryIO]:
     """A file to write to, beside ``path``: it takes its name and its permissions (or ``mode``) once the block is done, whole
     and on the disk. With any exception the old one stays, and nothing beside it; OSError names ``path`` where none can be
-    made."""
+    made. What killed writers of ``path`` left behind is removed."""
     check_writable(path)
-    new = path.with_name(f".{path.name}.{os.urandom(4).hex()}{_NEW}")
+    sweep(path)
+    new = _beside(path)
     try:  # from before there is a file: an interrupt leaves none behind
-        with open(new, "xb", opener=_private) as file:
+        while not _claimed(file := open(new, "xb", opener=_private)):  # noqa: SIM115
+            file.close()
+            new = _beside(path)
+        with file:
             yield file
             file.flush()
             _permit(file.fileno(), path, mode)
@@ -104,20 +109,61 @@ def whole(path: Path, *, mode: int | None = None) -> Iterator[BinaryIO]:
     _sync_directory(path.parent)
 
 
+def _beside(path: Path) -> Path:
+    return path.with_name(f".{path.name}.{os.urandom(4).hex()}{_NEW}")
+
+
 def _private(name: str, flags: int) -> int:
     """Opens a file that nobody else reads before it has its permissions."""
     return os.open(name, flags, 0o600)
 
 
 def sweep(path: Path) -> None:
-    """Remove what writers of ``path`` that were killed left behind. Only who holds the lock of ``path`` may: no other writer
-    is at work then, so whatever has the name of a half-written file of this very ``path`` is stale."""
+    """Remove what writers of ``path`` that were killed left behind. A writer that lives has its half-written file locked, so
+    whatever has the name of one and can be locked is stale."""
     ours = re.compile(rf"\.{re.escape(path.name)}\.[a-z0-9_]{{8}}{re.escape(_NEW)}")
     with suppress(OSError), os.scandir(path.parent) as entries:
         for entry in entries:
             if ours.fullmatch(entry.name) and entry.is_file(follow_symlinks=False):
                 with suppress(OSError):
-                    Path(entry.path).unlink()
+                    _remove_stale(Path(entry.path))
+
+
+def _remove_stale(new: Path) -> None:
+    if _fcntl() is None:  # Windows: a file that is open can't be removed
+        new.unlink()
+        return
+    handle = os.open(new, os.O_RDONLY | _NO_WAIT | _NO_LINK)
+    try:
+        _lock(handle)
+        new.unlink()
+    finally:
+        os.close(handle)  # and with it the lock goes
+
+
+def _claimed(file: BinaryIO) -> bool:
+    """Lock a new file for as long as it is open, also where its writer is killed; False where a sweep was quicker, and took
+    it away. Where there are no locks, nothing is ever swept."""
+    try:
+        _lock(file.fileno())
+    except OSError as wrong:
+        return wrong.errno not in (errno.EAGAIN, errno.EACCES)
+    return _fcntl() is None or os.fstat(file.fileno()).st_nlink > 0
+
+
+def _lock(handle: int) -> None:
+    """OSError where another process has it locked, or the file system has no locks."""
+    if (fcntl := _fcntl()) is not None:
+        fcntl.flock(handle, fcntl.LOCK_EX | fcntl.LOCK_NB)
+
+
+def _fcntl() -> ModuleType | None:
+    """The module, which Windows lacks."""
+    try:
+        import fcntl
+    except ImportError:
+        return None
+    return fcntl
 
 
 def _refuse_other(path: Path, mode: int) -> None:

@@ -5,7 +5,7 @@ Values check their fields when they are made; what the kernel answered is made b
 
 from __future__ import annotations
 
-from operator import index
+from _operator import index  # "operator" costs half a millisecond at every start
 
 from ipvsnl.errors import EncodeError
 

@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+from errno import EOPNOTSUPP
+
+from ipvsnl.errors import LinkError
 from ipvsnl.family import Command
 from ipvsnl.refusals import KernelError
 from ipvsnl.wire import steps
@@ -19,7 +22,7 @@ if TYPE_CHECKING:
     from ipvsnl.bulk.load import Load
     from ipvsnl.link.contract import Link
     from ipvsnl.model import Daemon, Destination, DestinationStatus, Info, Service, ServiceStatus, Statistics, Timeouts
-    from ipvsnl.procfs import Connection, Listed
+    from ipvsnl.procfs import Connection, Listed, Trashed
     from ipvsnl.tables.plan import Plan
     from ipvsnl.tables.table import Table, Values
     from ipvsnl.wire.snapshot import Snapshot
@@ -240,6 +243,18 @@ class IPVS(Verbs[None]):
 
         found = read_connections(self._conversation.proc("ip_vs_conn"))
         return chosen_ones(found, service, server, state) if service or server or state else found
+
+    def trash(self) -> Iterator[Trashed]:
+        """The real servers that were deleted and are not freed yet, the last deleted first: a simulated kernel tells them.
+
+        Linux has no way to ask for its trash: LinkError (EOPNOTSUPP).
+        """
+        from ipvsnl.procfs import read_trash
+
+        lines = self._conversation.proc("ip_vs_trash")
+        if not self._conversation.simulated:
+            raise LinkError(EOPNOTSUPP, "Linux tells nobody of its trash: only a simulated kernel does (--target sim)")
+        return read_trash(lines)
 
     def plain(self) -> tuple[Info, list[Listed]]:
         """The table as ``/proc/net/ip_vs`` shows it: less than :meth:`snapshot`, and readable with less privilege.

@@ -102,6 +102,69 @@ def _address(text: str) -> str:
     return addresses.unpack(AF_INET6, bytes.fromhex(text.replace(":", "")))
 
 
+# --- the trash ---
+
+
+@value
+class Trashed(Value):
+    """A real server that was deleted, and that the kernel has not freed yet.
+
+    ``service`` is what it was a server of: only what that is found by is told. ``references`` is the kernel's own count
+    (``dest->refcnt``): the trash itself, ``connections``, persistence ``templates``, and entries in ``caches`` of lblc and
+    lblcr. Times are in seconds: ``deleted`` so long ago; ``idle`` since the kernel noticed that nothing but the trash refers
+    to it (None: it has not); ``freed_in`` so many, if nothing comes to refer to it (None: something does).
+    """
+
+    service: Service
+    address: str
+    port: int
+    references: int
+    connections: int
+    templates: int
+    caches: int
+    deleted: float
+    idle: float | None
+    freed_in: float | None
+
+    def __str__(self) -> str:
+        where = addresses.endpoint(self.address, self.port)
+        held = ", ".join(
+            f"{count} {what if count > 1 else what[:-1]}"
+            for count, what in (
+                (self.connections, "connections"),
+                (self.templates, "templates"),
+                (self.caches, "caches"),
+            )
+            if count
+        )
+        end = f"held by {held}" if self.freed_in is None else f"freed in {self.freed_in:g} s"
+        return f"{where} of {self.service}, deleted {self.deleted:g} s ago, refcnt {self.references}: {end}"
+
+
+def read_trash(lines: Iterable[str]) -> Iterator[Trashed]:
+    """The deleted servers of ``ip_vs_trash``, which only a simulated kernel has; DecodeError names a line that is none."""
+    for number, line in enumerate(lines, start=1):
+        if number == 1:
+            continue
+        try:
+            kind, virtual, vport, mark, server, port, *words = line.split()
+            references, connections, templates, caches = map(int, words[:4])
+            deleted, idle, freed_in = (None if word == "-" else float(word) for word in words[4:])
+            family = AF_INET if len(virtual) == 8 else AF_INET6
+            protocol = _PROTOCOLS[kind] if kind in _PROTOCOLS else int(kind.removeprefix("IP_"))
+            service = (
+                Service(fwmark=int(mark, 16), family=family)
+                if int(mark, 16)
+                else Service(protocol, _address(virtual), int(vport, 16))
+            )
+            yield Trashed(
+                service, _address(server), int(port, 16), references, connections, templates, caches, deleted or 0.0, idle,
+                freed_in,
+            )  # fmt: skip
+        except (ValueError, EncodeError):
+            raise DecodeError(f"line {number} of ip_vs_trash is no deleted server: {line.rstrip()!r}") from None
+
+
 # --- totals ---
 
 

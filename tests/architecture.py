@@ -14,7 +14,7 @@ PACKAGES = {"ipvsnl": "ipvsnl", "ipvssim": "sim/ipvssim"}
 
 ROOMS = {
     "ipvsnl": [
-        "consts family _later _files",
+        "consts family _later _files _held",
         "errors",
         "address _value",
         "model",
@@ -60,18 +60,25 @@ ROOMS = {
         "scripts __main__",
     ],
     "ipvssim.path": [
-        "connections forwarding.local forwarding.route forwarding.tunnel engines.sip helpers.segment helpers.sequences",
-        "protocols.machine forwarding.nat engines helpers.window shadowed",
-        "protocols.ah_esp protocols.sctp protocols.tcp protocols.udp helpers.conntrack",
-        "protocols forwarding helpers.entries",
-        "connection_table rows explain protocols.diagram helpers.words",
+        "connections forwarding.local forwarding.route forwarding.tunnel debug_picks engines.sip",
+        "debug_log shadowed",
+        "protocols.machine forwarding.nat memory engines",
+        "protocols.ah_esp protocols.sctp protocols.tcp protocols.udp helpers.entries",
+        "protocols forwarding helpers.words",
+        "connection_table rows explain protocols.diagram",
         "result accounts defence",
-        "host helpers.ftp helpers",
-        "helpers.tracked selection",
+        "host helpers.ftp tracking",
+        "helpers.application selection",
+        "helpers",
         "transmit initiated",
         "icmp_errors",
         "outbound inbound",
+        "witness",
+        "strays",
+        "reasons",
         "director",
+        "changes",
+        "whatif",
     ],
     "ipvssim.lab": ["scenario", "run", "show", "api", "command"],
 }
@@ -89,7 +96,7 @@ CONVERSIONS = frozenset((
 ))  # fmt: skip
 """What of the C module under ``socket`` opens none."""
 SCAPY = frozenset(("ipvssim.net.scapy_packets",))
-TIME = frozenset(("ipvssim.clock", "ipvssim.doors.serve"))
+TIME = frozenset(("ipvssim.clock", "ipvssim.doors.serve", "ipvssim.doors.table_file"))
 
 Import = tuple[str, str]
 """The importing module, and the name that it imports: a module, or something in one."""

@@ -5,6 +5,7 @@ from __future__ import annotations
 import ctypes
 import fcntl
 import os
+import signal
 import socket
 import struct
 from collections.abc import Callable, Iterator
@@ -20,6 +21,8 @@ CLONE_NEWNET = 0x40000000
 BUFFER = 212992
 """Bytes of a netlink socket's send buffer, as the kernel has it."""
 SIOCSIFFLAGS, IFF_UP = 0x8914, 0x1
+PATIENCE = 60
+"""Seconds until a test that hangs is ended."""
 
 
 def enter_fresh_namespace() -> None:
@@ -55,3 +58,17 @@ def connect() -> Iterator[Callable[[], IPVS]]:
 def ipvs(connect: Callable[[], IPVS]) -> IPVS:
     """A client on a fresh table."""
     return connect()
+
+
+@pytest.fixture
+def watchdog() -> Iterator[None]:
+    """Ends a test that hangs, so that it fails and the run goes on. How fast a test is decides nothing."""
+
+    def bark(*_: object) -> None:
+        pytest.fail(f"it hung for {PATIENCE} s")
+
+    before = signal.signal(signal.SIGALRM, bark)
+    signal.alarm(PATIENCE)
+    yield
+    signal.alarm(0)
+    signal.signal(signal.SIGALRM, before)

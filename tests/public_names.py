@@ -17,7 +17,7 @@ PAGES = ROOT / "docs" / "use" / "api"
 MODULES = ["ipvsnl", "ipvssim", "ipvssim.schedulers", "ipvssim.lab"]
 """Whose ``__all__`` is the public interface."""
 WHOLE = [
-    "ipvssim.path.result", "ipvssim.path.explain", "ipvssim.net.networks", "ipvssim.net.routes",
+    "ipvssim.path.result", "ipvssim.path.explain", "ipvssim.path.whatif", "ipvssim.net.networks", "ipvssim.net.routes",
     "ipvssim.doors.pytest_plugin",
 ]  # fmt: skip
 """Modules of which every function and class without an underscore is public."""

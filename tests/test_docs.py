@@ -85,6 +85,41 @@ def headings(page: Path) -> set[str]:
     return slugs | set(re.findall(r"^::: (\S+)$", text, re.MULTILINE))
 
 
+def missing_cases(page: str) -> list[str]:
+    """The tests that a page names as ``file::name`` (a bare name is of the file before it) and that are not there."""
+    missing, file = [], ""
+    for named, name in re.findall(r"`(?:([\w/]+\.py)::)?(test_\w+)`", page):
+        file = named or file
+        path = ROOT / "tests" / file
+        if not path.is_file() or f"def {name}(" not in path.read_text():
+            missing.append(f"{file}::{name}")
+    return missing
+
+
+def test_every_case_of_a_fault_is_there() -> None:
+    """Each row of docs/inside/faults.md names tests, and they exist; one that does not is found."""
+    page = (DOCS / "inside" / "faults.md").read_text()
+    rows = [
+        line for line in page.splitlines() if line.startswith("| ") and not line.startswith(("| fault |", "| --- |"))
+    ]
+    assert len(rows) > 50 and all("::test_" in row for row in rows)
+    assert not missing_cases(page)
+    assert missing_cases("`test_docs.py::test_links_between_pages_lead_somewhere`, `test_gone`, `no.py::test_it`") == [
+        "test_docs.py::test_gone",
+        "no.py::test_it",
+    ]
+
+
+def test_every_report_is_answered() -> None:
+    """Each row of docs/inside/reports.md names a report once, and a test that is there or that it is not modelled."""
+    page = (DOCS / "inside" / "reports.md").read_text()
+    rows = [line for line in page.splitlines() if re.match(r"\| [\w-]+/[\w.-]+#\d+ \|", line)]
+    assert len({row.split(" | ")[0] for row in rows}) == len(rows) >= 62
+    tested = [row for row in rows if "::test_" in row]
+    assert len(tested) >= 40 and all("not modelled" in row for row in rows if row not in tested)
+    assert not missing_cases(page)
+
+
 def test_every_public_name_has_a_docstring() -> None:
     """A public class, function, method, property or constant says what it is."""
     assert public_names.undocumented() == []

@@ -126,8 +126,15 @@ def chunks_of(source: Any) -> Iterator[bytes]:
         yield bytes(source)
     else:
         read = getattr(source, "read1", source.read)
-        while piece := read(CHUNK):
+        while piece := _piece(read, source):
             yield piece.encode(errors="surrogateescape") if isinstance(piece, str) else piece
+
+
+def _piece(read: Callable[[int], Any], source: Any) -> Any:
+    try:
+        return read(CHUNK)
+    except OSError as wrong:  # it is known what was read, not only why it can't be
+        raise type(wrong)(wrong.errno, wrong.strerror, str(getattr(source, "name", source))) from wrong
 
 
 class Report:

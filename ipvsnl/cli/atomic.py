@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import errno
 
+from ipvsnl._held import Terminated, held
 from ipvsnl.cli.formats import SOURCE, as_rules
 from ipvsnl.cli.planning import tell, what_was_under_way
 from ipvsnl.cli.statuses import FAILED, INTERRUPTED, LIST_FAILED, REFUSED, TERMINATED, USAGE
@@ -19,7 +20,6 @@ from ipvsnl.model import Timeouts
 from ipvsnl.refusals import KernelError
 from ipvsnl.tables.apply import ATTEMPTS, Application
 from ipvsnl.tables.failures import ApplyError, ConflictError
-from ipvsnl.tables.held import Terminated, held
 from ipvsnl.tables.journal import Journal, digest
 from ipvsnl.tables.plan import Plan, difference
 from ipvsnl.tables.table import Table, live
@@ -50,11 +50,14 @@ class _Refused(Exception):  # noqa: N818 (on its way to a message)
 
 def restore(client: IPVS, streams: Streams, prog: str) -> int:
     """Carry the lines out, all or none; the exit status."""
-    text = streams.stdin.read()
+    from ipvsnl.bulk.feed import chunks_of
+
+    done: list[Plan] = []
     try:
+        text = b"".join(chunks_of(streams.stdin)).decode(errors="surrogateescape")
         text = b"".join(as_rules([text.encode(errors="surrogateescape")], streams)).decode(errors="surrogateescape")
         lines = list(_lines(text.split("\n"), prog))
-        _apply(client, lines, text, streams)
+        _apply(client, lines, text, streams, done)
     except _Refused as refused:
         streams.say(refused.said)
         return refused.status
@@ -62,7 +65,7 @@ def restore(client: IPVS, streams: Streams, prog: str) -> int:
         status = tell(failed, SOURCE, streams.stderr)
         return REFUSED if status == FAILED else status
     except (KeyboardInterrupt, Terminated) as ended:
-        streams.say("interrupted: nothing is changed")
+        streams.say("interrupted when all of it was done" if done else "interrupted: nothing is changed")
         return INTERRUPTED if isinstance(ended, KeyboardInterrupt) else TERMINATED
     except IPVSError as error:
         streams.say(words(error))
@@ -86,7 +89,8 @@ def _lines(texts: list[str], prog: str) -> list[Line]:
     return found
 
 
-def _apply(client: IPVS, lines: list[Line], text: str, streams: Streams) -> None:
+def _apply(client: IPVS, lines: list[Line], text: str, streams: Streams, done: list[Plan]) -> None:
+    """``done`` gets the plan that was carried out: a signal may come right behind it."""
     journal = Journal(client.place)
     killed = journal.left_behind()
     again = killed is not None and killed.digest == digest(Plan(), text)
@@ -104,6 +108,7 @@ def _apply(client: IPVS, lines: list[Line], text: str, streams: Streams) -> None
             plan = difference(before, wanted, prune=True, live_timeouts=timeouts)
             try:
                 Application(client, plan, journal, text, signals=signals).run()
+                done.append(plan)
                 return
             except ConflictError as conflict:
                 if conflict.written or attempt == ATTEMPTS:

@@ -45,7 +45,7 @@ _SERVICES = frozenset(("tcp", "udp", "sctp", "fwmark"))
 _BEFORE = {"--target": "the kernel that is meant", "--netns": "a network namespace", "--progress": "show how far -R is"}
 _TARGETS = ("kernel", "sim", "sim::memory:")
 _OURS = {
-    "list": {"--json": "the listing as JSON"},
+    "list": {"--json": "the listing as JSON", "--trash": "deleted servers that are not freed yet"},
     "restore": {"--atomic": "all lines or none"},
     "connection": dict.fromkeys(("--service", "--server", "--state"), "only those connections"),
 }

@@ -19,7 +19,7 @@ if TYPE_CHECKING:
 def convert(arguments: Arguments, stdin: TextIO, stdout: TextIO, stderr: TextIO) -> int:
     """Write it; the exit status. Notes go to standard error."""
     try:
-        table, _ = read_file(arguments.file, stdin)
+        table, _ = read_file(arguments.file, stdin, arguments.hz)
     except OSError as wrong:
         stderr.write(f"{arguments.file}: {wrong.strerror or wrong}\n")
         return FAILED

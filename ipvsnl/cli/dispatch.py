@@ -44,7 +44,7 @@ def run(
     the terminal and the size of the input suggest. ``extras`` are our own options.
     """
     streams = Streams(stdin, stdout, stderr)
-    json, atomic = (extras.json, extras.atomic) if extras is not None else (False, False)
+    json, atomic, trash = (extras.json, extras.atomic, extras.trash) if extras is not None else (False, False, False)
     if compat is None:
         compat = STRICT if prog == "ipvsadm" else OURS
     try:
@@ -67,7 +67,7 @@ def run(
         return unreachable(error, streams, compat)
     with client:
         if request.command != "restore":
-            return Requests(client, streams, compat, chosen, json=json).execute(request)
+            return Requests(client, streams, compat, chosen, json=json, trash=trash).execute(request)
         return _restore(client, streams, prog, compat, progress, atomic=atomic)
 
 

@@ -5,6 +5,7 @@ The programs ``ipvsnl`` and ``ipvssim`` share it. What a command foresees it say
 
 from __future__ import annotations
 
+import gc
 import sys
 from _signal import SIG_IGN, SIGINT, signal  # type: ignore[import-not-found]  # "signal" costs "enum" at every start
 
@@ -102,8 +103,14 @@ def _foreseen(prog: str, words: Sequence[str], wrong: Exception, stdout: Output,
     return _bug(prog, words, wrong, stderr)
 
 
+def brief() -> None:
+    """Garbage is looked for seldom: nearly all that a command makes, it needs to its end, and modules are no garbage."""
+    gc.set_threshold(100_000, 50, 100)
+
+
 def impatient() -> None:
-    """What is left to do takes no time: Ctrl-C pressed again ends nothing any more."""
+    """What is left to do takes no time: nobody looks for garbage, and Ctrl-C pressed again ends nothing any more."""
+    gc.freeze()
     try:
         signal(SIGINT, SIG_IGN)
     except ValueError:
@@ -145,7 +152,7 @@ def _kept(prog: str, words: Sequence[str], trace: str) -> str:
             with open(handle, "w", encoding="utf-8", errors="backslashreplace") as file:  # noqa: PTH123
                 file.write(text)
             return name
-        except (OSError, RuntimeError, ValueError) as failed:
+        except (OSError, RuntimeError, ValueError, ImportError) as failed:
             wrong = failed
     raise OSError(str(wrong))
 

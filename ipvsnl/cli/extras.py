@@ -1,5 +1,5 @@
-"""Options of ours that may stand anywhere in a command line of ipvsadm's: ``--json``, ``--atomic``, and what connections
-to list. ipvsadm has none of these names, so they are taken out before its grammar reads the rest."""
+"""Options of ours that may stand anywhere in a command line of ipvsadm's: ``--json``, ``--atomic``, ``--trash``, and what
+connections to list. ipvsadm has none of these names, so they are taken out before its grammar reads the rest."""
 
 from __future__ import annotations
 
@@ -12,7 +12,9 @@ if TYPE_CHECKING:
 
     from ipvsnl.procfs import Filter
 
-_FLAGS = {"--json": "json", "--atomic": "atomic"}
+_FLAGS = {"--json": "json", "--atomic": "atomic", "--trash": "trash"}
+_WITH_TRASH = frozenset(("numeric", "service-address"))
+"""The options of ipvsadm's that ``-L --trash`` takes."""
 _FILTERS = {"--service": "service", "--server": "server", "--state": "state"}
 
 
@@ -22,6 +24,7 @@ class Extras(Value):
 
     json: bool = False
     atomic: bool = False
+    trash: bool = False
     service: str | None = None
     server: str | None = None
     state: str | None = None
@@ -32,6 +35,8 @@ class Extras(Value):
             raise UsageError("--atomic goes with -R")
         if self.json and command != "list":
             raise UsageError("--json goes with -L, and stands after the words plan, apply")
+        if self.trash and (command != "list" or options - _WITH_TRASH):
+            raise UsageError("--trash goes with -L, and beside it only a service, -n and --json")
         if not (self.service or self.server or self.state):
             return None
         if "connection" not in options:

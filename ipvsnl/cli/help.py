@@ -30,6 +30,7 @@ Before the command:
 Anywhere:
       --json              listings as JSON
       --atomic            -R: all lines or none
+      --trash             -L: the real servers that were deleted and are not freed yet (simulated kernels)
       --service [tcp/]HOST[:PORT], --server HOST[:PORT], --state STATE
                           -L -c: only those connections
 Alone:

@@ -8,8 +8,8 @@ from __future__ import annotations
 import sys
 from os import environ
 
-from ipvsnl.cli.ending import Output, guarded, impatient
-from ipvsnl.cli.statuses import FAILED, USAGE
+from ipvsnl.cli.ending import Output, brief, guarded, impatient
+from ipvsnl.cli.statuses import FAILED, INTERRUPTED, USAGE
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
@@ -55,10 +55,14 @@ class Own:
 
 def main(argv: Sequence[str] | None = None) -> int:
     """Run the command line ``argv`` (by default the process's); the exit status."""
+    if argv is None:
+        brief()
     try:
         stdout, stderr = Output(_text(sys.stdout)), Output(_text(sys.stderr))
         words = list(sys.argv[1:] if argv is None else argv)
         return guarded(PROG, words, lambda: _run(words, stdout, stderr), stdout, stderr)
+    except KeyboardInterrupt:  # before it began, or when all was done
+        return INTERRUPTED
     finally:
         if argv is None:
             impatient()

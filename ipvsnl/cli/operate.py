@@ -22,6 +22,9 @@ SHORTEST, LONGEST = 0.1, 86400 * 365
 """Seconds between two looks of ``top``; the longest is any waiting's."""
 
 
+_HZ = "ticks a second (CONFIG_HZ) of the kernel whose /proc/net/ip_vs FILE is: it counts persistence in them"
+
+
 class _Wrong(Exception):  # noqa: N818 (a refused command line)
     """What is wrong with the arguments."""
 
@@ -30,6 +33,7 @@ class _Parser(ArgumentParser):
     """Refuses without leaving the process: 2 is a status with a meaning."""
 
     def error(self, message: str) -> NoReturn:
+        self.color = False  # Python 3.14 asks standard output whether to colour, and this goes to standard error
         raise _Wrong(f"{self.prog}: {message}\n{self.format_usage()}")
 
 
@@ -62,8 +66,10 @@ def _parser() -> tuple[ArgumentParser, dict[str, ArgumentParser]]:
             metavar="KINDS",
             help="make only these changes: of add,edit,delete; leave out the others",
         )
+        one.add_argument("--hz", type=_ticks, metavar="N", help=_HZ)
     convert = commands.add_parser("convert", help="what is read of a file, as rules or JSON")
     convert.add_argument("file", metavar="FILE", help="as of apply")
+    convert.add_argument("--hz", type=_ticks, metavar="N", help=_HZ)
     convert.add_argument("--to", choices=("rules", "json"), default="rules", help="(rules)")
     top = commands.add_parser("top", help="a live view")
     top.add_argument("--interval", type=_interval, default=2.0, metavar="SECONDS", help="between two looks (2)")
@@ -95,6 +101,13 @@ def _seconds(text: str) -> float:
     if not 0 <= seconds <= LONGEST:  # and so is what is no number
         raise ArgumentTypeError(f"{text!r} is not a number of seconds from 0 to {LONGEST}")
     return seconds
+
+
+def _ticks(text: str) -> int:
+    """Ticks a second that a kernel may have."""
+    if not (text.isascii() and text.isdecimal() and len(text) <= 4 and 1 <= int(text) <= 1200):
+        raise ArgumentTypeError(f"{text!r} is not a number of ticks from 1 to 1200 (100, 250, 300, 1000)")
+    return int(text)
 
 
 def _interval(text: str) -> float:

@@ -2,14 +2,13 @@
 
 from __future__ import annotations
 
-import gc
 import signal
 import time
 
+from ipvsnl._held import Terminated, held
 from ipvsnl.cli.statuses import CHANGES, FAILED, INTERRUPTED, NOTHING_TO_DO, TERMINATED
 from ipvsnl.refusals import KernelError
 from ipvsnl.tables.failures import ApplyError
-from ipvsnl.tables.held import Terminated, held
 from ipvsnl.tables.wanted import read_file
 
 TYPE_CHECKING = False
@@ -28,13 +27,11 @@ _SIGNS = {"add": ("+", "32"), "edit": ("~", "33"), "drain": ("~", "33"), "delete
 
 def plan(arguments: Arguments, client: ClientFactory, stdin: TextIO, stdout: TextIO, stderr: TextIO) -> int:
     """Show what is to be done. Status 0: nothing, 2: something, 1: an error."""
-    gc.disable()  # some hundred thousand values, none of which is garbage, in a process that ends soon
-    read = _read(arguments.file, stdin, stderr)
+    read = _read(arguments, stdin, stderr)
     if read is None:
         return FAILED
     with client() as ipvs:
         found = ipvs.plan(read[0], **_wishes(arguments))
-    gc.freeze()  # nor is it worth it to look for garbage among them at the end
     if arguments.json:
         from ipvsnl.tables import json_out
 
@@ -47,15 +44,13 @@ def plan(arguments: Arguments, client: ClientFactory, stdin: TextIO, stdout: Tex
 
 def apply(arguments: Arguments, client: ClientFactory, stdin: TextIO, stdout: TextIO, stderr: TextIO) -> int:
     """Carry it out. Status 0: the table is as wanted, 1: it is not, and standard error says why and what it is now."""
-    gc.disable()
-    read = _read(arguments.file, stdin, stderr)
+    read = _read(arguments, stdin, stderr)
     if read is None:
         return FAILED
     with held(terminating=True) as signals:
         done = _converge(arguments, client, read, stderr)
     if not isinstance(done, list):
         return done
-    gc.freeze()
     if not arguments.quiet:
         for one in done:
             show(one, stdout)
@@ -94,11 +89,11 @@ def _converge(
             return _ended(ended)
 
 
-def _read(name: str, stdin: TextIO, stderr: TextIO) -> tuple[Table, str] | None:
+def _read(arguments: Arguments, stdin: TextIO, stderr: TextIO) -> tuple[Table, str] | None:
     try:
-        found = read_file(name, stdin)
+        found = read_file(arguments.file, stdin, arguments.hz)
     except OSError as wrong:
-        stderr.write(f"{name}: {wrong.strerror or wrong}\n")
+        stderr.write(f"{arguments.file}: {wrong.strerror or wrong}\n")
         return None
     tell_notes(found[0], stderr)
     return found

@@ -20,19 +20,23 @@ class Requests:
     """Carries out single requests on a client."""
 
     def __init__(
-        self, client: IPVS, streams: Streams, compat: Compat, chosen: Filter | None = None, *, json: bool = False
-    ) -> None:
+        self, client: IPVS, streams: Streams, compat: Compat, chosen: Filter | None = None, *, json: bool = False,
+        trash: bool = False,
+    ) -> None:  # fmt: skip
         self.client = client
         self.streams = streams
         self.compat = compat
         self._chosen = chosen
         self._json = json
+        self._trash = trash
 
     def execute(self, request: Request) -> int:
         """The exit status; a refusal is told on standard error."""
         command = request.command
         try:
-            if command == "list":
+            if self._trash:
+                self._list_trash(request)
+            elif command == "list":
                 self._list(request)
             elif command == "save":
                 self._save(request)
@@ -80,6 +84,17 @@ class Requests:
         from ipvsnl.text.saving import saved
 
         self.streams.stdout.writelines(saved(self.client.snapshot(), request.options, self.compat))
+
+    def _list_trash(self, request: Request) -> None:
+        from ipvsnl.tables import json_out
+        from ipvsnl.text import listing
+
+        key = None if request.service is None else request.service.key
+        found = (one for one in self.client.trash() if key is None or one.service.key == key)
+        if self._json:
+            self.streams.stdout.writelines(json_out.stream("trash", map(json_out.trashed, found)))
+        else:
+            self.streams.stdout.writelines(listing.trash(found, request.options))
 
     def _list(self, request: Request) -> None:
         from ipvsnl.text import listing

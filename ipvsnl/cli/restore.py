@@ -57,6 +57,7 @@ def restore(client: IPVS, streams: Streams, prog: str, compat: Compat, progress:
             pieces = shown(pieces, streams.stdin, streams.stderr, always=bool(progress))
         return loader.load(pieces)
     except KeyboardInterrupt:
+        client.close()  # a simulated table is written now: what is said of it is so, whoever presses Ctrl-C again
         streams.say(f"interrupted after line {loader.number}: {loader.answered()} changes made")
         return INTERRUPTED
 

@@ -121,6 +121,7 @@ def _command_line(program: str, memory: str, below: int, above: int, messages: i
         "ssl=null",
         f"ssl0=fd:{below},fd:{above}",
         "quiet",
+        "log_buf_len=1M",  # a whole trace at the highest debug level
         f'IPVSNL_LAB_MODULES="{MODULES}"',  # words that the kernel does not know become init's environment
         f'PYTHONPATH="{PACKAGES}"',
         f'init="{sys.executable}"',

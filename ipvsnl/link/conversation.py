@@ -13,6 +13,7 @@ import errno as _errno
 import os
 import time
 
+from ipvsnl._held import held
 from ipvsnl.backends.choice import chosen
 from ipvsnl.errors import LinkError
 from ipvsnl.family import DEST, NAME, SERVICE, SERVICE_ADDRESS_KEY, SERVICE_MARK, SERVICE_MARK_KEY, Command
@@ -102,7 +103,16 @@ class Conversation:
             descriptor = getattr(self.link, "descriptor", None)
             if descriptor is not None and self.backend.converse is not None:
                 return self.backend.converse(descriptor, requests, first, closing, most, self.timeout)
-            return self._transfer(bytes(requests), Exchange(self.backend, first, closing))
+            exchange = Exchange(self.backend, first, closing)
+            if not getattr(self.link, "at_once", False):
+                return self._transfer(bytes(requests), exchange)
+            outcome: Outcome = [], False, None
+            try:
+                with held():  # a signal comes before or behind, so it is known what was done
+                    outcome = self._transfer(bytes(requests), exchange)
+            except BaseException as signal:
+                outcome = outcome[0], outcome[1], outcome[2] or signal
+            return outcome
 
     def _transfer(self, requests: bytes, exchange: Exchange) -> Outcome:
         sent = False

@@ -21,7 +21,7 @@ SIMULATOR = "ipvssim.doors.table_file"
 def open_link(target: str, netns: str | None = None, timeout: float = 5.0) -> Link:
     """The link that a target names; ``netns`` is the network namespace of a kernel's (a name or a path).
 
-    ``timeout`` is how many seconds a connection may take, and a send.
+    ``timeout`` is how many seconds a connection may take, and a send, and the lock of a simulated table's file.
 
     ``kernel``, or for the simulated one ``sim``, ``sim:FILE`` (the only way there) and ``unix:PATH`` (one that serves).
     """
@@ -42,7 +42,7 @@ def open_link(target: str, netns: str | None = None, timeout: float = 5.0) -> Li
         from ipvsnl.link.simulated import SimulatedLink
 
         place = "" if where == MEMORY else f"sim:{os.path.realpath(where) if where else ''}"
-        return SimulatedLink(opened(where or None), place)
+        return SimulatedLink(opened(where or None, timeout), place)
     if kind == "unix" and where:
         from ipvsnl.link.unix import UnixLink
 

@@ -20,6 +20,8 @@ class SimulatedLink:
 
     max_send = 1 << 20
     simulated = True
+    at_once = True
+    """Requests are executed, and answered, while they are sent: no signal needs to come in between."""
 
     def __init__(self, endpoint: Endpoint, place: str = "") -> None:
         self.place = place

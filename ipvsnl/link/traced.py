@@ -27,6 +27,7 @@ class TracedLink:
         self.max_send = link.max_send
         self.place = getattr(link, "place", "")
         self.simulated = getattr(link, "simulated", False)
+        self.at_once = getattr(link, "at_once", False)
 
     @property
     def waitable(self) -> int | None:

@@ -14,13 +14,13 @@ import errno
 import time
 from contextlib import suppress
 
+from ipvsnl._held import Held, held
 from ipvsnl._value import needs
 from ipvsnl.causes import foresee
 from ipvsnl.errors import EncodeError
 from ipvsnl.family import Command
 from ipvsnl.refusals import KernelError
 from ipvsnl.tables.failures import ApplyError, ConflictError, JournalError
-from ipvsnl.tables.held import Held, held
 from ipvsnl.tables.journal import Journal
 from ipvsnl.tables.plan import LOSING, Operation, Plan
 from ipvsnl.tables.undo import Units

@@ -15,23 +15,19 @@ from contextlib import contextmanager, suppress
 from pathlib import Path
 
 from ipvsnl import _files
+from ipvsnl._held import acquired
 from ipvsnl._value import Value, value
 from ipvsnl.tables.failures import ConflictError, JournalError
-from ipvsnl.tables.held import held
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
     from collections.abc import Iterator
-
-    from filelock import BaseFileLock
 
     from ipvsnl.tables.plan import Plan
 
 VERSION = 2
 _LATEST = 2.0**35
 """Seconds since 1970 that a calendar has a date for."""
-_TURN = 0.2
-"""Seconds of one turn of waiting for the lock."""
 LOCK_TIMEOUT = 10.0
 """Seconds to wait for another apply to finish."""
 
@@ -89,7 +85,7 @@ class Journal:
             self.path.parent.mkdir(parents=True, exist_ok=True)
             _files.check_lock(Path(f"{self.path}.lock"))
             lock = FileLock(f"{self.path}.lock")
-            taken = _acquired(lock, timeout)
+            taken = acquired(lock, timeout)
         if not taken:
             found = None
             with suppress(JournalError):
@@ -166,22 +162,6 @@ class Journal:
         if self.path is not None:
             with self._trouble(), suppress(FileNotFoundError):
                 self.path.unlink()
-
-
-def _acquired(lock: BaseFileLock, timeout: float) -> bool:
-    """Wait for a lock in short turns: in between, a signal that is held back may end it."""
-    from filelock import Timeout
-
-    deadline = time.monotonic() + timeout
-    with held() as signals:
-        while True:
-            try:
-                lock.acquire(timeout=max(min(_TURN, deadline - time.monotonic()), 0))
-                return True
-            except Timeout:
-                if time.monotonic() >= deadline:
-                    return False
-            signals.check()
 
 
 _TYPES = {"source": str, "digest": str, "process": int, "started": float, "boot": str, "operations": list}

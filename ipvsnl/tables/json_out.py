@@ -14,7 +14,7 @@ if TYPE_CHECKING:
     from typing import Any
 
     from ipvsnl.model import Daemon, Entry, Info, Timeouts
-    from ipvsnl.procfs import Connection
+    from ipvsnl.procfs import Connection, Trashed
     from ipvsnl.tables.plan import Operation, Plan
 
     Object = dict[str, Any]
@@ -104,6 +104,15 @@ def server_status(of: DestinationStatus) -> Object:
     """A real server with its connections and counters."""
     connections = {"active": of.active, "inactive": of.inactive, "persistent": of.persistent}
     return {**server(of.destination), "connections": connections, "statistics": statistics(of.statistics)}
+
+
+def trashed(of: Trashed) -> Object:
+    """A deleted real server that is not freed yet."""
+    held = {"connections": of.connections, "templates": of.templates, "caches": of.caches}
+    return {
+        "service": key(of.service), "address": of.address, "port": of.port, "references": of.references, **held,
+        "deleted": of.deleted, "idle": of.idle, "freed_in": of.freed_in,
+    }  # fmt: skip
 
 
 def statistics(of: Statistics) -> Object:

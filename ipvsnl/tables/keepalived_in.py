@@ -11,9 +11,10 @@ from glob import glob
 from os import uname
 from os.path import abspath, dirname, join
 
-from ipvsnl.tables.keepalived_groups import Group
+from ipvsnl.model import Timeouts
+from ipvsnl.tables.keepalived_groups import Group, number_of
 from ipvsnl.tables.keepalived_servers import Virtual
-from ipvsnl.tables.keepalived_words import Reader, Statement, at
+from ipvsnl.tables.keepalived_words import Reader, Statement, at, wrong
 from ipvsnl.tables.table import Table, TableError
 
 TYPE_CHECKING = False
@@ -22,13 +23,13 @@ if TYPE_CHECKING:
 
 _OTHERS = frozenset((
     "bfd_instance", "checkers", "child_wait_time", "config_save_dir", "daemon", "dbus_service_name", "dump_file",
-    "garp_group", "global_defs", "instance", "interface_up_down_delays", "linkbeat_interfaces", "linkbeat_use_polling",
-    "net_namespace",
-    "net_namespace_ipvs", "random_seed", "SSL", "static_ipaddress", "static_neighbors", "static_routes", "static_rules",
+    "garp_group", "instance", "interface_up_down_delays", "linkbeat_interfaces", "linkbeat_use_polling",
+    "random_seed", "SSL", "static_ipaddress", "static_neighbors", "static_routes", "static_rules",
     "static_track_group", "track_file", "track_group", "track_process", "use_pid_dir", "vrrp_instance", "vrrp_script",
     "vrrp_sync_group", "vrrp_track_file", "vrrp_track_process",
 ))  # fmt: skip
 """Keywords of the top that are about other things."""
+_TIMEOUTS = {"tcp": "tcp", "tcpfin": "tcp_fin", "udp": "udp"}
 
 
 def read(text: str, source: str = "", folder: str | None = None) -> Table:
@@ -38,6 +39,7 @@ def read(text: str, source: str = "", folder: str | None = None) -> Table:
     table = Table(source)
     groups: dict[str, Group] = {}
     virtual: list[Statement] = []
+    unknown: list[Statement] = []
     for one in statements:
         word = one.words[0]
         if word == "virtual_server_group":
@@ -45,14 +47,41 @@ def read(text: str, source: str = "", folder: str | None = None) -> Table:
             groups[name] = Group(one)
         elif word == "virtual_server":
             virtual.append(one)
+        elif word == "global_defs":
+            _global(table, one)
+        elif word in ("net_namespace", "net_namespace_ipvs"):
+            table.notes.append(
+                f"{at(one.place)}: {' '.join(one.words)}: the table belongs into that namespace (--netns)"
+            )
         elif word not in _OTHERS:
+            unknown.append(one)
             table.notes.append(f"{at(one.place)}: {word!r} is no keyword of keepalived's that is known here: left out")
+    if unknown and len(unknown) == len(statements):  # an empty table, pruned, would be the end of the live one
+        raise wrong(
+            unknown[0].place, f"nothing here is keepalived's: {unknown[0].words[0]!r} is no keyword that is known"
+        )
     for one in virtual:
         _add(table, Virtual(one, groups, table.notes))
+    table.notes += [f"{at(place)}: {name} is not there: left out" for place, name in reader.missing]
     if reader.left_out:
         lines = ", ".join(map(at, reader.left_out[:5])) + (", ..." if len(reader.left_out) > 5 else "")
         table.notes.append(f"{lines}: left out, for this machine's name does not fit their @")
     return table
+
+
+def _global(table: Table, definitions: Statement) -> None:
+    """The timeouts of connections; that there are synchronisation daemons is noted, for they are no table."""
+    for one in definitions.block or []:
+        if one.words[0] == "lvs_sync_daemon":
+            table.notes.append(f"{at(one.place)}: synchronisation daemons are no part of a table: left out")
+        elif one.words[0] == "lvs_timeouts":
+            seconds: dict[str, int] = {}
+            for index in range(1, len(one.words), 2):
+                name = _TIMEOUTS.get(one.words[index])
+                if name is None:
+                    raise wrong(one.place, f"{one.words[index]!r} is none of {', '.join(_TIMEOUTS)}")
+                seconds[name] = number_of(one, index + 1, 1, 31 * 24 * 3600, one.words[index])
+            table.timeouts = Timeouts(**seconds)
 
 
 def _add(table: Table, virtual: Virtual) -> None:

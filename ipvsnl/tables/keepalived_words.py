@@ -1,18 +1,20 @@
 """keepalived's configuration language: comments, quotes, definitions, conditions, includes and blocks become statements.
 
 It knows no keyword but ``include``. What it does is learnt from the manual page keepalived.conf(5) and by running
-keepalived 2.2.7.
+keepalived 2.2.7: a double quote begins a word and the next one ends it, whatever stands before them; a backslash or a
+single quote protects nothing (those are of scripts, which are cut later, and are no table).
 """
 
 from __future__ import annotations
 
 import re
 
+from ipvsnl.tables.keepalived_repeats import repeated
 from ipvsnl.tables.table import TableError
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterable
+    from collections.abc import Callable, Iterable, Iterator
 
     Place = tuple[str, int]
     """A file (empty: the one that is read) and a line."""
@@ -24,10 +26,13 @@ OPEN, CLOSE = "\0{", "\0}"
 DEPTH = 32
 """How deep includes, and definitions within definitions, may go."""
 _DEFINITION = re.compile(r"\$([A-Za-z_]\w*)=(.*)\Z", re.DOTALL)
-_USE = re.compile(r"\$\{([A-Za-z_]\w*)\}|\$([A-Za-z_]\w*)(?=\s|\Z)")
+_USE = re.compile(r"\$\{([A-Za-z_]\w*)\}|\$([A-Za-z_]\w*)(?=\s|\Z)|\$\{(_RANDOM)\s[^}]*\}")
 _CONDITION = re.compile(r"@(\^?)(\S*)\s*")
 _INCLUDE = re.compile(r"include[rmwba]?\s+(.*)\Z")
-_MARKS = re.compile(r"[#!\"'\\]")
+_WILD = re.compile(r"[*?\[]")
+_BRACES = re.compile(r"\{([^{}]*)\}")
+_WORD = re.compile(r'"([^"]*)(?:"|\Z)|([{}])|((?:\$\{[^}]*\}|[^\s"{}])+)')
+_QUOTED = re.compile(r'("[^"]*(?:"|\Z))|[#!]')
 
 
 class Statement:
@@ -55,13 +60,17 @@ def at(place: Place) -> str:
 
 
 class Reader:
-    """Reads one configuration. ``identity`` is what ``@`` lines are compared with; ``left_out`` are those that differ."""
+    """Reads one configuration. ``identity`` is what ``@`` lines are compared with; ``left_out`` are those that differ.
+
+    ``missing`` are the files that are included and are not there, which keepalived passes over, too.
+    """
 
     def __init__(self, opener: Opener | None, identity: str) -> None:
         self.left_out: list[Place] = []
+        self.missing: list[tuple[Place, str]] = []
         self._opener = opener
         self._identity = identity
-        self._definitions: dict[str, str] = {}
+        self._definitions = {"_INSTANCE": identity, "_HASH": "#", "_BANG": "!"}
         self._open: tuple[str, list[str]] | None = None
         self._top: list[Statement] = []
         self._blocks: list[Statement] = []
@@ -69,7 +78,7 @@ class Reader:
 
     def read(self, text: str, folder: str) -> list[Statement]:
         """The statements outside of all blocks; TableError names the place of a fault."""
-        self._budget = 1_000_000 + 20 * len(text)
+        self._budget = 10_000_000 + 20 * len(text)
         self._text(text, "", folder, 0)
         if self._blocks:
             raise wrong(self._blocks[-1].place, "this block is not closed")
@@ -78,6 +87,7 @@ class Reader:
     def _text(self, text: str, file: str, folder: str, depth: int) -> None:
         for number, raw in enumerate(text.split("\n"), start=1):
             place = (file, number)
+            self._definitions["_PWD"] = folder
             line = uncommented(raw).strip()
             if self._open is not None:
                 self._continue(line)
@@ -87,14 +97,26 @@ class Reader:
             include = _INCLUDE.match(line)
             if include is None:
                 self._line(line, place, 0)
-                continue
-            if self._opener is None:
-                raise wrong(place, "it includes files, and where they are is not known here")
-            if depth == DEPTH:
-                raise wrong(place, "files include each other without end")
-            for name, inner, more in self._opener(" ".join(_words(include[1])), folder):
+            else:
+                self._include(include[1], place, folder, depth)
+
+    def _include(self, pattern: str, place: Place, folder: str, depth: int) -> None:
+        """Read the files of a pattern: all that follows the keyword; quotes and definitions mean nothing in it."""
+        if self._opener is None:
+            raise wrong(place, "it includes files, and where they are is not known here")
+        if depth == DEPTH:
+            raise wrong(place, "files include each other without end")
+        if pattern.count("{") > DEPTH:
+            raise wrong(place, "too many braces in the name of a file")
+        for one in _alternatives(pattern):
+            found = False
+            self._spend(len(one) + 1000, place)
+            for name, inner, more in self._opener(one, folder):
+                found = True
                 self._spend(len(more), place)
                 self._text(more, name, inner, depth + 1)
+            if not found and not _WILD.search(one):
+                self.missing.append((place, one))
 
     def _continue(self, line: str) -> None:
         """One more line of a definition of several; the first one without a backslash is the last."""
@@ -128,14 +150,15 @@ class Reader:
             self._define(defined[1], defined[2].strip())
             return
         if line[0] == "~":
-            raise wrong(place, f"{line.partition('(')[0]}: lines that are repeated are not understood here")
-        expanded = _USE.sub(self._value, line) if "$" in line else line
+            self._repeat(line, place, depth)
+            return
+        expanded = self._expanded(line, place)
         if expanded == line:
             self._take(_words(line), place)
             return
         self._spend(len(expanded), place)
         for one in expanded.split("\n"):
-            part = uncommented(one).strip()
+            part = one.strip()
             if self._open is not None:
                 self._continue(part)
             elif part:
@@ -148,9 +171,28 @@ class Reader:
         else:
             self._definitions[name] = value
 
-    def _value(self, use: re.Match[str]) -> str:
-        name = use[1] or use[2]
-        return self._definitions.get(name, use[0])
+    def _repeat(self, line: str, place: Place, depth: int) -> None:
+        """Read the rest of a ``~`` line once for each value of its variables, which keep the last ones."""
+        try:
+            names, values, rest = repeated(line, lambda text: self._expanded(text, place))
+        except ValueError as fault:
+            raise wrong(place, str(fault)) from None
+        for value in values:
+            self._definitions.update(zip(names, value, strict=True))
+            self._spend(len(rest) + 100, place)  # so that a flood of nothing ends, too
+            if rest:
+                self._line(rest, place, depth + 1)
+
+    def _expanded(self, text: str, place: Place) -> str:
+        """A text with the values of the definitions in it; what is not defined stays."""
+
+        def value(use: re.Match[str]) -> str:
+            name = use[1] or use[2] or use[3]
+            if name == "_RANDOM":
+                raise wrong(place, f"{use[0]} is another number whenever keepalived reads it: write one")
+            return self._definitions.get(name, use[0])
+
+        return _USE.sub(value, text) if "$" in text else text
 
     def _take(self, words: list[str], place: Place) -> None:
         """The words of a line, with braces among them."""
@@ -180,56 +222,27 @@ class Reader:
 
 
 def uncommented(line: str) -> str:
-    """A line without its comment: what stands after ``#`` or ``!`` that is not quoted."""
+    """A line without its comment: what stands after ``#`` or ``!`` that is not between double quotes."""
     if "#" not in line and "!" not in line:
         return line
-    quote, skip = "", -1
-    for mark in _MARKS.finditer(line):
-        sign, where = mark[0], mark.start()
-        if where == skip:
-            continue
-        if sign == "\\":
-            skip = where + 1 if quote else -1
-        elif sign in "\"'":
-            quote = "" if quote == sign else quote or sign
-        elif not quote:
-            return line[:where]
+    for mark in _QUOTED.finditer(line):
+        if mark[1] is None:
+            return line[: mark.start()]
     return line
 
 
 def _words(line: str) -> list[str]:
-    """The words of a line; quotes keep blanks and braces in them, ``${NAME}`` is a part of its word."""
-    words: list[str] = []
-    word: list[str] = []
-    quote, begun, characters = "", False, iter(line)
+    """The words of a line; double quotes keep blanks and braces in a word, ``${NAME}`` is a part of its word."""
+    return [
+        (OPEN if brace == "{" else CLOSE) if brace else bare or quoted for quoted, brace, bare in _WORD.findall(line)
+    ]
 
-    def end() -> None:
-        nonlocal begun
-        if word or begun:
-            words.append("".join(word))
-        word.clear()
-        begun = False
 
-    for sign in characters:
-        if quote:
-            if sign == quote:
-                quote = ""
-            else:
-                word.append(next(characters, "") if sign == "\\" else sign)
-        elif sign in "\"'":
-            quote, begun = sign, True
-        elif sign.isspace():
-            end()
-        elif sign == "{" and word and word[-1] == "$":
-            word.append(sign)
-            for inner in characters:
-                word.append(inner)
-                if inner == "}":
-                    break
-        elif sign in "{}":
-            end()
-            words.append(OPEN if sign == "{" else CLOSE)
-        else:
-            word.append(sign)
-    end()
-    return words
+def _alternatives(pattern: str) -> Iterator[str]:
+    """The patterns of ``a{b,c}d``, the inner braces first, as glob(3) has them with GLOB_BRACE."""
+    found = _BRACES.search(pattern)
+    if found is None:
+        yield pattern
+        return
+    for one in found[1].split(","):
+        yield from _alternatives(pattern[: found.start()] + one + pattern[found.end() :])

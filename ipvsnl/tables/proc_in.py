@@ -9,7 +9,8 @@ from ipvsnl.errors import DecodeError, EncodeError
 from ipvsnl.procfs import netmask, read_listed
 from ipvsnl.tables.listing_in import unsaid_note
 from ipvsnl.tables.table import Table, TableError
-from ipvsnl.text.listed import TUNNEL, echoes
+from ipvsnl.text.listed import TUNNEL
+from ipvsnl.text.pasted import echoes, pasted
 from ipvsnl.text.rules import RuleError
 
 TYPE_CHECKING = False
@@ -19,7 +20,7 @@ if TYPE_CHECKING:
     from ipvsnl.model import Destination, Service
 
 TICKS = 100
-"""Ticks a second that are taken for the kernel's, which its file does not tell (CONFIG_HZ: 100, 250, 300 or 1000)."""
+"""Ticks a second that are assumed, for the file does not tell its kernel's (CONFIG_HZ: 100, 250, 300 or 1000)."""
 _HEX = r"([0-9A-F]{8}|\[([0-9a-f]{4}:){7}[0-9a-f]{4}\]):[0-9A-F]{4}"
 _LINE = re.compile(rf"(->|TCP|UDP|SCTP|IP_\d+|IP|ICMP|ICMPv6)\s+{_HEX}\s")
 _MARK = re.compile(r"FWM\s+(?=0|\S*[A-F])[0-9A-F]{8}\s")
@@ -29,7 +30,7 @@ _TITLE = "-> RemoteAddress:Port Forward Weight"
 def is_proc(text: str) -> bool:
     """Whether a listing is the kernel's own, with addresses in hexadecimal."""
     for raw in text.split("\n"):
-        line = raw.strip()
+        line = pasted(raw)
         if line.startswith(_TITLE) or _LINE.match(f"{line} ") or _MARK.match(f"{line} "):
             return True
         if line.startswith(("-> RemoteAddress", "TCP ", "UDP ", "SCTP ")):
@@ -40,7 +41,7 @@ def is_proc(text: str) -> bool:
 def _lines(text: str) -> Iterator[tuple[int, str]]:
     """The lines that are no titles."""
     for number, raw in enumerate(text.split("\n"), start=1):
-        line = raw.strip()
+        line = pasted(raw)
         if line and line[0] != "#" and not echoes(line) and not line.startswith(("IP Virtual", "Prot ", "-> Remote")):
             yield number, line
 
@@ -52,12 +53,13 @@ class _Listed:
         self.line, self.service, self.ticks, self.word = line, service, ticks, word
         self.servers: list[tuple[int, Destination]] = []
 
-    def add_to(self, table: Table) -> None:
+    def add_to(self, table: Table, hz: int | None) -> None:
         """Add it to a table, and note what of it is not known."""
         service, unsaid = self.service, set()
         if self.ticks is not None:
-            service = service.replace(persistence=max(1, self.ticks // TICKS))
-            unsaid.add("persistence")
+            service = service.replace(persistence=max(1, self.ticks // (hz or TICKS)))
+            if hz is None:
+                unsaid.add("persistence")
         if service.fwmark:  # the file does not tell its family: it is that of its servers, where they have but one
             six = bool(self.servers) and all(server.family == AF_INET6 for _, server in self.servers)
             mask = netmask(self.word, "::" if six else "") if self.ticks is not None else None
@@ -71,23 +73,38 @@ class _Listed:
             table.add_server(service, server, line)
 
 
-def read(text: str, source: str = "") -> Table:
-    """The table; RuleError names the line that is none of the file's, TableError one that is there twice."""
+def own_ticks() -> int | None:
+    """Ticks a second of the kernel that runs this process; None where it does not tell.
+
+    The resolution of its coarse clocks is a tick (``posix_get_coarse_res``, posix-timers.c, Linux 6.1).
+    """
+    import time
+
+    try:
+        return round(1 / time.clock_getres(6))  # CLOCK_MONOTONIC_COARSE, which Python has no name for
+    except (AttributeError, OSError, ZeroDivisionError):
+        return None
+
+
+def read(text: str, source: str = "", hz: int | None = None) -> Table:
+    """The table; RuleError names the line that is none of the file's, TableError one that is there twice.
+
+    ``hz`` are the ticks a second of the kernel whose file it is. None: :data:`TICKS` are assumed, and a plan leaves the
+    persistence of live services as it is.
+    """
     found = _listed(text)
     table = Table(source)
     for one in found:
         try:
-            one.add_to(table)
+            one.add_to(table, hz)
         except (EncodeError, ValueError) as wrong:
             if isinstance(wrong, TableError):
                 raise
             raise TableError(f"line {one.line}: {one.service}: {wrong}", (one.line,)) from None
     table.unsaid = (frozenset(("flags", "persistence_engine")), TUNNEL | {"upper_threshold", "lower_threshold"})
     note = unsaid_note("/proc/net/ip_vs", ["scheduler flags", "persistence engines", "thresholds", "tunnels"])
-    if any(one.ticks is not None for one in found):
-        note += (
-            f"; it counts persistence in ticks, {TICKS} a second are assumed for services that are not persistent yet"
-        )
+    if hz is None and any(one.ticks is not None for one in found):
+        note += f"; it counts persistence in ticks, and {TICKS} a second are assumed for new services (--hz tells)"
     table.notes.append(note)
     return table
 

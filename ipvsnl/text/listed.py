@@ -13,6 +13,7 @@ from ipvsnl.consts import AF_INET, AF_INET6, GENERIC_SCHEDULER_FLAGS, SCHEDULER_
 from ipvsnl.errors import EncodeError
 from ipvsnl.model import Destination, Service
 from ipvsnl.text import values
+from ipvsnl.text.pasted import echoes, pasted
 from ipvsnl.text.rules import RuleError
 
 TYPE_CHECKING = False
@@ -31,7 +32,6 @@ _METHODS = {"Masq": "masq", "Local": "local", "Tunnel": "tunnel", "Route": "rout
 _NUMERIC = "numbers instead of names (ipvsadm -Ln) tell"
 _SERVICE = re.compile(r"(TCP|UDP|SCTP|FWM|\d{1,5})\s+\S")
 _COUNTER = re.compile(r"\d+[KMGT]?\Z")
-_COMMAND = re.compile(r"ipvsadm\b.*\s(-\w*[Ll]|--list)")
 
 
 class Listed:
@@ -99,11 +99,6 @@ def begins(line: str) -> bool:
     return line.startswith(("IP Virtual Server version", "Prot LocalAddress", "-> ")) or bool(_SERVICE.match(line))
 
 
-def echoes(line: str) -> bool:
-    """Whether a line is the command that made a listing, pasted along (with the shell's prompt)."""
-    return bool(_COMMAND.search(line))
-
-
 def read(text: str) -> Listed:
     """The rows of a listing; RuleError names the line that is none, or that can't be relied on."""
     return _Reader().read(text)
@@ -119,7 +114,7 @@ class _Reader:
     def read(self, text: str) -> Listed:
         rows = []
         for number, raw in enumerate(text.split("\n"), start=1):
-            line = raw.strip()
+            line = pasted(raw)
             if not line or self._is_title(line) or echoes(line) or line.startswith("#"):
                 continue
             try:
@@ -185,6 +180,7 @@ class _Reader:
         if not self._format:
             self._format = self._guessed(columns)
         form = _FORMATS[self._format]
+        _check_method(columns[0], form)
         if len(columns) != form.columns:
             raise ValueError(columns)
         for column in columns[-2:]:
@@ -196,9 +192,16 @@ class _Reader:
     def _guessed(self, columns: list[str]) -> str:
         if columns[0] in _METHODS:
             return "tun-info" if len(columns) == 5 else "usual"
+        _check_method(columns[0], _FORMATS["usual"])
         if len(columns) == 5:
             return "counters"
         raise _Doubt("without the title lines it is not known what these columns are: paste them, too")
+
+
+def _check_method(word: str, form: _Format) -> None:
+    """Refuse a method that is a word and none of Linux's (those of other IPVS, as FullNat)."""
+    if form.read in (_usual, _tunnels) and word.isalpha() and word not in _METHODS:
+        raise _Doubt(f"{word!r} is no forwarding method of Linux's: {', '.join(_METHODS)}")
 
 
 class _Doubt(Exception):  # noqa: N818 (on its way to a RuleError)

@@ -11,7 +11,7 @@ if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Iterator, Sequence
 
     from ipvsnl.model import Daemon, DestinationStatus, Entry, Info, Service, Statistics, Timeouts
-    from ipvsnl.procfs import Connection
+    from ipvsnl.procfs import Connection, Trashed
     from ipvsnl.text import rules, sorting
     from ipvsnl.text.compat import Compat
     from ipvsnl.text.names import Endpoint
@@ -246,3 +246,23 @@ def connections(of: Iterable[Connection], options: frozenset[str], *, escaped: b
             yield f"{line}{destination:<16} {one.persistence_engine:<18} {data}\n"
         else:
             yield f"{line}{destination}\n"
+
+
+def trash(of: Iterable[Trashed], options: frozenset[str]) -> Iterator[str]:
+    """``-L --trash``, the last deleted first; times in seconds: so long ago, so long idle, freed in so many."""
+    where = _endpoint(options)
+    yield "IPVS deleted servers\n"
+    yield ("pro virtual            server             refcnt conns templates caches  deleted     idle freed in\n")
+    for one in of:
+        service = one.service
+        protocol = str(service.protocol).lower()
+        name = "FWM" if service.fwmark else protocol.upper()
+        virtual = str(service.fwmark) if service.fwmark else where(service.address, service.port, protocol)
+        server = where(one.address, one.port, protocol or "tcp")
+        times = "".join(
+            " {:>8}".format("-" if value is None else f"{value:.2f}") for value in (one.deleted, one.idle, one.freed_in)
+        )
+        yield (
+            f"{name:<3} {virtual:<18} {server:<18} {one.references:>6} {one.connections:>5} {one.templates:>9} "
+            f"{one.caches:>6}{times}\n"
+        )

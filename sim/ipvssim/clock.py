@@ -93,10 +93,10 @@ class Periodic:
         """Whether it will tick."""
         return self.due != _NEVER
 
-    def start(self) -> None:
-        """Let the first tick be a period from now; nothing where it runs already."""
+    def start(self, first: int | None = None) -> None:
+        """Let the first tick be a period from now, or ``first`` microseconds; nothing where it runs already."""
         if not self.running:
-            self.due = -(-self._clock.now // JIFFY) + self.period
+            self.due = -(-self._clock.now // JIFFY) + (self.period if first is None else max(-(-first // JIFFY), 1))
             self._clock._running.append(self)
             self._clock._look()
 

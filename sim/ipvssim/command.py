@@ -9,6 +9,7 @@ from io import StringIO
 from typing import Any
 
 from ipvsnl.cli.ending import Output, guarded, impatient
+from ipvsnl.cli.statuses import INTERRUPTED
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
@@ -19,6 +20,7 @@ COMMANDS = {
     "serve": ("ipvssim.doors.serve", "the simulated kernel's netlink family on a Unix socket"),
     "lab": ("ipvssim.lab.command", "compare schedulers under traffic, before you deploy them"),
     "pcap": ("ipvssim.doors.pcap", "what a director with given rules makes of a capture"),
+    "why": ("ipvssim.doors.why", "what happens to a packet, what decided it, and what would change that"),
     "replay": ("ipvssim.doors.replay", "replay recorded traces, and compare with what a kernel answered"),
     "completion": ("ipvssim.completion", "the completion script of a shell: bash, zsh or fish"),
 }
@@ -36,6 +38,8 @@ def main(arguments: Sequence[str] | None = None) -> int:
     sys.stdout, sys.stderr = streams  # the commands print: a failing output is told from a failing file
     try:
         return guarded(PROG, given, lambda: _run(given), stdout, stderr)
+    except KeyboardInterrupt:  # before it began, or when all was done
+        return INTERRUPTED
     finally:
         sys.stdout, sys.stderr = before
         if arguments is None:

@@ -26,17 +26,19 @@ if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator, Mapping, MutableMapping, Sequence
 
     from ipvsnl.client import IPVS
-    from ipvsnl.procfs import Connection
+    from ipvsnl.procfs import Connection, Trashed
     from ipvsnl.refusals import KernelError
     from ipvsnl.wire.snapshot import Snapshot
     from ipvssim.netlink.socket import NetlinkSocket
     from ipvssim.path.director import Director
     from ipvssim.path.result import Result
+    from ipvssim.path.whatif import Why
+    from ipvssim.state.debug_log import Line
     from ipvssim.state.service_table import ServiceTable
-    from ipvssim.state.services import RealServer
 
 _LONGEST = 1e16
 """Seconds that may pass at once."""
+_NO_LOG = "this kernel writes no log: Kernel(debug_level=N) does"
 SEND_BUFFER = 1 << 26
 """Bytes of a client's send buffer: a simulated kernel takes whatever one send holds."""
 
@@ -53,15 +55,6 @@ class Completed(NamedTuple):
     status: int
     stdout: str
     stderr: str
-
-
-class Trashed(NamedTuple):
-    """A deleted real server that is not freed yet: ``references`` counts the connections, templates and scheduler caches
-    that still know it, ``idle`` is for how many seconds nothing has (None: not yet noticed)."""
-
-    server: RealServer
-    references: int
-    idle: float | None
 
 
 class Kernel:
@@ -95,6 +88,7 @@ class Kernel:
         padding: bool = False,
         connection_table_size: int = CONNECTION_TABLE_SIZE,
         modules: Iterable[str] = (),
+        debug_level: int | None = None,
     ) -> None:
         if not isinstance(rules, str):
             raise ValueError(f"{rules!r:.200}: rules are text, a rule a line")
@@ -103,7 +97,7 @@ class Kernel:
         network = network if network is not None else OpenNetwork()
         self.namespace = Namespace(
             clock=Clock(seed=seed), network=network, release=release, padding=padding, hash_key=hash_key,
-            connection_table_size=connection_table_size, modules=Modules(modules),
+            connection_table_size=connection_table_size, modules=Modules(modules), debug_level=debug_level,
         )  # fmt: skip
         self.namespace.connections = lambda: self.director.connections()
         if isinstance(network, OpenNetwork):
@@ -183,15 +177,31 @@ class Kernel:
         return list(read_connections(lines(self.namespace, "ip_vs_conn")))
 
     def trash(self) -> list[Trashed]:
-        """The real servers that were deleted and are not freed yet."""
-        now = self.clock.now
-        return [
-            Trashed(
-                server, server.conns + server.persistent + server.holders,
-                None if server.idle_since is None else (now - server.idle_since) / SECOND,
-            )
-            for server in self.namespace.table.trash
-        ]  # fmt: skip
+        """The real servers that were deleted and are not freed yet, the last deleted first."""
+        from ipvsnl.procfs import read_trash
+        from ipvssim.state.procfs import lines
+
+        return list(read_trash(lines(self.namespace, "ip_vs_trash")))
+
+    @property
+    def debug_level(self) -> int:
+        """The level of its log, which may be changed at any time; 0 where it was made without one. As in any namespace but
+        the first, the tunable of that name shows it and takes no writes."""
+        return self.namespace.sysctls.debug_level
+
+    @debug_level.setter
+    def debug_level(self, level: int) -> None:
+        if self.namespace.log is None:
+            raise RuntimeError(_NO_LOG)
+        self.namespace.log.level = self.namespace.sysctls.debug_level = level
+
+    @property
+    def log(self) -> list[Line]:
+        """The lines of its log since it began, or since somebody cleared this list. RuntimeError for a kernel that was made
+        without ``debug_level``."""
+        if self.namespace.log is None:
+            raise RuntimeError(_NO_LOG)
+        return self.namespace.log.lines
 
     # --- packets ---
 
@@ -209,6 +219,27 @@ class Kernel:
         KeyError says that there is no such device. None is the device by which the packet's source is reached; then bytes
         begin with the IP header. ValueError for what is neither bytes nor a scapy packet.
         """
+        packet, on = self._arriving(packet, on, mark)
+        return self.director.receive(packet, on, mark)
+
+    def why(self, packet: Any, *, on: str | None = None, mark: int = 0, if_: str | Sequence[str] = ()) -> Why:
+        """What would become of a packet that came in now, why, and what would change that. Nothing comes of it: the kernel
+        stays as it is.
+
+        ``packet``, ``on`` and ``mark`` are as :meth:`receive` has them. ``if_`` are changes in words, all made at once
+        (:func:`ipvssim.path.changes.read`): ``weight=1``, ``server 10.9.8.7:80 weight=1``, ``sysctl conn_reuse_mode=0``.
+        Without one, those are sought that make a difference. Set ``director.explaining`` before earlier packets, and it
+        tells when their connections began and ended. ValueError names the word of a change that is wrong.
+        """
+        from ipvssim.path.changes import Question, read
+        from ipvssim.path.whatif import why
+
+        packet, on = self._arriving(packet, on, mark)
+        changes = [read(text) for text in ([if_] if isinstance(if_, str) else if_)]
+        return why(self.director, Question(packet, on, mark), changes)
+
+    def _arriving(self, packet: Any, on: str | None, mark: int) -> tuple[Any, str]:
+        """A packet as its device carries it, and that device's name."""
         if not isinstance(packet, bytes | bytearray | memoryview) and not hasattr(packet, "payload"):
             raise ValueError(f"{packet!r:.200} is no packet: bytes, or a packet of scapy's")
         if not 0 <= mark <= 0xFFFFFFFF:
@@ -219,7 +250,7 @@ class Kernel:
             on = self.network.came_by(data)
             if bare and (device := self.network.devices[on]).kind == ETHERNET:
                 packet = framed(data, device)
-        return self.director.receive(packet, on, mark)
+        return packet, on
 
     # --- time, network, tunables ---
 

@@ -270,7 +270,9 @@ def test_concurrent_applies_and_another_program_never_leave_a_silent_mixture(mac
         said = {name: one.communicate()[1] for name, one in running.items()}
         achieved = [name for name, one in running.items() if one.returncode == 0]
         for name, one in running.items():
-            assert one.returncode == 0 or "someone else" in said[name] or "has changed" in said[name], said[name]
+            # On a slow machine one may give up waiting for the other.
+            why = re.search("someone else|has changed|another apply is at work", said[name])
+            assert one.returncode == 0 or why, said[name]
             differs = said[name].partition("this still differs")[2]
             named = set(re.findall(r"192\.0\.2\.\d+:\d+", differs))
             if named == {f"{meddled.address}:{meddled.port}"} and not re.search(r"and \d+ more", differs):
@@ -341,10 +343,10 @@ def test_top_and_export_read_the_same_table(machine: Machine) -> None:
     shown = machine.run("top", "--once")[1]
     assert "TCP 192.0.2.1:80" in shown and "-> 10.0.0.1:80" in shown
     pytest.importorskip("prometheus_client")
-    status, metrics, _ = machine.run("export")
-    assert status == 0 and "ipvs_up 1.0" in metrics
-    label = 'address="192.0.2.1",family="ipv4",forwarding="masq",fwmark="",port="80",protocol="tcp",server="10.0.0.1"'
-    assert f'ipvs_server_weight{{{label},server_port="80"}} 1.0' in metrics
+    status, metrics, said = machine.run("export")
+    assert status == 0 and "ipvs_up 1.0" in metrics, said
+    label = 'address="192.0.2.1",family="ipv4",forward="masq",fwmark="",port="80",protocol="tcp",scheduler="rr"'
+    assert f'ipvs_server_weight{{{label},server="10.0.0.1",server_port="80"}} 1.0' in metrics
     missing = {**machine.environment, "IPVSNL_TARGET": "unix:/no/such"}
     done = subprocess.run([BIN / "ipvsnl", "export"], env=missing, capture_output=True, text=True)
     assert done.returncode == 1 and "ipvs_up 0.0" in done.stdout

@@ -27,7 +27,7 @@ from tests.conftest import BUFFER, ON_THE_KERNEL, enter_fresh_namespace
 from tests.ipvsnl import test_client
 
 WEB = Service("tcp", "192.0.2.1", 80, scheduler="rr")
-LACKS = {"apply", "batch", "connections", "load", "loading", "place", "plain", "plan", "reload", "totals"}
+LACKS = {"apply", "batch", "connections", "load", "loading", "place", "plain", "plan", "reload", "totals", "trash"}
 """What the blocking client has and this one has not."""
 
 

@@ -39,7 +39,7 @@ def test_the_first_packet_is_five_lines_away() -> None:
     with kernel.connect() as ipvs:
         web = ipvs.services()[0].service
         ipvs.delete_server(web, ipvs.servers(web)[0].destination)
-    assert repr(kernel.trash()[0].server) == "<RealServer 10.9.8.7:8080 masq weight 3>"
+    assert str(kernel.trash()[0]) == "10.9.8.7:8080 of TCP 192.0.2.1:80, deleted 0 s ago, refcnt 1: freed in 180 s"
     assert [len(entry.destinations) for entry in kernel.snapshot()] == [0]
 
 

@@ -7,12 +7,14 @@ import errno
 import fcntl
 import os
 import select
+import socket
 import struct
 import subprocess
 import time
 from typing import Any
 
 CLONE_NEWNET, TUNSETIFF, IFF_TUN, IFF_TAP, IFF_NO_PI = 0x40000000, 0x400454CA, 1, 2, 0x1000
+BACKLOG = 4096
 ARP, IPV6, ICMPV6 = b"\x08\x06", 6, 58
 UNWANTED = {130, 131, 132, 133, 134, 135, 136, 143}  # ICMPv6 of routers, neighbours and multicast groups
 
@@ -37,6 +39,7 @@ SYSCTLS = [
     "net.ipv6.icmp.ratelimit=0",
     "net.ipv4.icmp_ratelimit=0",
     "net.ipv4.icmp_ratemask=0",
+    "net.ipv4.tcp_synack_retries=0",  # an open port says it once
 ]
 LINKS = """
 link set lo up
@@ -65,6 +68,16 @@ def device(name: str, kind: int) -> int:
     fd = os.open("/dev/net/tun", os.O_RDWR | os.O_NONBLOCK)
     fcntl.ioctl(fd, TUNSETIFF, struct.pack("16sH22x", name.encode(), kind | IFF_NO_PI))
     return fd
+
+
+def listener(protocol: str, port: int) -> socket.socket:
+    """A program's socket on a port, of both families. It takes what comes and never answers itself."""
+    made = socket.socket(socket.AF_INET6, socket.SOCK_STREAM if protocol == "tcp" else socket.SOCK_DGRAM)
+    made.setsockopt(socket.IPPROTO_IPV6, socket.IPV6_V6ONLY, 0)
+    made.bind(("::", port))
+    if protocol == "tcp":
+        made.listen(BACKLOG)
+    return made
 
 
 def neighbours(four: int, six: int) -> list[str]:
@@ -100,6 +113,7 @@ class Network:
             subprocess.run(["tc", "-batch", "-"], input="\n".join(filters).encode(), check=True)
         for name, value in header.get("sysctl", {}).items():
             sysctl(name, value)
+        self.listening = [listener(*one) for one in header.get("listening", [])]
         self.collect(0.05)
 
     def collect(self, seconds: float) -> list[dict[str, str]]:

@@ -7,9 +7,24 @@ import sys
 from collections.abc import Sequence
 from pathlib import Path
 
-from tests.kernel.traces import administration, calls, corners, lifetimes, paths, pieces, scheduling, sessions
+from tests.kernel.traces import (
+    administration,
+    calls,
+    corners,
+    crowds,
+    lifetimes,
+    local,
+    mutants,
+    paths,
+    pieces,
+    scheduling,
+    sessions,
+    tracking,
+)  # fmt: skip
 
-_FILES = (administration, scheduling, lifetimes, paths, corners, pieces, sessions, calls)
+_FILES = (
+    administration, scheduling, lifetimes, paths, corners, pieces, local, crowds, mutants, tracking, sessions, calls,
+)  # fmt: skip
 KINDS = {kind: make for file in _FILES for kind, make in file.KINDS.items()}
 
 

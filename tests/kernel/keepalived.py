@@ -1,6 +1,8 @@
 """Records what keepalived makes of tests/data/keepalived, in the laboratory kernel: a ``.rules`` beside each ``.conf``.
 
-    ipvsnl lab-kernel -- .venv/bin/python -m tests.kernel.keepalived
+What stands in ``differing`` is read otherwise on purpose: tests/ipvsnl/tables/test_keepalived.py says how.
+
+    ipvsnl lab-kernel -- .venv/bin/python -m tests.kernel.keepalived [NAME.conf ...]
 
 Health checks that could fail are given no time to: a table is taken as soon as it stands still.
 """
@@ -8,14 +10,17 @@ Health checks that could fail are given no time to: a table is taken as soon as 
 from __future__ import annotations
 
 import subprocess
+import sys
 import tempfile
 import time
 from pathlib import Path
 
 from ipvsnl.client import open as open_client
+from ipvsnl.model import Timeouts
 from ipvsnl.text.compat import OURS
 from ipvsnl.text.saving import saved
 
+DEFAULTS = Timeouts(900, 120, 300)
 DATA = Path(__file__).parent.parent / "data" / "keepalived"
 
 
@@ -23,14 +28,17 @@ def record(file: Path) -> str:
     """The table that keepalived makes of a configuration, as rules."""
     with tempfile.TemporaryDirectory() as folder, open_client("kernel") as ipvs:
         ipvs.flush()
+        ipvs.set_timeouts(DEFAULTS)
         words = ["keepalived", "-n", "-l", "-C", "-f", str(file), "-p", f"{folder}/p", "-c", f"{folder}/c"]
         running = subprocess.Popen(words, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL, start_new_session=True)
         try:
-            before, text, end = "", "", time.monotonic() + 10
-            while time.monotonic() < end and not (text and text == before):
-                time.sleep(0.6)
-                before, text = text, "".join(saved(ipvs.snapshot(), frozenset(("numeric",)), OURS))
-            return text
+            seen, end = [""], time.monotonic() + 12
+            while time.monotonic() < end and not (seen[-1] and seen[-3:] == [seen[-1]] * 3):
+                time.sleep(1.2)
+                seen.append("".join(saved(ipvs.snapshot(), frozenset(("numeric",)), OURS)))
+            text = seen[-1]
+            changed = ipvs.timeouts()
+            return text if changed == DEFAULTS else f"--set {' '.join(map(str, changed.astuple()))}\n{text}"
         finally:
             running.terminate()
             running.wait()
@@ -38,6 +46,7 @@ def record(file: Path) -> str:
 
 if __name__ == "__main__":
     subprocess.run(["ip", "link", "set", "lo", "up"], check=True)
-    for configuration in sorted(DATA.glob("*.conf")):
+    chosen = [DATA / name for name in sys.argv[1:]]
+    for configuration in chosen or sorted(DATA.rglob("*.conf")):
         configuration.with_suffix(".rules").write_text(record(configuration))
         print(configuration.name)

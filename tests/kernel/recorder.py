@@ -9,6 +9,7 @@ them run at the same time. Every line of a recording has `at`: the seconds from 
 from __future__ import annotations
 
 import argparse
+import ctypes
 import errno
 import fcntl
 import json
@@ -23,16 +24,19 @@ import time
 from collections.abc import Callable, Sequence
 from typing import Any
 
-from tests.kernel.director import Network, sysctl
+from tests.kernel.director import Network, libc, sysctl
 
 REST, STATISTICS = 0.025, 2.2  # seconds: after what may put something off to the next tick; until an estimator tick
+QUIET = 1.0  # seconds until the namespace of the trace before is taken apart, which the kernel would tell of, too
+READ_CLEAR, LOG_SIZE = 4, 1 << 18  # syslog(2): read what was logged since the last time; bytes
 IPV4, ICMP, ICMPV6, TCP, SCTP = 4, 1, 58, 6, 132
 PORT_ID = 0xBEEF
+DEBUG_LEVEL = "net.ipv4.vs.debug_level"
 COLUMNS = ("proto", "client", "cport", "virtual", "vport", "dest", "dport", "state", "expires")
 
 
 def own_answer(sent: dict[str, str]) -> bool:
-    """Whether it is something that a host's own TCP, UDP, SCTP or ICMP answers."""
+    """Whether it is something that a host's own TCP (a reset, a SYN|ACK), UDP, SCTP or ICMP answers."""
     packet = bytes.fromhex(sent["hex"])[14 if sent["on"] == "server" else 0 :]
     if packet[0] >> 4 == IPV4:
         protocol, rest = packet[9], packet[(packet[0] & 15) * 4 :]
@@ -42,7 +46,7 @@ def own_answer(sent: dict[str, str]) -> bool:
         protocol, rest = packet[6], packet[40:]
         if protocol == ICMPV6:
             return rest[0] == 129 or rest[:2] == b"\x01\x04" or rest[0] == 4
-    return (protocol == TCP and bool(rest[13] & 4)) or (protocol == SCTP and rest[12] == 6)
+    return (protocol == TCP and (bool(rest[13] & 4) or rest[13] & 18 == 18)) or (protocol == SCTP and rest[12] == 6)
 
 
 def delivered() -> int:
@@ -55,11 +59,28 @@ def delivered() -> int:
         )
 
 
+def logged() -> list[str]:
+    """What IPVS wrote to the kernel's log since the last time, each line with its severity: ``<7>IPVS: ...``. What it writes
+    of SCTP's states comes without the first word."""
+    buffer = ctypes.create_string_buffer(LOG_SIZE)
+    size = libc.klogctl(READ_CLEAR, buffer, LOG_SIZE)
+    if size < 0:
+        raise OSError(ctypes.get_errno(), "klogctl")
+    lines = buffer.raw[:size].decode(errors="replace").splitlines()
+    return [line for line in lines if line[3:].startswith(("IPVS: ", "SCTP "))]
+
+
 class Recorder:
     """One trace's answers. Each `do` of a step is a method; it gives the answer."""
 
     def __init__(self, header: dict[str, Any]) -> None:
+        self.logs = "debug_level" in header
+        if self.logs:  # the level is the whole kernel's, and only the first namespace may write it
+            time.sleep(QUIET)
+            sysctl(DEBUG_LEVEL, header["debug_level"])
         self.network = Network(header)
+        if self.logs:
+            logged()
         self.ipvsadm_path = shutil.which("ipvsadm", path="/usr/sbin:/sbin:" + os.environ.get("PATH", "")) or "ipvsadm"
         self.turn = os.open(__file__, os.O_RDONLY)  # a lock: dumps count the services of other namespaces, too
         self.start = self.at = time.monotonic()
@@ -75,6 +96,8 @@ class Recorder:
             answer = method(step)
         if step["do"] in ("ipvsadm", "sysctl", "netlink"):
             time.sleep(REST)
+        if self.logs:
+            answer["log"] = logged()
         return {"step": number, "at": round(self.at - self.start, 3), **answer}
 
     def run(self, arguments: Sequence[str], stdin: str = "") -> subprocess.CompletedProcess[str]:

@@ -7,12 +7,12 @@ import socket
 
 import pytest
 
-from ipvsnl.backends import native
 from ipvsnl.client import IPVS
 from ipvsnl.errors import LinkError
 from ipvsnl.link.kernel import KernelLink
 from ipvsnl.model import Service
 from tests.conftest import ON_THE_KERNEL, enter_fresh_namespace
+from tests.ipvsnl.twins import native
 
 pytestmark = [pytest.mark.kernel, pytest.mark.skipif(not ON_THE_KERNEL, reason="needs the kernel laboratory")]
 

@@ -12,11 +12,11 @@ from collections.abc import Callable, Iterable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
 from struct import Struct
-from typing import TYPE_CHECKING, BinaryIO
+from typing import TYPE_CHECKING, BinaryIO, NamedTuple
 
 from ipvsnl._files import check_writable, whole
 from ipvssim.clock import SECOND
-from ipvssim.doors.captures.answers import from_server
+from ipvssim.doors.captures.answers import from_server, from_virtual
 from ipvssim.doors.captures.files import CaptureError, Frame, Reader, check_distinct, opened
 from ipvssim.doors.captures.flows import Flows
 from ipvssim.doors.captures.links import ETHERNET as LINK_ETHERNET
@@ -26,13 +26,12 @@ from ipvssim.doors.captures.sides import Role, Seen, Sides, Told
 from ipvssim.net.network import ETHERNET, RAW, ether_type, framed
 from ipvssim.net.networks import OpenNetwork
 from ipvssim.net.packets import WITH_PORTS, sign4
-from ipvssim.path.result import HELD
+from ipvssim.path.result import HELD, Result
 
 if TYPE_CHECKING:
     from ipvssim.doors.captures.links import Link
     from ipvssim.net.network import Network
     from ipvssim.path.director import Director
-    from ipvssim.path.result import Result
 
 _FILE_HEADER = Struct("<IHHiIII").pack
 _RECORD = Struct("<IIII").pack
@@ -46,11 +45,12 @@ class Captured:
     ``left`` counts, by :class:`ipvssim.doors.captures.sides.Role`, packets that were not played since they are none that
     came in; ``other`` those that carry no IP; ``cut`` those of which the capture kept only the beginning; ``merged`` those
     that were longer than the devices' MTU, since the network card had merged them; ``turned`` answers of another server than
-    the simulated director chose, which were given to it as from its own.
+    the simulated director chose, which were given to it as from its own; ``restored`` answers that the capture shows only
+    where they left for a client, which were given to it as their server had sent them.
     """
 
     def __init__(self) -> None:
-        self.received = self.sent = self.other = self.cut = self.merged = self.turned = 0
+        self.received = self.sent = self.other = self.cut = self.merged = self.turned = self.restored = 0
         self.seconds = 0.0
         self.verdicts: Counter[str] = Counter()
         self.reasons: Counter[str] = Counter()
@@ -96,6 +96,37 @@ def play(
     return counts
 
 
+class Arrived(NamedTuple):
+    """A packet of a capture as its device carries it: bytes, the device, the firewall mark."""
+
+    data: bytes
+    on: str
+    mark: int
+
+
+def until(
+    director: Director, source: Path, number: int, *, on: str | None = None, marks: Iterable[Mark] = ()
+) -> Arrived:
+    """Give the packets of a capture before packet ``number`` (from 1) to a director, move its clock to that packet's time,
+    and return that one, which is not given to it. ValueError where there is no such packet, or it is none that came in."""
+    with opened(source) as stream:
+        reader = Reader(stream, str(source))
+        playing = _Until(director, Captured(), on, Told(), tuple(marks))
+        seen = 0
+        for frame in reader:
+            seen = frame.number
+            if seen == number:
+                playing.found = Arrived(b"", "", 0)
+            playing.play(frame, reader)
+            if seen == number:
+                break
+    if playing.found is None:
+        raise ValueError(f"{source}: there is no packet {number}, it ends with packet {seen}")
+    if not playing.found.on:
+        raise ValueError(f"{source}: packet {number} is none that came in: {playing.why or 'no IP packet'}")
+    return playing.found
+
+
 class _Playing:
     """One run of one capture."""
 
@@ -119,7 +150,7 @@ class _Playing:
         """One frame: played, compared, or only counted."""
         link = unwrap(frame)
         if link is None:
-            raise reader.wrong(f"of link type {frame.link}, which is not known")
+            raise reader.wrong(f"of link type {frame.link}, which is not known", frame.number)
         self.first = frame.when if self.first is None else self.first
         self.director.clock.advance_to(self.began + max(frame.when - self.first, 0))
         self.counts.seconds = (self.director.clock.now - self.began) / SECOND
@@ -132,6 +163,12 @@ class _Playing:
             data = completed(data)
         mark = mark_of(self.marks, data)
         seen = self.sides.see(data, link, frame.when, mark)
+        if seen is not None and seen.role is Role.BACK:
+            answer = from_virtual(data, seen.packet, self.sides.answered(seen.packet))
+            if answer is not None:
+                self.counts.restored += 1
+                self._came(answer, seen, link, frame, 0)
+                return
         if seen is not None and seen.role is not Role.CAME:
             self._compare(seen, link, frame)
             return
@@ -198,14 +235,35 @@ class _Playing:
             self.sides.came(seen, link, frame.when, flow)
 
     def _given(self, data: bytes, mark: int) -> Result:
-        director, network = self.director, self.director.network
+        return self.director.receive(*self._on_device(data), mark)
+
+    def _on_device(self, data: bytes) -> tuple[bytes, str]:
+        """The packet as the device by which it comes in carries it, and that device."""
+        network = self.director.network
         name = self.on if self.on is not None else network.came_by(data)
         device = network.devices[name]
         if len(data) > self.mtu and isinstance(network, OpenNetwork):
             self.counts.merged += 1
             if len(data) > device.mtu:
                 _widen(network)
-        return director.receive(framed(data, device) if device.kind == ETHERNET else data, name, mark)
+        return framed(data, device) if device.kind == ETHERNET else data, name
+
+
+class _Until(_Playing):
+    """A run up to one packet: once ``found`` is set, what would be given to the director is kept there."""
+
+    found: Arrived | None = None
+    why = ""
+
+    def _given(self, data: bytes, mark: int) -> Result:
+        if self.found is None:
+            return super()._given(data, mark)
+        self.found = Arrived(*self._on_device(data), mark)
+        return Result()
+
+    def _compare(self, seen: Seen, link: Link, frame: Frame) -> None:
+        super()._compare(seen, link, frame)
+        self.why = seen.role.value
 
 
 def _widen(network: Network) -> None:
@@ -237,4 +295,4 @@ def _write(writer: BinaryIO, result: Result, when: int, network: Network) -> Non
         writer.write(_RECORD(seconds, when % SECOND, len(frame), len(frame)) + frame)
 
 
-__all__ = ["CaptureError", "Captured", "play"]
+__all__ = ["Arrived", "CaptureError", "Captured", "play", "until"]

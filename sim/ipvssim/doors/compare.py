@@ -12,6 +12,8 @@ from collections.abc import Iterable, Iterator, Mapping
 from struct import Struct
 from typing import Any
 
+from ipvssim.doors.log_lines import comparable
+
 Answer = Mapping[str, Any]
 _ETHERNET = 14
 _ICMP, _IPIP, _TCP, _UDP, _IPV6, _GRE, _FRAGMENT, _ICMPV6 = 1, 4, 6, 17, 41, 47, 44, 58
@@ -53,6 +55,8 @@ def _alike(step: Mapping[str, Any], what: str, theirs: Any, ours: Any) -> bool:
         return _packets(step, theirs) == _packets(step, ours)
     if what == "conns":
         return _connections_alike(theirs, ours)
+    if what == "log":
+        return comparable(theirs) == comparable(ours)
     if what == "replies":
         return list(map(_without_port, theirs)) == list(map(_without_port, ours))
     if what == "stdout" and step["do"] == "ipvsadm":

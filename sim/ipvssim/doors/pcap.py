@@ -8,7 +8,6 @@ is compared, and not played.
 from __future__ import annotations
 
 import argparse
-import json
 import sys
 from collections.abc import Callable, Sequence
 from functools import partial
@@ -17,18 +16,15 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from ipvsnl.errors import IPVSError
-from ipvsnl.text.hints import printable
-from ipvssim.kernel import Kernel
-from ipvssim.state.namespace import RELEASE
+from ipvssim.doors import directors
 
 if TYPE_CHECKING:
     from ipvssim.doors.capture import Captured
+    from ipvssim.kernel import Kernel
     from ipvssim.path.result import Result
 
 FAILED, INTERRUPTED = 1, 130
 _STOPPED = "interrupted"
-_MOST = 1 << 28
-"""Bytes: a device may be endless."""
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
@@ -57,34 +53,13 @@ def parser() -> argparse.ArgumentParser:
     parser = argparse.ArgumentParser(
         prog="ipvssim pcap", description="Give a capture to a director.", epilog="docs/use/packet-path.md tells more."
     )
-    parser.add_argument("rules", type=Path, help="rules, as ipvsadm -S writes them")
+    parser.add_argument("rules", type=Path, help="rules, or any other table that ipvsnl convert reads")
     parser.add_argument("capture", type=Path, help="pcap or pcapng of any usual link type; - is standard input")
     parser.add_argument("out", type=Path, nargs="?", help="where what leaves is written (pcap), once all is done")
     told = parser.add_mutually_exclusive_group()
     told.add_argument("--explain", action="store_true", help="tell every packet's way")
     told.add_argument("--json", action="store_true", help="tell it in JSON")
-    director = parser.add_argument_group("the director")
-    director.add_argument("--kernel", metavar="RELEASE", default=RELEASE, help="behave as that release of Linux 6.1")
-    director.add_argument(
-        "--module",
-        metavar="NAME",
-        action="append",
-        default=[],
-        help="load ip_vs_ftp or ip_vs_twos, too (again for more)",
-    )
-    director.add_argument(
-        "--sysctl", metavar="NAME=VALUE", action="append", default=[], help="a tunable (net.ipv4.vs.*)"
-    )
-    director.add_argument(
-        "--set", metavar=("TCP", "TCPFIN", "UDP"), nargs=3, help="timeouts in seconds, as ipvsadm --set"
-    )
-    director.add_argument(
-        "--mark", metavar="RULE", action="append", default=[],
-        help="a firewall mark for packets, the first rule that holds: 'tcp dst 192.0.2.0/24 dport 80,443 -> 7'",
-    )  # fmt: skip
-    director.add_argument(
-        "--start-state", metavar="FILE", type=Path, help="connections that it had before: ipvsadm -Lnc >FILE"
-    )
+    directors.options(parser)
     sides = parser.add_argument_group("which packets came in, and which left the captured director")
     sides.add_argument("--director", metavar="MAC", action="append", default=[], help="a MAC address of its own")
     for side in ("client", "server"):
@@ -126,47 +101,11 @@ def _director(chosen: argparse.Namespace) -> Kernel:
         check_distinct(chosen.rules, chosen.out)
     if str(chosen.rules) == str(chosen.capture) == "-":
         raise ValueError("rules and capture can't both be standard input")
-    rules = _text(chosen.rules)
-    kernel = Kernel(release=chosen.kernel, modules=chosen.module)
-    for given in chosen.sysctl:
-        name, equals, value = given.partition("=")
-        try:
-            if not equals:
-                raise ValueError("it is NAME=VALUE")
-            kernel.sysctl[name] = value
-        except KeyError as wrong:
-            raise ValueError(f"--sysctl {given}: {wrong.args[0]}") from wrong
-        except (OSError, ValueError) as wrong:
-            raise ValueError(f"--sysctl {given}: {getattr(wrong, 'strerror', None) or wrong}") from wrong
-    if chosen.set is not None:
-        done = kernel.ipvsadm("--set", *chosen.set)
-        if done.status:
-            raise ValueError(f"--set {' '.join(chosen.set)}: {done.stderr.strip().splitlines()[0]}")
-    try:
-        kernel.load(rules)
-    except ValueError as wrong:  # it may have more than one line
-        raise ValueError("\n".join(f"{chosen.rules}: {printable(line)}" for line in str(wrong).split("\n"))) from wrong
+    kernel = directors.described(chosen)
+    directors.load(kernel, chosen.rules)
     if chosen.start_state is not None:
-        from ipvssim.doors.captures import start
-
-        try:
-            start.load(kernel.director, _text(chosen.start_state))
-        except ValueError as wrong:
-            raise ValueError(f"{chosen.start_state}: {wrong}") from wrong
+        directors.start(kernel, chosen.start_state)
     return kernel
-
-
-def _text(path: Path) -> str:
-    from ipvssim.doors.captures.files import opened
-
-    with opened(path) as file:
-        data = file.read(_MOST + 1)
-    if len(data) > _MOST:
-        raise ValueError(f"{path}: more than {_MOST >> 20} MB of text")
-    try:
-        return data.decode()
-    except UnicodeDecodeError as wrong:
-        raise ValueError(f"{path}: no text: {wrong}") from wrong
 
 
 def _owner(given: str) -> tuple[bytes, bytes]:
@@ -184,9 +123,12 @@ def _report(chosen: argparse.Namespace, counts: Captured, error: str = "") -> No
     from ipvssim.doors.captures.report import as_json, lines
 
     if chosen.json:
-        print(json.dumps(as_json(counts, error), indent=2))
+        for piece in as_json(counts, error):
+            sys.stdout.write(piece)
+        print()
     elif counts.received or counts.left or counts.other or error in ("", _STOPPED):
-        print("\n".join(lines(counts)))
+        for line in lines(counts):
+            print(line)
     if error:
         sys.stdout.flush()
         unwritten = f" ({chosen.out} is not written)" if chosen.out is not None else ""

@@ -17,7 +17,9 @@ from typing import Any, NamedTuple, TextIO
 
 from ipvsnl.consts import AF_INET, AF_INET6
 from ipvssim.clock import SECOND
+from ipvssim.doors import debug_option
 from ipvssim.doors.compare import differences
+from ipvssim.doors.listeners import Listeners
 from ipvssim.doors.traces import ReplayError, check_answer, check_header, check_step, explained, read
 from ipvssim.kernel import Kernel
 from ipvssim.net.networks import trace_network
@@ -32,6 +34,8 @@ FAMILY_ID = 0xFFFF
 SAME, DIFFERENT, FAILED = 0, 1, 2
 _RECEIVE = 65536
 _COLUMNS = ("proto", "client", "cport", "virtual", "vport", "dest", "dport", "state", "expires")
+_REST, _RESTED = 25_000, ("ipvsadm", "packet", "sysctl", "netlink")
+"""Microseconds that a recorder of the log waits after such a step: what falls due by then is told with it."""
 _FRAGMENTS = {
     "net.ipv4.ipfrag_max_dist": ("max_dist", AF_INET),
     "net.ipv4.ipfrag_low_thresh": ("low_thresh", AF_INET),
@@ -49,7 +53,10 @@ class Replay:
     def __init__(self, header: dict[str, Any], release: str = RELEASE, *, explain: bool = False) -> None:
         check_header(header)
         network = trace_network(header.get("servers4", 16), header.get("servers6", 4))
-        self.kernel = Kernel(network=network, release=release, padding=True, modules=header.get("modules", ()))
+        self.kernel = Kernel(
+            network=network, release=release, padding=True, debug_level=header.get("debug_level"),
+            modules=header.get("modules", ()),
+        )  # fmt: skip
         self.director = self.kernel.director
         self.director.explaining = explain
         self._clock = self.kernel.clock
@@ -62,6 +69,7 @@ class Replay:
             "stats": self._stats,
             "netlink": self._netlink,
         }
+        self._listeners = Listeners(header.get("listening", ()), self.director)
         for name, value in header.get("sysctl", {}).items():
             if self._sysctl({"name": name, "value": value}):
                 raise ReplayError(f"the header's {name!r} is refused")
@@ -72,9 +80,15 @@ class Replay:
         if at is not None:
             self._clock.advance_to(round(at * SECOND))
         try:
-            return self._steps[step["do"]](step)
+            answer = self._steps[step["do"]](step)
         except Exception as wrong:
             raise explained(wrong) from wrong
+        if self.kernel.namespace.log is not None:
+            if step["do"] in _RESTED:
+                self._clock.advance(_REST)
+            answer["log"] = [f"<{line.severity}>{line.text}" for line in self.kernel.log]
+            self.kernel.log.clear()
+        return answer
 
     def _ipvsadm(self, step: dict[str, Any]) -> dict[str, Any]:
         done = self.kernel.ipvsadm(*step["args"], stdin=step.get("stdin", ""))
@@ -87,6 +101,7 @@ class Replay:
         answer: dict[str, Any] = {"out": [{"on": device, "hex": data.hex()} for device, data in result.out]}
         if result.local:
             answer["local"] = True
+            self._listeners.answer(result)
         if self.director.explaining:
             answer["explain"] = result.explain()
         return answer
@@ -100,7 +115,7 @@ class Replay:
             self.kernel.network.forwarding = bool(int(step["value"]))
             return {}
         if step["name"] == "net.netfilter.nf_conntrack_checksum":
-            self.director.tracked.checks = bool(int(step["value"]))
+            self.director.tracker.checks = bool(int(step["value"]))
             return {}
         if step["name"] == "net.ipv4.ip_unprivileged_port_start":
             self.director.unprivileged_port_start = int(step["value"])
@@ -171,9 +186,11 @@ def jobs(files: Sequence[str], *, recorded: bool) -> Iterator[Job]:
             named = None
 
 
-def replay(job: Job, *, check: bool, release: str, out: TextIO, explain: bool = False) -> int:
+def replay(
+    job: Job, *, check: bool, release: str, out: TextIO, explain: bool = False, debug_level: int | None = None
+) -> int:
     """Replay one trace and write its answers, or with ``check`` the differences; the exit status that it deserves.
-    ReplayError names the file, the step and the cause."""
+    ``debug_level`` is taken where the trace's header has none. ReplayError names the file, the step and the cause."""
     header, *steps = read(job.trace) or [{}]
     recording = read(job.recording) if job.recording is not None else []
     if job.recording is not None and len(recording) != len(steps):
@@ -182,6 +199,8 @@ def replay(job: Job, *, check: bool, release: str, out: TextIO, explain: bool = 
     with _named(job.trace):
         if "trace" not in header:
             raise ReplayError("not a trace of version 1")
+        if debug_level is not None and not check:
+            header.setdefault("debug_level", debug_level)
         director = Replay(header, release, explain=explain)
     status = SAME
     for number, step in enumerate(steps):
@@ -222,6 +241,7 @@ def parser() -> argparse.ArgumentParser:
     way.add_argument("--check", action="store_true", help="likewise, and print only the steps that differ from it")
     parser.add_argument("--kernel", default=RELEASE, metavar="RELEASE", help="behave as that release of Linux 6.1")
     parser.add_argument("--explain", action="store_true", help="tell every packet's way in its answer")
+    debug_option.add(parser, "in each answer")
     parser.add_argument("files", nargs="+", metavar="FILE", help="X.trace, or X.kernel X.trace (default: beside it)")
     return parser
 
@@ -232,7 +252,10 @@ def main(arguments: Sequence[str] | None = None) -> int:
     worst = SAME
     for job in jobs(chosen.files, recorded=chosen.clock or chosen.check):
         try:
-            status = replay(job, check=chosen.check, release=chosen.kernel, out=sys.stdout, explain=chosen.explain)
+            status = replay(
+                job, check=chosen.check, release=chosen.kernel, out=sys.stdout, explain=chosen.explain,
+                debug_level=chosen.debug_level,
+            )  # fmt: skip
         except (ReplayError, ValueError) as wrong:
             print(f"ipvssim replay: {wrong}", file=sys.stderr)
             status = FAILED

@@ -9,11 +9,30 @@ import time
 from collections.abc import Sequence
 
 from ipvsnl.errors import LinkError
+from ipvssim.doors import debug_option
 from ipvssim.doors.server import Server
 from ipvssim.doors.table_file import TableFile
 from ipvssim.kernel import Kernel
 from ipvssim.net.networks import default_network
 from ipvssim.state.namespace import RELEASE
+
+
+class _Leave(BaseException):
+    """A signal asks for the end."""
+
+
+def _leave_once() -> None:
+    """The first SIGTERM or SIGINT ends it; the others do nothing, at whatever moment they come: what was acknowledged is
+    written, whoever is impatient."""
+    asked: list[int] = []
+
+    def leave(number: int, _: object) -> None:
+        asked.append(number)
+        if len(asked) == 1:
+            raise _Leave
+
+    for number in (signal.SIGTERM, signal.SIGINT):
+        signal.signal(number, leave)
 
 
 def parser() -> argparse.ArgumentParser:
@@ -32,29 +51,37 @@ def parser() -> argparse.ArgumentParser:
         help="load ip_vs_ftp or ip_vs_twos, too (again for more)",
     )
     parser.add_argument("--padding", action="store_true", help="pad 64-bit attributes as some machines' kernels do")
+    debug_option.add(parser)
     return parser
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
     """``ipvssim serve PATH``: until SIGINT or SIGTERM."""
     chosen = parser().parse_args(arguments)
-    signal.signal(signal.SIGTERM, lambda *_: sys.exit(0))
+    try:
+        _leave_once()
+        return _serve(chosen)
+    except _Leave:
+        return 0
+
+
+def _serve(chosen: argparse.Namespace) -> int:
     file = TableFile(chosen.table) if chosen.table else None
     try:
-        how = {"release": chosen.kernel, "padding": chosen.padding, "modules": chosen.module}
+        how = {
+            "release": chosen.kernel, "padding": chosen.padding, "debug_level": chosen.debug_level,
+            "modules": chosen.module,
+        }  # fmt: skip
         if file is None:
             kernel = Kernel(network=default_network(), **how)
         else:
             file.lock()
             kernel = file.load(**how)
+        debug_option.tell(kernel)
         server = Server(kernel, chosen.path, now=time.monotonic)
         try:
             server.serve()
-        except KeyboardInterrupt:
-            return 0
         finally:
-            for number in (signal.SIGTERM, signal.SIGINT):  # what was acknowledged is written, whoever is impatient
-                signal.signal(number, signal.SIG_IGN)
             server.close()
             if file is not None:
                 file.save(kernel.namespace)

@@ -2,13 +2,15 @@
 
 Commands that only read take no lock: the file is always whole, since it is only ever replaced. The first request that
 may change something takes the lock, reads the file again if another command has replaced it meanwhile, and holds the
-lock until the end, when the file is written once.
+lock until the end, when the file is written once. Between commands time passes for deleted servers: the trash is as old as
+the file is.
 """
 
 from __future__ import annotations
 
 import errno
 import os
+import time
 from collections.abc import Iterable
 from functools import partial
 from pathlib import Path
@@ -16,6 +18,7 @@ from struct import Struct
 from typing import Any
 
 from ipvsnl import _files as files
+from ipvsnl._held import acquired, held
 from ipvsnl.consts import NLM_F_DUMP, NLMSG_HEADER
 from ipvsnl.errors import LinkError
 from ipvsnl.family import Command
@@ -55,7 +58,7 @@ class TableFile:
     def load(self, **how: Any) -> Kernel:
         """A kernel with what it holds; with an empty table where there is no file. LinkError where it can't be read or is no
         table. ``how`` are more arguments of :class:`ipvssim.kernel.Kernel`."""
-        make = partial(Kernel, network=default_network(), **how)
+        make = partial(Kernel, **{"network": default_network(), **how})
         try:
             text, status = files.read(self.path, MAGIC)
             self._read = _identity(status)
@@ -65,9 +68,12 @@ class TableFile:
         except OSError as wrong:
             raise _trouble(self.path, wrong) from wrong
         try:
-            return restored(text, make)
+            kernel = restored(text, make)
         except StateError as wrong:
             raise LinkError(errno.EBADMSG, f"{self.path}: {wrong}; it is left as it is") from wrong
+        if len(kernel.table.trash):  # all else in a table at rest stays as it is, however much time passes
+            kernel.advance(max(time.time() - status.st_mtime, 0))
+        return kernel
 
     @property
     def stale(self) -> bool:
@@ -77,10 +83,10 @@ class TableFile:
         except FileNotFoundError:
             return self._read is not None
 
-    def lock(self) -> None:
-        """Keep other commands from changing it; LinkError where one does for longer than ``LOCK_TIMEOUT``, and at once where
-        the file could not be written. What killed writers left behind is removed."""
-        from filelock import FileLock, Timeout
+    def lock(self, timeout: float = LOCK_TIMEOUT) -> None:
+        """Keep other commands from changing it; LinkError where one does for longer than ``timeout`` seconds, and at once
+        where the file could not be written. What killed writers left behind is removed."""
+        from filelock import FileLock
 
         place = Path(f"{self.path}.lock")
         try:
@@ -91,12 +97,11 @@ class TableFile:
         try:
             files.check_lock(place)
             lock = FileLock(place)
-            lock.acquire(timeout=LOCK_TIMEOUT)
-        except Timeout:
-            words = f"{self.path}: another command has held it locked for {LOCK_TIMEOUT:g} s"
-            raise LinkError(errno.ETIMEDOUT, words) from None
+            taken = acquired(lock, timeout)
         except OSError as wrong:
             raise _trouble(place, wrong) from wrong
+        if not taken:
+            raise LinkError(errno.ETIMEDOUT, f"{self.path}: another command has held it locked for {timeout:g} s")
         self._lock = lock
         files.sweep(self.path)
 
@@ -122,8 +127,9 @@ class Endpoint:
     manager it writes nothing where an exception ended the work.
     """
 
-    def __init__(self, file: TableFile | None) -> None:
-        self._file = file
+    def __init__(self, file: TableFile | None, timeout: float = LOCK_TIMEOUT) -> None:
+        """``timeout`` is how many seconds it waits for the file's lock."""
+        self._file, self._timeout = file, timeout
         self._connect(file.load() if file is not None else Kernel(network=default_network()))
         self._writing = False
 
@@ -136,12 +142,13 @@ class Endpoint:
         """Execute a datagram of requests. LinkError where the file can't be locked, or the environment names schedulers that
         can't be loaded."""
         if self._file is not None and not self._writing and _may_change(data):
-            self._file.lock()
+            self._file.lock(self._timeout)
             self._writing = True
             if self._file.stale:
                 self._connect(self._file.load())
         try:
-            self._socket.send(data)
+            with held():  # no signal ends a system call half-way
+                self._socket.send(data)
         except LoadingError as wrong:
             raise LinkError(errno.ENOEXEC, str(wrong)) from wrong
 
@@ -157,16 +164,21 @@ class Endpoint:
         """Write what was changed, and let other commands go on. LinkError where it can't be written."""
         if self._file is None:
             return
+        with held():
+            self._close(self._file)
+
+    def _close(self, file: TableFile) -> None:
         try:
             if self._writing and self.kernel.namespace.changes != self._unchanged:
-                self._file.save(self.kernel.namespace)
+                file.save(self.kernel.namespace)
         finally:
             self._release()
 
     def _release(self) -> None:
         if self._file is not None:
-            self._writing = False
-            self._file.unlock()
+            with held():
+                self._writing = False
+                self._file.unlock()
 
     def __enter__(self) -> Endpoint:
         return self
@@ -178,10 +190,10 @@ class Endpoint:
             self._release()
 
 
-def opened(path: str | None = None) -> Endpoint:
-    """The simulated kernel whose table is in ``path`` (default :func:`default_path`; ``:memory:``: in no file). LinkError
-    where the file can't be read, or is no table."""
-    return Endpoint(None if path == MEMORY else TableFile(path))
+def opened(path: str | None = None, timeout: float = LOCK_TIMEOUT) -> Endpoint:
+    """The simulated kernel whose table is in ``path`` (default :func:`default_path`; ``:memory:``: in no file). ``timeout``:
+    seconds that a change waits for others. LinkError where the file can't be read, or is no table."""
+    return Endpoint(None if path == MEMORY else TableFile(path), timeout)
 
 
 def _may_change(data: bytes) -> bool:

@@ -11,6 +11,7 @@ LONGEST = 10**10
 """Seconds (317 years) that a trace may last, and that a step may sleep."""
 _MOST_SERVERS = 0xFFFF - 10
 _MARKS = 0xFFFFFFFF
+_INT = 0x7FFFFFFF
 _Check = Callable[[object], bool]
 
 
@@ -38,7 +39,8 @@ def check_header(header: Mapping[str, Any]) -> None:
     """ReplayError where a trace's first line has a value that is not what it has to be."""
     if type(header.get("trace", 1)) is not int or header.get("trace", 1) != 1:
         raise ReplayError("not a trace of version 1")
-    _check(header, {}, {"servers4": _servers, "servers6": _servers, "sysctl": _is(dict), "modules": _texts})
+    numbers = {"servers4": _servers, "servers6": _servers, "debug_level": _levels}
+    _check(header, {}, numbers | {"sysctl": _is(dict), "listening": _ports, "modules": _texts})
     for name, value in header.get("sysctl", {}).items():
         _check({"name": name, "value": value}, *_STEPS["sysctl"])
 
@@ -111,6 +113,18 @@ def _packets(value: object) -> bool:
     )
 
 
+def _ports(value: object) -> bool:
+    """Pairs of a protocol and a port."""
+    return isinstance(value, list) and all(
+        isinstance(one, list)
+        and len(one) == 2
+        and one[0] in ("tcp", "udp")
+        and type(one[1]) is int
+        and 0 < one[1] <= 0xFFFF
+        for one in value
+    )
+
+
 def _connections(value: object) -> bool:
     return isinstance(value, list) and all(
         isinstance(row, dict)
@@ -125,6 +139,7 @@ def _replies(value: object) -> bool:
 
 
 _servers = _integer(0, _MOST_SERVERS)
+_levels = _integer(0, _INT)
 _text = _is(str)
 _STEPS: dict[str, tuple[dict[str, _Check], dict[str, _Check]]] = {
     "ipvsadm": ({"args": _texts}, {"stdin": _text}),
@@ -138,5 +153,5 @@ _STEPS: dict[str, tuple[dict[str, _Check], dict[str, _Check]]] = {
 """Each kind of step: the values that it needs, and those that it may have."""
 _ANSWER: dict[str, _Check] = {
     "at": _seconds, "local": _is(bool), "out": _packets, "rc": _is(int), "errno": _is(int), "stdout": _text,
-    "stderr": _text, "conns": _connections, "replies": _replies,
+    "stderr": _text, "conns": _connections, "replies": _replies, "log": _texts,
 }  # fmt: skip

@@ -91,13 +91,15 @@ def _is_ours() -> bool:
 
 
 def _import(*rooms: str) -> list[Any]:
-    """Modules of the laboratory that need numpy."""
+    """Modules of the laboratory that need numpy or another package of the extra."""
     with _leaving():
         try:
-            import_module("numpy")
-        except ImportError:
-            raise _MissingError("numpy") from None
-        return [import_module(f"ipvssim.lab.{room}") for room in rooms]
+            import_module("numpy")  # the first that is missed, so it is the one that is named
+            return [import_module(f"ipvssim.lab.{room}") for room in rooms]
+        except ModuleNotFoundError as missing:
+            if (missing.name or "").startswith(("ipvssim", "ipvsnl")):
+                raise
+            raise _MissingError(missing.name) from None
 
 
 def _count(most: int) -> Callable[[str], int]:

@@ -30,7 +30,7 @@ from ipvssim.net.packets import (
 )
 from ipvssim.net.pieces import PACKET, Pieces, Sender, buffer_size
 
-LOCAL_DELIVERY, REPLIES, INPUT = "local", "replies", "input"
+LOCAL_DELIVERY, REPLIES, INPUT, TRACKING = "local", "replies", "input", "tracking"
 """The places on the way where fragments are gathered."""
 TIMEOUT4, TIMEOUT6 = 30 * SECOND, 60 * SECOND
 HIGH_THRESH = 4 << 20

@@ -36,6 +36,7 @@ class Commands:
         self._table = namespace.table
         self._by_mark = namespace.table.by_mark
         self._by_address = namespace.table.by_address
+        self._log = namespace.log
         self._schedulers: dict[bytes, type[Scheduler] | None] = {b"none\0": None}
 
     def find(
@@ -65,6 +66,8 @@ class Commands:
         if found is not None:
             return found if isinstance(found, int) else EEXIST
         wanted = self._scheduler(scheduler)
+        if self._log is not None:
+            self._log.wants(scheduler, engine, wanted is not False, self._knows_engine(engine))
         if wanted is False or not self._knows_engine(engine):
             return ENOENT
         if af == AF_INET6 and not 1 <= netmask <= _LONGEST_PREFIX:
@@ -89,6 +92,8 @@ class Commands:
         if service is None or isinstance(service, int):
             return service or ESRCH
         wanted = self._scheduler(scheduler)
+        if self._log is not None:
+            self._log.wants(scheduler, engine, wanted is not False, self._knows_engine(engine))
         if wanted is False or not self._knows_engine(engine):
             return ENOENT
         if af == AF_INET6 and not 1 <= netmask <= _LONGEST_PREFIX:
@@ -136,13 +141,13 @@ class Commands:
         if service is None or isinstance(service, int):
             return service or ESRCH
         family = family or af
-        error = self._check_dest(family, af, method, weight, upper, lower, tunnel_type, tunnel_port)
+        error = self._check_dest("ip_vs_add_dest", family, af, method, weight, upper, lower, tunnel_type, tunnel_port)
         if error:
             return error
         short = dest_address[:4] if family == AF_INET else dest_address
         host_port = ntohs(dest_port)
         if (short, host_port) in service.destinations:
-            return EEXIST
+            return self._told(EEXIST, "ip_vs_add_dest(): dest already exists")
         if not self._table.in_trash(service, family, short, host_port) and not self._acceptable(short):
             return EINVAL
         server = self._table.add_server(service, family, short, host_port)
@@ -160,15 +165,17 @@ class Commands:
         if service is None or isinstance(service, int):
             return service or ESRCH
         family = family or af
-        error = self._check_dest(family, af, method, weight, upper, lower, tunnel_type, tunnel_port)
+        error = self._check_dest("ip_vs_edit_dest", family, af, method, weight, upper, lower, tunnel_type, tunnel_port)
         if error:
             return error
         server = service.destinations.get((dest_address[:4] if family == AF_INET else dest_address, ntohs(dest_port)))
         if server is None:
-            return ENOENT
+            return self._told(ENOENT, "ip_vs_edit_dest(): dest doesn't exist")
         self._write_dest(server, method, weight, upper, lower, tunnel_type, tunnel_port, tunnel_flags)
         if service.scheduler is not None:
             service.scheduler.edited(server)
+            if self._log is not None:
+                self._log.table_filled(service)
         return 0
 
     def del_dest(
@@ -184,7 +191,7 @@ class Commands:
             return EAFNOSUPPORT
         server = service.destinations.get((dest_address[:4] if family == AF_INET else dest_address, ntohs(dest_port)))
         if server is None:
-            return ENOENT
+            return self._told(ENOENT, "ip_vs_del_dest(): destination not found!")
         self._table.delete_server(server)
         return 0
 
@@ -197,6 +204,8 @@ class Commands:
 
     def set_config(self, tcp: int, tcp_fin: int, udp: int) -> int:
         """SET_CONFIG, absent values filled in with the current ones; 0 keeps. Values are unsigned 32-bit numbers."""
+        if self._log is not None:
+            self._log.timeouts(tcp, tcp_fin, udp)
         timeouts = self._namespace.timeouts
         if max(tcp, tcp_fin, udp) > _LARGEST_TIMEOUT:
             return EINVAL
@@ -232,18 +241,34 @@ class Commands:
         return not text or f"ip_vs_pe_{text}" in self._namespace.modules
 
     def _check_dest(
-        self, family: int, af: int, method: int, weight: int, upper: int, lower: int, tunnel_type: int, tunnel_port: int
-    ) -> int:
+        self, function: str, family: int, af: int, method: int, weight: int, upper: int, lower: int, tunnel_type: int,
+        tunnel_port: int,
+    ) -> int:  # fmt: skip
+        """0 or the errno; ``function`` is what the kernel's log calls the command."""
         if family != af:
             if family not in (AF_INET, AF_INET6):
                 return EAFNOSUPPORT
             if self._namespace.daemons or method & FWD_MASK != TUNNEL:
                 return EINVAL
-        if weight < 0 or lower > upper:
-            return ERANGE
+        if weight < 0:
+            return self._refused(function, ERANGE, "server weight less than zero")
+        if lower > upper:
+            return self._refused(function, ERANGE, "lower threshold is higher than upper threshold")
         if upper > _INT_MAX and self._namespace.bounds_upper_threshold:
             return EINVAL
-        return EINVAL if tunnel_type == GUE and tunnel_port == 0 else 0
+        if tunnel_type == GUE and tunnel_port == 0:
+            return self._refused(function, EINVAL, "tunnel port is zero")
+        return 0
+
+    def _told(self, error: int, text: str) -> int:
+        if self._log is not None:
+            self._log.debug(1, text)
+        return error
+
+    def _refused(self, function: str, error: int, why: str) -> int:
+        if self._log is not None:
+            self._log.refused(function, why)
+        return error
 
     def _acceptable(self, address: bytes) -> bool:
         """Whether the address may be a destination's (``ip_vs_new_dest``)."""
@@ -264,7 +289,6 @@ class Commands:
         tunnel_flags: int,
     ) -> None:  # fmt: skip
         server.forwarding = method & FWD_MASK
-        self._table.track(server)
         server.weight = weight
         if weight or not server.available:  # one that comes (back) begins with what it is given, 0 too
             server.last_weight = weight
@@ -273,6 +297,7 @@ class Commands:
         server.tunnel_flags = tunnel_flags
         if upper != server.upper or lower != server.lower:
             self._write_thresholds(server, upper, lower)
+        self._table.server_written(server)
 
     def _write_thresholds(self, server: RealServer, upper: int, lower: int) -> None:
         if upper == 0 or (upper > server.upper and self._namespace.sublevel < 183):

@@ -110,6 +110,8 @@ class Accounts:
         if quoted is None or quoted.protocol not in WITH_PORTS:
             return
         connection = self._entries.replies[quoted.protocol].get(quoted.key)
+        if self._entries.log is not None and self.is_hooked(AF_INET if four else AF_INET6):
+            self._entries.log.own_error(raw, quoted, connection)
         if connection is not None and connection.flags & 7 != MASQUERADE:
             self.count_out(connection, len(raw))
 

@@ -16,6 +16,7 @@ from ipvssim.path.connections import (
     F_NO_CPORT,
     F_ONE_PACKET,
     F_TEMPLATE,
+    F_TRACKED,
     GONE,
     LATE,
     NO_PORTS,
@@ -24,9 +25,11 @@ from ipvssim.path.connections import (
     EngineTemplate,
     reply_key,
 )
+from ipvssim.path.memory import Memory
 from ipvssim.path.shadowed import Shadowed
 
 if TYPE_CHECKING:
+    from ipvssim.path.debug_log import PathLog
     from ipvssim.state.services import RealServer
 
 _U32 = 0xFFFFFFFF
@@ -47,10 +50,17 @@ class ConnectionTable:
         self.replies = self._replies.by_protocol
         """Protocol and reply key to connection. Templates stand here too: a reply to client port 0 may find one, whose state
         it then spoils (``ip_vs_conn_out_get`` looks at no flag)."""
-        self.made_as: Callable[[int, bytes, int], type[ConnectionEntry] | None] | None = None
-        """With a helper loaded: what a new connection is by its protocol, virtual port and flags (None: an ordinary one)."""
+        self.made_as: Callable[[int, bytes, int], type[ConnectionEntry]] | None = None
+        """With a helper loaded: what a new connection is by its protocol, virtual port and flags."""
         self.waiting = 0
         """How many connections wait for a client whose port is not known."""
+        self.memory: Memory | None = None
+        """Told of every connection that begins and ends, where somebody wants explanations."""
+        self.flags_of_new = F_ALIVE
+        """Given to every new connection: with F_TRACKED while the tunable ``conntrack`` is set."""
+        self.untrack: Callable[[ConnectionEntry], object] | None = None
+        """Called with a connection that keeps connection-tracking entries, when it goes."""
+        self.log: PathLog | None = None
         self.on_load: Callable[[RealServer], None] | None = None
         """Called after each change of a server's counts, where somebody watches them all."""
 
@@ -64,13 +74,11 @@ class ConnectionTable:
     # --- life ---
 
     def open(
-        self, protocol: int, key: bytes, address: bytes, port: bytes, flags: int, server: RealServer | None, mark: int,
-        kind: type[ConnectionEntry] = ConnectionEntry,
-    ) -> ConnectionEntry:  # fmt: skip
+        self, protocol: int, key: bytes, address: bytes, port: bytes, flags: int, server: RealServer | None, mark: int
+    ) -> ConnectionEntry:
         """A new connection (or template, by its flag), bound to its server and hashed; its timer is not started yet."""
-        if self.made_as is not None:
-            kind = self.made_as(protocol, key[-2:], flags) or kind
-        connection = kind(protocol, key, address, port, flags | F_ALIVE, server, mark)
+        kind = ConnectionEntry if self.made_as is None else self.made_as(protocol, key[-2:], flags)
+        connection = kind(protocol, key, address, port, flags | self.flags_of_new, server, mark)
         connection.timer = Timer(self.clock, self._expire, connection)
         if server is not None:
             self._bind(connection, server)
@@ -78,6 +86,8 @@ class ConnectionTable:
             connection.reply_key = reply_key(connection)
             (self._templates if flags & F_TEMPLATE else self._requests).add(protocol, key, connection)
             self._replies.add(protocol, connection.reply_key, connection)
+        if self.memory is not None:
+            self.memory.began(connection, self.clock.now)
         return connection
 
     def open_template(
@@ -85,11 +95,13 @@ class ConnectionTable:
         engine: tuple[str, bytes],
     ) -> ConnectionEntry:  # fmt: skip
         """A template of a persistence engine's (its name, and what it read in the packet): only that finds it."""
-        template = EngineTemplate(protocol, key, address, port, flags | F_ALIVE, server, mark)
+        template = EngineTemplate(protocol, key, address, port, flags | self.flags_of_new, server, mark)
         template.timer = Timer(self.clock, self._expire, template)
         template.engine, template.engine_data = engine
         self._bind(template, server)
         self._templates.add(protocol, key + template.engine_data, template)
+        if self.memory is not None:
+            self.memory.began(template, self.clock.now)
         return template
 
     def known(self, protocol: int, key: bytes) -> ConnectionEntry | None:
@@ -128,12 +140,16 @@ class ConnectionTable:
     def expire(self, connection: ConnectionEntry) -> None:
         """Its timer fired, or it was told to go: it goes unless it still controls others (``ip_vs_conn_expire``)."""
         if connection.controlled:
+            if self.log is not None:
+                self.log.delayed(connection)
             connection.timeout = LATE
             connection.timer.start(LATE)
             return
         if not connection.flags & F_ALIVE:  # its last controlled connection took it along
             return
         connection.flags ^= F_ALIVE
+        if self.memory is not None:
+            self.memory.ended(connection, self.clock.now)
         if connection.timer.pending:
             connection.timer.cancel()
         self._unhash(connection)
@@ -143,8 +159,14 @@ class ConnectionTable:
         if control is not None:
             connection.control = None
             control.controlled -= 1
+            if self.log is not None:
+                self.log.controls("DELeting", connection, control)
             if not connection.timeout and not control.controlled and not _worth_keeping(control):
+                if self.log is not None:
+                    self.log.drops("drop controlling connection")
                 self.drop(control)
+        if connection.flags & F_TRACKED and not connection.flags & F_ONE_PACKET and self.untrack is not None:
+            self.untrack(connection)
         if connection.server is not None:
             self._unbind(connection, connection.server)
 
@@ -164,7 +186,10 @@ class ConnectionTable:
 
     def template(self, protocol: int, key: bytes) -> ConnectionEntry | None:
         """The newest template of that key; an engine's has what it read at the key's end."""
-        return self._templates.by_protocol.get(protocol, {}).get(key)
+        found = self._templates.by_protocol.get(protocol, {}).get(key)
+        if self.log is not None:
+            self.log.template(protocol, key, found=found is not None)
+        return found
 
     def orphan(self, template: ConnectionEntry) -> None:
         """Make an unusable template unfindable; it runs out its time with ports FFFF (``ip_vs_check_template``)."""
@@ -183,6 +208,8 @@ class ConnectionTable:
         """``template`` placed ``connection``."""
         connection.control = template
         template.controlled += 1
+        if self.log is not None:
+            self.log.controls("ADDing", connection, template)
 
     # --- servers ---
 
@@ -191,11 +218,16 @@ class ConnectionTable:
         (``ip_vs_expire_nodest_conn_flush``)."""
         for connection in list(self):
             server = connection.server
-            if server is None or server.available or connection.controlled:
+            gone_with_another = not connection.flags & F_ALIVE
+            if gone_with_another or server is None or server.available or connection.controlled:
                 continue
             template = connection.control
+            if self.log is not None:
+                self.log.drops("del connection")
             self.drop(connection)
             if template is not None and not template.controlled:
+                if self.log is not None:
+                    self.log.drops("del controlling connection")
                 self.drop(template)
 
     def activity_changed(self, connection: ConnectionEntry, active: bool) -> None:
@@ -209,6 +241,8 @@ class ConnectionTable:
         self._loaded(server)
 
     def _bind(self, connection: ConnectionEntry, server: RealServer) -> None:
+        if self.log is not None:
+            self.log.bound(connection, server)
         if connection.flags & F_TEMPLATE:
             server.persistent += 1
         else:
@@ -230,6 +264,8 @@ class ConnectionTable:
         return server.conns >= upper
 
     def _unbind(self, connection: ConnectionEntry, server: RealServer) -> None:
+        if self.log is not None:
+            self.log.unbound(connection, server)
         if connection.flags & F_TEMPLATE:
             server.persistent -= 1
         else:

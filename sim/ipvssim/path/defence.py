@@ -76,6 +76,8 @@ class Defence:
         random = self._clock.random
         for connection in [one for one in self._connections if not random.randrange(_SHARE)]:
             if not connection.controlled and self._is_victim(connection):
+                if self._connections.log is not None:
+                    self._connections.log.drops("drop connection")
                 self._connections.drop(connection)
 
     def _is_victim(self, connection: ConnectionEntry) -> bool:

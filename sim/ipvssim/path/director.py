@@ -19,15 +19,19 @@ from ipvssim.net.options6 import verify_hops
 from ipvssim.net.packets import HOP_BY_HOP, WITH_PORTS, Packet, parse4, parse6
 from ipvssim.path.accounts import Accounts
 from ipvssim.path.connection_table import ConnectionTable
-from ipvssim.path.helpers.tracked import Tracked
+from ipvssim.path.debug_log import PathLog
+from ipvssim.path.helpers.application import Helpers
 from ipvssim.path.host import Host
 from ipvssim.path.icmp_errors import IcmpErrors
 from ipvssim.path.inbound import Inbound
 from ipvssim.path.outbound import Outbound
+from ipvssim.path.reasons import tell
 from ipvssim.path.result import DROP, HELD, TO_HOST, Result
 from ipvssim.path.rows import Row, rows
 from ipvssim.path.selection import Selection
+from ipvssim.path.tracking import Tracker
 from ipvssim.path.transmit import Transmitter
+from ipvssim.path.witness import Witness
 
 if TYPE_CHECKING:
     from ipvssim.net.network import Device
@@ -59,34 +63,44 @@ class Director:
         self.host.sent = self.accounts.count_own
         self.host.looped = self._loop
         self.reassembler = Reassembler(self.clock)
-        self.tracked = Tracked(namespace, self.connection_table, self.accounts)
-        self.transmitter = Transmitter(self.host, self.sysctls, self.tracked)
+        self.tracker = Tracker(namespace, self.connection_table, self.reassembler)
+        self.helpers = Helpers(namespace, self.connection_table, self.accounts, self.tracker)
+        self.transmitter = Transmitter(self.host, self.sysctls, self.tracker, self.helpers)
         self.selection = Selection(namespace, self.connection_table, self.host)
         self.errors = IcmpErrors(
             namespace.sublevel, self.connection_table, self.accounts, self.selection, self.transmitter, self.host,
-            self.sysctls,
+            self.sysctls, self.tracker,
         )  # fmt: skip
         self.outbound = Outbound(
-            self.connection_table, self.accounts, self.reassembler, self.host, self.errors, self.sysctls, self.tracked,
-            self.selection,
+            self.connection_table, self.accounts, self.reassembler, self.host, self.errors, self.selection,
+            self.tracker, self.helpers,
         )  # fmt: skip
         self.inbound = Inbound(
-            namespace, self.connection_table, self.accounts, self.selection, self.transmitter, self.errors, self.tracked
-        )
-        self._sweeper = self.clock.timer(lambda _: self.connection_table.sweep())
+            namespace, self.connection_table, self.accounts, self.selection, self.transmitter, self.errors,
+            self.tracker,
+        )  # fmt: skip
+        self._witness: Witness | None = None
+        self._sweeper = self.clock.timer(self._sweep)
         self._defrag6 = False
         self.table.deleted_hook = self._servers_deleted
+        self._known = self.inbound.known
+        if namespace.log is not None:
+            self._tell(PathLog(namespace.log))
 
     # --- what users ask ---
 
     @property
     def explaining(self) -> bool:
-        """Whether results tell what the scheduler looked at."""
-        return self.selection.explaining
+        """Whether results tell what the scheduler looked at, and what else decided (``Result.why``)."""
+        return self._witness is not None
 
     @explaining.setter
     def explaining(self, on: bool) -> None:
+        if on != self.explaining:
+            self._witness = Witness(self.namespace, self.selection, self.inbound, self.outbound) if on else None
+            self.connection_table.memory = self._witness.memory if self._witness is not None else None
         self.selection.explaining = on
+        self.sysctls.watch(on=on)
 
     @property
     def unprivileged_port_start(self) -> int:
@@ -108,7 +122,7 @@ class Director:
         names the device, ``mark`` is the firewall mark that the packet carries (0: none). There is a
         :class:`~ipvssim.path.result.Result` whatever the bytes are; KeyError where there is no such device.
         """
-        result = Result()
+        result = Result() if self._witness is None else self._witness.result()
         result.network = self.network
         device = self.network.devices[on]
         if type(data) is not bytes:
@@ -137,18 +151,22 @@ class Director:
         self._input(packet, result)
         if result.verdict is TO_HOST and version == 6 and packet.offset > 40:
             self.host.takes6(packet, result)
+        if self._witness is not None:
+            tell(self._witness, result)
         if self.inbound.expiring:
             self._expire()
         return result
 
     def send(self, data: bytes, mark: int = 0) -> Result:
         """A packet of the director's own host: a client on it, or a server on it that answers (the hooks at LOCAL_OUT)."""
-        result = Result()
+        result = Result() if self._witness is None else self._witness.result()
         packet = parse4(data, mark=mark) if data[:1] < b"\x60" else parse6(data, mark=mark)
         if isinstance(packet, str):
             return result.drop(packet)
         result.packet = packet
         self.accounts.take_timeouts()
+        if self.tracker.on:
+            self.tracker.enters(packet, own=True)
         passed = self.outbound.pass_through(packet, result)
         if passed is not None:
             if result.connection is None and self.accounts.is_hooked(packet.family):
@@ -156,7 +174,11 @@ class Director:
                 if result.verdict is TO_HOST:
                     result.verdict = DROP
             if result.verdict is DROP and not result.out:
-                self.host.send(passed.data, self.network.path(passed.destination), result, passed)
+                passed = self.tracker.comes_through(passed, result)
+                if passed is not None:
+                    self.host.send(passed.data, self.network.path(passed.destination), result, passed)
+        if self._witness is not None:
+            tell(self._witness, result)
         if self.inbound.expiring:
             self._expire()
         return result
@@ -171,13 +193,18 @@ class Director:
                 return
             if not self.host.takes_options6(packet, verify_hops, result):
                 return
+        if self.tracker.on:
+            tracked = self.tracker.comes_in(packet, result)
+            if tracked is None:
+                return
+            packet = tracked
         path = self.network.path(packet.destination)
         if path.kind == LOCAL:
-            connection = self.inbound.known(packet)
+            connection = self._known(packet)
             if connection is not None:
                 self.inbound.serve(packet, connection, result)
                 if result.verdict is TO_HOST:
-                    self._answer(packet, connection)
+                    self._answer(packet, connection, result)
                 return
         refused = self.host.martian(packet)
         if refused is not None:
@@ -194,6 +221,7 @@ class Director:
                 result.verdict, result.reason = HELD, whole
                 return
             result.packet = packet = whole
+            self.tracker.enters(packet)
         path = self.network.path(packet.destination)
         if path.kind == LOCAL or (packet.mark and packet.mark in self.network.local_marks):
             self._to_host(packet, result)
@@ -216,20 +244,25 @@ class Director:
                 return
             result.packet = packet = whole
         index = self.connection_table.replies.get(packet.protocol)
-        if index is None or packet.key in index or self.sysctls.nat_icmp_send:
+        if index is None or packet.key in index or self.sysctls.nat_icmp_send or self.outbound.log is not None:
             passed = self.outbound.pass_through(packet, result, comes_in=True)
             if passed is None:
                 return
             if result.connection is not None and packet.protocol in self.accounts.machines:
                 result.accept("a reply to a client on the director")
+                self.tracker.comes_through(passed, result)
                 return
             packet = passed
         self.inbound.handle(packet, result)
-        if result.verdict is TO_HOST and packet.protocol in WITH_PORTS:
-            self._answer(packet, result.connection)
+        if result.verdict is TO_HOST:
+            self._answer(packet, result.connection, result)
 
-    def _answer(self, packet: Packet, connection: ConnectionEntry | None) -> None:
-        """The host itself got a packet: of a connection, it is the local server's. Where nobody listens it is refused."""
+    def _answer(self, packet: Packet, connection: ConnectionEntry | None, result: Result) -> None:
+        """The host itself gets a packet: of a connection, it is the local server's. Where nobody listens it is refused."""
+        if self.tracker.on and not self.tracker.is_taken(packet, connection, result):
+            return
+        if packet.protocol not in WITH_PORTS:
+            return
         port = packet.key[-2:]
         if connection is not None:
             if not self.network.is_local(connection.address):
@@ -237,6 +270,8 @@ class Director:
             port = connection.port
         if not self.network.listens(packet.protocol, int.from_bytes(port, "big")):
             self.inbound.refuse(packet, connection)
+            if self.tracker.on:
+                self.tracker.refuses(packet, connection)
 
     def _forward(self, packet: Packet, path: Path, result: Result) -> None:
         """FORWARD: errors about requests, then replies, then what is none of IPVS's business."""
@@ -252,9 +287,18 @@ class Director:
             if passed.recorded:
                 rerouted = result.connection is not None and bool(self.sysctls.snat_reroute)
                 passed = self.host.restamped(passed, path, rerouted=rerouted)
-            self.host.forward(passed, path, result)
+            leaving = self.tracker.comes_through(passed, result)
+            if leaving is not None:
+                self.host.forward(leaving, path, result)
 
     # --- inside ---
+
+    def _tell(self, log: PathLog) -> None:
+        """Let all parts write to a log. Every packet then takes the long way, which the kernel tells of."""
+        self._known = _unknown
+        self.connection_table.log = self.selection.log = self.errors.log = self.outbound.log = self.inbound.log = log
+        for machine in self.accounts.machines.values():
+            machine.log = log
 
     def _defragments6(self) -> bool:
         """Reassembly of IPv6 at the input begins with the first IPv6 service and stays."""
@@ -272,6 +316,9 @@ class Director:
         if self.sysctls.expire_nodest_conn:
             self._sweeper.start(1)
 
+    def _sweep(self, _: object) -> None:
+        self.connection_table.sweep()
+
     def _loop(self, data: bytes, result: Result) -> None:
         """The host's own ICMP error to one of its own addresses comes in again: it may be about a translated reply."""
         packet = parse4(data, "lo") if data[0] < 0x60 else parse6(data, "lo")
@@ -285,3 +332,9 @@ def _as_bytes(data: Any, device: Device) -> bytes:
     from ipvssim.net.scapy_packets import packet_bytes
 
     return packet_bytes(data, device)
+
+
+def _unknown(packet: Packet) -> ConnectionEntry | None:
+    """No short way for any packet."""
+    del packet
+    return None

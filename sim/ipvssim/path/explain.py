@@ -29,6 +29,10 @@ if TYPE_CHECKING:
         connection: ConnectionEntry | None
         opened: bool
         choice: dict[str, Any] | None
+        why: tuple[str, ...]
+        state_before: str
+        lived: int | None
+        consulted: Mapping[str, str]
         out: list[tuple[str, bytes]]
 
 
@@ -36,6 +40,8 @@ _PROTOCOLS = {
     0: "IP", ICMP: "ICMP", ICMPV6: "ICMPv6", TCP: "TCP", UDP: "UDP", SCTP: "SCTP", AH: "AH", ESP: "ESP", GRE: "GRE",
     IPIP: "IPIP", IPV6: "IPv6 in IP",
 }  # fmt: skip
+METHODS = ("masq", "local", "tunnel", "direct routing", "bypass")
+"""How a server is reached, in few words."""
 _METHODS = ("masquerade", "local", "tunnel", "direct routing", "bypass")
 _STATES = {TCP: tcp.STATES, SCTP: sctp.STATES}
 
@@ -43,8 +49,10 @@ _STATES = {TCP: tcp.STATES, SCTP: sctp.STATES}
 def explain(result: Way) -> dict[str, Any]:
     """All that is known of a packet's way.
 
-    ``verdict`` and ``reason`` are always there; ``packet``, ``service``, ``choice`` (what the scheduler looked at, only of a
-    director that was told to explain), ``server``, ``connection`` and ``out`` where there is something to say.
+    ``verdict`` and ``reason`` are always there; ``packet``, ``service``, ``server``, ``connection`` and ``out`` where there
+    is something to say. A director that was told to explain adds ``choice`` (what the scheduler looked at), ``why``
+    (sentences that name what decided), ``before`` (the connection's state before the packet, and the seconds since it
+    began: None where that is not known) and ``sysctls`` (the tunables that were read on the packet's way).
     """
     told: dict[str, Any] = {"verdict": result.verdict.value, "reason": result.reason}
     if result.packet is not None:
@@ -57,6 +65,12 @@ def explain(result: Way) -> dict[str, Any]:
         told["server"] = label(result.server)
     if result.connection is not None:
         told["connection"] = _connection(result.connection, opened=result.opened)
+    if result.state_before:
+        told["before"] = {"state": result.state_before, "age": None if result.lived is None else result.lived / 1e6}
+    if result.consulted:
+        told["sysctls"] = dict(result.consulted)
+    if result.why:
+        told["why"] = list(result.why)
     if result.out:
         told["out"] = [{"on": device, "bytes": len(data)} for device, data in result.out]
     return told
@@ -66,20 +80,21 @@ def lines(result: Way) -> list[str]:
     """The same as text, a fact a line."""
     told = explain(result)
     choice: Mapping[str, Any] | None = told.pop("choice", None)
+    why: list[str] = told.pop("why", [])
     text = [f"{told.pop('packet', 'bytes')}: {told.pop('verdict')}, {told.pop('reason') or 'nothing to say'}"]
     text += [f"  {name}: {_flat(value)}" for name, value in told.items()]
     if choice is not None:
-        text += [f"  {name}: {_flat(value)}" for name, value in choice.items() if name != "servers"]
+        text += [f"  {name}: {_flat(value)}" for name, value in choice.items() if name not in ("servers", "why")]
         text += [f"    {name}: {_flat(value)}" for name, value in choice.get("servers", {}).items()]
-    return text
+    return text + [f"  why: {sentence}" for sentence in why]
 
 
 def packet_text(packet: Packet) -> str:
     """``TCP 192.0.2.1:1024 -> 203.0.113.1:80``."""
     name = _PROTOCOLS.get(packet.protocol, f"protocol {packet.protocol}")
     ports = packet.key if packet.protocol in WITH_PORTS else b""
-    source = _endpoint(packet.source, ports[-4:-2])
-    return f"{name} {source} -> {_endpoint(packet.destination, ports[-2:])}"
+    source = endpoint(packet.source, ports[-4:-2])
+    return f"{name} {source} -> {endpoint(packet.destination, ports[-2:])}"
 
 
 def service_text(service: VirtualService) -> str:
@@ -90,9 +105,9 @@ def service_text(service: VirtualService) -> str:
 def _connection(connection: ConnectionEntry, *, opened: bool) -> dict[str, Any]:
     states = _STATES.get(connection.protocol)
     return {
-        "client": _endpoint(connection.client, connection.client_port),
-        "virtual": _endpoint(connection.virtual, connection.virtual_port),
-        "server": _endpoint(connection.address, connection.port),
+        "client": endpoint(connection.client, connection.client_port),
+        "virtual": endpoint(connection.virtual, connection.virtual_port),
+        "server": endpoint(connection.address, connection.port),
         "method": _METHODS[connection.method] if connection.method < len(_METHODS) else str(connection.method),
         "state": states[connection.state] if states is not None else "",
         "timeout": connection.timeout / 1e6,
@@ -101,7 +116,23 @@ def _connection(connection: ConnectionEntry, *, opened: bool) -> dict[str, Any]:
     }
 
 
-def _endpoint(address: bytes, port: bytes) -> str:
+def connection_text(connection: ConnectionEntry) -> str:
+    """``198.51.100.7:1024 -> 192.0.2.1:80 -> 10.9.8.7:8080``: client, virtual address, server."""
+    sides = (
+        (connection.client, connection.client_port), (connection.virtual, connection.virtual_port),
+        (connection.address, connection.port),
+    )  # fmt: skip
+    return " -> ".join(endpoint(*side) for side in sides)
+
+
+def whom(connection: ConnectionEntry) -> str:
+    """Whom a connection leads to: its server, or its own destination where it passes the servers by."""
+    server = label(connection.server)
+    return server if server is not None else endpoint(connection.virtual, connection.virtual_port)
+
+
+def endpoint(address: bytes, port: bytes) -> str:
+    """An address and a port, both in network order, as text; without a port the address alone."""
     text = str(ip_address(address))
     if not port:
         return text

@@ -17,8 +17,10 @@ from ipvssim.path.result import Result
 if TYPE_CHECKING:
     from ipvssim.path.accounts import Accounts
     from ipvssim.path.connection_table import ConnectionTable
+    from ipvssim.path.debug_log import PathLog
     from ipvssim.path.host import Host
     from ipvssim.path.selection import Selection
+    from ipvssim.path.tracking import Tracker
     from ipvssim.path.transmit import Transmitter
     from ipvssim.state.sysctls import Sysctls
 
@@ -37,7 +39,7 @@ class IcmpErrors:
 
     def __init__(
         self, sublevel: int, connections: ConnectionTable, accounts: Accounts, selection: Selection,
-        transmitter: Transmitter, host: Host, sysctls: Sysctls,
+        transmitter: Transmitter, host: Host, sysctls: Sysctls, tracker: Tracker,
     ) -> None:  # fmt: skip
         self._sublevel = sublevel
         self._connections = connections
@@ -46,6 +48,8 @@ class IcmpErrors:
         self._transmitter = transmitter
         self._host = host
         self._sysctls = sysctls
+        self._tracker = tracker
+        self.log: PathLog | None = None
 
     @staticmethod
     def is_handled(packet: Packet) -> bool:
@@ -89,6 +93,8 @@ class IcmpErrors:
             opened = True
         result.connection, result.server = connection, connection.server
         if self._is_corrupt(packet, connection, reply=False):
+            if self.log is not None:
+                self.log.bad_icmp("Incoming", packet)
             result.drop("wrong ICMP checksum")
         elif wrapped is not None:
             self._relay(packet, quoted, body, connection, result)
@@ -122,7 +128,9 @@ class IcmpErrors:
         index = self._connections.replies if replies else self._connections.requests
         found = index[protocol].get(key)
         if found is not None and not replies and key[-4:-2] == b"\0\0":
-            return None
+            found = None
+        if self.log is not None:
+            self.log.looked_up("out" if replies else "in", protocol, key, found=found is not None)
         return found
 
     def _is_corrupt(self, packet: Packet, connection: ConnectionEntry, *, reply: bool) -> bool:
@@ -135,9 +143,11 @@ class IcmpErrors:
             return not is_valid(message)
         if not translated:
             return False
+        sound = is_valid(message, pseudo(packet.source, packet.destination, ICMPV6, len(message)))
         if self._sublevel >= _CHECKSUM6:
-            return not is_valid(message, pseudo(packet.source, packet.destination, ICMPV6, len(message)))
-        return reply and not is_valid(message)
+            return not sound
+        # connection tracking has looked at it before, rightly, and what it found sound is not looked at again
+        return reply and not is_valid(message) and not (sound and self._tracker.watches(packet.family))
 
     # --- errors about our own tunnels ---
 
@@ -237,6 +247,8 @@ class IcmpErrors:
         result.connection, result.server = connection, connection.server
         if connection.flags & 7 == MASQUERADE:
             if self._is_corrupt(packet, connection, reply=True):
+                if self.log is not None:
+                    self.log.bad_icmp("Forward", packet)
                 result.drop("wrong ICMP checksum")
                 return None
             packet = packet.replaced(nat.icmp(packet, connection, towards_client=True, hops=packet.hops))

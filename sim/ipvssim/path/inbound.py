@@ -8,7 +8,15 @@ from ipvsnl.consts import AF_INET
 from ipvssim.net.checksums import is_valid, pseudo
 from ipvssim.net.icmp import LARGEST4, LARGEST6
 from ipvssim.net.packets import ICMP, ICMPV6, RST, SCTP, SYN, TCP, UDP, WITH_PORTS, Packet
-from ipvssim.path.connections import F_NFCT, F_NO_OUTPUT, F_ONE_PACKET, MASQUERADE, NO_PORTS, ConnectionEntry
+from ipvssim.path.connections import (
+    F_NO_OUTPUT,
+    F_ONE_PACKET,
+    F_TRACKED,
+    MASQUERADE,
+    NO_PORTS,
+    ConnectionEntry,
+    reply_key,
+)
 from ipvssim.path.protocols import INPUT, ISAKMP, OUTPUT, sctp, tcp
 from ipvssim.path.result import Result
 from ipvssim.state.daemons import BACKUP
@@ -18,9 +26,10 @@ if TYPE_CHECKING:
 
     from ipvssim.path.accounts import Accounts
     from ipvssim.path.connection_table import ConnectionTable
-    from ipvssim.path.helpers.tracked import Tracked
+    from ipvssim.path.debug_log import PathLog
     from ipvssim.path.icmp_errors import IcmpErrors
     from ipvssim.path.selection import Selection
+    from ipvssim.path.tracking import Tracker
     from ipvssim.path.transmit import Transmitter
     from ipvssim.state.namespace import Namespace
 
@@ -33,7 +42,7 @@ class Inbound:
 
     def __init__(
         self, namespace: Namespace, connections: ConnectionTable, accounts: Accounts, selection: Selection,
-        transmitter: Transmitter, errors: IcmpErrors, tracked: Tracked,
+        transmitter: Transmitter, errors: IcmpErrors, tracker: Tracker,
     ) -> None:  # fmt: skip
         self.table = namespace.table
         self.sysctls = namespace.sysctls
@@ -45,8 +54,9 @@ class Inbound:
         self._daemons = namespace.daemons
         self._selection = selection
         self._transmitter = transmitter
-        self._tracked = tracked
+        self._tracker = tracker
         self.expiring: list[ConnectionEntry] = []
+        self.log: PathLog | None = None
 
     def known(self, packet: Packet) -> ConnectionEntry | None:
         """The connection of a plain request that nothing stands in the way of: most packets, which is why they take this
@@ -112,6 +122,8 @@ class Inbound:
         """Whether it is an ICMP error that IPVS looks into."""
         if packet.protocol != (ICMP if packet.family == AF_INET else ICMPV6) or not packet.unicast:
             return False
+        if self.log is not None and self.watches() and self.accounts.is_hooked(packet.family):
+            self.log.icmp("Incoming", packet)
         return self.watches() and self.errors.is_handled(packet) and self.accounts.is_hooked(packet.family)
 
     def watches(self) -> bool:
@@ -127,10 +139,12 @@ class Inbound:
         if protocol not in WITH_PORTS:
             key, protocol = packet.source + packet.destination + ISAKMP, UDP
         found = self.connections.requests[protocol].get(key)
-        # port 0 of a client stands for "any", and is never found (__ip_vs_conn_in_get)
-        if found is not None and key[-4:-2] != NO_PORTS:
-            return found
-        return self.connections.known(protocol, key) if self.connections.waiting and key else None
+        if found is None or key[-4:-2] == NO_PORTS:
+            # port 0 of a client stands for "any", and is never found (__ip_vs_conn_in_get)
+            found = self.connections.known(protocol, key) if self.connections.waiting and key else None
+        if self.log is not None:
+            self.log.looked_up("in", protocol, key, found=found is not None)
+        return found
 
     def _still_good(self, packet: Packet, connection: ConnectionEntry, result: Result) -> ConnectionEntry | None:
         """The connection, unless it has to make place for a new one (None) or its server is gone (None, with a reason)."""
@@ -139,31 +153,27 @@ class Inbound:
             result.accept("no service of this family is left")
             return None
         if self._is_new(packet) and self._is_to_be_replaced(connection):
-            held = bool(connection.flags & F_NFCT) and self._tracked.is_held(packet, connection)
-            if not connection.controlled:
-                self.expiring.append(connection)
-                if not held:
-                    return None
-            if held and (not connection.controlled or self._is_quiesced(connection)):
-                self._in_the_way(connection, result)
-                return None
-            if not held:
-                return None
+            self._make_way(connection, result, going=not connection.controlled)
+            return None
         if server is not None and not server.available:
             if not self.sysctls.expire_nodest_conn:
                 result.connection, result.server = connection, server
                 result.drop("its server is gone")
             else:
-                self.expiring.append(connection)
-                if connection.flags & F_NFCT and self._tracked.is_held(packet, connection):
-                    self._in_the_way(connection, result)
+                self._make_way(connection, result, going=True)
             return None
         return connection
 
-    def _in_the_way(self, connection: ConnectionEntry, result: Result) -> None:
-        """The packet belongs to the conntrack entry of a connection that goes: a later one makes a new connection."""
-        result.connection, result.server = connection, connection.server
-        result.drop("its conntrack entry is of a connection that has to go first")
+    def _make_way(self, connection: ConnectionEntry, result: Result, *, going: bool) -> None:
+        """It goes, and the packet opens another; but not where the packet's connection-tracking entry leads to the old
+        server: that entry goes first, with the connection, and a new one is opened when the client tries again."""
+        if going:
+            self.expiring.append(connection)
+        if self._tracker.is_old(connection):
+            result.connection, result.server = connection, connection.server
+            result.drop("its connection-tracking entry leads to the old server")
+        else:
+            connection.flags &= ~F_TRACKED
 
     def _is_new(self, packet: Packet) -> bool:
         data, start = packet.data, packet.offset
@@ -176,7 +186,7 @@ class Inbound:
         if self._is_quiesced(connection):
             return True
         mode = sysctls.conn_reuse_mode
-        if not mode or connection.control is not None:
+        if not mode or connection.control is not None or (connection.controlled and self._tracker.is_old(connection)):
             return False
         if connection.protocol == SCTP:
             return connection.state == sctp.CLOSED
@@ -196,7 +206,11 @@ class Inbound:
         """
         protocol, key = packet.protocol, packet.key
         reply = packet.destination + packet.source + key[-2:] + key[-4:-2]
+        if connection is not None and connection.flags & F_ONE_PACKET:  # it is in no table, and nothing is its reply
+            reply, connection = reply_key(connection), None
         found = self.connections.replies[protocol].get(reply) if connection is None else connection
+        if self.log is not None and self.accounts.is_hooked(packet.family):
+            self.log.refused(packet, connection, self.connections.replies[protocol])
         if found is None or not self.accounts.is_hooked(packet.family) or not packet.unicast:
             return
         four, segment = packet.family == AF_INET, packet.data[packet.offset :]

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 from ipvsnl.consts import AF_INET
 from ipvssim.net.fragments import REPLIES, Reassembler
 from ipvssim.net.packets import AH, ESP, ICMP, ICMPV6, RST, TCP, UDP, WITH_PORTS, Packet
-from ipvssim.path.connections import F_NFCT, MASQUERADE, METHOD, ConnectionEntry
+from ipvssim.path.connections import F_HELPED, MASQUERADE, METHOD, ConnectionEntry
 from ipvssim.path.forwarding import nat
 from ipvssim.path.initiated import Initiated
 from ipvssim.path.protocols import ISAKMP, OUTPUT, sctp
@@ -17,11 +17,12 @@ from ipvssim.path.result import HELD, Result
 if TYPE_CHECKING:
     from ipvssim.path.accounts import Accounts
     from ipvssim.path.connection_table import ConnectionTable
-    from ipvssim.path.helpers.tracked import Tracked
+    from ipvssim.path.debug_log import PathLog
+    from ipvssim.path.helpers.application import Helpers
     from ipvssim.path.host import Host
     from ipvssim.path.icmp_errors import IcmpErrors
     from ipvssim.path.selection import Selection
-    from ipvssim.state.sysctls import Sysctls
+    from ipvssim.path.tracking import Tracker
 
 _NOT_HELPED = "the helper can't work on it: too short, a wrong checksum, or not part of what conntrack knows"
 
@@ -31,7 +32,7 @@ class Outbound:
 
     def __init__(
         self, connections: ConnectionTable, accounts: Accounts, reassembler: Reassembler, host: Host, errors: IcmpErrors,
-        sysctls: Sysctls, tracked: Tracked, selection: Selection,
+        selection: Selection, tracker: Tracker, helpers: Helpers,
     ) -> None:  # fmt: skip
         self._connections = connections
         self._replies = connections.replies
@@ -39,19 +40,24 @@ class Outbound:
         self._reassembler = reassembler
         self._host = host
         self._errors = errors
-        self._sysctls = sysctls
-        self._tracked = tracked
+        self._sysctls = selection.sysctls
+        self._helpers = helpers
         self._initiated = Initiated(connections, selection)
         self._table = selection.table
+        self._tracker = tracker
+        self.log: PathLog | None = None
 
     def find(self, packet: Packet) -> ConnectionEntry | None:
         """The connection that a packet answers."""
-        protocol = packet.protocol
-        if protocol in WITH_PORTS:
-            return self._replies[protocol].get(packet.key)
-        if protocol in (AH, ESP):
-            return self._replies[UDP].get(packet.source + packet.destination + ISAKMP)
-        return None
+        protocol, key = packet.protocol, packet.key
+        if protocol not in WITH_PORTS:
+            if protocol not in (AH, ESP):
+                return None
+            protocol, key = UDP, packet.source + packet.destination + ISAKMP
+        found = self._replies[protocol].get(key)
+        if self.log is not None:
+            self.log.looked_up("out", protocol, key, found=found is not None)
+        return found
 
     def pass_through(self, packet: Packet, result: Result, *, comes_in: bool = False) -> Packet | None:
         """The packet as it goes on: as it is, or translated. None: it is dropped, or waits for its other fragments.
@@ -87,18 +93,18 @@ class Outbound:
         """A reply of a known connection: translated where it is to be, counted, and followed."""
         result.connection, result.server = connection, connection.server
         if connection.flags & METHOD == MASQUERADE:
-            if connection.flags & F_NFCT:
-                data = self._tracked.reply(packet, connection)
-            else:
-                data = nat.reply(packet, connection)
+            helped = connection.flags & F_HELPED
+            data = self._helpers.reply(packet, connection) if helped else nat.reply(packet, connection)
             if data is None:
-                result.drop(_NOT_HELPED if connection.flags & F_NFCT else "shorter than its transport header")
+                result.drop(_NOT_HELPED if helped else "shorter than its transport header")
                 return None
             translated = packet.replaced(data)
         else:
             translated = packet
         self._accounts.count_out(connection, len(translated.data))
         self._accounts.follow(packet, connection, OUTPUT)
+        if self._tracker.on:
+            self._tracker.answered(connection)
         self._connections.used(connection)
         result.reason = "reply"
         return translated
@@ -110,6 +116,8 @@ class Outbound:
                 result.verdict, result.reason = HELD, whole
                 return None
             packet = whole
+        if self.log is not None and self._accounts.is_hooked(packet.family):
+            self.log.icmp("Outgoing", packet)
         if not self._errors.is_handled(packet) or not self._accounts.is_hooked(packet.family):
             return packet
         if len(packet.data) < packet.offset + 8:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from enum import Enum
 from typing import TYPE_CHECKING, Any
 
@@ -22,6 +23,8 @@ class Verdict(Enum):
 
 
 FORWARD, TO_HOST, DROP, HELD = Verdict
+UNMOVED = "its sequence numbers can't be moved: it has options that can't be read"
+CLASH = "another connection-tracking entry has its addresses and ports"
 _Frames = list[tuple[str, bytes]]
 
 
@@ -31,7 +34,9 @@ class Result:
     ``out`` is what left, in order: (device, bytes, with the Ethernet header on Ethernet devices); that may be an ICMP error
     though the packet itself was dropped. ``reason`` says in words why the ``verdict`` is what it is. ``service``,
     ``server`` and ``connection`` are those that the packet met, where it met any; ``opened`` says that it opened the
-    connection. ``choice`` is what the scheduler looked at, where the director was told to explain.
+    connection. Where the director was told to explain: ``choice`` is what the scheduler looked at, ``why`` are sentences
+    that name what decided, ``state_before`` and ``lived`` (microseconds, None where that is not known) tell of the
+    connection that the packet met, ``consulted`` are the tunables that were read on its way, with their values.
     """
 
     verdict = DROP
@@ -42,6 +47,10 @@ class Result:
     connection: ConnectionEntry | None = None
     opened = False
     choice: dict[str, Any] | None = None
+    why: tuple[str, ...] = ()
+    state_before = ""
+    lived: int | None = None
+    consulted: Mapping[str, str] = {}
 
     network: Network | None = None
     """Where its devices are described."""
@@ -84,4 +93,4 @@ class Result:
         return f"<Result {self.verdict.value}{where}: {self.reason or 'no reason'}; packets out {len(self.out)}>"
 
 
-__all__ = ["DROP", "FORWARD", "HELD", "TO_HOST", "Result", "Verdict"]
+__all__ = ["CLASH", "DROP", "FORWARD", "HELD", "TO_HOST", "UNMOVED", "Result", "Verdict"]

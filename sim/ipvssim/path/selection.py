@@ -21,6 +21,7 @@ from ipvssim.path.connections import (
     NO_PORTS,
     ConnectionEntry,
 )
+from ipvssim.path.debug_log import PathLog
 from ipvssim.path.defence import Defence
 from ipvssim.path.engines import sip
 from ipvssim.path.host import Host
@@ -48,6 +49,7 @@ class Selection:
         self.host = host
         self.defence = Defence(namespace, connections)
         self.explaining = False
+        self.log: PathLog | None = None
         self.unprivileged = 1024
         """net.ipv4.ip_unprivileged_port_start: from there on a port may be FTP's data."""
 
@@ -103,6 +105,8 @@ class Selection:
                 result.accept("no packet that opens a connection")
             return None
         service = self.service(packet)
+        if self.log is not None:
+            self.log.service(packet, found=service is not None)
         if service is None:
             result.accept("no service")
             return None
@@ -140,13 +144,18 @@ class Selection:
     def _plain(self, service: VirtualService, packet: Packet, result: Result) -> ConnectionEntry | None:
         port = packet.key[-2:]
         if not service.fwmark and packet.port != service.port:
+            if self.log is not None and not service.port:
+                self.log.port_zero()
             return None
         server = self._pick(service, packet, result)
         if server is None:
             return None
         if server.port:
             port = server.port.to_bytes(2, "big")
-        return self._connect(service, packet, server, port)
+        connection = self._connect(service, packet, server, port)
+        if self.log is not None:
+            self.log.scheduled(connection)
+        return connection
 
     def _connect(self, service: VirtualService, packet: Packet, server: RealServer, port: bytes) -> ConnectionEntry:
         flags = server.forwarding | F_INACTIVE
@@ -159,6 +168,8 @@ class Selection:
     def _pick(self, service: VirtualService, packet: Packet, result: Result) -> RealServer | None:
         scheduler = service.scheduler
         if scheduler is None:
+            if self.log is not None:
+                self.log.nobody(service)
             return None
         # an error's quoted packet is read in reverse, and the schedulers that hash destinations read the field as it stands
         destination = packet.source if packet.quoted else packet.destination
@@ -167,14 +178,22 @@ class Selection:
         )
         if self.explaining:
             result.choice = scheduler.explain(flow)
-        return service.pick(flow)
+        if self.log is None:
+            return service.pick(flow)
+        self.log.picks(service, flow)
+        server = service.pick(flow)
+        if server is None:
+            self.log.nobody(service)
+        return server
 
     # --- persistence ---
 
     def _persistent(self, service: VirtualService, packet: Packet, result: Result) -> ConnectionEntry | None:
         """A connection placed by the client's template, which is made where there is none to use."""
         port = packet.port
-        protocol, key = self._template_key(service, packet)
+        protocol, key = self.template_key(service, packet)
+        if self.log is not None:
+            self.log.persistent(packet, key)
         read = b""
         if service.persistence_engine:
             found = sip.call_id(packet)
@@ -184,6 +203,8 @@ class Selection:
             read = found
         template = self.connections.template(protocol, key + read)
         if template is not None and not self.is_usable(template):
+            if self.log is not None:
+                self.log.unusable(template)
             self.connections.orphan(template)
             template = None
         if template is None:
@@ -218,7 +239,8 @@ class Selection:
         template.timeout = service.timeout * JIFFY
         return template
 
-    def _template_key(self, service: VirtualService, packet: Packet) -> tuple[int, bytes]:
+    def template_key(self, service: VirtualService, packet: Packet) -> tuple[int, bytes]:
+        """Protocol and key of the template that places a packet's client on a server of a persistent service."""
         client = masked(packet.source, service.netmask)
         protocol, virtual, port = packet.protocol, packet.destination, NO_PORTS
         if packet.port == service.port:
@@ -241,6 +263,8 @@ class Selection:
     def _leave(self, service: VirtualService, packet: Packet, result: Result) -> None:
         """What happens without a server: a bypass, the local stack, silence, or an ICMP error."""
         if self.sysctls.cache_bypass and service.fwmark and not packet.quoted and self._is_foreign(packet):
+            if self.log is not None:
+                self.log.bypass()
             flags = BYPASS
             if packet.protocol == UDP and service.one_packet:
                 flags |= F_ONE_PACKET

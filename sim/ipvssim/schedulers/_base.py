@@ -11,10 +11,14 @@ refer to the namespace's tunables. The present moment comes with each :class:`Fl
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from typing import Any, Protocol
 
-from ipvsnl.address import shown
+from ipvsnl.address import shown, unpack
+from ipvsnl.consts import AF_INET, AF_INET6
+
+_NAMED = 4
+"""So many servers are named in words; of the others there is a number."""
 
 
 class Server(Protocol):
@@ -146,6 +150,10 @@ class Scheduler:
     def close(self) -> None:
         """The service is gone or got another scheduler: let go of servers held beyond their deletion."""
 
+    def buckets(self) -> Sequence[Server]:
+        """The table by which it chooses, where it has one: each entry is a reference to a server."""
+        return ()
+
     def peek(self, flow: Flow) -> Server | None:
         """What :meth:`pick` would return, leaving this scheduler as it is.
 
@@ -160,16 +168,52 @@ class Scheduler:
         del flow
         return {}
 
+    def unfit(self, server: Server) -> str:
+        """All that keeps a server from being picked, as ``has weight 0 and is overloaded``; empty where nothing does."""
+        reasons = ["has weight 0"] if server.weight <= 0 else []
+        return " and ".join([*reasons, "is overloaded"] if server.overloaded else reasons)
+
+    def why(self, flow: Flow, picked: Server | None) -> str:
+        """A clause that tells why a pick for ``flow`` gives ``picked``: the loads, the cursor, the bucket that decide.
+
+        This one repeats the rule and the state, which is all that is known of a scheduler that has no words of its own.
+        """
+        found = f"takes {label(picked)}" if picked is not None else "finds nobody"
+        state = ", ".join(f"{name} {value}" for name, value in self.state(flow).items())
+        return f"{self.NAME} {found} by its rule ({self.RULE or 'which it does not tell'})" + (state and f": {state}")
+
+    def hashed(self, key: str, place: str, holder: Server | None, picked: Server | None) -> str:
+        """The words of a scheduler that hashes ``key`` to a ``place``, which ``holder`` has."""
+        said = f"{self.NAME} hashes {key} to {place}"
+        if holder is None:
+            return f"{said}, which nobody has"
+        if picked is holder:
+            return f"{said}, which {label(holder)} has"
+        other = f"the fallback takes {label(picked)}" if picked is not None else "and no other server may take it"
+        return f"{said}, which {label(holder)} has: that {self.unfit(holder)}, {other}"
+
+    def passed_over(self, before: str = "") -> str:
+        """The servers that are not to be picked and why, ``before`` in front; empty where there is none."""
+        every = [f"{label(server)} {self.unfit(server)}" for server in self.service.servers() if self.unfit(server)]
+        more = f" and {len(every) - _NAMED} more" if len(every) > _NAMED else ""
+        return f"{before}{', '.join(every[:_NAMED])}{more}" if every else ""
+
+    def nobody(self) -> str:
+        """A clause that tells why none of the servers is to be picked."""
+        return f"{self.NAME} finds nobody: {self.passed_over() or 'the service has no server'}"
+
     def explain(self, flow: Flow) -> dict[str, Any]:
         """How a pick for ``flow`` would be decided, in JSON's types; asked before the pick, it tells that pick's reasons.
 
-        It has ``scheduler``, ``rule``, ``picked`` (``address:port`` or None), ``state``, and ``servers``: in list order, by
-        ``address:port``, their weight, active, inactive and overloaded.
+        It has ``scheduler``, ``rule``, ``picked`` (``address:port`` or None), ``why`` (in words), ``state``, and
+        ``servers``: in list order, by ``address:port``, their weight, active, inactive and overloaded.
         """
+        picked = self.peek(flow)
         return {
             "scheduler": self.NAME,
             "rule": self.RULE,
-            "picked": label(self.peek(flow)),
+            "picked": label(picked),
+            "why": self.why(flow, picked),
             "state": self.state(flow),
             "servers": {label(server): _view(server) for server in self.service.servers()},
         }
@@ -178,6 +222,11 @@ class Scheduler:
 def label(server: Server | None) -> str | None:
     """A server as ``192.0.2.1:80`` or ``[2001:db8::1]:80``; None stays None."""
     return None if server is None else shown(server.address, server.port)
+
+
+def address_text(address: bytes) -> str:
+    """An address of 4 or 16 bytes as text."""
+    return unpack(AF_INET if len(address) == 4 else AF_INET6, address)
 
 
 def _view(server: Server) -> dict[str, int | bool]:

@@ -15,6 +15,7 @@ FULL = 16 << BITS
 BOUND = FULL * 3 // 2
 """So many entries are the most since 6.1.191."""
 STALE = 360 * HZ
+WLC = "least connection overhead / weight of all"
 MINUTES = 30
 """Every so many minutes entries unused for the tunable's time are dropped."""
 
@@ -73,6 +74,17 @@ class Locality(LeastOverhead, Generic[E]):
         if self._changed:
             self.refresh()
         return bool(self._roomy)
+
+    def lack(self, server: Server) -> str:
+        """What keeps an address from staying with its server, in words."""
+        if server.weight <= 0:
+            return "has weight 0"
+        return f"has {server.active} active, more than its weight {server.weight}, and another has less than half of its own"
+
+    def enough(self, server: Server) -> str:
+        """Why an address stays with its server, in words."""
+        load = f"has {server.active} active at weight {server.weight}"
+        return load if server.active <= server.weight else f"{load}, but no other server has less than half of its own"
 
     def store(self, address: bytes, entry: E) -> None:
         """Cache it. The kernel counts an entry that replaces another as one more, and never takes that back."""

@@ -12,7 +12,7 @@ from __future__ import annotations
 from collections.abc import Iterable
 from heapq import heapify, heappop, heappush
 
-from ipvssim.schedulers._base import Flow, Scheduler, Server, Service, Settings
+from ipvssim.schedulers._base import Flow, Scheduler, Server, Service, Settings, label
 
 SCALE = 62
 _SLACK = 64
@@ -99,6 +99,28 @@ class Ranked(Scheduler):
     def peek(self, flow: Flow) -> Server | None:
         return self.least()
 
+    def figure(self, server: Server) -> str:
+        """What it is ranked by, in words: its rank before it is made a whole number."""
+        raise NotImplementedError
+
+    def why(self, flow: Flow, picked: Server | None) -> str:
+        return self.compared(picked)
+
+    def compared(self, picked: Server | None, what: str = "") -> str:
+        """Why ``picked`` is the least of all: its figure, and that of the one that comes next. ``what`` it is of; empty: the
+        scheduler's own rule."""
+        if picked is None:
+            return self.nobody()
+        ranks = {server: self.rank(server) for server in self.service.servers() if server is not picked}
+        usable = {server: rank for server, rank in ranks.items() if rank is not None}
+        said = f"{self.NAME} takes {label(picked)} ({what or self.RULE}): {self.figure(picked)}"
+        if not usable:
+            return f"{said}; no other server is usable{self.passed_over(': ')}"
+        following = min(usable, key=lambda server: (usable[server], server.order))
+        equal = usable[following] == self.rank(picked)
+        words = "equal, and later in list order, is" if equal else "the next is"
+        return f"{said}; {words} {label(following)}: {self.figure(following)}{self.passed_over('; ')}"
+
     def least(self) -> Server | None:
         """The server of least rank."""
         if self._changed:
@@ -128,6 +150,9 @@ class LeastOverhead(Ranked):
         if weight > 0:
             return (load << SCALE) // weight
         return _WRAPPED if load < 0 else None
+
+    def figure(self, server: Server) -> str:
+        return f"({self.cost} * {server.active} active + {server.inactive} inactive) / weight {server.weight}"
 
     def least(self) -> Server | None:
         server = super().least()

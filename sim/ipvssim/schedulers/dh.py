@@ -7,10 +7,11 @@ Kernel: net/netfilter/ipvs/ip_vs_dh.c, Linux 6.1.
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from itertools import cycle, islice
 from typing import Any
 
-from ipvssim.schedulers._base import Flow, Scheduler, Server, Service, Settings, label
+from ipvssim.schedulers._base import Flow, Scheduler, Server, Service, Settings, address_text, label
 from ipvssim.schedulers._hashing import fold, hash_32
 
 
@@ -37,9 +38,17 @@ class DestinationHashing(Scheduler):
         server = buckets[hash_32(fold(flow.destination), 8)]
         return server if server.weight > 0 and not server.overloaded else None
 
+    def buckets(self) -> Sequence[Server]:
+        return self._filled()
+
     def state(self, flow: Flow) -> dict[str, Any]:
         buckets, bucket = self._filled(), hash_32(fold(flow.destination), 8)
         return {"bucket": bucket, "holds": label(buckets[bucket]) if buckets else None}
+
+    def why(self, flow: Flow, picked: Server | None) -> str:
+        buckets, bucket = self._filled(), hash_32(fold(flow.destination), 8)
+        key = f"the destination {address_text(flow.destination)}"
+        return self.hashed(key, f"bucket {bucket} of 256", buckets[bucket] if buckets else None, picked)
 
     def _filled(self) -> list[Server]:
         """The buckets, filled at the first pick after a change."""

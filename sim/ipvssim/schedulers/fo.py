@@ -20,3 +20,6 @@ class Failover(Ranked):
     def rank(self, server: Server) -> int | None:
         weight = server.weight
         return None if weight <= 0 or server.overloaded else -weight
+
+    def figure(self, server: Server) -> str:
+        return f"weight {server.weight}"

@@ -11,8 +11,8 @@ from __future__ import annotations
 from typing import Any
 
 from ipvssim.clock import HZ
-from ipvssim.schedulers._base import Flow, Server, label
-from ipvssim.schedulers._locality import CacheEntry, Locality
+from ipvssim.schedulers._base import Flow, Server, address_text, label
+from ipvssim.schedulers._locality import WLC, CacheEntry, Locality
 
 
 class LocalityBased(Locality["Home"]):
@@ -40,6 +40,16 @@ class LocalityBased(Locality["Home"]):
         home = self._cache.get(flow.destination)
         server = home.server if home is not None else None
         return {"cached": label(server), "serves": server is not None and self._serves(server)}
+
+    def why(self, flow: Flow, picked: Server | None) -> str:
+        home = self._cache.get(flow.destination)
+        where = f"the destination {address_text(flow.destination)}"
+        if home is None:
+            return f"lblc has no server for {where} yet: {self.compared(picked, WLC)}"
+        if home.server is picked and self._serves(picked):
+            return f"lblc has {label(picked)} for {where}, which {self.enough(picked)}"
+        lack = "was deleted" if not home.server.available else self.lack(home.server)
+        return f"lblc has {label(home.server)} for {where}, which {lack}: {self.compared(picked, WLC)}"
 
     def expiration(self) -> int:
         return self.settings.tunables.lblc_expiration * HZ

@@ -11,8 +11,8 @@ from __future__ import annotations
 from typing import Any
 
 from ipvssim.clock import HZ
-from ipvssim.schedulers._base import Flow, Server, Service, Settings, label
-from ipvssim.schedulers._locality import Locality
+from ipvssim.schedulers._base import Flow, Server, Service, Settings, address_text, label
+from ipvssim.schedulers._locality import WLC, Locality
 from ipvssim.schedulers._replicas import Changes, Replicas
 
 
@@ -66,6 +66,19 @@ class LocalityBasedReplicated(Locality[Replicas]):
             "best": label(best),
             "too_much": best is not None and self.over(best),
         }
+
+    def why(self, flow: Flow, picked: Server | None) -> str:
+        replicas = self._cache.get(flow.destination)
+        where = f"the destination {address_text(flow.destination)}"
+        if replicas is None:
+            return f"lblcr has no set for {where} yet: {self.compared(picked, WLC)}"
+        best, members = self._best(replicas), len(replicas.members)
+        if best is None:
+            return f"lblcr finds nobody usable in the set of {where} ({members}): {self.compared(picked, WLC)}"
+        if not self.over(best):
+            said = f"lblcr takes {label(best)}, the least loaded of {members} in the set of {where}"
+            return f"{said}: it {self.enough(best)}"
+        return f"lblcr has {label(best)} in the set of {where}, which {self.lack(best)}: {self.compared(picked, WLC)}"
 
     def expiration(self) -> int:
         return self.settings.tunables.lblcr_expiration * HZ

@@ -24,3 +24,6 @@ class LeastConnection(Ranked):
         if server.weight <= 0 or server.overloaded:
             return None
         return server.active * self._cost + server.inactive & 0xFFFFFFFF
+
+    def figure(self, server: Server) -> str:
+        return f"{self._cost} * {server.active} active + {server.inactive} inactive"

@@ -12,7 +12,7 @@ from collections.abc import Iterable, Sequence
 from math import gcd
 from typing import Any
 
-from ipvssim.schedulers._base import Flow, Scheduler, Server, Service, Settings, label
+from ipvssim.schedulers._base import Flow, Scheduler, Server, Service, Settings, address_text, label
 from ipvssim.schedulers._hashing import PROTOCOLS_WITH_PORTS, fold, hsiphash
 
 F_FALLBACK, F_PORT = 0x8, 0x10
@@ -57,9 +57,18 @@ class Maglev(Scheduler):
             return server
         return _fallback(slots, value, slot) if self.service.flags & F_FALLBACK else None
 
+    def buckets(self) -> Sequence[Server]:
+        return self._assigned()
+
     def state(self, flow: Flow) -> dict[str, Any]:
         slots, slot = self._assigned(), hsiphash(self._value(flow) & 0xFFFFFFFF, KEY_OFFSET) % SLOTS
         return {"slot": slot, "holds": label(slots[slot]) if slots else None}
+
+    def why(self, flow: Flow, picked: Server | None) -> str:
+        servers, place = self._assigned(), hsiphash(self._value(flow) & 0xFFFFFFFF, KEY_OFFSET) % SLOTS
+        port = f" with port {flow.client_port}" if self._port(flow) else ""
+        key = f"the client {address_text(flow.client)}{port}"
+        return self.hashed(key, f"slot {place} of {SLOTS}", servers[place] if servers else None, picked)
 
     def _assigned(self) -> list[Server]:
         """The slots, assigned at the first pick after a change."""
@@ -68,8 +77,10 @@ class Maglev(Scheduler):
         return self._slots
 
     def _value(self, flow: Flow) -> int:
-        port = flow.client_port if self.service.flags & F_PORT and flow.protocol in PROTOCOLS_WITH_PORTS else 0
-        return fold(flow.client) + port
+        return fold(flow.client) + self._port(flow)
+
+    def _port(self, flow: Flow) -> int:
+        return flow.client_port if self.service.flags & F_PORT and flow.protocol in PROTOCOLS_WITH_PORTS else 0
 
 
 def turns(weights: Iterable[int]) -> list[int]:

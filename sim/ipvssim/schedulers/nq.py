@@ -22,3 +22,8 @@ class NeverQueue(Ranked):
             return None
         active = server.active
         return (active + 1 << SCALE) // weight if active else 0
+
+    def figure(self, server: Server) -> str:
+        if not server.active:
+            return "no active connection"
+        return f"({server.active} active + 1) / weight {server.weight}"

@@ -19,3 +19,12 @@ class Overflow(Ranked):
     def rank(self, server: Server) -> int | None:
         weight = server.weight
         return None if weight <= 0 or server.overloaded or server.active > weight else -weight
+
+    def figure(self, server: Server) -> str:
+        return f"weight {server.weight}, {server.active} active"
+
+    def unfit(self, server: Server) -> str:
+        said = super().unfit(server)
+        if server.active <= server.weight:
+            return said
+        return f"{said and said + ' and '}has {server.active} active, more than its weight {server.weight}"

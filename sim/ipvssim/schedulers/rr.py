@@ -51,3 +51,14 @@ class RoundRobin(Scheduler):
 
     def state(self, flow: Flow) -> dict[str, Any]:
         return {"last": label(self._last)}
+
+    def why(self, flow: Flow, picked: Server | None) -> str:
+        if picked is None:
+            return self.nobody()
+        if self._last is None:
+            how = "the first usable server in list order"
+        elif self._usable.after(self._last) is None:
+            how = f"no usable server follows {label(self._last)}, so the list begins again"
+        else:
+            how = f"the next usable server in list order after {label(self._last)}"
+        return f"rr takes {label(picked)}: {how}{self.passed_over('; ')}"

@@ -21,3 +21,6 @@ class ShortestExpectedDelay(Ranked):
         if weight <= 0 or server.overloaded:
             return None
         return (server.active + 1 << SCALE) // weight
+
+    def figure(self, server: Server) -> str:
+        return f"({server.active} active + 1) / weight {server.weight}"

@@ -7,10 +7,11 @@ other buckets in turn. Kernel: net/netfilter/ipvs/ip_vs_sh.c, Linux 6.1.
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from itertools import chain, cycle, islice, repeat
 from typing import Any
 
-from ipvssim.schedulers._base import Flow, Scheduler, Server, Service, Settings, label
+from ipvssim.schedulers._base import Flow, Scheduler, Server, Service, Settings, address_text, label
 from ipvssim.schedulers._hashing import PROTOCOLS_WITH_PORTS, fold, hash_32
 
 F_FALLBACK, F_PORT = 0x8, 0x10
@@ -45,13 +46,24 @@ class SourceHashing(Scheduler):
             return server
         return _fallback(buckets, bucket) if self.service.flags & F_FALLBACK else None
 
+    def buckets(self) -> Sequence[Server]:
+        return self._filled()
+
     def state(self, flow: Flow) -> dict[str, Any]:
         buckets, bucket = self._filled(), self._bucket(flow)
         return {"bucket": bucket, "holds": label(buckets[bucket]) if buckets else None}
 
+    def why(self, flow: Flow, picked: Server | None) -> str:
+        servers, place = self._filled(), self._bucket(flow)
+        port = f" with port {flow.client_port}" if self._port(flow) else ""
+        key = f"the client {address_text(flow.client)}{port}"
+        return self.hashed(key, f"bucket {place} of 256", servers[place] if servers else None, picked)
+
     def _bucket(self, flow: Flow) -> int:
-        port = flow.client_port if self.service.flags & F_PORT and flow.protocol in PROTOCOLS_WITH_PORTS else 0
-        return hash_32(fold(flow.client) + port, 8)
+        return hash_32(fold(flow.client) + self._port(flow), 8)
+
+    def _port(self, flow: Flow) -> int:
+        return flow.client_port if self.service.flags & F_PORT and flow.protocol in PROTOCOLS_WITH_PORTS else 0
 
     def _filled(self) -> list[Server]:
         """The buckets, filled at the first pick after a change."""

@@ -83,6 +83,22 @@ class WeightedRoundRobin(Scheduler):
             "step": self._step,
         }
 
+    def why(self, flow: Flow, picked: Server | None) -> str:
+        if picked is None:
+            return self.nobody()
+        twin = object.__new__(WeightedRoundRobin)
+        twin.__dict__.update(self.__dict__)
+        twin.pick(flow)
+        self._pass.reach(self._current, self._usable)
+        goes_on = self._pass.after(self._last) is picked
+        after = f" after {label(self._last)}" if self._last is not None else ""
+        said = f"wrr takes {label(picked)} (weight {picked.weight})"
+        passed = self.passed_over("; ")
+        if goes_on:
+            return f"{said}: the next in list order{after} with at least the current weight {self._current}{passed}"
+        change = f"which {'falls to' if twin._current < self._current else 'starts again at'} {twin._current}"
+        return f"{said}: no usable server{after} has at least the current weight {self._current}, {change}{passed}"
+
     def _give_up(self) -> None:
         """Nobody is usable: all passes down to weight 1 were in vain. They end at the head, or, begun in the last, there."""
         if self._top and (self._last is None or self._current > 1):

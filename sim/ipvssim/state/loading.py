@@ -62,6 +62,8 @@ def filled(whole: object, make: Callable[..., Holder]) -> Holder:
             _add_service(namespace, rows[number])
         except DamagedError as wrong:
             raise DamagedError(f"services[{number}]: {wrong}") from None
+    if "trash" in whole:
+        _fill_trash(namespace, whole["trash"])
     return holder
 
 
@@ -97,6 +99,27 @@ def _add_service(namespace: Namespace, row: object) -> None:
         table.add_service(service, _scheduler(_name("its scheduler", name, 1)))
     except ValueError as refused:
         raise DamagedError(f"its scheduler {name!r} refuses it: {refused}") from None
+
+
+def _fill_trash(namespace: Namespace, saved: object) -> None:
+    sweep, rows = _list("the trash", saved, 2)
+    trash = namespace.table.trash
+    for row in _list("the trash", rows):
+        family, fwmark, protocol, address, port, kept, deleted, idle, dest = _list("a deleted server", row, 9)
+        if type(family) is not int or family not in _SIZES:
+            raise DamagedError(f"a deleted server's service is of family {family!r}")
+        packed = _address("a deleted server's service", address) if address != "" else b""
+        server = _server(dest)
+        server.of = (
+            family, _number("its service's mark", fwmark, _U32), _number("its service's protocol", protocol, _U16),
+            packed, _number("its service's port", port, _U16),
+        )  # fmt: skip
+        server.service = namespace.table.find(*server.of) if kept is True else None
+        trash.put_back(
+            server, _number("when it was deleted", deleted, _U64),
+            None if idle is None else _number("since when it is idle", idle, _U64),
+        )  # fmt: skip
+    trash.resume(_number("the next sweep", sweep, _U64))
 
 
 def _server(row: Any) -> RealServer:

@@ -10,6 +10,7 @@ from ipvssim.net.network import Network
 from ipvssim.net.networks import default_network
 from ipvssim.schedulers import Settings
 from ipvssim.state.daemons import Daemons
+from ipvssim.state.debug_log import DebugLog
 from ipvssim.state.modules import Modules
 from ipvssim.state.service_table import ServiceTable
 from ipvssim.state.sysctls import Sysctls
@@ -38,11 +39,12 @@ class Namespace:
     """One network namespace of the simulated kernel.
 
     ``release`` chooses between the behaviours of stable releases; ``padding`` puts 64-bit attributes at multiples of eight,
-    as kernels do on machines without cheap unaligned access; ``hash_key`` is the secret byte that orders service dumps.
+    as kernels do on machines without cheap unaligned access; ``hash_key`` is the secret byte that orders service dumps;
+    ``debug_level`` is that of the kernel's log, where one is wanted.
     """
 
     __slots__ = (
-        "applications", "changes", "clock", "connection_table_size", "connections", "daemons", "ipv6", "modules",
+        "applications", "changes", "clock", "connection_table_size", "connections", "daemons", "ipv6", "log", "modules",
         "network", "padding", "release", "sublevel", "sysctls", "table", "timeouts",
     )  # fmt: skip
 
@@ -56,11 +58,17 @@ class Namespace:
         hash_key: int = 0,
         connection_table_size: int = CONNECTION_TABLE_SIZE,
         modules: Modules | None = None,
+        debug_level: int | None = None,
     ) -> None:
         self.clock = clock if clock is not None else Clock()
         self.network = network if network is not None else default_network()
         self.sysctls = Sysctls()
         self.table = ServiceTable(self.clock, hash_key=hash_key, settings=self._settings(release))
+        self.log = DebugLog(self.clock, debug_level) if debug_level is not None else None
+        """What the kernel writes to its log; None where nobody wants to know."""
+        if self.log is not None:
+            self.table.tell(self.log)
+        self.sysctls.debug_level = debug_level or 0
         self.timeouts = ConnectionTimeouts()
         self.daemons = Daemons(self.network)
         self.release = release

@@ -1,6 +1,7 @@
 """The files of ``/proc/net`` that IPVS has, as text.
 
-``ip_vs_info_seq_show`` and its siblings in net/netfilter/ipvs/ip_vs_ctl.c and ip_vs_conn.c, Linux 6.1.
+``ip_vs_info_seq_show`` and its siblings in net/netfilter/ipvs/ip_vs_ctl.c and ip_vs_conn.c, Linux 6.1. ``ip_vs_trash`` is
+the simulator's own: Linux tells nobody of its trash.
 """
 
 from __future__ import annotations
@@ -10,6 +11,7 @@ from errno import ENOENT
 from os import strerror
 
 from ipvsnl.consts import AF_INET
+from ipvssim.clock import SECOND
 from ipvssim.state.namespace import Namespace
 from ipvssim.state.services import RealServer, VirtualService
 
@@ -20,6 +22,7 @@ _TITLES = (
     "   Conns  Packets  Packets            Bytes            Bytes\n",
     " Conns/s   Pkts/s   Pkts/s          Bytes/s          Bytes/s\n",
 )
+_TRASH = "Pro ToIP     TPrt FWMark   DestIP   DPrt RefCnt Conns Templates Caches Deleted Idle FreedIn\n"
 _CONNECTIONS = "Pro FromIP   FPrt ToIP     TPrt DestIP   DPrt State       Expires PEName PEData\n"
 
 
@@ -121,10 +124,30 @@ def _connections(namespace: Namespace) -> Iterator[str]:
             )
 
 
+def _trash(namespace: Namespace) -> Iterator[str]:
+    yield _TRASH
+    trash, now = namespace.table.trash, namespace.clock.now
+    for server in trash:
+        family, fwmark, protocol, address, port = server.of
+        since, freed = server.idle_since, trash.freed(server)
+        virtual = hex_address(address or bytes(4 if family == AF_INET else 16))
+        yield (
+            f"{protocol_name(protocol):<3} {virtual} {port:04X} {fwmark:08X} {hex_address(server.address)} "
+            f"{server.port:04X} {server.references} {server.conns} {server.persistent} {server.holders} "
+            f"{_seconds(now - trash.deleted(server))} {_seconds(None if since is None else now - since)} "
+            f"{_seconds(None if freed is None else freed - now)}\n"
+        )
+
+
+def _seconds(microseconds: int | None) -> str:
+    return "-" if microseconds is None else f"{microseconds / SECOND:.2f}"
+
+
 _FILES: dict[str, Callable[[Namespace], Iterable[str]]] = {
     "ip_vs": _table,
     "ip_vs_stats": _statistics,
     "ip_vs_stats_percpu": _statistics_per_cpu,
     "ip_vs_app": _applications,
     "ip_vs_conn": _connections,
+    "ip_vs_trash": _trash,
 }

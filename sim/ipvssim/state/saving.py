@@ -1,4 +1,4 @@
-"""A namespace as text: what of it outlives a process (not the trash, not connections), and back.
+"""A namespace as text: what of it outlives a process (not connections), and back.
 
 The text is a header line and a JSON array with one virtual service a line, so that it can be read and compared by people::
 
@@ -25,9 +25,10 @@ from typing import Any
 from ipvsnl.consts import AF_INET
 from ipvssim.state.loading import DamagedError, Holder, filled
 from ipvssim.state.namespace import Namespace
+from ipvssim.state.service_table import ServiceTable
 from ipvssim.state.services import RealServer, VirtualService
 from ipvssim.state.statistics import Counters
-from ipvssim.state.sysctls import Sysctls, names
+from ipvssim.state.sysctls import DEBUG_LEVEL, Sysctls, names
 
 MAGIC = b"ipvssim table "
 VERSION = 1
@@ -100,9 +101,10 @@ def _body(namespace: Namespace) -> str:
             "sysctls": {
                 name: namespace.sysctls.read(name)
                 for name in names()
-                if namespace.sysctls.read(name) != defaults.read(name)
+                if name != DEBUG_LEVEL and namespace.sysctls.read(name) != defaults.read(name)
             },
             "total": namespace.table.total.saved(),
+            **({"trash": _trash(namespace.table)} if len(namespace.table.trash) else {}),
         },
         separators=(",", ":"),
     )
@@ -112,7 +114,7 @@ def _body(namespace: Namespace) -> str:
 
 def _service_row(one: VirtualService) -> str:
     dests = ",".join([_server_row(server) for server in one.destinations.values()])
-    address = "" if one.fwmark else inet_ntop(AF_INET if len(one.address) == 4 else AF_INET6, one.address)
+    address = "" if one.fwmark else _address(one.address)
     return (
         f'[{one.family},{one.fwmark},{one.protocol},"{address}",{one.port},{quoted(one.scheduler_name)},{one.flags},'
         f"{one.timeout},{one.netmask},{quoted(one.persistence_engine)},{_counters(one.counters)},[{dests}]]"
@@ -120,11 +122,29 @@ def _service_row(one: VirtualService) -> str:
 
 
 def _server_row(one: RealServer) -> str:
-    address = inet_ntop(AF_INET if len(one.address) == 4 else AF_INET6, one.address)
     return (
-        f'["{address}",{one.port},{one.forwarding},{one.weight},{one.upper},{one.lower},{one.tunnel_type},'
+        f'["{_address(one.address)}",{one.port},{one.forwarding},{one.weight},{one.upper},{one.lower},{one.tunnel_type},'
         f"{one.tunnel_port},{one.tunnel_flags},{one.last_weight},{_counters(one.counters)}]"
     )
+
+
+def _trash(table: ServiceTable) -> list[Any]:
+    """Microseconds to the next sweep, then the deleted servers, the first deleted first: what each was a server of, whether
+    that very service is still there, how long ago it was deleted and stamped, and its row."""
+    trash, now = table.trash, table.clock.now
+    rows = [
+        [
+            *one.of[:3], _address(one.of[3]), one.of[4], one.service is not None and table.has(one.service),
+            now - trash.deleted(one), None if one.idle_since is None else now - one.idle_since,
+            json.loads(_server_row(one)),
+        ]
+        for one in reversed(list(trash))
+    ]  # fmt: skip
+    return [trash.sweep, rows]
+
+
+def _address(packed: bytes) -> str:
+    return inet_ntop(AF_INET if len(packed) == 4 else AF_INET6, packed) if packed else ""
 
 
 def _counters(counters: Counters) -> str:

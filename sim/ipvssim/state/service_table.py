@@ -13,11 +13,13 @@ from ipvsnl.consts import AF_INET, AF_INET6
 from ipvssim.clock import JIFFY, SECOND, Clock, Periodic
 from ipvssim.schedulers import Scheduler, Settings
 from ipvssim.schedulers._hashing import fold
+from ipvssim.state.debug_log import DebugLog
 from ipvssim.state.services import Buckets, RealServer, VirtualService
 from ipvssim.state.statistics import Counters, Estimator
 from ipvssim.state.trash import Trash
 
 COLLECT_PERIOD = 60 * SECOND
+FTP = 21
 
 
 class ServiceTable:
@@ -49,9 +51,13 @@ class ServiceTable:
         """Deleted destinations that have not been freed."""
         self._collectors: dict[VirtualService, Periodic] = {}
         self._newest = 0
+        self.log: DebugLog | None = None
         self.named_hook: Callable[[bytes, bytes, int], None] | None = None
         """Called with a virtual address, a real server's and a firewall mark (empty or 0 where it is not about one) when the
         table comes to name them."""
+        self.tracking: set[VirtualService] = set()
+        """The services that ask for connection tracking; ``tracking_hook`` is called when they change."""
+        self.tracking_hook: Callable[[], None] | None = None
         self.deleted_hook: Callable[[], None] | None = None
         """Called after destinations went to the trash (the packet path's expire_nodest_conn)."""
 
@@ -62,6 +68,10 @@ class ServiceTable:
         if fwmark:
             return self.by_mark.get((family, fwmark))
         return self.by_address.get((protocol, address, port))
+
+    def has(self, service: VirtualService) -> bool:
+        """Whether this very service is there, and not deleted."""
+        return self.find(service.family, service.fwmark, service.protocol, service.address, service.port) is service
 
     def services(self) -> Iterator[VirtualService]:
         """All services in dump order: the address table, then the fwmark table."""
@@ -106,15 +116,22 @@ class ServiceTable:
             del self.by_address[service.protocol, service.address, service.port]
             self._address_buckets.remove(self._bucket(service), service)
         self._count(service, -1)
+        if service in self.tracking:
+            self.tracking.remove(service)
+            self._tracking_changed()
         self.estimator.stop(service.counters)
-        if service.scheduler is not None:
-            service.scheduler.close()
-            service.scheduler = None
+        scheduler, service.scheduler = service.scheduler, None
+        if self.log is not None:
+            self.log.scheduler_released(service)
         collector = self._collectors.pop(service, None)
         if collector is not None:
             collector.stop()
         for server in list(service.servers()):
             self._discard(server)
+        if scheduler is not None:
+            scheduler.close()  # what a cache refers to it lets go of later (call_rcu)
+        if not service.destinations:
+            self._tell_unused(service)
         service.destinations.clear()
         if self.deleted_hook is not None:
             self.deleted_hook()
@@ -135,6 +152,8 @@ class ServiceTable:
             server.of = service.identity
         elif server.service is not service:
             server.counters.zero()
+            former, server.service = server.service, service
+            self._tell_unused(former)
         server.service = service
         self._newest -= 1
         server.order = self._newest
@@ -149,6 +168,8 @@ class ServiceTable:
         self.estimator.start(server.counters)
         if service.scheduler is not None:
             service.scheduler.added(server)
+            if self.log is not None:
+                self.log.table_filled(service)
         if self.named_hook is not None:
             self.named_hook(b"", server.address, 0)
 
@@ -160,14 +181,16 @@ class ServiceTable:
         server.order = self._newest
         server.available = True
         service.destinations[server.address, server.port] = server
+        self.server_written(server)
         self.estimator.start(server.counters)
-        self.track(server)
 
-    def track(self, server: RealServer) -> None:
-        """FTP by masquerading needs connection tracking (``__ip_vs_update_dest``)."""
+    def server_written(self, server: RealServer) -> None:
+        """Its parameters were given, at first or anew: one that translates makes a service of port 21 ask for connection
+        tracking, until that service is deleted (``ip_vs_register_conntrack``)."""
         service = server.service
-        if service is not None and service.port == 21 and not service.fwmark and not server.forwarding:
-            service.tracked = True
+        if service is not None and service.port == FTP and not server.forwarding and service not in self.tracking:
+            self.tracking.add(service)
+            self._tracking_changed()
 
     def delete_server(self, server: RealServer) -> None:
         """Unlink it, tell the scheduler, and move it to the trash."""
@@ -177,6 +200,8 @@ class ServiceTable:
         server.available = False
         if service.scheduler is not None:
             service.scheduler.removed(server)
+            if self.log is not None:
+                self.log.table_filled(service)
         self._discard(server)
         if self.deleted_hook is not None:
             self.deleted_hook()
@@ -189,6 +214,20 @@ class ServiceTable:
         server.available = False
         self.estimator.stop(server.counters)
         self.trash.put(server)
+
+    # --- the log ---
+
+    def tell(self, log: DebugLog) -> None:
+        """Write to a log from now on."""
+        self.log = self.trash.log = log
+        self.trash.freed_hook = lambda server: self._tell_unused(server.service)
+
+    def _tell_unused(self, service: VirtualService | None) -> None:
+        """A deleted service is freed when nothing in the trash was a server of it."""
+        if self.log is None or service is None or self.has(service):
+            return
+        if not any(server.service is service for server in self.trash):
+            self.log.service_gone(service)
 
     # --- inside ---
 
@@ -204,15 +243,23 @@ class ServiceTable:
             self.engine_services += step
         if service.fwmark or service.port == 0:
             self.port_zero_services += step
-        elif service.port == 21:
+        elif service.port == FTP:
             self.ftp_services += step
+
+    def _tracking_changed(self) -> None:
+        if self.tracking_hook is not None:
+            self.tracking_hook()
 
     def _set_scheduler(self, service: VirtualService, scheduler: type[Scheduler] | None) -> None:
         fresh = scheduler(service, self.settings) if scheduler is not None else None
         if service.scheduler is not None:
+            if self.log is not None:
+                self.log.scheduler_released(service)
             service.scheduler.close()
         service.scheduler = fresh
         service.scheduler_name = scheduler.NAME if scheduler is not None else "none"
+        if self.log is not None:
+            self.log.scheduler_bound(service)
         collector = self._collectors.pop(service, None)
         if collector is not None:
             collector.stop()

@@ -68,6 +68,12 @@ class RealServer:
         return f"<RealServer {self.endpoint} {_METHODS.get(self.forwarding, self.forwarding)} weight {self.weight}>"
 
     @property
+    def references(self) -> int:
+        """How often the kernel counts it referred to (``dest->refcnt``): by its service's table or the trash, by
+        connections, templates and caches. The tables of dh, sh and mh let go of a server before it is deleted."""
+        return 1 + self.conns + self.persistent + self.holders
+
+    @property
     def referenced(self) -> bool:
         """Whether anything but the trash still knows it."""
         return bool(self.conns or self.persistent or self.holders)
@@ -78,7 +84,7 @@ class VirtualService:
 
     __slots__ = (
         "address", "counters", "destinations", "family", "flags", "fwmark", "netmask", "persistence_engine", "port",
-        "protocol", "scheduler", "scheduler_name", "timeout", "tracked",
+        "protocol", "scheduler", "scheduler_name", "timeout",
     )  # fmt: skip
 
     def __init__(self, family: int, fwmark: int | None, protocol: int, address: bytes, port: int) -> None:
@@ -93,8 +99,6 @@ class VirtualService:
         self.persistence_engine = ""
         self.scheduler: Scheduler | None = None
         self.scheduler_name = "none"
-        self.tracked = False
-        """Whether it has asked for connection tracking: FTP's does when it gets a server by masquerading, and keeps it."""
         self.destinations: dict[tuple[bytes, int], RealServer] = {}
         """Oldest first; the kernel's list is this reversed (:meth:`servers`). Keyed by address (4 or 16 bytes) and port."""
         self.counters = Counters()

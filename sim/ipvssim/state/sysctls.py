@@ -14,6 +14,8 @@ from typing import Any
 from ipvssim.clock import HZ
 
 PREFIX = "net.ipv4.vs."
+DEBUG_LEVEL = "net.ipv4.vs.debug_level"
+"""The whole kernel's, of which the simulated one is but a namespace: it is read there, and not written, nor saved."""
 _INT_MAX, _ULONG_MAX = 0x7FFFFFFF, (1 << 64) - 1
 
 
@@ -21,7 +23,7 @@ class Sysctls:
     """The tunables of one namespace, at the kernel's defaults. Expirations and periods are in seconds."""
 
     __slots__ = (
-        "_hooks", "am_droprate", "amemthresh", "backup_only", "cache_bypass", "conn_reuse_mode", "conntrack",
+        "_hooks", "_reads", "am_droprate", "amemthresh", "backup_only", "cache_bypass", "conn_reuse_mode", "conntrack",
         "debug_level", "drop_entry", "drop_packet", "expire_nodest_conn", "expire_quiescent_template",
         "ignore_tunneled", "lblc_expiration", "lblcr_expiration", "nat_icmp_send", "pmtu_disc", "run_estimation",
         "schedule_icmp", "secure_tcp", "sloppy_sctp", "sloppy_tcp", "snat_reroute", "sync_persist_mode", "sync_ports",
@@ -30,6 +32,7 @@ class Sysctls:
 
     def __init__(self) -> None:
         self._hooks: dict[str, list[Callable[[], object]]] = {}
+        self._reads: set[str] = set()
         self.am_droprate = 10
         self.amemthresh = 1024
         self.conn_reuse_mode = self.pmtu_disc = self.run_estimation = self.snat_reroute = 1
@@ -48,6 +51,15 @@ class Sysctls:
         """Call ``hook`` after every accepted write of ``variable`` (its short name), changed or not."""
         self._hooks.setdefault(variable, []).append(hook)
 
+    def watch(self, *, on: bool) -> None:
+        """Begin, or cease, to note which variables are read as attributes. Unwatched reading costs nothing more."""
+        self.__class__ = _Watched if on else Sysctls
+
+    def taken_reads(self) -> list[str]:
+        """The short names that were read since this was last asked, sorted; none while nobody watches."""
+        reads, self._reads = self._reads, set()
+        return sorted(reads)
+
     def read(self, name: str) -> str:
         """What ``/proc/sys`` shows, without the newline. OSError(ENOENT) where there is no such variable."""
         value = getattr(self, _short(name))
@@ -63,6 +75,20 @@ class Sysctls:
         setattr(self, short, parsed)
         for hook in self._hooks.get(short, ()):
             hook()
+
+
+class _Watched(Sysctls):
+    """The same, reading noted: an object's class is changed to this one and back, so that only watching costs anything."""
+
+    __slots__ = ()
+
+    def __getattribute__(self, name: str) -> Any:
+        if name in _VARIABLES:
+            self._reads.add(name)
+        return object.__getattribute__(self, name)
+
+
+_VARIABLES = frozenset(name for name in Sysctls.__slots__ if not name.startswith("_"))
 
 
 class SysctlView(MutableMapping[str, "int | str"]):

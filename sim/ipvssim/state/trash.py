@@ -6,10 +6,10 @@ through it: what nothing refers to is stamped, and freed once its stamp is 120 s
 
 from __future__ import annotations
 
-from collections.abc import Iterator
-from itertools import chain
+from collections.abc import Callable, Iterator
 
 from ipvssim.clock import FOREVER, JIFFY, SECOND, Clock
+from ipvssim.state.debug_log import DebugLog
 from ipvssim.state.services import RealServer, VirtualService
 
 TRASH_PERIOD = 60 * SECOND
@@ -22,25 +22,56 @@ class Trash:
     def __init__(self, clock: Clock) -> None:
         self._clock = clock
         self._waiting: dict[tuple[object, ...], list[RealServer]] = {}
+        self._deleted: dict[RealServer, int] = {}
+        """When each was deleted, in microseconds; the last one last."""
         self._sweeps = clock.every(TRASH_PERIOD, self)
+        self.log: DebugLog | None = None
+        self.freed_hook: Callable[[RealServer], None] | None = None
+        """Called with each server that was freed, where there is a log."""
 
     def __iter__(self) -> Iterator[RealServer]:
-        return chain.from_iterable(self._waiting.values())
+        """The last deleted first, as the kernel's list has them."""
+        return reversed(self._deleted)
 
     def __len__(self) -> int:
-        return sum(map(len, self._waiting.values()))
+        return len(self._deleted)
 
     def put(self, server: RealServer) -> None:
         """Keep a server that was deleted."""
-        server.idle_since = None
+        if self.log is not None:
+            self.log.moving(server)
         if not self._waiting:
             self._sweeps.stop()
             self._sweeps.start()
-        self._waiting.setdefault((server.family, server.address, server.port, server.of), []).append(server)
+        server.idle_since = None
+        self._waiting.setdefault(_key(server), []).append(server)
+        self._deleted[server] = self._clock.now
+
+    def put_back(self, server: RealServer, deleted: int, idle: int | None) -> None:
+        """Keep a saved one, the last deleted last: ``deleted`` and ``idle`` are how many microseconds ago it was deleted and
+        stamped (None: it is not stamped). :meth:`resume` then starts the sweeps."""
+        now = self._clock.now
+        server.idle_since = None if idle is None else now - idle
+        self._waiting.setdefault(_key(server), []).append(server)
+        self._deleted[server] = now - deleted
+
+    def resume(self, sweep: int) -> None:
+        """Let the next sweep be in so many microseconds."""
+        self._sweeps.start(sweep)
+
+    @property
+    def sweep(self) -> int:
+        """Microseconds to the next sweep, while there is anything."""
+        return self._sweeps.due * JIFFY - self._clock.now
 
     def holds(self, service: VirtualService, family: int, address: bytes, port: int) -> bool:
         """Whether there is a server of that address and port which belonged to a service of that key."""
-        return bool(self._waiting) and (family, address, port, service.identity) in self._waiting
+        if not self._waiting:
+            return False
+        key = (family, address, port, service.identity)
+        if self.log is not None:
+            self._tell_looked_at(key)
+        return key in self._waiting
 
     def take(self, service: VirtualService, family: int, address: bytes, port: int) -> RealServer | None:
         """Take such a server out, the last that was put in; None where there is none."""
@@ -53,8 +84,29 @@ class Trash:
         server = waiting.pop()
         if not waiting:
             del self._waiting[key]
+        del self._deleted[server]
         server.idle_since = None
+        if self.log is not None:
+            self.log.revived(server)
         return server
+
+    # --- what is known of one ---
+
+    def deleted(self, server: RealServer) -> int:
+        """When it was deleted, in microseconds; KeyError where it does not lie here."""
+        return self._deleted[server]
+
+    def freed(self, server: RealServer) -> int | None:
+        """When it will be freed if nothing comes to refer to it, in microseconds; None while something does."""
+        if server.referenced:
+            return None
+        sweep = self._sweeps.due * JIFFY
+        if server.idle_since is None:
+            return sweep + TRASH_IDLE
+        early = server.idle_since + TRASH_IDLE - JIFFY - sweep
+        return sweep + max(-(-early // TRASH_PERIOD), 0) * TRASH_PERIOD
+
+    # --- the sweeps ---
 
     def idle(self, now: int) -> int:
         """Sweeps do nothing while everything is referred to (:class:`ipvssim.clock.Task`)."""
@@ -67,12 +119,16 @@ class Trash:
     def tick(self) -> None:
         """Every 60 s: stamp what nothing refers to, free what was stamped 120 s or more ago."""
         now = self._clock.now
-        for key, waiting in list(self._waiting.items()):
-            kept = [server for server in waiting if not self._expired(server, now)]
-            if kept:
-                self._waiting[key] = kept
-            else:
+        for server in [server for server in self if self._expired(server, now)]:
+            key = _key(server)
+            self._waiting[key].remove(server)
+            if not self._waiting[key]:
                 del self._waiting[key]
+            del self._deleted[server]
+            if self.log is not None:
+                self.log.freed(server)
+            if self.freed_hook is not None:
+                self.freed_hook(server)
         if not self._waiting:
             self._sweeps.stop()
 
@@ -83,3 +139,15 @@ class Trash:
             server.idle_since = now
             return False
         return now - server.idle_since >= TRASH_IDLE - JIFFY
+
+    def _tell_looked_at(self, key: tuple[object, ...]) -> None:
+        """Those that the kernel looks at, until it finds the one."""
+        assert self.log is not None
+        for server in self:
+            self.log.still_there(server)
+            if _key(server) == key:
+                return
+
+
+def _key(server: RealServer) -> tuple[object, ...]:
+    return server.family, server.address, server.port, server.of

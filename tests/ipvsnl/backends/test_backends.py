@@ -33,27 +33,18 @@ from tests.fuzz.material import (
     records,
     requests,
 )
+from tests.ipvsnl.twins import BACKENDS, BUILT, native
 
 if TYPE_CHECKING:
     from ipvsnl.backends.contract import Backend
 
-try:
-    from ipvsnl._native import _core as core
-    from ipvsnl.backends import native
-except ImportError:  # the test below says whether that is allowed here
-    native = ctypes_  # type: ignore[misc]
-
-BACKENDS = pytest.mark.parametrize("backend", [native, ctypes_], ids=["native", "ctypes"])
-needs_native = pytest.mark.skipif(native is ctypes_, reason="the C core is not built")
-
 
 def test_the_core_is_built_in_ci() -> None:
     """Where CI is set, a missing C core is a failure, never a silent fallback to comparing ctypes with itself."""
-    assert not os.environ.get("CI") or native is not ctypes_
+    assert not os.environ.get("CI") or BUILT
 
 
 # --- recorded traffic ------------------------------------------------------------------------------------------------
-@needs_native
 def test_twins_agree_on_recorded_replies() -> None:
     """Of every recorded reply both make the same messages, records, errors and extacks; none of them is a fault."""
     for reply in REPLIES:
@@ -62,7 +53,6 @@ def test_twins_agree_on_recorded_replies() -> None:
         assert not faults(found), reply.hex()
 
 
-@needs_native
 def test_twins_agree_on_recorded_requests() -> None:
     """Every recorded request, malformed ones too, is split and read the same by both."""
     for request in REQUESTS:
@@ -231,7 +221,6 @@ def test_padding_changes_nothing(backend: Backend) -> None:
     assert {("service", 360, 320), ("service", 336, 292), ("dest", 400, 356)} <= lengths
 
 
-@needs_native
 def test_threads_share_nothing() -> None:
     """Calls from several threads at once, which C runs without Python's lock, do not see each other's buffers."""
 
@@ -257,20 +246,20 @@ def test_one_layout(group: family.Group) -> None:
     for field in group.fields:
         place: Any = getattr(record, field.name or "reserved_")
         assert (place.offset, place.size) == (field.offset, field.size), field.name
-    if native is ctypes_:
+    if not BUILT:
         return
-    assert core.ffi.sizeof(f"struct ipvsnl_{group.name}") == group.record_size
+    core = native.ffi
+    assert core.sizeof(f"struct ipvsnl_{group.name}") == group.record_size
     for field in group.fields:
-        assert core.ffi.offsetof(f"struct ipvsnl_{group.name}", field.name or "reserved_") == field.offset
+        assert core.offsetof(f"struct ipvsnl_{group.name}", field.name or "reserved_") == field.offset
 
 
-@needs_native
 def test_every_fault_has_words() -> None:
     """The codes of the C and the words of both backends are the same set; so are the two limits."""
-    codes = {name.removeprefix("IPVSNL_") for name in core.ffi.typeof("enum ipvsnl_code").elements.values()}
+    codes = {name.removeprefix("IPVSNL_") for name in native.ffi.typeof("enum ipvsnl_code").elements.values()}
     assert codes == {name for name in vars(_faults.Fault) if name.isupper()} - {"RANGE"}
-    assert core.lib.IPVSNL_FAMILY_NAME_MAX == _faults.FAMILY_NAME_MAX
-    assert core.lib.IPVSNL_ERRNO_MAX == _faults.ERRNO_MAX
+    assert native.lib.IPVSNL_FAMILY_NAME_MAX == _faults.FAMILY_NAME_MAX
+    assert native.lib.IPVSNL_ERRNO_MAX == _faults.ERRNO_MAX
 
 
 # --- the choice ------------------------------------------------------------------------------------------------------
@@ -281,7 +270,7 @@ def test_the_environment_chooses(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("IPVSNL_BACKEND", "C")
     with pytest.raises(ImportError, match=r"IPVSNL_BACKEND is native or ctypes .* not 'C'"):
         choice.chosen()
-    if native is not ctypes_:
+    if BUILT:
         monkeypatch.setenv("IPVSNL_BACKEND", "native")
         assert choice.chosen().name == "native"
 

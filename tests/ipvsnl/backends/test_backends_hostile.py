@@ -14,16 +14,11 @@ from ipvsnl.backends import ctypes_
 from ipvsnl.errors import DecodeError, EncodeError
 from ipvsnl.family import CONFIG, DAEMON, DEST, INFO, SERVICE, Command
 from tests.fuzz.material import REPLIES, attribute, everything, faults, message, outcome, pack, reading, reply, shapes
+from tests.ipvsnl.twins import BACKENDS, native
 
 if TYPE_CHECKING:
     from ipvsnl.backends.contract import Backend
 
-try:
-    from ipvsnl.backends import native
-except ImportError:  # test_backends.py says whether that is allowed here
-    native = ctypes_  # type: ignore[misc]
-
-BACKENDS = pytest.mark.parametrize("backend", [native, ctypes_], ids=["native", "ctypes"])
 FLIPS = 300
 """Damaged copies of each shape of reply."""
 

@@ -17,9 +17,8 @@ from ipvsnl.text.grammar import parse
 from ipvsnl.text.rules import PlainReader, split
 from ipvsnl.text.usage import UsageError
 from ipvsnl.wire import records
+from tests.ipvsnl.twins import native
 from tests.places import DATA
-
-native: Any = pytest.importorskip("ipvsnl.backends.native")
 
 RULES = DATA / "rules"
 COMMANDS = {

@@ -102,6 +102,7 @@ def test_the_sub_commands_are_the_programs() -> None:
         (["lab", "run", "na"], ["nat-client"]),
         (["lab", "gallery", "--"], ["--help"]),
         (["pcap", "--on", ""], ["client", "server"]),
+        (["why", "--on", ""], ["client", "server"]),
         (["replay", "--ch"], ["--check"]),
         (["completion", "z"], ["zsh"]),
     ],

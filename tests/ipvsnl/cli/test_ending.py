@@ -94,6 +94,12 @@ def test_a_place_to_listen_that_is_none_is_refused(value: str) -> None:
     assert errors.startswith("ipvsnl export: argument --listen: ")
 
 
+def test_a_refused_command_line_has_no_colours() -> None:
+    """Whatever standard output is (Python 3.14 colours help on a terminal): the refusal goes to standard error."""
+    status, _, errors = ours(*MEMORY, "plan", "--only", "x", "-", environment={"FORCE_COLOR": "1"})
+    assert status == 1 and "usage: ipvsnl plan" in errors and "\x1b" not in errors
+
+
 def test_only_a_failing_output_is_called_one(tmp_path: Path) -> None:
     """A file that can't be written is named, and so is the way out; /dev/full is the output."""
     rules = b"-A -t 10.0.0.1:80 -s rr\n"
@@ -188,3 +194,13 @@ def test_the_log_is_not_needed(monkeypatch: pytest.MonkeyPatch) -> None:
     assert ending.guarded("ipvsnl", [], planted, out, Output(errors)) == 70
     assert "No space left on device" in errors.getvalue()
     assert "IPVSNL_DEBUG=1" in errors.getvalue()
+
+
+def test_the_log_does_not_need_a_package(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
+    """Where platformdirs is missing, which finds the state directory, the log is a temporary file."""
+    monkeypatch.setitem(sys.modules, "platformdirs", None)
+    monkeypatch.setattr("tempfile.tempdir", str(tmp_path))
+    out, errors = Output(io.StringIO()), io.StringIO()
+    assert ending.guarded("ipvsnl", [], planted, out, Output(errors)) == 70
+    (log,) = tmp_path.iterdir()
+    assert str(log) in errors.getvalue() and "Traceback" in log.read_text()

@@ -11,10 +11,13 @@ import pytest
 
 from ipvsnl.cli.dispatch import run
 from ipvsnl.cli.extras import Extras, take
+from ipvsnl.client import IPVS
+from ipvsnl.errors import DecodeError, LinkError
 from ipvsnl.model import Info
-from ipvsnl.procfs import Filter, Listed, read_connections, read_services
+from ipvsnl.procfs import Filter, Listed, read_connections, read_services, read_trash
 from ipvsnl.refusals import KernelError
 from ipvsnl.text.usage import UsageError
+from ipvssim import Kernel
 
 from .fake import FakeIPVS
 from .recordings import command
@@ -154,3 +157,66 @@ def test_a_refused_change_is_explained_under_our_name() -> None:
     assert command(ipvs, *args) == (255, "", message)
     status, _, err = ours(ipvs, *args)
     assert status == 255 and err.startswith(message)
+
+
+# --- the trash ---
+
+
+def deleted() -> Kernel:
+    kernel = Kernel(
+        "-A -t 192.0.2.1:80 -s rr\n-a -t 192.0.2.1:80 -r 10.0.0.1:8080 -m\n-A -f 7 -6\n-a -f 7 -6 -r [2001:db8::1]:0 -g"
+    )
+    kernel.ipvsadm("-D", "-t", "192.0.2.1:80")
+    kernel.advance(1.5)
+    kernel.ipvsadm("-D", "-f", "7", "-6")
+    return kernel
+
+
+def test_the_trash_of_a_simulated_kernel_is_listed() -> None:
+    """One deleted server a line, the last one first, with what it was a server of; -t chooses a service's."""
+    done = deleted().ipvsnl("-Ln", "--trash")
+    assert (done.status, done.stderr) == (0, "")
+    assert done.stdout.splitlines()[2:] == [
+        "FWM 7                  [2001:db8::1]:0         1     0         0      0     0.00        -   178.50",
+        "TCP 192.0.2.1:80       10.0.0.1:8080           1     0         0      0     1.50        -   178.50",
+    ]
+    assert deleted().ipvsnl("-Ln", "-t", "192.0.2.1:80", "--trash").stdout.count("\n") == 3
+
+
+def test_the_trash_as_json() -> None:
+    """The same as a document: times that are not known are null."""
+    one, other = json.loads(deleted().ipvsnl("-L", "--trash", "--json").stdout)["trash"]
+    assert one["service"] == {"fwmark": 7, "family": "ipv6"} and other["service"]["address"] == "192.0.2.1"
+    assert (other["references"], other["deleted"], other["idle"], other["freed_in"]) == (1, 1.5, None, 178.5)
+
+
+@pytest.mark.parametrize(
+    "args", ["-S --trash", "-Lc --trash", "-L --trash --stats", "-L --timeout --trash", "-C --trash"]
+)
+def test_the_trash_goes_with_the_plain_listing(args: str) -> None:
+    """Beside another command or listing it is a usage error."""
+    status, out, err = ours(table(), *args.split())
+    assert (status, out) == (2, "") and "--trash goes with -L" in err
+
+
+def test_a_real_kernel_does_not_tell_its_trash() -> None:
+    """One line that says so, and where to get it."""
+
+    class Linux:
+        simulated = False
+
+        def proc(self, name: str) -> Iterator[str]:
+            raise AssertionError(f"{name}: there is no such file to read")
+            yield
+
+    ipvs = object.__new__(IPVS)
+    ipvs._conversation = Linux()  # type: ignore[assignment]
+    with pytest.raises(LinkError, match="Linux tells nobody of its trash") as told:
+        ipvs.trash()
+    assert told.value.errno == errno.EOPNOTSUPP
+
+
+def test_a_line_that_is_no_deleted_server_is_named() -> None:
+    """The file's reader refuses what it does not know."""
+    with pytest.raises(DecodeError, match="line 2 of ip_vs_trash"):
+        list(read_trash(["head\n", "TCP C0000201 0050 rubbish\n"]))

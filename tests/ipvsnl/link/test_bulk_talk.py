@@ -15,13 +15,14 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from ipvsnl.backends import ctypes_, native
+from ipvsnl.backends import ctypes_
 from ipvsnl.consts import NLMSG_OVERRUN
 from ipvsnl.errors import DecodeError, EncodeError, LinkError
 from ipvsnl.family import DEST, SERVICE
 from ipvsnl.wire.snapshot import Records
 from tests.fuzz.material import REPLIES, outcome
 from tests.ipvsnl.awkward import HEADER, done, error, message
+from tests.ipvsnl.twins import native
 
 REQUESTS = b"".join(message(28, 1 if n < 9 else 5, n, b"\x01\x01\x00\x00", 0) for n in range(1, 10))
 
@@ -109,7 +110,7 @@ def test_what_cannot_be_sent_was_not_sent(pair: tuple[socket.socket, socket.sock
     assert (refusals, sent) == ([], False)
     assert isinstance(trouble, LinkError) and trouble.errno in (errno.EMSGSIZE, errno.ENOBUFS)
     ours.close()
-    assert native.converse(9999, REQUESTS, 1, 9, 9, 1.0)[2].errno == errno.EBADF  # type: ignore[union-attr]
+    assert native.converse(9999, REQUESTS, 1, 9, 9, 1.0)[2].errno == errno.EBADF
 
 
 @pytest.mark.parametrize(

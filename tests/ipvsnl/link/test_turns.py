@@ -51,6 +51,7 @@ CALLS: dict[str, Callable[[IPVS], object]] = {
     "stop_daemon": lambda ipvs: ipvs.stop_daemon("master"),
     "plan": lambda ipvs: ipvs.plan({WEB: []}),
     "connections": lambda ipvs: list(ipvs.connections()),
+    "trash": lambda ipvs: list(ipvs.trash()),
     "plain": lambda ipvs: ipvs.plain(),
     "totals": lambda ipvs: ipvs.totals(),
 }

@@ -15,7 +15,7 @@ from typing import Any
 
 import pytest
 
-from ipvsnl.backends import contract, ctypes_, native
+from ipvsnl.backends import contract
 from ipvsnl.backends.choice import chosen
 from ipvsnl.client import IPVS
 from ipvsnl.consts import NLM_F_DUMP_INTR
@@ -27,6 +27,7 @@ from ipvsnl.wire.exchange import DUMP_TRIES, Exchange, Reading, acknowledge
 from tests.fuzz.material import REPLIES
 from tests.ipvsnl.awkward import HEADER, Scripted, done, error, message
 from tests.ipvsnl.link.test_bulk_talk import REQUESTS, with_sequence
+from tests.ipvsnl.twins import BACKENDS, native
 
 TIMEOUT = 0.3
 GENERIC = 16
@@ -34,7 +35,6 @@ LIMIT = 2.0
 """Seconds in which everything here is over, on a machine that is busy."""
 SERVER = min((reply for reply in REPLIES if reply[16:17] == b"\x05" and reply[6] & 2), key=len)
 FAMILY = next(reply for reply in REPLIES if HEADER.unpack_from(reply)[1] == 16 and reply[16] == 1)
-BACKENDS = pytest.mark.parametrize("backend", [native, ctypes_], ids=["native", "ctypes"])
 
 
 @pytest.fixture
@@ -78,7 +78,7 @@ def in_time() -> Iterator[None]:
     assert time.monotonic() - begun < LIMIT
 
 
-def converse(ours: socket.socket, requests: bytes = REQUESTS) -> BaseException | None:
+def converse(ours: socket.socket, requests: bytes = REQUESTS) -> Any:
     return native.converse(ours.fileno(), requests, 1, 9, 9, TIMEOUT)[2]
 
 

@@ -122,7 +122,7 @@ REFUSED: dict[str, tuple[str, int, str]] = {
     "a name of IPv6": ("TCP  [six.example.org]:80 rr", 1, "IPv6"),
     "columns without titles": ("TCP  192.0.2.1:80 rr\n  -> 10.0.0.1:80  1 0 0 0", 2, "title"),
     "a server before its service": ("  -> 10.0.0.1:80  Masq 1 0 0", 1, "before any service"),
-    "another method": ("TCP  192.0.2.1:80 rr\n  -> 10.0.0.1:80  Magic 1 0 0", 2, "no line of a listing|title"),
+    "another method": ("TCP  192.0.2.1:80 rr\n  -> 10.0.0.1:80  FullNat 1 0 0", 2, "no forwarding method"),
     "connections": ("IPVS connection entries\npro expire state", 1, "connections"),
     "a word that is none": ("TCP  192.0.2.1:80 rr persistently", 1, "no line of a listing"),
     "a service twice": ("TCP  192.0.2.1:80 rr\nTCP  192.0.2.1:80 rr", 2, "same service"),
@@ -202,7 +202,9 @@ WRONG: dict[str, tuple[str, str]] = {
     "a wide range": ("virtual_server_group A {\n10.0.0.0/8 80\n}\nvirtual_server group A {\n" + SERVER + "\n}",
                      "line 2: more than 65536 addresses"),
     "an include": ("include other.conf\n", "line 1: it includes files"),
-    "repetition": ("~SEQ(N, 1, 3) $VS\n", "line 1: ~SEQ"),
+    "no repetition": ("~SEC(N, 1, 3) $VS\n", "line 1: '~SEC' is neither ~SEQ"),
+    "a flood of lines": ("virtual_server 192.0.2.1 80 {\n~SEQ(N, 1, 99999999) lb_algo rr\n}",
+                         "line 2: definitions and includes make this too long"),
     "gue without a port": (f"virtual_server 192.0.2.1 80 {{\nlb_kind TUN type gue\n{SERVER}\n}}", "line 2: a gue tunnel"),
 }  # fmt: skip
 

@@ -14,11 +14,11 @@ from typing import Any
 
 import pytest
 
+from ipvsnl._held import held
 from ipvsnl.cli import main as program
 from ipvsnl.cli.main import execute
 from ipvsnl.client import open as open_ipvs
 from ipvsnl.tables.failures import JournalError
-from ipvsnl.tables.held import held
 from ipvsnl.tables.journal import Journal
 from ipvsnl.tables.plan import Plan
 
@@ -239,3 +239,42 @@ def test_a_signal_in_a_rollback_waits_for_its_end(target: str) -> None:
         reached = True
     assert reached
     assert signal.getsignal(signal.SIGINT) is signal.default_int_handler
+
+
+def test_an_interrupted_restore_counts_what_was_made(target: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    """A signal that comes while the simulated kernel works waits, as it does for a system call: the count is so."""
+    from ipvssim.netlink.socket import NetlinkSocket
+
+    send = NetlinkSocket.send
+
+    def interrupted(self: NetlinkSocket, data: bytes) -> None:
+        if len(data) > 200:
+            signal.raise_signal(signal.SIGINT)
+        send(self, data)
+
+    monkeypatch.setattr(NetlinkSocket, "send", interrupted)
+    status, _, errors = ours(target, "-R", stdin=rules(1))
+    monkeypatch.undo()
+    monkeypatch.setenv("XDG_STATE_HOME", str(Path(target.removeprefix("sim:")).parent / "state"))
+    made = ours(target, "-Sn")[1].count("\n")
+    assert status == 130 and made > 0
+    assert f"{made} changes made" in errors
+
+
+def test_a_restore_that_is_interrupted_behind_its_end_says_so(target: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    """A signal between the last change and the end of ``-R --atomic`` does not make it say that nothing is changed."""
+    from contextlib import contextmanager
+
+    locked = Journal.locked
+
+    @contextmanager
+    def interrupted(self: Journal, timeout: float = 10.0) -> Any:
+        with locked(self, timeout):
+            yield
+        if timeout:
+            raise KeyboardInterrupt
+
+    monkeypatch.setattr(Journal, "locked", interrupted)
+    status, _, errors = ours(target, "-R", "--atomic", stdin=RULE)
+    assert (status, errors) == (130, "interrupted when all of it was done\n")
+    assert ours(target, "-Sn")[1] == RULE

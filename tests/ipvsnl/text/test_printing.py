@@ -10,7 +10,6 @@ import pytest
 from hypothesis import example, given
 from hypothesis import strategies as st
 
-from ipvsnl.backends import native
 from ipvsnl.backends.contract import Print
 from ipvsnl.family import SERVICE
 from ipvsnl.model import Destination, Service
@@ -20,6 +19,7 @@ from ipvsnl.text.saving import saved
 from ipvsnl.wire import records
 from ipvsnl.wire.snapshot import Snapshot
 from tests.ipvsnl.strategies import DESTINATIONS, SERVICES
+from tests.ipvsnl.twins import native
 
 NUMERIC = frozenset(("numeric",))
 Table = list[tuple[Service, list[Destination]]]

@@ -12,7 +12,7 @@ from pathlib import Path
 
 import pytest
 
-from ipvssim.doors import pcap
+from ipvssim.doors import directors
 from ipvssim.doors.captures import progress
 from ipvssim.doors.pcap import main
 from tests.ipvssim import worlds as w
@@ -230,7 +230,7 @@ def test_rules_are_named_where_they_are_wrong(capsys: pytest.CaptureFixture[str]
 
 def test_endless_rules_are_refused(monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]) -> None:
     """A device never ends."""
-    monkeypatch.setattr(pcap, "_MOST", 1 << 20)
+    monkeypatch.setattr(directors, "_MOST", 1 << 20)
     assert main(["/dev/zero", "in"]) == 1
     assert "/dev/zero: more than 1 MB of text" in capsys.readouterr().err
 

@@ -2,10 +2,14 @@
 
 from __future__ import annotations
 
+import bz2
+import gzip
 import io
+import lzma
 import os
 import subprocess
 import sys
+from collections.abc import Callable
 from pathlib import Path
 from struct import pack, pack_into
 
@@ -111,12 +115,78 @@ def test_a_header_checksum_left_to_the_network_card_is_filled_in(tmp_path: Path)
     assert played(tmp_path / "in", c.classic("ethernet", [bare])).reasons == {"opened a connection": 1}
 
 
+@pytest.mark.parametrize("packed", [gzip.compress, lzma.compress, bz2.compress])
+def test_a_compressed_capture_is_read_as_it_is(tmp_path: Path, packed: Callable[[bytes], bytes]) -> None:
+    """gzip, xz and bzip2: the same flows, and the position counts the file's own bytes."""
+    data = packed(c.classic("ethernet", c.session()))
+    assert played(tmp_path / "in", data).flows.all[0].states[-1] == "TIME_WAIT"
+    reader = Reader(io.BytesIO(data), "in")
+    assert len(list(reader)) == 5 and reader.position == len(data)
+
+
+def test_a_compressed_stream_may_come_in_pieces(tmp_path: Path) -> None:
+    """A pipe gives a byte at a time; what was compressed is whole all the same."""
+    data = gzip.compress(c.classic("ethernet", c.session()))
+    command = [sys.executable, "-m", "ipvssim", "pcap", str(tmp_path / "rules"), "-"]
+    (tmp_path / "rules").write_text(c.RULES)
+    running = subprocess.Popen(command, stdin=subprocess.PIPE, stdout=subprocess.PIPE, bufsize=0)
+    assert running.stdin is not None
+    for byte in data:
+        running.stdin.write(bytes((byte,)))
+    assert b"TIME_WAIT" in running.communicate()[0]
+
+
+def two_interfaces(late: int) -> bytes:
+    """What dumpcap writes of two: the clients' packets, then the servers', ``late`` microseconds after the last of those."""
+    start = c.session()[0].when
+    wires = [wire._replace(interface=wire.data[12:16] == w.SERVER) for wire in c.session()]
+    clients = [wire for wire in wires if not wire.interface]
+    if late:
+        clients.append(c.Wire(start + late, w.tcp(port=2000)))
+    return c.pcapng(["ethernet", "ethernet"], [*clients, *(wire for wire in wires if wire.interface)])
+
+
+def test_frames_of_several_interfaces_are_put_in_order(tmp_path: Path) -> None:
+    """dumpcap writes each interface's packets in one go: they are played by their times."""
+    counts = played(tmp_path / "in", two_interfaces(2_000_000))
+    assert counts.flows.all[0].states == ["SYN_RECV", "ESTABLISHED", "FIN_WAIT", "TIME_WAIT"]
+    assert [flow.client[1] for flow in counts.flows.all] == [1024, 2000]
+
+
+def test_frames_that_are_too_late_are_played_where_they_stand(tmp_path: Path) -> None:
+    """Three seconds are waited for one that stands later; memory has an end."""
+    counts = played(tmp_path / "in", two_interfaces(20_000_000))
+    assert counts.received == 6 and counts.flows.all[0].back_packets == 2
+    assert "TIME_WAIT" not in counts.flows.all[0].states
+
+
+def test_frames_that_are_held_back_are_played_before_damage_is_told(tmp_path: Path) -> None:
+    """Whatever was read before the file ends too soon counts."""
+    (tmp_path / "in").write_bytes(two_interfaces(0)[:-4])
+    counts = Captured()
+    with pytest.raises(CaptureError, match="the file ends within a block"):
+        play(Kernel(c.RULES).director, tmp_path / "in", counts=counts)
+    assert counts.received == 4
+
+
+def test_one_interface_keeps_the_order_of_the_file(tmp_path: Path) -> None:
+    """A clock that was set back is no reason to play an answer before its request."""
+    start = c.session()[0].when
+    wires = [wire._replace(when=start - number * 100_000) for number, wire in enumerate(c.session())]
+    assert played(tmp_path / "in", c.pcapng(["ethernet"], wires)).flows.all[0].states[-1] == "TIME_WAIT"
+
+
 NG = c.pcapng(["ethernet"], c.session())
 PCAP = c.classic("ethernet", c.session())
 DAMAGE = {
     "empty": (b"", "empty, and no capture", 0),
     "no capture": (b"hello, world", "neither pcap nor pcapng", 0),
-    "compressed": (b"\x1f\x8b\x08\0rest", "compressed?", 0),
+    "compressed by zstd": (b"\x28\xb5\x2f\xfdrest", "zstd -dc", 0),
+    "compressed nonsense": (b"\x1f\x8b\x08\0rest", "after packet 0: compressed, and damaged", 0),
+    "compressed and cut": (gzip.compress(PCAP)[:12], "compressed, and damaged", 0),
+    "compressed text": (gzip.compress(b"hello"), "neither pcap nor pcapng", 0),
+    "compressed nothing": (gzip.compress(b""), "empty, and no capture", 0),
+    "compressed and damaged": (gzip.compress(PCAP)[:-8] + bytes(8), "after packet 5: ", 5),
     "within the header": (PCAP[:20], "the file ends in its header", 0),
     "another version": (PCAP[:4] + b"\x09" + PCAP[5:], "version 9", 0),
     "within a record's header": (PCAP[:30], "packet 1: the file ends within it", 0),

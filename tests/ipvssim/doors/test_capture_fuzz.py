@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import tempfile
 from pathlib import Path
 
@@ -72,4 +73,4 @@ def test_any_bytes_are_a_result_or_one_error(data: bytes, changes: list[tuple[st
             assert not target.exists()
         else:
             assert target.stat().st_size >= 24
-    assert list(report.lines(counts)) and report.as_json(counts)["flows"] is not None
+    assert list(report.lines(counts)) and json.loads("".join(report.as_json(counts)))["flows"] is not None

@@ -8,6 +8,7 @@ import pytest
 
 from ipvssim.doors.capture import Captured, play
 from ipvssim.doors.captures import marks
+from ipvssim.doors.captures.report import lines
 from ipvssim.doors.captures.sides import Role, Told, told
 from ipvssim.kernel import Kernel
 from ipvssim.net.packets import with_hops4
@@ -127,11 +128,36 @@ def test_a_packet_seen_on_a_second_interface_is_played_once(tmp_path: Path) -> N
 
 
 def test_a_capture_of_the_clients_own_host_is_played(tmp_path: Path) -> None:
-    """There requests go out, and what a virtual address answers comes in: still the requests are what is played."""
+    """There requests go out, and what a virtual address answers comes in: still the requests are what is played, and the
+    answers as their server sent them."""
     answer = w.tcp(w.SYN | w.ACK, 80, 1, source=VIRTUAL, target=CLIENT)
     wires = [c.Wire(0, syn(1), out=True), c.Wire(1, answer), c.Wire(2, syn(2), out=True)]
     counts = played(tmp_path, rules("-m"), wires, "cooked")
-    assert (counts.received, counts.left) == (2, {Role.BACK: 1})
+    assert (counts.received, counts.restored, counts.left) == (3, 1, {})
+
+
+def test_answers_that_are_seen_only_towards_clients_reach_the_connection(tmp_path: Path) -> None:
+    """Between director and clients a server's reset comes from the virtual address: the twin's connection ends by it."""
+    reset = w.tcp(w.RST | w.ACK, 80, 1, source=VIRTUAL, target=CLIENT)
+    wires = [c.Wire(0, syn(1)), c.Wire(1, w.tcp(w.ACK, 1, source=CLIENT, target=VIRTUAL)), c.Wire(2, reset)]
+    counts = played(tmp_path, rules("-m"), wires)
+    assert counts.flows.all[0].states == ["SYN_RECV", "ESTABLISHED", "CLOSE"]
+    assert (counts.restored, counts.flows.all[0].back_packets) == (1, 1)
+
+
+def test_answers_that_are_seen_on_both_sides_count_once(tmp_path: Path) -> None:
+    """Where the server's own packet is in the capture, what left for the client is none that came."""
+    back = w.tcp(w.SYN | w.ACK, 80, 1, source=VIRTUAL, target=CLIENT)
+    wires = [c.Wire(0, syn(1)), c.Wire(1, answer(1, 82), SERVERS[82]), c.Wire(2, back)]
+    counts = played(tmp_path, rules("-m"), wires)
+    assert (counts.restored, counts.left, counts.flows.all[0].back_packets) == (0, {Role.BACK: 1}, 1)
+
+
+def test_the_directors_own_clients_are_said_to_be_unknowable(tmp_path: Path) -> None:
+    """What the director's own programs send is captured behind the translation: a note says so."""
+    sent = w.tcp(source=CLIENT, target=server(82))
+    counts = played(tmp_path, rules("-m"), [c.Wire(0, sent, out=True)], "cooked")
+    assert "the director's own clients" in "\n".join(lines(counts))
 
 
 def answer(port: int, last: int) -> bytes:

@@ -47,6 +47,12 @@ def test_a_connection_goes_on_and_the_next_pick_knows_it() -> None:
     ("line", "words"),
     [
         ("TCP 01:00 ESTABLISHED 192.0.2.1:1 203.0.113.1:80 10.0.0.99:80", "no such server in the rules"),
+        ("TCP 01:00 ESTABLISHED 192.0.2.1:65536 203.0.113.1:80 10.0.0.1:80", "'65536' is no number from 0 to 65535"),
+        ("TCP 01:00 ESTABLISHED 192.0.2.1:\u0661 203.0.113.1:80 10.0.0.1:80", "is no number from 0 to 65535"),
+        ("TCP 01:00 ESTABLISHED 192.0.2.1:-1 203.0.113.1:80 10.0.0.1:80", "'-1' is no number from 0 to 65535"),
+        ("TCP -1:00 ESTABLISHED 192.0.2.1:1 203.0.113.1:80 10.0.0.1:80", "no "),
+        ("TCP 01:60 ESTABLISHED 192.0.2.1:1 203.0.113.1:80 10.0.0.1:80", "no "),
+        ("TCP 9999999999:00 ESTABLISHED 192.0.2.1:1 203.0.113.1:80 10.0.0.1:80", "no "),
         ("TCP 01:00 DANCING 192.0.2.1:1 203.0.113.1:80 10.0.0.10:8080", "line 2"),
         ("TCP 01:00", "line 2"),
         ("nonsense", "line 2"),

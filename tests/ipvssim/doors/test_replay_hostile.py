@@ -6,7 +6,6 @@ import json
 import subprocess
 import sys
 from pathlib import Path
-from time import perf_counter
 from typing import Any
 
 import pytest
@@ -96,6 +95,7 @@ def test_any_header_is_taken_or_refused(header: Any, tmp_path: Path, capsys: pyt
     told(capsys, write(tmp_path / "a.trace", header, {"do": "conns"}))
 
 
+@pytest.mark.usefixtures("watchdog")
 @pytest.mark.parametrize(
     ("step", "cause"),
     [
@@ -126,9 +126,7 @@ def test_a_refusal_names_file_step_and_cause(
 ) -> None:
     """One line, at once, and status 2."""
     trace = write(tmp_path / "a.trace", {"trace": 1}, {"do": "conns"}, step)
-    began = perf_counter()
     status, said = told(capsys, trace)
-    assert perf_counter() - began < 60
     assert (status, said.startswith(f"ipvssim replay: {trace}: step 1: ")) == (2, True) and cause in said, said
 
 
@@ -158,12 +156,11 @@ def test_a_recording_is_named_with_its_step(
     assert status == 2 and f"{recording}: step 0: {next(iter(answer))!r} can't be" in said
 
 
+@pytest.mark.usefixtures("watchdog")
 def test_a_year_is_slept_at_once(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     """Sleeps are bounded, and what is within the bound costs nothing."""
     trace = write(tmp_path / "a.trace", {"trace": 1}, STEPS[0], {"do": "sleep", "seconds": 366 * 86400})
-    began = perf_counter()
     assert told(capsys, trace) == (0, "")
-    assert perf_counter() - began < 60
 
 
 def test_a_reader_that_leaves_is_no_traceback(tmp_path: Path) -> None:

@@ -227,6 +227,7 @@ def test_only_its_own_socket_is_taken_away(tmp_path: Path) -> None:
     assert not path.exists()
 
 
+@pytest.mark.usefixtures("watchdog")
 def test_a_day_of_idleness_costs_the_next_client_nothing(tmp_path: Path) -> None:
     """Fifty services, nobody asks for a year: the first answer comes at once."""
     moment = [0.0]
@@ -237,13 +238,13 @@ def test_a_day_of_idleness_costs_the_next_client_nothing(tmp_path: Path) -> None
             server.turn(1)
             client.send(new_service(mark_key(1)))
             moment[0] += 366 * 86400
-            began = time.perf_counter()
             server.turn(1)
-            assert refusal(client.recv(65536))[2] == 0 and time.perf_counter() - began < 30
+            assert refusal(client.recv(65536))[2] == 0
     finally:
         server.close()
 
 
+@pytest.mark.usefixtures("watchdog")
 def test_peers_that_do_not_read_block_nobody(tmp_path: Path) -> None:
     """Twenty peers that ask and never read: another is answered, and asking goes on once they read."""
     with serving(tmp_path / "s") as server:
@@ -259,9 +260,8 @@ def test_peers_that_do_not_read_block_nobody(tmp_path: Path) -> None:
                 except BlockingIOError:
                     break
         with connected(tmp_path / "s") as quick:
-            began = time.perf_counter()
             quick.send(message(16))
-            assert quick.recv(65536)[4] == 2 and time.perf_counter() - began < 30
+            assert quick.recv(65536)[4] == 2
         for one in deaf:
             one.close()
 
@@ -311,3 +311,22 @@ def test_a_scheduler_file_that_fails_ends_no_server(
         client.send(new_service(mark_key(1)))
         assert refusal(client.recv(65536))[2] == 0
     assert f"{bad}: SyntaxError" in capfd.readouterr().err
+
+
+def test_two_signals_at_once_lose_nothing(tmp_path: Path) -> None:
+    """SIGINT and SIGTERM that come at the same time end the server once: what it acknowledged is in its table."""
+    path, table = tmp_path / "s", tmp_path / "table"
+    command = [sys.executable, "-m", "ipvssim", "serve", str(path), "--table", str(table)]
+    environment = {**os.environ, "PYTHONPATH": os.pathsep.join(sys.path)}
+    with subprocess.Popen(command, stderr=subprocess.PIPE, text=True, env=environment) as server:
+        deadline = time.monotonic() + 30
+        while not path.exists() and time.monotonic() < deadline:
+            time.sleep(0.02)
+        with connected(path) as client:
+            client.send(new_service(mark_key(3)))
+            assert client.recv(65536)[16:20] == bytes(4)
+        for number in (signal.SIGSTOP, signal.SIGINT, signal.SIGTERM, signal.SIGCONT):
+            server.send_signal(number)
+        _, said = server.communicate(timeout=30)
+    assert (server.returncode, said) == (0, "")
+    assert list(TableFile(table).load().table.by_mark) == [(2, 3)]

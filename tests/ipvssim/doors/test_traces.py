@@ -35,4 +35,4 @@ def test_the_later_kernels_answers_are_the_simulators_too(trace: Path) -> None:
 def test_there_are_recordings_of_every_kind() -> None:
     """The sample covers schedulers, states, forwarding of both families, persistence, trash, fragments and options."""
     kinds = {trace.stem.rsplit("-", 1)[0] for trace in TRACES}
-    assert {"states", "forward", "six", "persist", "trash", "ops", "sched", "real-opt"} <= kinds
+    assert {"states", "forward", "six", "persist", "trash", "ops", "sched", "real-opt", "tracked"} <= kinds

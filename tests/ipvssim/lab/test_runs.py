@@ -171,9 +171,13 @@ def test_a_recording_is_traffic(tmp_path: Path) -> None:
         replayed = simulate(build({"table": {"servers": 4}, "traffic": {"pcap": str(path)}}), "rr", 1)
         assert replayed.grids["opened"][-1].tolist() == live.grids["opened"][-1].tolist()
         assert replayed.times[-1] == pytest.approx((len(packets) - 1) / 100, abs=0.001)
-    (tmp_path / "no.pcap").write_bytes(b"hello")
-    with pytest.raises(ScenarioError, match="no pcap file"):
-        simulate(build({"table": {}, "traffic": {"pcap": str(tmp_path / "no.pcap")}}), "rr", 1)
+    other = path.read_bytes()[:20] + struct.pack("<I", 999) + path.read_bytes()[24:]
+    for data, why in ((b"hello", "neither pcap nor pcapng"), (other, "packet 1: link type 999 is unknown")):
+        (tmp_path / "no.pcap").write_bytes(data)
+        with pytest.raises(ScenarioError, match=why):
+            simulate(build({"table": {}, "traffic": {"pcap": str(tmp_path / "no.pcap")}}), "rr", 1)
+    with pytest.raises(ScenarioError, match="No such file"):
+        simulate(build({"table": {}, "traffic": {"pcap": str(tmp_path / "none.pcap")}}), "rr", 1)
 
 
 def test_refused_rules_are_named() -> None:

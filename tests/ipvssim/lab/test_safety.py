@@ -162,6 +162,7 @@ HIDDEN = (
             2,
             "pictures need matplotlib: pip install 'ipvsnl[lab]'",
         ),
+        (["rich"], ["lab", "run", "herd"], 1, "the laboratory needs rich: pip install 'ipvsnl[lab]'"),
         (["pyarrow"], ["lab", "sweep", "herd", "--out", "x.parquet"], 2, "pip install 'ipvsnl[sweep]'"),
     ],
 )

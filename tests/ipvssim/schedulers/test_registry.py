@@ -134,7 +134,7 @@ def test_explanations_have_one_shape(name: str) -> None:
     for _ in range(6):
         told = lab.scheduler.explain(lab.flow())
         assert told == lab.scheduler.explain(lab.flow()) == json.loads(json.dumps(told))
-        assert list(told) == ["scheduler", "rule", "picked", "state", "servers"]
+        assert list(told) == ["scheduler", "rule", "picked", "why", "state", "servers"]
         assert list(told["servers"]) == ["[::1]:8080", "10.0.0.4:80", "10.0.0.3:80", "10.0.0.2:80"]
         picked = lab.connect()
         assert told["picked"] == ("[::1]:8080" if picked == 1 else f"10.0.0.{picked}:80")

@@ -1,4 +1,8 @@
-"""Answers of servers, where the simulated director chose another server than the captured one."""
+"""Answers of servers as the simulated director's servers would send them.
+
+They are not what a capture has where the captured director chose another server, and where it was taken between director and
+clients: there an answer is seen only when its source is the virtual address already.
+"""
 
 from __future__ import annotations
 
@@ -24,13 +28,30 @@ def from_server(data: bytes, packet: Packet, flow: Flow | None, director: Direct
     if flow.director is None:
         flow.director = packet.source, packet.client_port
     connection = flow.connection
-    if connection is None or connection.method != MASQUERADE or not connection.flags & F_ALIVE:
+    if connection is None or connection.reply_key == packet.key:
         return data
-    if connection.reply_key == packet.key or packet.key in director.connection_table.replies[packet.protocol]:
+    if packet.key in director.connection_table.replies[packet.protocol]:
         return data
+    return _sent_by(connection, data, packet) or data
+
+
+def from_virtual(data: bytes, packet: Packet, flow: Flow | None) -> bytes | None:
+    """The packet that left a director for the client of ``flow``, as its server had sent it before; None where the capture
+    shows the server's own packets, or address translation had no part in it."""
+    if flow is None or packet.fragment or packet.protocol not in WITH_PORTS:
+        return None
+    if flow.virtual != (packet.source, packet.client_port) or flow.director is not None:
+        return None
+    return _sent_by(flow.connection, data, packet) if flow.connection is not None else None
+
+
+def _sent_by(connection: ConnectionEntry, data: bytes, packet: Packet) -> bytes | None:
+    """The packet with the connection's server as its source."""
+    if connection.method != MASQUERADE or not connection.flags & F_ALIVE:
+        return None
     whole = parse4(data) if data[0] >> 4 == 4 else parse6(data)
     if isinstance(whole, str) or len(connection.address) != len(packet.source):
-        return data
+        return None
     key = b"".join((packet.destination, connection.address, packet.key[-2:], connection.port))
     turned = ConnectionEntry(packet.protocol, key, packet.source, packet.key[-4:-2], MASQUERADE, None, 0)
-    return nat.reply(whole, turned) or data
+    return nat.reply(whole, turned)

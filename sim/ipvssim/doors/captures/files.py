@@ -1,4 +1,4 @@
-"""Reads capture files as streams: classic pcap in both byte orders and both units of time, and pcapng.
+"""Reads capture files as streams: classic pcap in both byte orders and both units of time, and pcapng; compressed, too.
 
 Formats: draft-ietf-opsawg-pcap and draft-ietf-opsawg-pcapng. One packet is in memory at a time. Whatever the bytes are,
 there are frames, or one :class:`CaptureError` that names the file, the packet and the cause.
@@ -15,6 +15,8 @@ from struct import Struct
 from typing import BinaryIO, NamedTuple
 
 from ipvssim.clock import SECOND
+from ipvssim.doors.captures.order import ordered
+from ipvssim.doors.captures.packed import Packed, damage, is_packed
 
 STANDARD_INPUT = "-"
 LONGEST = 262144
@@ -28,10 +30,8 @@ _CLASSIC = {
 _NEW_SECTION = b"\x0a\x0d\x0d\x0a"
 _INTERFACE, _PACKET, _SIMPLE, _ENHANCED = 1, 2, 3, 6
 _ORDERS = {b"\x1a\x2b\x3c\x4d": ">", b"\x4d\x3c\x2b\x1a": "<"}
-_COMPRESSED = {
-    b"\x1f\x8b": "gunzip -c", b"\x28\xb5": "zstd -dc", b"\xfd\x37": "xz -dc", b"\x42\x5a": "bunzip2 -c",
-    b"\x04\x22": "lz4 -dc",
-}  # fmt: skip
+_COMPRESSED = {b"\x28\xb5": "zstd -dc", b"\x04\x22": "lz4 -dc"}
+"""What Python has no module for; the others are read (:mod:`ipvssim.doors.captures.packed`)."""
 _PIECE = 1 << 16
 _IF_NAME, _IF_RESOLUTION, _IF_OFFSET, _PACKET_FLAGS = 2, 9, 14, 2
 _NO_WAIT = getattr(os, "O_NONBLOCK", 0) | getattr(os, "O_CLOEXEC", 0)
@@ -96,31 +96,43 @@ def check_distinct(source: Path, target: Path) -> None:
 
 
 class Reader:
-    """The frames of one stream; ``name`` is what errors call it. ``number`` is that of the last packet, ``position`` how
-    many bytes were read. The beginning is read at once: CaptureError where it is no capture."""
+    """The frames of one stream; ``name`` is what errors call it. ``number`` is that of the last packet. The
+    beginning is read at once: CaptureError where it is no capture."""
 
     def __init__(self, stream: BinaryIO, name: str) -> None:
-        self.number = self.position = 0
+        self.number = self._position = 0
         self._stream = stream
         self._name = name
+        self._packed: Packed | None = None
         magic = self._read(4)
+        if is_packed(magic):
+            self._packed = Packed(magic, stream)
+            self._stream = self._packed.unpacked()
+            magic = self._read(4)
         if not magic:
             raise CaptureError(f"{name}: empty, and no capture")
         if magic in _CLASSIC:
             self._frames = self._classic(*_CLASSIC[magic])
         elif magic == _NEW_SECTION:
-            self._frames = self._blocks(self._section())
+            self._interfaces: list[_Interface] = []
+            blocks = self._blocks(self._section())
+            self._frames = ordered(blocks, lambda: len(self._interfaces) > 1, CaptureError)
         else:
             hint = _COMPRESSED.get(magic[:2])
             advice = f": compressed? {hint} {name} | ipvssim pcap RULES -" if hint else ""
             raise CaptureError(f"{name}: neither pcap nor pcapng{advice}")
 
+    @property
+    def position(self) -> int:
+        """How many bytes of the file were read, compressed ones where it is compressed."""
+        return self._packed.position if self._packed is not None else self._position
+
     def __iter__(self) -> Iterator[Frame]:
         return self._frames
 
-    def wrong(self, cause: str) -> CaptureError:
-        """An error about the packet that is being read."""
-        return CaptureError(f"{self._name}: packet {self.number}: {cause}")
+    def wrong(self, cause: str, number: int = 0) -> CaptureError:
+        """An error about the packet of that number; 0 is the one that is being read."""
+        return CaptureError(f"{self._name}: packet {number or self.number}: {cause}")
 
     # --- classic ---
 
@@ -152,12 +164,12 @@ class Reader:
     # --- pcapng ---
 
     def _blocks(self, order: str) -> Iterator[Frame]:
-        interfaces: list[_Interface] = []
+        interfaces = self._interfaces
         when = 0
         while kind := self._read(4):
             if kind == _NEW_SECTION:
                 order = self._section()
-                interfaces = []
+                interfaces = self._interfaces = []
                 continue
             if len(kind) < 4:
                 raise self.wrong_after("the file ends within a block")
@@ -256,7 +268,11 @@ class Reader:
             data = self._stream.read(size)
         except OSError as wrong:
             raise self.wrong_after(wrong.strerror or str(wrong)) from wrong
-        self.position += len(data)
+        except Exception as wrong:
+            if self._packed is None or not isinstance(wrong, damage()):
+                raise
+            raise self.wrong_after(f"compressed, and damaged: {wrong}") from wrong
+        self._position += len(data)
         return data
 
 

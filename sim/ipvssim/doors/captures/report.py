@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import json
 from collections import Counter
 from collections.abc import Iterator
+from textwrap import indent
 from typing import TYPE_CHECKING, Any
 
 from ipvsnl.address import shown
@@ -12,9 +14,9 @@ from ipvssim.doors.captures.sides import Role
 
 if TYPE_CHECKING:
     from ipvssim.doors.capture import Captured
-    from ipvssim.doors.captures.flows import Flow
+    from ipvssim.doors.captures.flows import Flow, Verdict
 
-_FORWARDED = (Role.LEFT, Role.BACK, Role.OWN)
+_FLOWS = '\n  "flows": ['
 
 
 def lines(counts: Captured) -> Iterator[str]:
@@ -38,34 +40,45 @@ def lines(counts: Captured) -> Iterator[str]:
     yield from _notes(counts)
 
 
-def as_json(counts: Captured, error: str = "") -> dict[str, Any]:
-    """The same in JSON's types."""
+def as_json(counts: Captured, error: str = "") -> Iterator[str]:
+    """The same as JSON, in pieces: a million flows make a text that is much larger than they are."""
     verdicts = counts.flows.compare()
+    whole = json.dumps(_frame(counts, verdicts, error), indent=2)
+    before, found, behind = whole.partition(_FLOWS)
+    yield before + found
     by_number = {one.flow.number: one for one in verdicts}
-    flows = []
     for flow in counts.flows.all:
-        verdict = by_number.get(flow.number)
-        flows.append({
-            "number": flow.number, "protocol": flow.protocol_name, "client": shown(*flow.client),
-            "virtual": shown(*flow.virtual), "server": shown(*flow.server) if flow.server is not None else None,
-            "scheduler": flow.scheduler or None, "reason": flow.reason, "began": flow.began / SECOND,
-            "packets_in": flow.in_packets, "bytes_in": flow.in_bytes,
-            "packets_back": flow.back_packets, "bytes_back": flow.back_bytes,
-            "states": flow.states, "end": flow.end,
-            "captured": verdict.director if verdict is not None else None,
-            "agrees": verdict.agrees if verdict is not None else None,
-        })  # fmt: skip
+        comma = "," if flow.number > 1 else ""
+        yield f"{comma}\n" + indent(json.dumps(_row(flow, by_number.get(flow.number)), indent=2), "    ")
+    yield ("\n  " if counts.flows.all else "") + behind
+
+
+def _row(flow: Flow, verdict: Verdict | None) -> dict[str, Any]:
+    return {
+        "number": flow.number, "protocol": flow.protocol_name, "client": shown(*flow.client),
+        "virtual": shown(*flow.virtual), "server": shown(*flow.server) if flow.server is not None else None,
+        "scheduler": flow.scheduler or None, "reason": flow.reason, "began": flow.began / SECOND,
+        "packets_in": flow.in_packets, "bytes_in": flow.in_bytes,
+        "packets_back": flow.back_packets, "bytes_back": flow.back_bytes,
+        "states": flow.states, "end": flow.end,
+        "captured": verdict.director if verdict is not None else None,
+        "agrees": verdict.agrees if verdict is not None else None,
+    }  # fmt: skip
+
+
+def _frame(counts: Captured, verdicts: list[Verdict], error: str) -> dict[str, Any]:
+    """All but the flows."""
     agree = sum(one.agrees for one in verdicts)
     assumed = {mac.hex(":"): shown(address, 0).removesuffix(":0") for mac, address in counts.flows.assumed.items()}
     return {
         "packets": {
             "in": counts.received, "out": counts.sent, "no_ip": counts.other, "cut": counts.cut,
-            "merged": counts.merged, "turned": counts.turned,
+            "merged": counts.merged, "turned": counts.turned, "restored": counts.restored,
             "not_played": {role.name.lower(): counts.left[role] for role in Role if counts.left[role]},
         },
         "seconds": counts.seconds,
         "reasons": dict(counts.reasons.most_common()),
-        "flows": flows,
+        "flows": [],
         "servers": _servers(counts),
         "comparison": {"compared": len(verdicts), "agree": agree, "differ": len(verdicts) - agree, "assumed": assumed},
         "error": error or None,
@@ -119,7 +132,11 @@ def _notes(counts: Captured) -> Iterator[str]:
         yield f"{_many(counts.merged, 'packet')} longer than the MTU: merged by a network card; no MTU was kept to"
     if counts.turned:
         yield f"{_many(counts.turned, 'answer')} of another server than the twin's: given as from the twin's"
-    if counts.received and not counts.flows.all:
+    if counts.restored:
+        yield f"{_many(counts.restored, 'answer')} seen only behind the director: given as its server had sent them"
+    if counts.left[Role.OWN] and not counts.flows.all:
+        yield "the director's own clients are captured behind the translation: nothing tells whom they had asked"
+    elif counts.received and not counts.flows.all:
         yield "no packet goes to a virtual address of the rules: is it a capture of their director?"
 
 

@@ -25,6 +25,8 @@ if TYPE_CHECKING:
     from ipvssim.state.services import RealServer
 
 _PROTOCOLS = {"IP": 0} | {word.upper(): number for word, number in PROTOCOLS.items()}
+_LONGEST = 0xFFFFFFFF
+"""Seconds that the kernel's timeouts may have, at most."""
 _ACTIVE = {TCP: tcp.Tcp.ACTIVE, sctp.NUMBER: sctp.Sctp.ACTIVE}
 
 
@@ -62,13 +64,20 @@ def _open(director: Director, words: list[str]) -> None:
     key = b"".join((client, virtual, cport.to_bytes(2, "big"), vport.to_bytes(2, "big")))
     entry = director.connection_table.open(protocol, key, address, port.to_bytes(2, "big"), flags, server, 0)
     entry.state = names.index(state)
-    entry.timeout = (int(minutes) * 60 + int(seconds)) * SECOND
+    entry.timeout = (_number(minutes, _LONGEST // 60) * 60 + _number(seconds, 59)) * SECOND
     entry.timer.start(entry.timeout)
 
 
 def _place(text: str) -> tuple[bytes, int]:
     address, _, port = text.rpartition(":")
-    return ip_address(address.strip("[]")).packed, int(port)
+    return ip_address(address.strip("[]")).packed, _number(port, 65535)
+
+
+def _number(text: str, most: int) -> int:
+    """Digits as listings have them: ``int`` would take signs, underscores, other scripts' digits and any size."""
+    if not (text.isascii() and text.isdecimal() and len(text) <= 10 and int(text) <= most):
+        raise ValueError(f"{text!r} is no number from 0 to {most}")
+    return int(text)
 
 
 def _server(

@@ -11,9 +11,9 @@ from typing import TYPE_CHECKING
 
 from ipvsnl.consts import AF_INET6
 from ipvssim.net.packets import TCP, Packet
-from ipvssim.path.connections import F_INACTIVE, F_NO_OUTPUT, MASQUERADE, NO_PORTS
+from ipvssim.path.connections import F_INACTIVE, F_NO_OUTPUT, F_TRACKED, MASQUERADE, NO_PORTS
 from ipvssim.path.helpers import words
-from ipvssim.path.helpers.entries import ACTIVE, EPSV, PASV, HelpedEntry, TrackedEntry
+from ipvssim.path.helpers.entries import ACTIVE, EPSV, PASV, HelpedEntry
 from ipvssim.path.protocols import tcp
 
 if TYPE_CHECKING:
@@ -93,8 +93,8 @@ class Ftp:
     def _open(self, packet: Packet, session: HelpedEntry, key: bytes, address: bytes, port: bytes) -> ConnectionEntry:
         server = session.server
         forwarding = server.forwarding if server is not None else MASQUERADE
-        flags = forwarding | F_INACTIVE | (F_NO_OUTPUT if forwarding != MASQUERADE else 0)
-        made = self._connections.open(TCP, key, address, port, flags, server, packet.mark, kind=TrackedEntry)
+        flags = forwarding | F_INACTIVE | F_TRACKED | (F_NO_OUTPUT if forwarding != MASQUERADE else 0)
+        made = self._connections.open(TCP, key, address, port, flags, server, packet.mark)
         self._connections.control(made, session)
         return made
 

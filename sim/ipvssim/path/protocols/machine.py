@@ -3,9 +3,13 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from typing import TYPE_CHECKING
 
 from ipvssim.clock import SECOND
 from ipvssim.path.connections import F_INACTIVE, F_NO_OUTPUT, F_TEMPLATE, STATES, TEMPLATE_ASSURED, ConnectionEntry
+
+if TYPE_CHECKING:
+    from ipvssim.path.debug_log import PathLog
 
 INPUT, OUTPUT, INPUT_ONLY = range(3)
 DIRECTIONS = ("input", "output", "input only")
@@ -40,6 +44,7 @@ class Machine:
         self.tables = tables
         self.activity_changed: Callable[[ConnectionEntry, bool], None] = _nobody
         """Called when a connection becomes active or inactive."""
+        self.log: PathLog | None = None
 
     def event(self, data: bytes, offset: int) -> int:
         """The event of a packet whose transport header begins at ``offset``; -1 where it has none."""
@@ -64,6 +69,8 @@ class Machine:
         new = self.tables[direction][event][old]
         if new != old:
             connection.state = new
+            if self.log is not None:
+                self.log.entered(connection, data, offset, direction, self.NAME, self.STATES[old])
             self._entered(connection, flags, new)
         connection.timeout = self.timeouts[new]
 

@@ -48,7 +48,7 @@ class Ftp:
         self.client_next, self.server_next = 1000, 5000
         self.shown_next = 5000
         """The next sequence number of the server's, as the client sees it."""
-        self.kernel.director.tracked.checks = not six
+        self.kernel.director.tracker.checks = not six
 
     def open(self) -> Ftp:
         """The handshake."""

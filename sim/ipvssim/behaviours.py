@@ -1,0 +1,194 @@
+"""What ever changed in IPVS between Linux releases: each behaviour by a name, with the releases that have it.
+
+The rest of the simulator asks for a behaviour by its name and never for a version. A release is a set of behaviours:
+:func:`resolve` finds it for what ``uname -r`` says, for a distribution's name, or for ``here``.
+
+"recorded" behaviours were seen on running kernels of both kinds. "read" ones were learnt from sources and change logs.
+"""
+
+from __future__ import annotations
+
+import os
+import re
+from typing import NamedTuple
+
+DEFAULT = "6.1.176"
+"""The kernel that is modelled unless another is asked for."""
+OLDEST, NEWEST = (4, 18), (7, 3)
+"""The first and the last series that were looked at."""
+
+
+class Behaviour(NamedTuple):
+    """``since`` names the series that has it first, and then the stable series that took it, each with its first release."""
+
+    name: str
+    since: str
+    what: str
+    source: str
+    recorded: bool = True
+
+
+TABLE = (
+    Behaviour("template_states", "4.19", "a template is listed as NONE or ASSURED; before, always as NONE", "ip_vs_proto.c"),
+    Behaviour("timeout_limits", "5.0", "--set refuses what does not fit into an int of jiffies", "ip_vs_ctl.c"),
+    Behaviour("tunnel_types", "5.3", "GUE and GRE tunnels, and the TUN attributes of real servers", "ip_vs_ctl.c"),
+    Behaviour("sync_version_checked", "5.4", "sync_version out of range is EINVAL; before, ignored", "ip_vs_ctl.c"),
+    Behaviour("hashed_masked", "5.10", "HASHED in a service's flags is masked; before, the service stayed invisible",
+              "ip_vs_ctl.c"),
+    Behaviour("hooks_follow_services", "5.9", "packets are looked at while services of their family exist; before, always",
+              "ip_vs_ctl.c, ip_vs_core.c"),
+    Behaviour("nodest_rescheduled", "5.9", "with expire_nodest_conn the connections of a deleted server are swept away, and "
+              "a packet of one is scheduled anew; before, it was dropped", "ip_vs_core.c, ip_vs_conn.c"),
+    Behaviour("direct_replies_uncounted", "5.9", "replies of routed and tunnelled servers that pass the director are not "
+              "counted", "ip_vs_core.c"),
+    Behaviour("fragments_recut", "5.5", "a reassembled packet leaves in pieces of its largest fragment; before, in the "
+              "fragments that came", "net/ipv4/ip_output.c"),
+    Behaviour("reuse0_reschedules", "5.16 5.15.6 5.10.83", "with conn_reuse_mode=0 a SYN to the connection of a server of "
+              "weight 0 stays there even if expire_nodest_conn is set; before, it was scheduled anew", "ip_vs_core.c"),
+    Behaviour("run_estimation", "5.19", "the sysctl run_estimation", "ip_vs_ctl.c"),
+    Behaviour("estimator_sysctls", "6.2", "the sysctls est_cpulist and est_nice", "ip_vs_est.c"),
+    Behaviour("offsets6", "7.2 6.12.97 6.1.178 5.15.210 5.10.261", "TCP and SCTP states are read behind IPv6 extension "
+              "headers; before, at byte 40", "ip_vs_proto_tcp.c, ip_vs_proto_sctp.c"),
+    Behaviour("tunnel_mtu", "7.2 6.12.97 6.1.178 5.15.210 5.10.261", "a relayed MTU leaves room for the tunnel's header",
+              "ip_vs_core.c"),
+    Behaviour("overload_by_all", "7.2 6.12.104 6.1.183 5.15.210", "thresholds count all connections of a server; an active "
+              "connection weighs 257 inactive ones", "ip_vs_conn.c, ip_vs_ctl.c, ip_vs_wlc.c"),
+    Behaviour("bounded_thresholds", "7.2 6.12.104 6.1.183 5.15.210", "an upper threshold above INT_MAX is refused",
+              "ip_vs_ctl.c"),
+    Behaviour("icmp_checksums", "7.2 6.12.103 6.1.183", "ICMPv6 checksums are verified rightly, and a wrong one of ICMP "
+              "passes where nothing is translated", "ip_vs_core.c"),
+    Behaviour("quoted_fragments", "7.2 6.12.103 6.1.183", "an ICMP error that quotes a later fragment is let be",
+              "ip_vs_core.c"),
+    Behaviour("bounded_caches", "7.2 6.12.113 6.1.191 5.15.210", "lblc and lblcr bound their entries", "ip_vs_lblc.c, "
+              "ip_vs_lblcr.c", recorded=False),
+    Behaviour("tables_grow", "7.1", "connection tables of each namespace, which begin with the first service at 256 rows and "
+              "grow; their services are dumped in an order of chance", "ip_vs_conn.c, ip_vs_ctl.c"),
+    Behaviour("load_factors", "7.1", "the sysctls conn_lfactor and svc_lfactor", "ip_vs_ctl.c"),
+    Behaviour("dead_templates_keep_ports", "7.1", "a template whose server is gone keeps its virtual port; before, FFFF",
+              "ip_vs_conn.c"),
+    Behaviour("conn_max", "7.2", "the sysctl conn_max: no connection is opened beyond it", "ip_vs_conn.c"),
+)  # fmt: skip
+NAMES = tuple(behaviour.name for behaviour in TABLE)
+_LATE = frozenset(
+    (
+        "offsets6",
+        "tunnel_mtu",
+        "overload_by_all",
+        "bounded_thresholds",
+        "icmp_checksums",
+        "quoted_fragments",
+        "bounded_caches",
+    )
+)
+"""The stable fixes of 2026."""
+_CHECKSUMS = frozenset(("icmp_checksums", "quoted_fragments"))
+
+
+class Behaviours:
+    """A set of behaviours: each is an attribute, true where the kernel has it."""
+
+    __slots__ = ("names", *NAMES)
+    names: frozenset[str]
+
+    def __init__(self, names: frozenset[str]) -> None:
+        self.names = names
+        for name in NAMES:
+            setattr(self, name, name in names)
+
+    def __getattr__(self, name: str) -> bool:
+        raise AttributeError(f"no behaviour is called {name!r}")  # for type checkers: every other attribute is a bool
+
+    def __repr__(self) -> str:
+        return f"<Behaviours {' '.join(sorted(self.names))}>"
+
+    def changed(self, *names: str) -> Behaviours:
+        """The set with these behaviours the other way round; ValueError for a name that is none."""
+        for name in names:
+            if name not in NAMES:
+                raise ValueError(f"no behaviour is called {name!r}; there are {', '.join(NAMES)}")
+        return Behaviours(self.names ^ frozenset(names))
+
+
+class Release(NamedTuple):
+    """A kernel as it was asked for: its name, what it does, and why that was taken ("" where nothing had to be guessed)."""
+
+    name: str
+    behaviours: Behaviours
+    note: str = ""
+
+
+class _Distribution(NamedTuple):
+    pattern: re.Pattern[str]
+    base: str
+    """The release whose behaviours it has; ``\\1`` is what the pattern found."""
+    more: frozenset[str]
+    note: str
+
+
+def _distribution(pattern: str, base: str, note: str, more: frozenset[str] = frozenset()) -> _Distribution:
+    return _Distribution(re.compile(pattern), base, more, note)
+
+
+DISTRIBUTIONS = (
+    _distribution(r"debian11", "5.10.261", "Debian 11 with its last fixes"),
+    _distribution(r"debian12", "6.1.192", "Debian 12 with its last fixes"),
+    _distribution(r"debian13", "6.12.118", "Debian 13 with its last fixes"),
+    _distribution(r"5\.10\.0-\d+(-\w+)*", "5.10.261", "Debian 11: its name does not tell the stable release; its last one is taken"),
+    _distribution(r"6\.1\.0-\d+(-\w+)*", "6.1.192", "Debian 12: its name does not tell the stable release; its last one is taken"),
+    _distribution(r"(\d+\.\d+\.\d+)\+deb\d+.*", r"\1", ""),
+    _distribution(r"4\.18\.0-\d.*\.el8.*", "4.18", "RHEL 8 and its kin: 4.18, as far as was recorded"),
+    _distribution(r"5\.14\.0-\d.*\.el9.*", "5.14", "RHEL 9 and its kin: 5.14 with backports that its name does not tell"),
+    _distribution(r"6\.12\.0-\d.*\.el10.*", "6.12", "RHEL 10 and its kin: 6.12 with backports that its name does not tell"),
+    _distribution(r"4\.18\.0", "4.18", ""),
+    _distribution(r"5\.4\.0(-\d+.*)?", "5.4.291", "5.4 as Ubuntu 20.04 had it last"),
+    _distribution(r"5\.15\.0-\d+.*", "5.15.200", "Ubuntu 22.04: 5.15 with late stable fixes, but those of ICMP checksums and "
+                  "quoted fragments", _LATE - _CHECKSUMS),
+    _distribution(r"6\.8\.0-\d+.*", "6.8", "Ubuntu 24.04: 6.8 with late stable fixes", _LATE),
+    _distribution(r"6\.17\.0-\d+.*", "6.17", "Ubuntu's 6.17, without the late stable fixes"),
+    _distribution(r"7\.0\.0-\d+.*", "7.0", "Ubuntu 26.04: 7.0 with late stable fixes", _LATE),
+    _distribution(r"(\d+\.\d+\.\d+)\.\d+-microsoft.*", r"\1", ""),
+)  # fmt: skip
+"""What a distribution's name or its ``uname -r`` means; the first that fits. All others are taken by their numbers."""
+
+
+def resolve(text: str) -> Release:
+    """The kernel that ``text`` names: a release (``6.1.176``, ``6.12``), what ``uname -r`` says, ``debian11`` to
+    ``debian13``, or ``here``. ValueError where it names none, or one of a series that is not modelled."""
+    if not isinstance(text, str):
+        raise ValueError(f"{text!r:.100}: a release is text, such as {DEFAULT}")
+    asked = os.uname().release if text == "here" and hasattr(os, "uname") else text
+    for one in DISTRIBUTIONS:
+        if found := one.pattern.fullmatch(asked):
+            base = found.expand(one.base)
+            return Release(base, Behaviours(_of(_numbers(base, text)) | one.more), one.note)
+    numbers = _numbers(asked, text)
+    series, note = numbers[:2], ""
+    if series < OLDEST:
+        raise ValueError(
+            f"{text!r:.100}: kernels before {_dotted(OLDEST)} are not modelled; the nearest is {_dotted(OLDEST)}"
+        )
+    if series > NEWEST:
+        note = f"{_dotted(series)} was not looked at: it is taken as {_dotted(NEWEST)}, the newest that was"
+    return Release(_dotted(numbers), Behaviours(_of(numbers)), note)
+
+
+def _numbers(release: str, asked: str) -> tuple[int, ...]:
+    found = re.match(r"(\d{1,3})\.(\d{1,3})(?:\.(\d{1,4}))?(?![\d.])", release)
+    if found is None:
+        raise ValueError(f"{asked!r:.100}: no release of Linux: 6.1.176, 5.15.0-91-generic, debian12 and here are some")
+    return tuple(int(number) for number in found.groups() if number is not None)
+
+
+def _of(release: tuple[int, ...]) -> frozenset[str]:
+    return frozenset(one.name for one in TABLE if _has(release, one.since))
+
+
+def _has(release: tuple[int, ...], since: str) -> bool:
+    first, *stable = (tuple(map(int, word.split("."))) for word in since.split())
+    if release[:2] >= first:
+        return True
+    return any(release[:2] == series[:2] and release[2:] >= series[2:] for series in stable)
+
+
+def _dotted(numbers: tuple[int, ...]) -> str:
+    return ".".join(map(str, numbers))

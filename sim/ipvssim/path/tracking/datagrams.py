@@ -1,0 +1,46 @@
+"""Entries of UDP, and of protocols that have no states (nf_conntrack_proto_udp.c, nf_conntrack_proto_generic.c, 6.1)."""
+
+from __future__ import annotations
+
+from ipvssim.clock import HZ
+from ipvssim.net.checksums import is_valid, pseudo
+from ipvssim.net.packets import UDP, Packet
+from ipvssim.path.tracking.entries import Entries, Entry, Outcome
+
+_UNREPLIED, _STREAM, _GENERIC = 30, 120, 600
+_STREAM_AFTER = 2 * HZ
+
+
+class Stream:
+    """What is remembered of a UDP flow: from when on it is a stream, in jiffies."""
+
+    __slots__ = ("since",)
+
+    def __init__(self) -> None:
+        self.since = 0
+
+
+def follow_udp(entries: Entries, entry: Entry, packet: Packet, *, verified: bool) -> Outcome:
+    """A datagram: it counts unless it is broken. ``verified`` where its checksum need not be looked at."""
+    segment = packet.data[packet.offset :]
+    if len(segment) < 8:
+        return Outcome.INVALID
+    size, check = int.from_bytes(segment[4:6], "big"), segment[6:8]
+    if not 8 <= size <= len(segment):
+        return Outcome.INVALID
+    start = pseudo(packet.source, packet.destination, UDP, len(segment))
+    if check != b"\0\0" and not verified and not is_valid(segment, start):
+        return Outcome.INVALID
+    stream = entry.talk
+    assert isinstance(stream, Stream)
+    now = entries.clock.jiffies
+    if not entry.confirmed:
+        stream.since = now + _STREAM_AFTER
+    entries.refresh(entry, _STREAM if entry.replied and now > stream.since else _UNREPLIED)
+    return Outcome.VALID
+
+
+def follow_other(entries: Entries, entry: Entry) -> Outcome:
+    """A packet of any other protocol."""
+    entries.refresh(entry, _GENERIC)
+    return Outcome.VALID

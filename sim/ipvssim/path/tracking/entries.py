@@ -1,0 +1,104 @@
+"""The entries of connection tracking, found by what packets of either side carry (net/netfilter/nf_conntrack_core.c, 6.1).
+
+An entry is found by two keys: that of the packets which opened it, and that of the answers to them. A key is the protocol
+with source, destination and both ports, as :attr:`ipvssim.net.packets.Packet.key` has them.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from enum import Enum
+from typing import TYPE_CHECKING
+
+from ipvssim.clock import HZ, Clock
+
+if TYPE_CHECKING:
+    from ipvssim.path.tracking.sequences import Shifts
+
+Key = tuple[int, bytes]
+ORIGINAL, REPLY = 0, 1
+"""The two sides of an entry: that of its first packet, and the other."""
+
+
+class Outcome(Enum):
+    """What a protocol says of a packet: it belongs to the entry, it does not (and then has none), or it begins anew."""
+
+    VALID = "valid"
+    INVALID = "invalid"
+    AGAIN = "again"
+
+
+class Entry:
+    """One tracked flow. ``talk`` is what its protocol remembers of it.
+
+    ``confirmed`` says that it has been in the table: its first packet went through. ``replied`` says that the other side
+    has answered, ``assured`` that both have spoken for good. ``expires`` is in jiffies. ``shifts`` are there where a
+    helper may change the length of what the sides say.
+    """
+
+    __slots__ = ("assured", "confirmed", "expires", "keys", "replied", "shifts", "talk")
+
+    def __init__(self, key: Key, reply: Key, talk: object) -> None:
+        self.keys = [key, reply]
+        self.talk = talk
+        self.confirmed = self.replied = self.assured = False
+        self.expires = 0
+        self.shifts: Shifts | None = None
+
+
+class Entries:
+    """The table of confirmed entries."""
+
+    def __init__(self, clock: Clock) -> None:
+        self.clock = clock
+        self._sides: dict[Key, tuple[Entry, int]] = {}
+
+    def __len__(self) -> int:
+        return len(self._sides) // 2
+
+    def __iter__(self) -> Iterator[Entry]:
+        return (entry for entry, side in self._sides.values() if side == ORIGINAL)
+
+    def find(self, key: Key) -> tuple[Entry, int] | None:
+        """The entry with that key and the side that has it. One whose time is over goes when it is met."""
+        found = self._sides.get(key)
+        if found is not None and found[0].expires <= self.clock.jiffies:
+            self.kill(found[0])
+            return None
+        return found
+
+    def clash(self, entry: Entry) -> Entry | None:
+        """The entry that has one of this one's keys already."""
+        for key in entry.keys:
+            found = self.find(key)
+            if found is not None:
+                return found[0]
+        return None
+
+    def add(self, entry: Entry) -> None:
+        """Its first packet has gone through."""
+        entry.confirmed = True
+        for side, key in enumerate(entry.keys):
+            self._sides[key] = entry, side
+
+    def kill(self, entry: Entry) -> None:
+        """Take it out; one that was never in is let be."""
+        for key in entry.keys:
+            found = self._sides.get(key)
+            if found is not None and found[0] is entry:
+                del self._sides[key]
+
+    def refresh(self, entry: Entry, seconds: int) -> None:
+        """It lives for so many seconds from now on."""
+        entry.expires = self.clock.jiffies + seconds * HZ
+
+    def shorten(self, entry: Entry, seconds: int) -> None:
+        """It lives for so many seconds more at most."""
+        entry.expires = min(entry.expires, self.clock.jiffies + seconds * HZ)
+
+
+def turned(key: Key) -> Key:
+    """The key of an answer."""
+    protocol, data = key
+    middle = len(data) - 4 >> 1
+    return protocol, data[middle:-4] + data[:middle] + data[-2:] + data[-4:-2]

@@ -1,0 +1,229 @@
+"""How SCTP associations are tracked (net/netfilter/nf_conntrack_proto_sctp.c, Linux 6.1)."""
+
+from __future__ import annotations
+
+from typing import NamedTuple
+
+from ipvssim.net.checksums import crc32c
+from ipvssim.net.packets import Packet
+from ipvssim.path.tracking.entries import ORIGINAL, Entries, Entry, Outcome
+
+(
+    NONE, CLOSED, COOKIE_WAIT, COOKIE_ECHOED, ESTABLISHED, SHUTDOWN_SENT, SHUTDOWN_RECEIVED, SHUTDOWN_ACK_SENT,
+    HEARTBEAT_SENT,
+) = range(9)  # fmt: skip
+_INVALID = 9
+_TIMEOUTS = (0, 10, 3, 3, 210, 3, 3, 3, 30)
+"""Seconds, by state (nf_conntrack_sctp_timeout_*)."""
+_DATA, _INIT, _INIT_ACK, _HEARTBEAT, _HEARTBEAT_ACK, _ABORT, _SHUTDOWN, _SHUTDOWN_ACK, _ERROR = (
+    0,
+    1,
+    2,
+    4,
+    5,
+    6,
+    7,
+    8,
+    9,
+)
+_COOKIE_ECHO, _COOKIE_ACK, _COMPLETE = 10, 11, 14
+_ROWS = (
+    _INIT, _INIT_ACK, _ABORT, _SHUTDOWN, _SHUTDOWN_ACK, _ERROR, _COOKIE_ECHO, _COOKIE_ACK, _COMPLETE, _HEARTBEAT,
+    _HEARTBEAT_ACK,
+)  # fmt: skip
+_LETTERS = "-CWEASRKHx"
+"""Of the states, in their order; x is invalid."""
+
+
+def _table(*rows: str) -> dict[int, tuple[int, ...]]:
+    return {kind: tuple(map(_LETTERS.index, row)) for kind, row in zip(_ROWS, rows, strict=True)}
+
+
+_NEXT = (
+    _table(
+        "CCWEACCKW", "CCWEASRKC", "CCCCCCCCC", "CCWESSRKC", "KCWEAKKKK", "CCWEASRKC", "CCEEASRKC", "CCWAASRKC",
+        "CCWEASRCC", "HCWEASRKH", "CCWEASRKH",
+    ),
+    _table(
+        "xCWEASRKx", "xWWEASRKx", "xCCCCCCCx", "xCWERSRKx", "xCWEAKKKx", "xCWCASRKx", "xCEEASRKx", "xCWAASRKx",
+        "xCWEASRCx", "xCWEASRKH", "xCWEASRKA",
+    ),
+)  # fmt: skip
+"""By side and kind of chunk: state to next state."""
+_NO_ENTRY = frozenset((_ABORT, _COMPLETE, _COOKIE_ACK))
+_OWN_RULES = frozenset(
+    (_INIT, _COMPLETE, _COOKIE_ECHO, _ABORT, _SHUTDOWN_ACK, _HEARTBEAT, _HEARTBEAT_ACK)
+)  # chunks whose verification tag is checked in their own way
+_ALONE = frozenset((_INIT, _INIT_ACK, _COMPLETE))
+_FIRST = frozenset((_COOKIE_ACK, _COOKIE_ECHO))
+_REFLECTED = 1
+_NO_TAG = bytes(4)
+
+
+class Chunk(NamedTuple):
+    """A chunk: its type, its flags, and the tag that an INIT or an INIT ACK carries (empty where it is cut short)."""
+
+    kind: int
+    flags: int
+    tag: bytes
+
+
+class Association:
+    """An association as it is tracked: the tag that packets of each side carry, and who has sent an INIT."""
+
+    __slots__ = ("failed", "failed_side", "inits", "state", "tags")
+
+    def __init__(self) -> None:
+        self.state = NONE
+        self.tags = [_NO_TAG, _NO_TAG]
+        self.inits = [False, False]
+        self.failed = False
+        """Whether a heartbeat had another tag than its side's; ``failed_side`` is that side."""
+        self.failed_side = ORIGINAL
+
+
+class _RefusedError(Exception):
+    """A chunk that does not belong."""
+
+
+def follow(entries: Entries, entry: Entry, which: int, packet: Packet, *, verified: bool) -> Outcome:
+    """A packet of side ``which``: the entry's state and time after it. ``verified`` where its checksum need not be looked
+    at."""
+    data = packet.data[packet.offset :]
+    if len(data) < 12 or not (verified or _is_sound(data)):
+        return Outcome.INVALID
+    chunks = _chunks(data)
+    association, tag = entry.talk, data[4:8]
+    assert isinstance(association, Association)
+    if not chunks:
+        return Outcome.INVALID
+    kinds = {chunk.kind for chunk in chunks}
+    if not entry.confirmed and (kinds & _NO_ENTRY or not _begin(association, chunks, tag)):
+        return Outcome.INVALID
+    if not kinds & _OWN_RULES and tag != association.tags[which]:
+        return Outcome.INVALID
+    try:
+        lasting = _take(entry, association, which, chunks, tag)
+    except _RefusedError:
+        return Outcome.INVALID
+    if lasting is not None:
+        entries.refresh(entry, _TIMEOUTS[lasting])
+    return Outcome.VALID
+
+
+def _is_sound(data: bytes) -> bool:
+    return crc32c(data[:8], b"\0\0\0\0", data[12:]).to_bytes(4, "little") == data[8:12]
+
+
+def _chunks(data: bytes) -> list[Chunk]:
+    """The packet's chunks; none where they may not stand together."""
+    found: list[Chunk] = []
+    at, alone = 12, False
+    while at + 4 <= len(data):
+        kind, size = data[at], int.from_bytes(data[at + 2 : at + 4], "big")
+        alone = alone or kind in _ALONE
+        if not size or (found and (alone or kind in _FIRST)):
+            return []
+        tag = data[at + 4 : at + 8] if len(data) >= at + 20 else b""
+        found.append(Chunk(kind, data[at + 1], tag))
+        at += size + 3 & ~3
+    return found
+
+
+def _begin(association: Association, chunks: list[Chunk], tag: bytes) -> bool:
+    """The first packet of an entry."""
+    for chunk in chunks:
+        row = _NEXT[ORIGINAL].get(chunk.kind)
+        if row is None:
+            return False
+        if chunk.kind == _INIT:
+            if tag != _NO_TAG or not chunk.tag:
+                return False
+            association.tags[1] = chunk.tag
+        elif chunk.kind == _HEARTBEAT:
+            association.tags[0] = tag
+        elif chunk.kind == _SHUTDOWN_ACK:
+            association.tags[1] = tag
+    return True
+
+
+def _take(entry: Entry, association: Association, which: int, chunks: list[Chunk], tag: bytes) -> int | None:
+    """Let every chunk act; the last state, by which the entry lives on, or None where its time goes on as it was."""
+    state, ignored = NONE, False
+    kinds = {chunk.kind for chunk in chunks}
+    for chunk in chunks:
+        if _is_failing_heartbeat(association, which, chunk, tag, ignored or _DATA in kinds):
+            ignored = True
+            continue
+        _check_tag(association, which, chunk, tag, ignored or _DATA in kinds)
+        old = association.state
+        row = _NEXT[which].get(chunk.kind)
+        state = row[old] if row is not None else old
+        if state == _INVALID:
+            raise _RefusedError
+        if chunk.kind == _INIT:
+            _note_init(association, which, chunk, old)
+            ignored = ignored or (state == old == CLOSED and entry.confirmed)
+        elif chunk.kind == _INIT_ACK:
+            _note_init_ack(association, which, chunk)
+        association.state = state
+    return None if ignored else state
+
+
+def _is_failing_heartbeat(association: Association, which: int, chunk: Chunk, tag: bytes, strict: bool) -> bool:
+    """Whether it is a heartbeat of another path: let through, and waited for its answer."""
+    own = association.tags[which]
+    if chunk.kind != _HEARTBEAT or own in (_NO_TAG, tag):
+        return False
+    if strict:
+        raise _RefusedError
+    association.failed, association.failed_side = True, which
+    return True
+
+
+def _check_tag(association: Association, which: int, chunk: Chunk, tag: bytes, strict: bool) -> None:
+    """The verification tag, by each chunk's own rule (RFC 4960, 8.5.1)."""
+    tags, kind = association.tags, chunk.kind
+    if kind == _INIT:
+        wrong = tag != _NO_TAG
+    elif kind in (_ABORT, _COMPLETE):
+        wrong = tag != tags[1 - which if chunk.flags & _REFLECTED else which]
+    elif kind == _COOKIE_ECHO:
+        wrong = tag != tags[which]
+    else:
+        wrong = False
+    if wrong:
+        raise _RefusedError
+    if kind == _COOKIE_ACK:
+        association.inits = [False, False]
+    elif kind in (_HEARTBEAT, _HEARTBEAT_ACK):
+        if tags[which] == _NO_TAG:
+            tags[which] = tag
+        elif tag == tags[which]:
+            association.failed = False
+        else:
+            if strict or not association.failed or association.failed_side == which:
+                raise _RefusedError
+            association.failed = False
+            tags[which], tags[1 - which] = tag, _NO_TAG
+
+
+def _note_init(association: Association, which: int, chunk: Chunk, old: int) -> None:
+    if not chunk.tag:
+        raise _RefusedError
+    if old == NONE or association.tags[1 - which] != chunk.tag:
+        if all(association.inits):
+            association.inits[1 - which] = False
+        association.inits[which] = True
+    association.tags[1 - which] = chunk.tag
+
+
+def _note_init_ack(association: Association, which: int, chunk: Chunk) -> None:
+    if not chunk.tag:
+        raise _RefusedError
+    known = association.tags[1 - which]
+    if not association.inits[1 - which] and known not in (_NO_TAG, chunk.tag):
+        raise _RefusedError
+    if all(association.inits) and known != chunk.tag:
+        raise _RefusedError
+    association.tags[1 - which] = chunk.tag

@@ -1,0 +1,275 @@
+"""How TCP connections are tracked: states, and what a segment makes of them (net/netfilter/nf_conntrack_proto_tcp.c, 6.1).
+
+These are not IPVS's states: they follow both ends, and a segment that does not fit the windows belongs to no connection.
+The switches are the kernel's defaults: connections are picked up in the middle (tcp_loose), and windows are kept
+(tcp_be_liberal is off).
+"""
+
+from __future__ import annotations
+
+from ipvssim.net.checksums import is_valid, pseudo
+from ipvssim.net.packets import ACK, FIN, RST, SYN, TCP, Packet
+from ipvssim.path.tracking.entries import ORIGINAL, REPLY, Entries, Entry, Outcome
+from ipvssim.path.tracking.windows import (
+    A_FIN,
+    A_RST,
+    A_SYN,
+    A_SYNACK,
+    AN_ACK,
+    ANOTHER,
+    CLOSE,
+    CLOSE_WAIT,
+    CLOSES,
+    ESTABLISHED,
+    FIN_WAIT,
+    HAS_ACKED,
+    LAST_ACK,
+    LIBERAL,
+    NONE,
+    SCALES,
+    SELECTIVE,
+    SYN_RECV,
+    SYN_SENT,
+    SYN_SENT2,
+    TIME_WAIT,
+    UNACKNOWLEDGED,
+    Measure,
+    Segment,
+    Side,
+    Talk,
+    before,
+    measure,
+    read,
+    read_options,
+)
+
+_INVALID, _IGNORED = 10, 11
+_DAY, _RETRANSMITTED, _UNANSWERED, _REPEATS = 86400, 300, 300, 3
+_TIMEOUTS = {
+    SYN_SENT: 120, SYN_RECV: 60, ESTABLISHED: 5 * _DAY, FIN_WAIT: 120, CLOSE_WAIT: 60, LAST_ACK: 30, TIME_WAIT: 120,
+    CLOSE: 10, SYN_SENT2: 120,
+}  # fmt: skip
+"""Seconds (nf_conntrack_tcp_timeout_*)."""
+_URG = 0x20
+_MEANT = frozenset(
+    (SYN, SYN | _URG, SYN | ACK, RST, RST | ACK, FIN | ACK, FIN | ACK | _URG, ACK, ACK | _URG)
+)  # what of FIN, SYN, RST, ACK and URG may stand together
+_ALL = FIN | SYN | RST | ACK | _URG
+_ENDING = frozenset((FIN_WAIT, LAST_ACK, TIME_WAIT, CLOSE, CLOSE_WAIT))
+_LETTERS = {
+    "-": NONE, "S": SYN_SENT, "R": SYN_RECV, "E": ESTABLISHED, "F": FIN_WAIT, "W": CLOSE_WAIT, "L": LAST_ACK,
+    "T": TIME_WAIT, "C": CLOSE, "2": SYN_SENT2, "x": _INVALID, "i": _IGNORED,
+}  # fmt: skip
+
+
+def _table(*rows: str) -> tuple[tuple[int, ...], ...]:
+    return tuple(tuple(_LETTERS[letter] for letter in row) for row in rows)
+
+
+_NEXT = (
+    #       none, syn_sent, syn_recv, established, fin_wait, close_wait, last_ack, time_wait, close, syn_sent2
+    _table("SSiiiiiSS2", "xxRxxxxxxR", "xxFFLLLTCx", "ExEEWWTTCx", "xCCCCCCCCC", "xxxxxxxxxx"),
+    _table("x2xxxxxSx2", "xRiiiiiiiR", "xxFFLLLTCx", "xiREWWTTCi", "xCCCCCCCCC", "xxxxxxxxxx"),
+)
+"""By side and kind of segment (SYN, SYN with ACK, FIN, ACK, RST, anything else): state to next state."""
+
+
+def follow(entries: Entries, entry: Entry, which: int, packet: Packet, *, verified: bool) -> Outcome:
+    """A segment of side ``which``: the entry's state and time after it. ``verified`` where its checksum need not be looked
+    at."""
+    segment = read(packet)
+    if segment is None or segment.flags & _ALL not in _MEANT or not (verified or _is_sound(packet)):
+        return Outcome.INVALID
+    talk = entry.talk
+    assert isinstance(talk, Talk)
+    if not entry.confirmed and not _begin(talk, segment):
+        return Outcome.INVALID
+    old = talk.state
+    new = _NEXT[which][segment.kind][old]
+    if new == _INVALID:
+        return Outcome.INVALID
+    fits = False
+    if new == _IGNORED or (new == SYN_SENT and old >= TIME_WAIT):
+        if new == SYN_SENT and _is_reopened(talk, which):
+            entries.kill(entry)
+            return Outcome.AGAIN
+        if not _is_in_step(talk, which, segment):
+            _note(talk, which, segment, old)
+            return Outcome.VALID
+        old, new = SYN_SENT, SYN_RECV
+    elif new == TIME_WAIT and old == LAST_ACK and _is_challenge(talk, which, segment):
+        return Outcome.VALID
+    elif new == SYN_SENT2:
+        talk.simultaneous = True
+    elif new == SYN_RECV and which == REPLY and segment.kind == AN_ACK and talk.simultaneous:
+        new = ESTABLISHED
+    elif new == CLOSE and segment.kind == A_RST:
+        found = _reset(entry, talk, which, segment, old)
+        if found is None:
+            return Outcome.INVALID
+        new, fits = found
+    if not fits:
+        measured = measure(talk, which, segment, _shift(entry, which, segment))
+        if measured is Measure.IGNORED:
+            return Outcome.VALID
+        if measured is Measure.OUT:
+            _misfits(entries, entry, talk, which, segment)
+            return Outcome.INVALID
+    _advance(entries, entry, talk, which, segment, old, new)
+    return Outcome.VALID
+
+
+def _is_sound(packet: Packet) -> bool:
+    segment = packet.data[packet.offset :]
+    return is_valid(segment, pseudo(packet.source, packet.destination, TCP, len(segment)))
+
+
+def _shift(entry: Entry, which: int, segment: Segment) -> int:
+    """What a helper added to the stream that the segment acknowledges (nf_ct_seq_offset)."""
+    return entry.shifts.sides[1 - which].of(segment.acknowledged - 1) if entry.shifts is not None else 0
+
+
+def _begin(talk: Talk, segment: Segment) -> bool:
+    """The first segment of an entry: a SYN, or one from the middle of a connection that began before it was tracked."""
+    new = _NEXT[ORIGINAL][segment.kind][NONE]
+    if new == _INVALID:
+        return False
+    side = talk.sides[ORIGINAL]
+    side.end = side.max_end = segment.end
+    side.max_window = segment.window or 1
+    if new == SYN_SENT:
+        read_options(segment.options, side)
+    else:
+        side.max_end = segment.end + side.max_window & 0xFFFFFFFF
+        for either in talk.sides:
+            either.flags = SELECTIVE | LIBERAL
+    talk.last_kind = ANOTHER
+    return True
+
+
+def _is_reopened(talk: Talk, which: int) -> bool:
+    """Whether a SYN begins a connection anew in the place of one that was closed or broken off."""
+    closed = (talk.sides[0].flags | talk.sides[1].flags) & CLOSES
+    return bool(closed) or (talk.last_side == which and talk.last_kind == A_RST)
+
+
+def _is_in_step(talk: Talk, which: int, segment: Segment) -> bool:
+    """Whether this answers a SYN that was let through without being followed: both ends agree, and the entry follows."""
+    asked = talk.last_side
+    if segment.kind != A_SYNACK or talk.last_kind != A_SYN or asked == which:
+        return False
+    if segment.acknowledged != talk.last_end:
+        return False
+    side = talk.sides[asked]
+    side.end = side.max_end = talk.last_end
+    side.max_window = talk.last_window or 1
+    side.scale, side.flags = talk.last_scale, talk.last_flags
+    talk.challenged = False
+    talk.sides[which].reset()
+    return True
+
+
+def _note(talk: Talk, which: int, segment: Segment, state: int) -> None:
+    """A segment is let through without being followed; what it said may explain the next one."""
+    talk.last_kind, talk.last_side = segment.kind, which
+    talk.last_sequence, talk.last_end, talk.last_window = segment.sequence, segment.end, segment.window
+    if segment.kind == A_SYN and which == ORIGINAL:
+        said = Side()
+        read_options(segment.options, said)
+        talk.last_flags = said.flags & (SCALES | SELECTIVE)
+        talk.last_scale = said.scale if said.flags & SCALES else 0
+        talk.simultaneous = False
+        talk.challenged = state == LAST_ACK
+    if state == SYN_SENT and segment.kind == AN_ACK and which == REPLY:
+        talk.last_ack = segment.acknowledged
+
+
+def _is_challenge(talk: Talk, which: int, segment: Segment) -> bool:
+    """Whether an ACK answers a stray SYN (RFC 5961), and not the last FIN."""
+    if segment.kind != AN_ACK or talk.last_side == which or talk.last_kind != A_SYN or not talk.challenged:
+        return False
+    talk.challenged = False
+    return True
+
+
+def _reset(entry: Entry, talk: Talk, which: int, segment: Segment, old: int) -> tuple[int, bool] | None:
+    """A RST: the state after it, and whether the windows need not be looked at; None where it is not believed."""
+    if old in _ENDING:
+        return CLOSE, True
+    new, other, sequence = CLOSE, talk.sides[1 - which], segment.sequence
+    lasting = old == ESTABLISHED and entry.assured
+    if other.flags & HAS_ACKED and talk.last_kind != A_SYN:
+        if not sequence and not lasting:
+            return new, False
+        if before(sequence, other.max_ack):
+            return None
+        if not lasting or sequence == other.max_ack:
+            return new, False
+        if talk.last_kind == AN_ACK and talk.last_side == which and sequence == talk.last_end:
+            return new, False
+        new = old
+    stray = entry.replied and talk.last_kind == A_SYN and talk.last_side != which
+    half_open = not entry.assured and talk.last_kind == AN_ACK
+    if (stray or half_open) and segment.acknowledged == talk.last_end:
+        return new, True
+    answered = old == SYN_SENT and talk.last_kind == AN_ACK and talk.last_side == REPLY
+    return new, answered and sequence == talk.last_ack
+
+
+def _misfits(entries: Entries, entry: Entry, talk: Talk, which: int, segment: Segment) -> None:
+    """A FIN or RST out of the window, and one from the other side before it: the connection is as good as over."""
+    if not entry.assured or segment.kind not in (A_FIN, A_RST):
+        return
+    if talk.last_side != which and talk.last_kind in (A_FIN, A_RST):
+        entries.shorten(entry, _UNANSWERED)
+        return
+    talk.last_kind, talk.last_side = segment.kind, which
+
+
+def _advance(entries: Entries, entry: Entry, talk: Talk, which: int, segment: Segment, old: int, new: int) -> None:
+    """The segment is the connection's: its state, and how long the entry lives after it."""
+    talk.last_kind, talk.last_side, talk.state = segment.kind, which, new
+    if old != new and new == FIN_WAIT:
+        talk.sides[which].flags |= CLOSES
+    timeout = _timeout(talk, segment, new)
+    if not entry.replied:
+        if segment.flags & RST:
+            entries.kill(entry)
+            return
+        if segment.kind == A_SYN and old == SYN_SENT:
+            return
+        if new == ESTABLISHED:
+            timeout = min(timeout, _UNANSWERED)
+    elif not entry.assured and new == ESTABLISHED and old in (SYN_RECV, ESTABLISHED):
+        entry.assured = True
+    entries.refresh(entry, timeout)
+
+
+def _timeout(talk: Talk, segment: Segment, new: int) -> int:
+    usual = _TIMEOUTS[new]
+    if talk.repeated >= _REPEATS and usual > _RETRANSMITTED:
+        return _RETRANSMITTED
+    if segment.kind == A_RST:
+        return _TIMEOUTS[CLOSE]
+    if (talk.sides[0].flags | talk.sides[1].flags) & UNACKNOWLEDGED and usual > _UNANSWERED:
+        return _UNANSWERED
+    return min(usual, _RETRANSMITTED) if not talk.last_window else usual
+
+
+def reset(packet: Packet) -> Packet | None:
+    """The RST with which a host refuses a segment, None where it does not (tcp_v4_send_reset, net/ipv4/tcp_ipv4.c)."""
+    segment = packet.data[packet.offset :]
+    if len(segment) < 20 or segment[13] & RST:
+        return None
+    if not is_valid(segment, pseudo(packet.source, packet.destination, TCP, len(segment))):
+        return None
+    flags, size = segment[13], (segment[12] >> 4) * 4
+    if flags & ACK:
+        numbers, kind = segment[8:12] + bytes(4), RST
+    else:
+        end = int.from_bytes(segment[4:8], "big") + len(segment) - size + bool(flags & SYN) + bool(flags & FIN)
+        numbers, kind = bytes(4) + (end & 0xFFFFFFFF).to_bytes(4, "big"), RST | ACK
+    body = segment[2:4] + segment[:2] + numbers + bytes((0x50, kind)) + bytes(6)
+    source, destination = packet.destination, packet.source
+    key = source + destination + body[:4]
+    return Packet(bytes(40) + body, packet.family, TCP, 40, 64, source, destination, key, 0)

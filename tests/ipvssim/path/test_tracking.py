@@ -1,0 +1,203 @@
+"""Connection tracking beside IPVS: who asks for it, and what its entries make IPVS do. Recorded too: tracking-*, asked-*."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from struct import pack
+
+import pytest
+
+from ipvssim import Kernel
+from ipvssim.doors.table_file import TableFile
+from ipvssim.net.checksums import transport
+from ipvssim.path.result import CLASH
+from tests.ipvssim import worlds as w
+
+FTP_VIRTUAL = bytes((203, 0, 113, 200))
+OTHER = bytes((203, 0, 113, 2))
+SECOND = bytes((10, 0, 0, 11))
+TO_THE_OLD = "its connection-tracking entry leads to the old server"
+
+
+def segment(
+    flags: int, sequence: int, acknowledged: int = 0, *, target: bytes = w.VIRTUAL, ports: tuple[int, int] = (1024, 80),
+    source: bytes = w.CLIENT,
+) -> bytes:  # fmt: skip
+    data = pack("!HHIIBBHHH", *ports, sequence, acknowledged, 0x50, flags, 8192, 0, 0)
+    check = transport(source, target, w.TCP, data)
+    return w.ip(source, target, w.TCP, data[:16] + pack("!H", check) + data[18:])
+
+
+def answer(flags: int, sequence: int, acknowledged: int) -> bytes:
+    return segment(flags, sequence, acknowledged, source=w.SERVER, target=w.CLIENT, ports=(8080, 1024))
+
+
+def tracked(*, asks: bool = True, conntrack: int = 1, expire_nodest_conn: int = 0) -> w.World:
+    """A director with a service of one server, which tracks if a service of port 21 asks for it."""
+    world = w.World(conntrack=conntrack, expire_nodest_conn=expire_nodest_conn)
+    if asks:
+        world.kernel.load("-A -t 203.0.113.200:21 -s rr\n-a -t 203.0.113.200:21 -r 10.0.0.13:21 -m")
+    world.server(world.service())
+    return world
+
+
+def converse(world: w.World) -> None:
+    """A connection that the client closes and the server, too; only the last ACK does not come."""
+    world.client(segment(w.SYN, 1000))
+    world.from_server(answer(w.SYN | w.ACK, 5000, 1001))
+    world.client(segment(w.ACK, 1001, 5001))
+    world.client(segment(w.FIN | w.ACK, 1001, 5001))
+    world.from_server(answer(w.FIN | w.ACK, 5001, 1002))
+
+
+def test_the_first_syn_of_a_reused_port_makes_the_old_connection_go() -> None:
+    """While an entry leads to the old server, a SYN is dropped and ends connection and entry; the next one is scheduled."""
+    world = tracked()
+    converse(world)
+    result = world.client(segment(w.SYN, 2000))
+    assert (result.out, result.reason, world.states()) == ([], TO_THE_OLD, [])
+    again = world.client(segment(w.SYN, 2000))
+    assert (again.opened, len(again.out), world.states()) == (True, 1, ["SYN_RECV"])
+
+
+def test_a_connection_that_ended_properly_is_opened_anew_at_once() -> None:
+    """After the last ACK the entry itself makes way for a SYN, and nothing is dropped."""
+    world = tracked()
+    converse(world)
+    world.client(segment(w.ACK, 1002, 5002))
+    assert world.client(segment(w.SYN, 2000)).opened
+
+
+def test_the_tunable_alone_changes_nothing() -> None:
+    """Where nobody asks the kernel to track, ``conntrack=1`` drops no SYN."""
+    world = tracked(asks=False)
+    converse(world)
+    assert world.client(segment(w.SYN, 2000)).opened
+
+
+def test_without_the_tunable_connections_keep_no_entries() -> None:
+    """Tracking that is asked for changes nothing for connections that were opened while ``conntrack`` was 0."""
+    world = tracked(conntrack=0)
+    converse(world)
+    world.namespace.sysctls.write("net.ipv4.vs.conntrack", 1)
+    assert world.client(segment(w.SYN, 2000)).opened
+
+
+def test_others_may_ask() -> None:
+    """Rules of netfilter that look at states ask for both families; the director is told so."""
+    world = tracked(asks=False)
+    world.director.tracker.asked = True
+    converse(world)
+    assert world.client(segment(w.SYN, 2000)).reason == TO_THE_OLD
+    world.director.tracker.asked = False
+    assert world.client(segment(w.SYN, 2000)).opened
+
+
+RULE, SERVER = "-A -t 203.0.113.200:21 -s rr", "-a -t 203.0.113.200:21 -r 10.0.0.13:21"
+
+
+@pytest.mark.parametrize(
+    ("lines", "asks"),
+    [
+        ([RULE], False),
+        ([RULE, SERVER + " -g"], False),
+        ([RULE, SERVER + " -m"], True),
+        ([RULE, SERVER + " -g", SERVER.replace("-a", "-e") + " -m"], True),
+        ([RULE, SERVER + " -m", SERVER.replace("-a", "-e") + " -g"], True),
+        ([RULE, SERVER + " -m", SERVER.replace("-a", "-d")], True),
+        ([RULE, SERVER + " -m", "-D -t 203.0.113.200:21"], False),
+        ([RULE.replace("-t", "-u"), SERVER.replace("-t", "-u") + " -m"], True),
+        (["-A -t [2001:db8:80::f1]:21 -s rr", "-a -t [2001:db8:80::f1]:21 -r [fd00:10::b]:21 -m"], False),
+    ],
+)
+def test_a_service_of_port_21_asks_from_its_first_server_that_translates_until_it_is_deleted(
+    lines: list[str], asks: bool
+) -> None:
+    """It asks for its own family, whatever its protocol, and whatever becomes of its servers."""
+    world = tracked(asks=False)
+    world.kernel.load("\n".join(lines))
+    converse(world)
+    assert world.client(segment(w.SYN, 2000)).opened is not asks
+
+
+def test_a_table_that_is_read_again_asks_again(tmp_path: Path) -> None:
+    """A service that asked before it was saved asks after it was loaded."""
+    file = TableFile(tmp_path / "table")
+    file.lock()
+    file.save(Kernel(f"{RULE}\n{SERVER} -m").namespace)
+    file.unlock()
+    assert file.load().director.tracker.on
+
+
+def test_two_flows_can_not_share_a_servers_port() -> None:
+    """A TCP flow whose answers would look like another's is opened, and its packet dropped; a UDP one passes."""
+    world = tracked()
+    world.server(world.service(address=OTHER, port=81))
+    assert world.client(segment(w.SYN, 1000)).out
+    other = world.client(segment(w.SYN, 9000, target=OTHER, ports=(1024, 81)))
+    assert (other.out, other.reason, other.opened) == ([], CLASH, True)
+    for address in (w.VIRTUAL, OTHER):
+        world.server(world.service(w.UDP, address=address, port=53), port=53)
+        assert world.client(w.udp(to=53, target=address)).out
+
+
+def test_what_a_client_sends_past_the_service_stands_in_its_way() -> None:
+    """A forwarded flow has an entry, too: until that is over, the same client's port does not reach the server through the
+    service."""
+    world = tracked()
+    world.client(segment(w.SYN, 1000, target=w.SERVER, ports=(1024, 8080)))
+    assert world.client(segment(w.SYN, 1000)).reason == CLASH
+    world.pass_seconds(121)
+    assert world.client(segment(w.SYN, 1000)).out
+
+
+@pytest.mark.parametrize(("flags", "leaves"), [(w.ACK, False), (w.FIN | w.ACK, True), (w.RST, True)])
+def test_a_segment_out_of_the_window_belongs_to_no_entry(flags: int, leaves: bool) -> None:
+    """It would open an entry towards the server, which is there: an ACK is dropped for that. What opens none passes."""
+    world = tracked()
+    world.client(segment(w.SYN, 1000))
+    world.from_server(answer(w.SYN | w.ACK, 5000, 1001))
+    assert world.client(segment(w.ACK, 1001, 5001)).out
+    assert bool(world.client(segment(flags, 900000, 5001)).out) is leaves
+    assert world.client(segment(w.ACK, 1001, 5001)).out
+
+
+def test_a_datagram_for_a_server_that_is_gone_is_dropped_once() -> None:
+    """With ``expire_nodest_conn`` the first one ends connection and entry, and the next goes to another server."""
+    world = tracked(expire_nodest_conn=1)
+    service = world.service(w.UDP, port=53)
+    world.server(service, port=53)
+    gone = world.server(service, SECOND, port=53)
+    assert world.client(w.udp(to=53)).server is gone
+    world.namespace.table.delete_server(gone)
+    assert world.client(w.udp(to=53)).reason == TO_THE_OLD
+    assert world.client(w.udp(to=53)).opened
+
+
+def test_forwarded_fragments_are_put_together() -> None:
+    """While packets are tracked, fragments that only pass through leave when the last one has come."""
+    world = tracked()
+    pieces = w.fragments(w.udp(payload=b"f" * 1000, target=bytes((10, 0, 0, 12))), 400)
+    assert [len(world.client(piece).out) for piece in pieces] == [0, 0, 3]
+
+
+def test_a_sound_icmpv6_error_is_translated_while_packets_are_tracked() -> None:
+    """6.1.176 takes sound ones for corrupt and drops them, unless connection tracking has found them sound before."""
+    quoted = w.ip(w.CLIENT6, w.SERVER6, w.TCP, pack("!HH", 1024, 8080) + bytes(16))
+    for asked in (True, False):
+        world = w.World(conntrack=1)
+        world.director.tracker.asked = asked
+        world.server(world.service(address=w.VIRTUAL6), w.SERVER6)
+        world.client(w.tcp(source=w.CLIENT6, target=w.VIRTUAL6))
+        error = world.from_server(w.icmp(1, 4, 0, quoted, source=w.SERVER6, target=w.CLIENT6))
+        assert bool(error.out) is asked
+
+
+def test_an_entry_goes_with_its_connection() -> None:
+    """The entries of connections that are flushed or run out are no longer there."""
+    world = tracked()
+    world.client(segment(w.SYN, 1000))
+    entries = world.director.tracker.entries
+    assert len(entries) == 1
+    world.pass_seconds(61)
+    assert (world.states(), len(entries)) == ([], 0)
