@@ -43,8 +43,8 @@ TABLE = (
               "counted", "ip_vs_core.c"),
     Behaviour("fragments_recut", "5.5", "a reassembled packet leaves in pieces of its largest fragment; before, in the "
               "fragments that came", "net/ipv4/ip_output.c"),
-    Behaviour("reuse0_reschedules", "5.16 5.15.6 5.10.83", "with conn_reuse_mode=0 a SYN to the connection of a server of "
-              "weight 0 stays there even if expire_nodest_conn is set; before, it was scheduled anew", "ip_vs_core.c"),
+    Behaviour("reuse0_reschedules", "5.16 5.15.6 5.10.83", "with conn_reuse_mode=0 and expire_nodest_conn a SYN to the "
+              "connection of a server of weight 0 is scheduled anew; before, it stayed there", "ip_vs_core.c"),
     Behaviour("run_estimation", "5.19", "the sysctl run_estimation", "ip_vs_ctl.c"),
     Behaviour("estimator_sysctls", "6.2", "the sysctls est_cpulist and est_nice", "ip_vs_est.c"),
     Behaviour("offsets6", "7.2 6.12.97 6.1.178 5.15.210 5.10.261", "TCP and SCTP states are read behind IPv6 extension "
@@ -59,6 +59,10 @@ TABLE = (
               "passes where nothing is translated", "ip_vs_core.c"),
     Behaviour("quoted_fragments", "7.2 6.12.103 6.1.183", "an ICMP error that quotes a later fragment is let be",
               "ip_vs_core.c"),
+    Behaviour("helper_checksums6", "7.2 6.12.103 6.1.183", "a helper's check of an IPv6 request leaves out what connection "
+              "tracking summed up already; before, it fails", "ip_vs_proto_tcp.c", recorded=False),
+    Behaviour("helper_numbers", "7.2 6.1.192", "ip_vs_ftp refuses numbers above 255 in PORT and 227; before, their low byte "
+              "counts. 6.1.177 to 6.1.191 were not looked at", "ip_vs_ftp.c", recorded=False),
     Behaviour("bounded_caches", "7.2 6.12.113 6.1.191 5.15.210", "lblc and lblcr bound their entries", "ip_vs_lblc.c, "
               "ip_vs_lblcr.c", recorded=False),
     Behaviour("tables_grow", "7.1", "connection tables of each namespace, which begin with the first service at 256 rows and "
@@ -77,11 +81,12 @@ _LATE = frozenset(
         "bounded_thresholds",
         "icmp_checksums",
         "quoted_fragments",
+        "helper_checksums6",
         "bounded_caches",
     )
 )
 """The stable fixes of 2026."""
-_CHECKSUMS = frozenset(("icmp_checksums", "quoted_fragments"))
+_CHECKSUMS = frozenset(("icmp_checksums", "quoted_fragments", "helper_checksums6"))
 
 
 class Behaviours:
@@ -133,8 +138,8 @@ DISTRIBUTIONS = (
     _distribution(r"debian11", "5.10.261", "Debian 11 with its last fixes"),
     _distribution(r"debian12", "6.1.192", "Debian 12 with its last fixes"),
     _distribution(r"debian13", "6.12.118", "Debian 13 with its last fixes"),
-    _distribution(r"5\.10\.0-\d+(-\w+)*", "5.10.261", "Debian 11: its name does not tell the stable release; its last one is taken"),
-    _distribution(r"6\.1\.0-\d+(-\w+)*", "6.1.192", "Debian 12: its name does not tell the stable release; its last one is taken"),
+    _distribution(r"5\.10\.0-\d+(-\w+)*", "5.10.261", "Debian 11, whose name does not tell the stable release: the last one"),
+    _distribution(r"6\.1\.0-\d+(-\w+)*", "6.1.192", "Debian 12, whose name does not tell the stable release: the last one"),
     _distribution(r"(\d+\.\d+\.\d+)\+deb\d+.*", r"\1", ""),
     _distribution(r"4\.18\.0-\d.*\.el8.*", "4.18", "RHEL 8 and its kin: 4.18, as far as was recorded"),
     _distribution(r"5\.14\.0-\d.*\.el9.*", "5.14", "RHEL 9 and its kin: 5.14 with backports that its name does not tell"),
@@ -192,3 +197,7 @@ def _has(release: tuple[int, ...], since: str) -> bool:
 
 def _dotted(numbers: tuple[int, ...]) -> str:
     return ".".join(map(str, numbers))
+
+
+BEHAVIOURS = resolve(DEFAULT).behaviours
+"""Those of the kernel that is modelled unless another is asked for."""

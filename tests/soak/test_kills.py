@@ -13,16 +13,17 @@ from tests.places import ROOT
 from tests.soak.cases import CASES
 from tests.soak.processes import Length, aimed
 
-KILLS = os.environ.get("IPVSNL_SOAK", "120")
+KILLS = os.environ.get("IPVSNL_SOAK", "60")
 
 
 def test_kills_lose_nothing_and_leave_nothing() -> None:
-    """Nothing acknowledged is lost, nothing is half there, what is said is so; the next run cleans up and completes."""
-    command = [sys.executable, "-m", "tests.soak.kills", "--kills", KILLS, "--seed", "7"]
+    """Nothing acknowledged is lost, nothing is half there, what is said is so; the next run cleans up and completes. (The
+    laboratory's runs take seconds: the campaign has those.)"""
+    command = [sys.executable, "-m", "tests.soak.kills", "--kills", KILLS, "--seed", "7", "--only", "^(?!ipvssim lab)"]
     environment = {**os.environ, "PYTHONPATH": os.pathsep.join([str(ROOT), *sys.path])}
     done = subprocess.run(command, cwd=ROOT, capture_output=True, text=True, env=environment)
     assert done.returncode == 0, done.stderr
-    assert all(f"| {case.name} |" in done.stdout for case in CASES)
+    assert all(f"| {case.name} |" in done.stdout for case in CASES if "lab" not in case.name)
 
 
 def test_shots_are_aimed_at_the_writing() -> None:
@@ -52,7 +53,7 @@ def test_a_law_can_be_broken(monkeypatch: pytest.MonkeyPatch) -> None:
 
     monkeypatch.setattr(files, "replace", in_place)
     monkeypatch.setenv("XDG_STATE_HOME", os.environ.get("XDG_STATE_HOME", ""))
-    (case,) = [case for case in CASES if case.name == "-C"]
+    (case,) = [case for case in CASES if case.name == "-E"]
     with TemporaryDirectory() as folder:
         campaign = kills.Campaign(case, World(Path(folder)))
         with pytest.raises(kills.Broken):

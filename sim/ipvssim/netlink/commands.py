@@ -300,9 +300,9 @@ class Commands:
         self._table.server_written(server)
 
     def _write_thresholds(self, server: RealServer, upper: int, lower: int) -> None:
-        if upper == 0 or (upper > server.upper and self._namespace.sublevel < 183):
+        if upper == 0 or (upper > server.upper and not self._namespace.behaviours.overload_by_all):
             server.overloaded = False
-        elif self._namespace.sublevel >= 183:
+        elif self._namespace.behaviours.overload_by_all:
             total = server.conns
             if total >= upper:
                 server.overloaded = True

@@ -15,8 +15,6 @@ if TYPE_CHECKING:
     from ipvssim.state.namespace import Namespace
     from ipvssim.state.services import RealServer
 
-_RIGHT_OFFSET6 = 178
-"""From this 6.1 release on TCP and SCTP states look behind IPv6 extension headers; before, always at byte 40."""
 _ALWAYS = 3
 
 
@@ -40,7 +38,7 @@ class Accounts:
         for machine in self.machines.values():
             machine.activity_changed = entries.activity_changed
         self._tcp_timeout = self._fin_timeout = self._udp_timeout = -1
-        self._fixed_offset6 = namespace.sublevel < _RIGHT_OFFSET6
+        self._fixed_offset6 = not namespace.behaviours.offsets6
         self.sysctls.on_write("secure_tcp", self._choose_tcp_table)
         self._choose_tcp_table()
 

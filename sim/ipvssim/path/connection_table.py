@@ -9,6 +9,7 @@ from __future__ import annotations
 from collections.abc import Callable, Iterator
 from typing import TYPE_CHECKING
 
+from ipvssim.behaviours import BEHAVIOURS, Behaviours
 from ipvssim.clock import Clock, Timer
 from ipvssim.path.connections import (
     F_ALIVE,
@@ -36,11 +37,12 @@ _U32 = 0xFFFFFFFF
 
 
 class ConnectionTable:
-    """The connection table of one namespace. ``sublevel`` chooses between the releases' rules of overload."""
+    """The connection table of one namespace. ``behaviours`` are those of the release."""
 
-    def __init__(self, clock: Clock, sublevel: int = 176) -> None:
+    def __init__(self, clock: Clock, behaviours: Behaviours = BEHAVIOURS) -> None:
         self.clock = clock
-        self._recomputes = sublevel >= 183
+        self._behaviours = behaviours
+        self._recomputes = behaviours.overload_by_all
         self._requests = Shadowed()
         self._replies = Shadowed()
         self._templates = Shadowed()
@@ -193,9 +195,10 @@ class ConnectionTable:
 
     def orphan(self, template: ConnectionEntry) -> None:
         """Make an unusable template unfindable; it runs out its time with ports FFFF (``ip_vs_check_template``)."""
-        if template.virtual_port != GONE:
+        if template.port != GONE:
             self._unhash(template)
-            template.key = template.key[:-4] + NO_PORTS + GONE
+            if not self._behaviours.dead_templates_keep_ports:
+                template.key = template.key[:-4] + NO_PORTS + GONE
             template.port = GONE
             if isinstance(template, EngineTemplate):
                 self._templates.add(template.protocol, template.key + template.engine_data, template)
@@ -281,7 +284,7 @@ class ConnectionTable:
             self._loaded(server)
 
     def _has_room(self, connection: ConnectionEntry, server: RealServer) -> bool:
-        """Whether an unbind ends the overload, by the rule of the release (6.1.183 changed it)."""
+        """Whether an unbind ends the overload, by the rule of the release."""
         upper, lower, conns = server.upper, server.lower, server.conns
         if self._recomputes:
             least = lower or upper - upper // 4

@@ -57,7 +57,7 @@ class Director:
         self.table = namespace.table
         self.sysctls = namespace.sysctls
         self.clock = namespace.clock
-        self.connection_table = ConnectionTable(self.clock, namespace.sublevel)
+        self.connection_table = ConnectionTable(self.clock, namespace.behaviours)
         self.accounts = Accounts(namespace, self.connection_table)
         self.host = Host(self.network, self.clock)
         self.host.sent = self.accounts.count_own
@@ -68,7 +68,7 @@ class Director:
         self.transmitter = Transmitter(self.host, self.sysctls, self.tracker, self.helpers)
         self.selection = Selection(namespace, self.connection_table, self.host)
         self.errors = IcmpErrors(
-            namespace.sublevel, self.connection_table, self.accounts, self.selection, self.transmitter, self.host,
+            namespace.behaviours, self.connection_table, self.accounts, self.selection, self.transmitter, self.host,
             self.sysctls, self.tracker,
         )  # fmt: skip
         self.outbound = Outbound(

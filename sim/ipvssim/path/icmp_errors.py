@@ -15,6 +15,7 @@ from ipvssim.path.protocols import ISAKMP
 from ipvssim.path.result import Result
 
 if TYPE_CHECKING:
+    from ipvssim.behaviours import Behaviours
     from ipvssim.path.accounts import Accounts
     from ipvssim.path.connection_table import ConnectionTable
     from ipvssim.path.debug_log import PathLog
@@ -27,9 +28,6 @@ if TYPE_CHECKING:
 _HANDLED4 = frozenset((icmp.UNREACHABLE, icmp.SOURCE_QUENCH, icmp.TIME_EXCEEDED))
 _FOLLOWED = frozenset((TCP, UDP, SCTP, AH, ESP))
 _KINDS = {IPIP: tunnel.KIND_IPIP, UDP: tunnel.KIND_GUE, GRE: tunnel.KIND_GRE}
-_STRICT_CHECKSUM4, _STRICT_FRAGMENT4, _CHECKSUM6, _TUNNEL_MTU = 183, 183, 183, 178
-"""From which 6.1 release: a bad checksum passes where nothing is translated; a quoted later fragment is let be; ICMPv6
-checksums are verified rightly; a relayed MTU leaves room for the tunnel's header."""
 _LEAST_LEARNED = 552
 """net.ipv4.route.min_pmtu."""
 
@@ -38,10 +36,10 @@ class IcmpErrors:
     """What the director does with ICMP errors that reach it."""
 
     def __init__(
-        self, sublevel: int, connections: ConnectionTable, accounts: Accounts, selection: Selection,
+        self, behaviours: Behaviours, connections: ConnectionTable, accounts: Accounts, selection: Selection,
         transmitter: Transmitter, host: Host, sysctls: Sysctls, tracker: Tracker,
     ) -> None:  # fmt: skip
-        self._sublevel = sublevel
+        self._behaviours = behaviours
         self._connections = connections
         self._accounts = accounts
         self._selection = selection
@@ -112,7 +110,7 @@ class IcmpErrors:
             return bool(quoted.fragment & 0xFFF8)
         if not quoted.fragment & 0x1FFF:
             return False
-        return self._sublevel >= _STRICT_FRAGMENT4 or quoted.protocol in (AH, ESP)
+        return self._behaviours.quoted_fragments or quoted.protocol in (AH, ESP)
 
     def _opened(self, quoted: Packet, result: Result) -> ConnectionEntry | None:
         """schedule_icmp: a connection on behalf of an error."""
@@ -138,13 +136,13 @@ class IcmpErrors:
         message = packet.data[packet.offset :]
         translated = connection.flags & 7 == MASQUERADE
         if packet.family == AF_INET:
-            if not translated and (reply or self._sublevel >= _STRICT_CHECKSUM4):
+            if not translated and (reply or self._behaviours.icmp_checksums):
                 return False
             return not is_valid(message)
         if not translated:
             return False
         sound = is_valid(message, pseudo(packet.source, packet.destination, ICMPV6, len(message)))
-        if self._sublevel >= _CHECKSUM6:
+        if self._behaviours.icmp_checksums:
             return not sound
         # connection tracking has looked at it before, rightly, and what it found sound is not looked at again
         return reply and not is_valid(message) and not (sound and self._tracker.watches(packet.family))
@@ -204,7 +202,7 @@ class IcmpErrors:
                 result.drop("an error about our tunnel; the client does not ask for it")
                 return
             taken, server = 20, connection.server
-            if self._sublevel >= _TUNNEL_MTU and server is not None:
+            if self._behaviours.tunnel_mtu and server is not None:
                 taken += tunnel.overhead(server.tunnel_type, server.tunnel_flags)
             info = mtu - taken if mtu > 68 + taken else mtu
         self._host.error(quoted, result, kind, code, info)
@@ -237,7 +235,7 @@ class IcmpErrors:
         if quoted is None or quoted.protocol not in _FOLLOWED:
             return packet
         if packet.family == AF_INET:
-            if quoted.fragment & 0x1FFF and (self._sublevel >= _STRICT_FRAGMENT4 or quoted.protocol in (AH, ESP)):
+            if quoted.fragment & 0x1FFF and (self._behaviours.quoted_fragments or quoted.protocol in (AH, ESP)):
                 return packet
         elif quoted.fragment & 0xFFF8:
             return packet

@@ -16,6 +16,7 @@ from typing import Any, Protocol
 
 from ipvsnl.address import shown, unpack
 from ipvsnl.consts import AF_INET, AF_INET6
+from ipvssim.behaviours import BEHAVIOURS, Behaviours
 
 _NAMED = 4
 """So many servers are named in words; of the others there is a number."""
@@ -89,15 +90,15 @@ class _Defaults:
 
 
 class Settings:
-    """What schedulers see of the namespace: the 176 of Linux 6.1.176, the tunables as they are at each moment, and the one
+    """What schedulers see of the namespace: the release's behaviours, the tunables as they are at each moment, and the one
     source of chance, which :meth:`draw` asks for 32 bits."""
 
-    __slots__ = ("draw", "sublevel", "tunables")
+    __slots__ = ("behaviours", "draw", "tunables")
 
     def __init__(
-        self, sublevel: int = 176, tunables: Tunables | None = None, draw: Callable[[], int] = lambda: 0
+        self, behaviours: Behaviours = BEHAVIOURS, tunables: Tunables | None = None, draw: Callable[[], int] = lambda: 0
     ) -> None:
-        self.sublevel = sublevel
+        self.behaviours = behaviours
         self.draw = draw
         self.tunables = tunables if tunables is not None else _Defaults()
 

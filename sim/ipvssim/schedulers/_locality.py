@@ -45,7 +45,7 @@ class Locality(LeastOverhead, Generic[E]):
         super().__init__(service, settings)
         self._cache: dict[bytes, E] = {}
         self._counted = 0
-        self._bound = BOUND if self.settings.sublevel >= 191 else None
+        self._bound = BOUND if self.settings.behaviours.bounded_caches else None
         self._rover = 0
         self._minutes = 1
         self._roomy: set[Server] = set()

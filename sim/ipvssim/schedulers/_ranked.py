@@ -167,7 +167,7 @@ _WRAPPED = -1 << 100
 
 def overhead_of_active(settings: Settings) -> int:
     """What an active connection costs where an inactive one costs 1: 6.1.183 began to count it among all connections too."""
-    return 257 if settings.sublevel >= 183 else 256
+    return 257 if settings.behaviours.overload_by_all else 256
 
 
 def overhead(server: Server, cost: int) -> int:

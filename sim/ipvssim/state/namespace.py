@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable, Iterable, Mapping
 from typing import Any
 
+from ipvssim.behaviours import DEFAULT, Release, resolve
 from ipvssim.clock import Clock
 from ipvssim.net.network import Network
 from ipvssim.net.networks import default_network
@@ -15,8 +16,7 @@ from ipvssim.state.modules import Modules
 from ipvssim.state.service_table import ServiceTable
 from ipvssim.state.sysctls import Sysctls
 
-RELEASE = "6.1.176"
-"""The kernel that is modelled unless another is asked for."""
+RELEASE = DEFAULT
 CONNECTION_TABLE_SIZE = 4096
 
 
@@ -38,14 +38,14 @@ class ConnectionTimeouts:
 class Namespace:
     """One network namespace of the simulated kernel.
 
-    ``release`` chooses between the behaviours of stable releases; ``padding`` puts 64-bit attributes at multiples of eight,
+    ``release`` chooses behaviours (:func:`ipvssim.behaviours.resolve`); ``padding`` puts 64-bit attributes at multiples of eight,
     as kernels do on machines without cheap unaligned access; ``hash_key`` is the secret byte that orders service dumps;
     ``debug_level`` is that of the kernel's log, where one is wanted.
     """
 
     __slots__ = (
-        "applications", "changes", "clock", "connection_table_size", "connections", "daemons", "ipv6", "log", "modules",
-        "network", "padding", "release", "sublevel", "sysctls", "table", "timeouts",
+        "applications", "behaviours", "changes", "clock", "connection_table_size", "connections", "daemons", "ipv6", "log",
+        "modules", "network", "padding", "release", "sysctls", "table", "timeouts",
     )  # fmt: skip
 
     def __init__(
@@ -53,7 +53,7 @@ class Namespace:
         *,
         clock: Clock | None = None,
         network: Network | None = None,
-        release: str = RELEASE,
+        release: str | Release = RELEASE,
         padding: bool = False,
         hash_key: int = 0,
         connection_table_size: int = CONNECTION_TABLE_SIZE,
@@ -62,8 +62,11 @@ class Namespace:
     ) -> None:
         self.clock = clock if clock is not None else Clock()
         self.network = network if network is not None else default_network()
-        self.sysctls = Sysctls()
-        self.table = ServiceTable(self.clock, hash_key=hash_key, settings=self._settings(release))
+        kernel = release if isinstance(release, Release) else resolve(release)
+        self.release = kernel.name
+        self.behaviours = kernel.behaviours
+        self.sysctls = Sysctls(self.behaviours)
+        self.table = ServiceTable(self.clock, hash_key=hash_key, settings=self._settings())
         self.log = DebugLog(self.clock, debug_level) if debug_level is not None else None
         """What the kernel writes to its log; None where nobody wants to know."""
         if self.log is not None:
@@ -71,9 +74,6 @@ class Namespace:
         self.sysctls.debug_level = debug_level or 0
         self.timeouts = ConnectionTimeouts()
         self.daemons = Daemons(self.network)
-        self.release = release
-        self.sublevel = sublevel(release)
-        """The third number of ``release``: what distinguishes the behaviours of Linux 6.1's stable releases."""
         self.padding = padding
         self.connection_table_size = connection_table_size
         self.modules = modules if modules is not None else Modules()
@@ -88,8 +88,8 @@ class Namespace:
         """Whether the host has IPv6 at all."""
         self.sysctls.on_write("run_estimation", self._switch_estimation)
 
-    def _settings(self, release: str) -> Settings:
-        return Settings(sublevel(release), self.sysctls, lambda: self.clock.random.getrandbits(32))
+    def _settings(self) -> Settings:
+        return Settings(self.behaviours, self.sysctls, lambda: self.clock.random.getrandbits(32))
 
     @property
     def hash_key(self) -> int:
@@ -99,15 +99,7 @@ class Namespace:
     @property
     def bounds_upper_threshold(self) -> bool:
         """Whether an upper threshold over INT_MAX is refused (6.1.192; 6.1.176 takes any)."""
-        return self.sublevel >= 183
+        return self.behaviours.bounded_thresholds
 
     def _switch_estimation(self) -> None:
         self.table.estimator.enabled = bool(self.sysctls.run_estimation)
-
-
-def sublevel(release: str) -> int:
-    """The 176 of ``6.1.176``; ValueError for what is no release of Linux 6.1."""
-    numbers = release.split(".")
-    if len(numbers) != 3 or numbers[:2] != ["6", "1"] or not numbers[2].isdigit():
-        raise ValueError(f"no release of Linux 6.1: {release!r}")
-    return int(numbers[2])

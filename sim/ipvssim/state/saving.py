@@ -28,7 +28,7 @@ from ipvssim.state.namespace import Namespace
 from ipvssim.state.service_table import ServiceTable
 from ipvssim.state.services import RealServer, VirtualService
 from ipvssim.state.statistics import Counters
-from ipvssim.state.sysctls import DEBUG_LEVEL, Sysctls, names
+from ipvssim.state.sysctls import DEBUG_LEVEL, Sysctls
 
 MAGIC = b"ipvssim table "
 VERSION = 1
@@ -100,7 +100,7 @@ def _body(namespace: Namespace) -> str:
             ],
             "sysctls": {
                 name: namespace.sysctls.read(name)
-                for name in names()
+                for name in namespace.sysctls.names()
                 if name != DEBUG_LEVEL and namespace.sysctls.read(name) != defaults.read(name)
             },
             "total": namespace.table.total.saved(),

@@ -11,6 +11,7 @@ from errno import EACCES, EINVAL, ENOENT
 from os import strerror
 from typing import Any
 
+from ipvssim.behaviours import BEHAVIOURS, Behaviours
 from ipvssim.clock import HZ
 
 PREFIX = "net.ipv4.vs."
@@ -18,19 +19,28 @@ DEBUG_LEVEL = "net.ipv4.vs.debug_level"
 """The whole kernel's, of which the simulated one is but a namespace: it is read there, and not written, nor saved."""
 _INT_MAX, _ULONG_MAX = 0x7FFFFFFF, (1 << 64) - 1
 
+_SINCE = {
+    "run_estimation": "run_estimation", "est_cpulist": "estimator_sysctls", "est_nice": "estimator_sysctls",
+    "conn_lfactor": "load_factors", "svc_lfactor": "load_factors", "conn_max": "conn_max",
+}  # fmt: skip
+"""Variables that not every release has, and the behaviour that brought them."""
+
 
 class Sysctls:
     """The tunables of one namespace, at the kernel's defaults. Expirations and periods are in seconds."""
 
     __slots__ = (
-        "_hooks", "_reads", "am_droprate", "amemthresh", "backup_only", "cache_bypass", "conn_reuse_mode", "conntrack",
-        "debug_level", "drop_entry", "drop_packet", "expire_nodest_conn", "expire_quiescent_template",
+        "_hidden", "_hooks", "_lenient", "_reads", "am_droprate", "amemthresh", "backup_only", "cache_bypass", "conn_lfactor",
+        "conn_max", "conn_reuse_mode", "conntrack", "debug_level", "drop_entry", "drop_packet", "est_cpulist", "est_nice",
+        "expire_nodest_conn", "expire_quiescent_template",
         "ignore_tunneled", "lblc_expiration", "lblcr_expiration", "nat_icmp_send", "pmtu_disc", "run_estimation",
-        "schedule_icmp", "secure_tcp", "sloppy_sctp", "sloppy_tcp", "snat_reroute", "sync_persist_mode", "sync_ports",
+        "schedule_icmp", "secure_tcp", "sloppy_sctp", "sloppy_tcp", "snat_reroute", "svc_lfactor", "sync_persist_mode", "sync_ports",
         "sync_qlen_max", "sync_refresh_period", "sync_retries", "sync_sock_size", "sync_threshold", "sync_version",
     )  # fmt: skip
 
-    def __init__(self) -> None:
+    def __init__(self, behaviours: Behaviours = BEHAVIOURS) -> None:
+        self._hidden = {name for name, since in _SINCE.items() if not getattr(behaviours, since)}
+        self._lenient = not behaviours.sync_version_checked
         self._hooks: dict[str, list[Callable[[], object]]] = {}
         self._reads: set[str] = set()
         self.am_droprate = 10
@@ -45,6 +55,8 @@ class Sysctls:
         self.drop_entry = self.drop_packet = self.secure_tcp = 0
         self.expire_nodest_conn = self.expire_quiescent_template = self.ignore_tunneled = 0
         self.nat_icmp_send = self.schedule_icmp = self.sloppy_sctp = self.sloppy_tcp = 0
+        self.conn_lfactor, self.svc_lfactor, self.conn_max = -4, -3, _INT_MAX
+        self.est_cpulist, self.est_nice = "", 0
         self.sync_persist_mode = self.sync_refresh_period = self.sync_retries = self.sync_sock_size = 0
 
     def on_write(self, variable: str, hook: Callable[[], object]) -> None:
@@ -62,19 +74,32 @@ class Sysctls:
 
     def read(self, name: str) -> str:
         """What ``/proc/sys`` shows, without the newline. OSError(ENOENT) where there is no such variable."""
-        value = getattr(self, _short(name))
+        value = getattr(self, self._short(name))
         return "\t".join(map(str, value)) if isinstance(value, tuple) else str(value)
 
     def write(self, name: str, value: int | str) -> None:
         """Write as ``sysctl -w`` would. OSError: ENOENT where there is no such variable, EINVAL where it is refused, EACCES
         for what only the initial namespace may write."""
-        short = _short(name)
+        short = self._short(name)
         if short == "debug_level":
             raise OSError(EACCES, strerror(EACCES), name)
+        if short == "sync_version" and self._lenient and _integer(str(value), 0) not in (0, 1):
+            return
         parsed = _PARSERS.get(short, _integer)(str(value), getattr(self, short))
         setattr(self, short, parsed)
         for hook in self._hooks.get(short, ()):
             hook()
+
+    def names(self) -> list[str]:
+        """The full names of the variables that this release has."""
+        return [PREFIX + short for short in Sysctls.__slots__ if short[0] != "_" and short not in self._hidden]
+
+    def _short(self, name: str) -> str:
+        dotted = name.replace("/", ".")
+        short = dotted.removeprefix(PREFIX)
+        if short == dotted or short.startswith("_") or short not in Sysctls.__slots__ or short in self._hidden:
+            raise OSError(ENOENT, strerror(ENOENT), name)
+        return short
 
 
 class _Watched(Sysctls):
@@ -109,34 +134,21 @@ class SysctlView(MutableMapping[str, "int | str"]):
         raise TypeError(f"{name}: a tunable can be written, and not deleted")
 
     def __iter__(self) -> Iterator[str]:
-        return iter(names())
+        return iter(self._sysctls.names())
 
     def __len__(self) -> int:
-        return len(names())
+        return len(self._sysctls.names())
 
     def __repr__(self) -> str:
         return repr(dict(self))
 
     def _known(self, name: str) -> None:
-        if _full(name) not in names():
+        if _full(name) not in self._sysctls.names():
             raise KeyError(f"no tunable {_full(name)}")
 
 
 def _full(name: str) -> str:
     return name if name.startswith(PREFIX) else PREFIX + name
-
-
-def names() -> list[str]:
-    """The full names of all variables."""
-    return [PREFIX + short for short in Sysctls.__slots__ if not short.startswith("_")]
-
-
-def _short(name: str) -> str:
-    dotted = name.replace("/", ".")
-    short = dotted.removeprefix(PREFIX)
-    if short == dotted or short.startswith("_") or short not in Sysctls.__slots__:
-        raise OSError(ENOENT, strerror(ENOENT), name)
-    return short
 
 
 def _refuse() -> OSError:
@@ -209,6 +221,14 @@ def _threshold(text: str, old: tuple[int, int]) -> tuple[int, int]:
     return first, second
 
 
+def _processors(text: str, old: str) -> str:
+    """A list such as ``0-3,6`` (cpulist_parse); nothing makes it all of them."""
+    words = text.strip().split(",") if text.strip() else []
+    if not all(part.isdigit() for word in words for part in word.split("-", 1)):
+        raise _refuse()
+    return text.strip()
+
+
 def _unsigned_long(text: str, old: int) -> int:
     words = text.split()
     value = _c_integer(words[0]) if words else -1 if text else old
@@ -229,5 +249,10 @@ _PARSERS: dict[str, Callable[[str, Any], Any]] = {
     "sync_refresh_period": _seconds,
     "lblc_expiration": _seconds,
     "lblcr_expiration": _seconds,
+    "conn_lfactor": _within(-8, 8),
+    "svc_lfactor": _within(-8, 8),
+    "conn_max": _within(0, _INT_MAX),
+    "est_cpulist": _processors,
+    "est_nice": _within(-20, 19),
 }
 """All others take any int."""

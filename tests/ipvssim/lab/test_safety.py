@@ -264,3 +264,22 @@ def test_a_run_of_nothing_is_shown(tmp_path: Path) -> None:
     scenario = build({"traffic": {"arrivals": {"kind": "poisson", "rate": 1e-6}, "seconds": 1}})
     outcomes: list[Outcome] = compare(scenario, jobs=1)
     assert len(report(scenario, outcomes, tmp_path)) == 5
+
+
+def test_an_interruption_in_the_midst_of_a_sample(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Times and samples stay as many, wherever the interruption came."""
+    from ipvssim.lab.run.engine import Engine
+
+    columns, calls = Engine._columns, []
+
+    def interrupted(self: Engine) -> Any:
+        calls.append(self)
+        if len(calls) == 3:
+            raise KeyboardInterrupt
+        return columns(self)
+
+    monkeypatch.setattr(Engine, "_columns", interrupted)
+    traffic = {"arrivals": {"kind": "constant", "rate": 1}, "seconds": 10}
+    outcome = simulate(build({"table": {"servers": 3}, "traffic": traffic}), "rr", 1)
+    assert not outcome.complete
+    assert len(outcome.times) == len(outcome.grids["opened"]) == 3

@@ -5,6 +5,7 @@ from __future__ import annotations
 from random import Random
 from typing import Any
 
+from ipvssim.behaviours import resolve
 from ipvssim.clock import SECOND, Clock
 from ipvssim.schedulers import Flow, Scheduler, Settings, find
 from ipvssim.state.service_table import ServiceTable
@@ -30,8 +31,9 @@ class Lab:
         self.clock = Clock()
         chance = Random(CHANCE)
         self.tunables = Tunables()
+        behaviours = resolve(f"6.1.{sublevel}").behaviours
         self.table = ServiceTable(
-            self.clock, settings=Settings(sublevel, self.tunables, lambda: chance.getrandbits(32))
+            self.clock, settings=Settings(behaviours, self.tunables, lambda: chance.getrandbits(32))
         )
         self.service = VirtualService(2, 0, 6, VIP, 80)
         self.service.flags |= flags

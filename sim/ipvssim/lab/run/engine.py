@@ -94,6 +94,7 @@ class Engine:
                     self._carry_out(event, now)
         except KeyboardInterrupt:
             complete = False
+            del self._times[len(self._samples) :]  # it may have come in the midst of a sample
             self._sample(max(node.clock.now for node in self.nodes))
         finally:
             gc.set_threshold(*thresholds)

@@ -24,9 +24,6 @@ if TYPE_CHECKING:
     from ipvssim.path.tracking import Tracker
     from ipvssim.state.namespace import Namespace
 
-_CHECKED_RIGHT = 183
-"""From this 6.1 release on a helper's check of an IPv6 packet's checksum leaves out what conntrack summed up already."""
-
 
 class Helpers:
     """The application helpers of one namespace: FTP's, where it is loaded."""
@@ -38,8 +35,8 @@ class Helpers:
         self._connections = connections
         self._tracker = tracker
         self._ports = frozenset(port.to_bytes(2, "big") for port in namespace.modules.ftp_ports)
-        self._ftp = Ftp(connections, accounts, namespace.sublevel)
-        self._sums_twice = namespace.sublevel < _CHECKED_RIGHT
+        self._ftp = Ftp(connections, accounts, namespace.behaviours)
+        self._sums_twice = not namespace.behaviours.helper_checksums6
         if self._ports:
             connections.made_as = self._kind
             namespace.applications = self.applications
@@ -86,8 +83,8 @@ class Helpers:
     def _is_sound(self, packet: Packet) -> bool:
         """Whether a request's checksum passes the helper's check.
 
-        Before 6.1.183 the check took over what conntrack had summed up, IPv6 header included; then no request over IPv6
-        passes. One that tracking looked at twice is not checked again.
+        Without ``helper_checksums6`` the check takes over what conntrack summed up, IPv6 header included; then no request
+        over IPv6 passes. One that tracking looked at twice is not checked again.
         """
         looks = self._tracker.looks if self._tracker.checks else 0
         if not looks or not self._sums_twice or packet.family != AF_INET6:

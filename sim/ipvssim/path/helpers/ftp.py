@@ -17,12 +17,10 @@ from ipvssim.path.helpers.entries import ACTIVE, EPSV, PASV, HelpedEntry
 from ipvssim.path.protocols import tcp
 
 if TYPE_CHECKING:
+    from ipvssim.behaviours import Behaviours
     from ipvssim.path.accounts import Accounts
     from ipvssim.path.connection_table import ConnectionTable
     from ipvssim.path.connections import ConnectionEntry
-
-_REFUSES_LARGE = 192
-"""This 6.1 release refuses numbers above 255, and 6.1.176 does not; those between were not looked at."""
 
 
 class Rewriting:
@@ -37,8 +35,8 @@ class Rewriting:
 class Ftp:
     """The helper of one namespace."""
 
-    def __init__(self, connections: ConnectionTable, accounts: Accounts, sublevel: int) -> None:
-        self._wraps = sublevel < _REFUSES_LARGE
+    def __init__(self, connections: ConnectionTable, accounts: Accounts, behaviours: Behaviours) -> None:
+        self._wraps = not behaviours.helper_numbers
         self._connections = connections
         self._accounts = accounts
 
