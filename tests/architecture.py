@@ -33,7 +33,7 @@ ROOMS = {
         "__main__",
     ],
     "ipvssim": [
-        "clock",
+        "clock behaviours",
         "schedulers",
         "net",
         "state",

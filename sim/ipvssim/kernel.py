@@ -16,6 +16,7 @@ import io
 from functools import cached_property
 from typing import TYPE_CHECKING, Any, NamedTuple
 
+from ipvssim.behaviours import Release
 from ipvssim.clock import JIFFY, SECOND, Clock
 from ipvssim.net.network import ETHERNET, Network, framed
 from ipvssim.net.networks import OpenNetwork
@@ -81,7 +82,7 @@ class Kernel:
         rules: str = "",
         *,
         network: Network | None = None,
-        release: str = RELEASE,
+        release: str | Release = RELEASE,
         sysctl: Mapping[str, int | str] | None = None,
         seed: int = 0,
         hash_key: int = 0,

@@ -23,7 +23,9 @@ _MOST = 1 << 28
 def options(parser: argparse.ArgumentParser) -> None:
     """The arguments about a director."""
     group = parser.add_argument_group("the director")
-    group.add_argument("--kernel", metavar="RELEASE", default=RELEASE, help="behave as that release of Linux 6.1")
+    group.add_argument(
+        "--kernel", metavar="RELEASE", default=RELEASE, help="behave as that kernel: 6.12, debian13, here, ..."
+    )
     group.add_argument(
         "--module", metavar="NAME", action="append", default=[],
         help="load ip_vs_ftp or ip_vs_twos, too (again for more)",

@@ -16,11 +16,12 @@ from pathlib import Path
 from typing import Any, NamedTuple, TextIO
 
 from ipvsnl.consts import AF_INET, AF_INET6
+from ipvssim.behaviours import resolve
 from ipvssim.clock import SECOND
 from ipvssim.doors import debug_option
 from ipvssim.doors.compare import differences
 from ipvssim.doors.listeners import Listeners
-from ipvssim.doors.traces import ReplayError, check_answer, check_header, check_step, explained, read
+from ipvssim.doors.traces import ReplayError, check_answer, check_header, check_recording, check_step, explained, read
 from ipvssim.kernel import Kernel
 from ipvssim.net.networks import trace_network
 from ipvssim.netlink.socket import BUFFER
@@ -50,11 +51,16 @@ class Replay:
     """One director that answers the steps of one trace. ``header`` is the trace's first line; with ``explain`` the answer to
     a packet has its way besides."""
 
-    def __init__(self, header: dict[str, Any], release: str = RELEASE, *, explain: bool = False) -> None:
+    def __init__(
+        self, header: dict[str, Any], release: str = RELEASE, *, explain: bool = False, padding: bool | None = None
+    ) -> None:
         check_header(header)
         network = trace_network(header.get("servers4", 16), header.get("servers6", 4))
+        kernel = resolve(release)
+        if padding is None:  # as user-mode-linux: it ceased to pad between 6.12 and 7.2
+            padding = not kernel.behaviours.tables_grow
         self.kernel = Kernel(
-            network=network, release=release, padding=True, debug_level=header.get("debug_level"),
+            network=network, release=kernel, padding=padding, debug_level=header.get("debug_level"),
             modules=header.get("modules", ()),
         )  # fmt: skip
         self.director = self.kernel.director
@@ -187,21 +193,29 @@ def jobs(files: Sequence[str], *, recorded: bool) -> Iterator[Job]:
 
 
 def replay(
-    job: Job, *, check: bool, release: str, out: TextIO, explain: bool = False, debug_level: int | None = None
-) -> int:
+    job: Job, *, check: bool, out: TextIO, release: str | None = None, explain: bool = False,
+    debug_level: int | None = None,
+) -> int:  # fmt: skip
     """Replay one trace and write its answers, or with ``check`` the differences; the exit status that it deserves.
-    ``debug_level`` is taken where the trace's header has none. ReplayError names the file, the step and the cause."""
+    ``release`` is that of the recording, or 6.1.176, where it is not said; ``debug_level`` is taken where the trace's header
+    has none. ReplayError names the file, the step and the cause."""
     header, *steps = read(job.trace) or [{}]
     recording = read(job.recording) if job.recording is not None else []
+    about = recording.pop(0) if recording and "recording" in recording[0] else {}
     if job.recording is not None and len(recording) != len(steps):
         raise ReplayError(f"{job.recording}: {len(recording)} answers to {len(steps)} steps")
     tells_local = any("local" in answer for answer in recording)
+    if job.recording is not None:
+        with _named(job.recording):
+            check_recording(about)
     with _named(job.trace):
         if "trace" not in header:
             raise ReplayError("not a trace of version 1")
         if debug_level is not None and not check:
             header.setdefault("debug_level", debug_level)
-        director = Replay(header, release, explain=explain)
+        director = Replay(
+            header, release or about.get("release", RELEASE), explain=explain, padding=about.get("padding")
+        )
     status = SAME
     for number, step in enumerate(steps):
         recorded = recording[number] if recording else {}
@@ -239,7 +253,9 @@ def parser() -> argparse.ArgumentParser:
     way = parser.add_mutually_exclusive_group()
     way.add_argument("--clock", action="store_true", help="take the time of each step from a recording")
     way.add_argument("--check", action="store_true", help="likewise, and print only the steps that differ from it")
-    parser.add_argument("--kernel", default=RELEASE, metavar="RELEASE", help="behave as that release of Linux 6.1")
+    parser.add_argument(
+        "--kernel", metavar="RELEASE", help=f"behave as that kernel (default: as the recording says, or {RELEASE})"
+    )
     parser.add_argument("--explain", action="store_true", help="tell every packet's way in its answer")
     debug_option.add(parser, "in each answer")
     parser.add_argument("files", nargs="+", metavar="FILE", help="X.trace, or X.kernel X.trace (default: beside it)")

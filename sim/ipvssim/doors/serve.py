@@ -42,14 +42,13 @@ def parser() -> argparse.ArgumentParser:
     )
     parser.add_argument("path", metavar="PATH", help="where the socket is made (SOCK_SEQPACKET)")
     parser.add_argument("--table", metavar="FILE", help="start from a table file, and write it at the end")
-    parser.add_argument("--kernel", metavar="RELEASE", default=RELEASE, help="behave as that release of Linux 6.1")
     parser.add_argument(
-        "--module",
-        metavar="NAME",
-        action="append",
-        default=[],
-        help="load ip_vs_ftp or ip_vs_twos, too (again for more)",
+        "--kernel", metavar="RELEASE", default=RELEASE, help="behave as that kernel: 6.12, debian13, here, ..."
     )
+    parser.add_argument(
+        "--module", metavar="NAME", action="append", default=[],
+        help="load ip_vs_ftp or ip_vs_twos, too (again for more)",
+    )  # fmt: skip
     parser.add_argument("--padding", action="store_true", help="pad 64-bit attributes as some machines' kernels do")
     debug_option.add(parser)
     return parser

@@ -53,6 +53,11 @@ def check_step(step: Mapping[str, Any]) -> None:
     _check(step, *_STEPS[kind])
 
 
+def check_recording(about: Mapping[str, Any]) -> None:
+    """ReplayError where what a recording says of itself is not what it has to be."""
+    _check(about, {}, _RECORDING)
+
+
 def check_answer(answer: Mapping[str, Any]) -> None:
     """ReplayError where a recorded answer has a value that is not what it has to be."""
     _check(answer, {}, _ANSWER)
@@ -155,3 +160,10 @@ _ANSWER: dict[str, _Check] = {
     "at": _seconds, "local": _is(bool), "out": _packets, "rc": _is(int), "errno": _is(int), "stdout": _text,
     "stderr": _text, "conns": _connections, "replies": _replies, "log": _texts,
 }  # fmt: skip
+
+_RECORDING: dict[str, _Check] = {
+    "recording": _integer(1, 1), "release": _is(str), "package": _is(str), "machine": _is(str), "padding": _is(bool),
+    "jobs": _integer(1, 1 << 16),
+}  # fmt: skip
+"""The first line of a recording may say of which kernel it is: ``uname -r``, the package and its version, the machine (uml,
+x86_64, ...), whether 64-bit attributes are padded, how many recordings were made at once."""

@@ -207,7 +207,7 @@ class Commands:
         if self._log is not None:
             self._log.timeouts(tcp, tcp_fin, udp)
         timeouts = self._namespace.timeouts
-        if max(tcp, tcp_fin, udp) > _LARGEST_TIMEOUT:
+        if max(tcp, tcp_fin, udp) > _LARGEST_TIMEOUT and self._namespace.behaviours.timeout_limits:
             return EINVAL
         timeouts.tcp = tcp or timeouts.tcp
         timeouts.tcp_fin = tcp_fin or timeouts.tcp_fin

@@ -39,6 +39,7 @@ class Accounts:
             machine.activity_changed = entries.activity_changed
         self._tcp_timeout = self._fin_timeout = self._udp_timeout = -1
         self._fixed_offset6 = not namespace.behaviours.offsets6
+        self._always_hooked = not namespace.behaviours.hooks_follow_services
         self.sysctls.on_write("secure_tcp", self._choose_tcp_table)
         self._choose_tcp_table()
 
@@ -116,8 +117,8 @@ class Accounts:
     # --- who is there ---
 
     def is_hooked(self, family: int) -> bool:
-        """Whether IPVS sees packets of that family: only while it has a service."""
-        return self.table.service_count(family) > 0
+        """Whether IPVS sees packets of that family: only while it has a service (kernels before 5.9: always)."""
+        return self.table.service_count(family) > 0 or self._always_hooked
 
     def serves(self, protocol: int, address: bytes, port: int) -> bool:
         """Whether that is a real server behind address translation (``ip_vs_has_real_service``)."""

@@ -46,6 +46,7 @@ class Inbound:
     ) -> None:  # fmt: skip
         self.table = namespace.table
         self.sysctls = namespace.sysctls
+        self._reuse0_reschedules = namespace.behaviours.reuse0_reschedules
         self.connections = connections
         self.accounts = accounts
         self.errors = errors
@@ -182,10 +183,12 @@ class Inbound:
         return packet.protocol == SCTP and sctp.chunk_type(data, start) == sctp.CID_INIT
 
     def _is_to_be_replaced(self, connection: ConnectionEntry) -> bool:
-        sysctls = self.sysctls
-        if self._is_quiesced(connection):
-            return True
+        sysctls, server = self.sysctls, connection.server
         mode = sysctls.conn_reuse_mode
+        if not mode and not self._reuse0_reschedules:
+            return False
+        if sysctls.expire_nodest_conn and server is not None and not server.weight:
+            return True
         if not mode or connection.control is not None or (connection.controlled and self._tracker.is_old(connection)):
             return False
         if connection.protocol == SCTP:
@@ -193,10 +196,6 @@ class Inbound:
         if connection.state in (tcp.TIME_WAIT, tcp.CLOSE):
             return True
         return bool(mode & 2 and connection.state == tcp.FIN_WAIT and connection.flags & F_NO_OUTPUT)
-
-    def _is_quiesced(self, connection: ConnectionEntry) -> bool:
-        server = connection.server
-        return bool(self.sysctls.expire_nodest_conn) and server is not None and not server.weight
 
     def refuse(self, packet: Packet, connection: ConnectionEntry | None) -> None:
         """The host, on which nobody listens, refuses a packet: with a RST, or an ICMP error.

@@ -48,6 +48,8 @@ class Selection:
         self.connections = connections
         self.host = host
         self.defence = Defence(namespace, connections)
+        self._namespace = namespace
+        self._counts = namespace.behaviours.conn_max or namespace.behaviours.tables_grow
         self.explaining = False
         self.log: PathLog | None = None
         self.unprivileged = 1024
@@ -120,6 +122,9 @@ class Selection:
         if not packet.device and self._is_reply(packet):
             result.accept("the reply of a local server")
             return None
+        if self._counts and len(self.connections) >= self.sysctls.conn_max:
+            result.drop("conn_max: as many connections are there as may be")
+            return None
         if service.persistent:
             connection = self._persistent(service, packet, result)
         else:
@@ -129,6 +134,8 @@ class Selection:
                 self._leave(service, packet, result)
             return None
         result.opened = True
+        if self._counts:
+            self._namespace.grow(len(self.connections))
         server = connection.server
         assert server is not None
         server.counters.conns += 1

@@ -18,6 +18,8 @@ from ipvssim.state.sysctls import Sysctls
 
 RELEASE = DEFAULT
 CONNECTION_TABLE_SIZE = 4096
+LEAST_ROWS = 256
+"""Where tables grow: so many from the first service on."""
 
 
 class ConnectionTimeouts:
@@ -38,14 +40,14 @@ class ConnectionTimeouts:
 class Namespace:
     """One network namespace of the simulated kernel.
 
-    ``release`` chooses behaviours (:func:`ipvssim.behaviours.resolve`); ``padding`` puts 64-bit attributes at multiples of eight,
-    as kernels do on machines without cheap unaligned access; ``hash_key`` is the secret byte that orders service dumps;
+    ``release`` chooses behaviours (:func:`ipvssim.behaviours.resolve`); ``padding`` puts 64-bit attributes at multiples of
+    eight, as kernels do on machines without cheap unaligned access; ``hash_key`` is the secret byte that orders dumps;
     ``debug_level`` is that of the kernel's log, where one is wanted.
     """
 
     __slots__ = (
-        "applications", "behaviours", "changes", "clock", "connection_table_size", "connections", "daemons", "ipv6", "log",
-        "modules", "network", "padding", "release", "sysctls", "table", "timeouts",
+        "_rows", "applications", "behaviours", "changes", "clock", "connections", "daemons", "ipv6", "log", "modules",
+        "network", "padding", "release", "sysctls", "table", "timeouts",
     )  # fmt: skip
 
     def __init__(
@@ -75,11 +77,11 @@ class Namespace:
         self.timeouts = ConnectionTimeouts()
         self.daemons = Daemons(self.network)
         self.padding = padding
-        self.connection_table_size = connection_table_size
         self.modules = modules if modules is not None else Modules()
         """What is loaded besides IPVS and its schedulers."""
         self.applications: Callable[[], Iterable[tuple[int, int]]] | None = None
         """Where a loaded helper hangs in its ports, each with the number of connections that use it."""
+        self._rows = connection_table_size
         self.changes = 0
         """Requests so far that may have changed anything: who keeps something derived compares it."""
         self.connections: Callable[[], Iterable[Mapping[str, Any]]] | None = None
@@ -95,6 +97,18 @@ class Namespace:
     def hash_key(self) -> int:
         """The secret byte that orders service dumps."""
         return self.table.hash_key
+
+    @property
+    def connection_table_size(self) -> int:
+        """Rows of the connection table's hash, as GET_INFO and listings tell."""
+        if not self.behaviours.tables_grow or self._rows != CONNECTION_TABLE_SIZE:
+            return self._rows
+        return LEAST_ROWS if self.table.ever_used else 0
+
+    def grow(self, connections: int) -> None:
+        """So many connections are there: since Linux 7.1 the table grows with them. (Seen: 512 rows for 90 of them.)"""
+        while self.behaviours.tables_grow and connections * 4 > self.connection_table_size:
+            self._rows = 2 * self.connection_table_size
 
     @property
     def bounds_upper_threshold(self) -> bool:

@@ -30,12 +30,12 @@ class Sysctls:
     """The tunables of one namespace, at the kernel's defaults. Expirations and periods are in seconds."""
 
     __slots__ = (
-        "_hidden", "_hooks", "_lenient", "_reads", "am_droprate", "amemthresh", "backup_only", "cache_bypass", "conn_lfactor",
-        "conn_max", "conn_reuse_mode", "conntrack", "debug_level", "drop_entry", "drop_packet", "est_cpulist", "est_nice",
-        "expire_nodest_conn", "expire_quiescent_template",
-        "ignore_tunneled", "lblc_expiration", "lblcr_expiration", "nat_icmp_send", "pmtu_disc", "run_estimation",
-        "schedule_icmp", "secure_tcp", "sloppy_sctp", "sloppy_tcp", "snat_reroute", "svc_lfactor", "sync_persist_mode", "sync_ports",
-        "sync_qlen_max", "sync_refresh_period", "sync_retries", "sync_sock_size", "sync_threshold", "sync_version",
+        "_hidden", "_hooks", "_lenient", "_reads", "am_droprate", "amemthresh", "backup_only", "cache_bypass",
+        "conn_lfactor", "conn_max", "conn_reuse_mode", "conntrack", "debug_level", "drop_entry", "drop_packet",
+        "est_cpulist", "est_nice", "expire_nodest_conn", "expire_quiescent_template", "ignore_tunneled", "lblc_expiration",
+        "lblcr_expiration", "nat_icmp_send", "pmtu_disc", "run_estimation", "schedule_icmp", "secure_tcp", "sloppy_sctp",
+        "sloppy_tcp", "snat_reroute", "svc_lfactor", "sync_persist_mode", "sync_ports", "sync_qlen_max",
+        "sync_refresh_period", "sync_retries", "sync_sock_size", "sync_threshold", "sync_version",
     )  # fmt: skip
 
     def __init__(self, behaviours: Behaviours = BEHAVIOURS) -> None:
@@ -221,7 +221,7 @@ def _threshold(text: str, old: tuple[int, int]) -> tuple[int, int]:
     return first, second
 
 
-def _processors(text: str, old: str) -> str:
+def _processors(text: str, _: str) -> str:
     """A list such as ``0-3,6`` (cpulist_parse); nothing makes it all of them."""
     words = text.strip().split(",") if text.strip() else []
     if not all(part.isdigit() for word in words for part in word.split("-", 1)):

@@ -15,6 +15,7 @@ from struct import Struct
 from typing import BinaryIO, NamedTuple
 
 from ipvssim.clock import SECOND
+from ipvssim.doors.captures.frame import CaptureError, Frame
 from ipvssim.doors.captures.order import ordered
 from ipvssim.doors.captures.packed import Packed, damage, is_packed
 
@@ -35,23 +36,6 @@ _COMPRESSED = {b"\x28\xb5": "zstd -dc", b"\x04\x22": "lz4 -dc"}
 _PIECE = 1 << 16
 _IF_NAME, _IF_RESOLUTION, _IF_OFFSET, _PACKET_FLAGS = 2, 9, 14, 2
 _NO_WAIT = getattr(os, "O_NONBLOCK", 0) | getattr(os, "O_CLOEXEC", 0)
-
-
-class CaptureError(ValueError):
-    """A capture that can't be read, or not to its end: the file, the packet, and the cause."""
-
-
-class Frame(NamedTuple):
-    """A packet as the file has it: its number (from 1), its time in microseconds, its link type, its bytes, how many there
-    were on the wire, the interface's name (pcapng), and whether that said "in" or "out"."""
-
-    number: int
-    when: int
-    link: int
-    data: bytes
-    size: int
-    interface: str = ""
-    direction: str = ""
 
 
 class _Interface(NamedTuple):
@@ -116,7 +100,7 @@ class Reader:
         elif magic == _NEW_SECTION:
             self._interfaces: list[_Interface] = []
             blocks = self._blocks(self._section())
-            self._frames = ordered(blocks, lambda: len(self._interfaces) > 1, CaptureError)
+            self._frames = ordered(blocks, lambda: len(self._interfaces) > 1)
         else:
             hint = _COMPRESSED.get(magic[:2])
             advice = f": compressed? {hint} {name} | ipvssim pcap RULES -" if hint else ""
@@ -285,3 +269,6 @@ def _options(order: str, body: bytes, at: int) -> Iterator[tuple[int, bytes]]:
             return
         yield code, body[at + 4 : at + 4 + length]
         at += 4 + (length + 3 & ~3)
+
+
+__all__ = ["LONGEST", "STANDARD_INPUT", "CaptureError", "Frame", "Reader", "check_distinct", "opened"]

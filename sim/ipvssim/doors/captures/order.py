@@ -8,12 +8,9 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterator
 from heapq import heappop, heappush
-from typing import TYPE_CHECKING
 
 from ipvssim.clock import SECOND
-
-if TYPE_CHECKING:
-    from ipvssim.doors.captures.files import CaptureError, Frame
+from ipvssim.doors.captures.frame import CaptureError, Frame
 
 LATE = 3 * SECOND
 """How much later than its successors a frame may stand; dumpcap looks at each interface at least four times a second."""
@@ -23,10 +20,10 @@ _COST = 400
 """Bytes that holding a frame costs besides its own."""
 
 
-def ordered(frames: Iterator[Frame], several: Callable[[], bool], damage: type[CaptureError]) -> Iterator[Frame]:
+def ordered(frames: Iterator[Frame], several: Callable[[], bool]) -> Iterator[Frame]:
     """The frames by their times, those of one time as they stand. While ``several`` says no, they pass as they are.
 
-    Where ``frames`` ends in ``damage``, those before it come first.
+    Where ``frames`` ends in a :class:`CaptureError`, those before it come first.
     """
     held: list[tuple[int, int, Frame]] = []
     size = newest = 0
@@ -43,7 +40,7 @@ def ordered(frames: Iterator[Frame], several: Callable[[], bool], damage: type[C
                 first = heappop(held)[2]
                 size -= len(first.data) + _COST
                 yield first
-    except damage as found:
+    except CaptureError as found:
         wrong = found
     while held:
         yield heappop(held)[2]
