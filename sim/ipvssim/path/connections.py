@@ -23,7 +23,7 @@ F_NO_CPORT = 0x800
 """Its client's port is not known yet."""
 F_TRACKED = 0x10000
 """The kernel's NFCT: it keeps the connection-tracking entries of its packets."""
-F_HELPED = 1 << 32
+F_HELPED = 0x1000000
 """None of the kernel's, which has a pointer for it: an application helper looks into its packets."""
 TEMPLATE_ASSURED = 1
 """The state of a template that is worth keeping."""

@@ -23,7 +23,7 @@ from ipvssim.path.host import Host
 from ipvssim.path.result import Result
 
 if TYPE_CHECKING:
-    from ipvssim.path.helpers.application import Helpers
+    from ipvssim.path.helpers.application import Helpers, Translate
     from ipvssim.path.tracking import Tracker
     from ipvssim.state.services import RealServer
     from ipvssim.state.sysctls import Sysctls
@@ -53,9 +53,9 @@ class Transmitter:
         if method == LOCAL_NODE:
             result.accept("the connection is served by the director itself")
             return
-        special = connection.flags & _SPECIAL
-        if special & F_NO_CPORT and method == MASQUERADE:
-            self._helpers.arrives(packet, connection)
+        translated: Translate = nat.request
+        if connection.flags & _SPECIAL and method == MASQUERADE:
+            translated = self._helpers.takes(packet, connection)
         path = self.network.path(packet.destination if method == BYPASS else connection.address)
         if path.kind != UNICAST:
             if path.kind == LOCAL:
@@ -69,10 +69,9 @@ class Transmitter:
             if mtu is None or not self._fits(packet, method, mtu, result):
                 return
         if method == MASQUERADE:
-            make = self._helpers.request if special & F_HELPED else nat.request
-            data = make(packet, connection, packet.hops - 1)
+            data = translated(packet, connection, packet.hops - 1)
             if data is None:
-                result.drop(_NOT_HELPED if special & F_HELPED else "shorter than its transport header")
+                result.drop(_NOT_HELPED if connection.flags & F_HELPED else "shorter than its transport header")
                 return
         elif method in (DIRECT, BYPASS):
             data = route.forwarded(packet, packet.hops - 1)

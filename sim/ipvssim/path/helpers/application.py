@@ -11,18 +11,20 @@ from typing import TYPE_CHECKING
 from ipvsnl.consts import AF_INET, AF_INET6
 from ipvssim.net.checksums import is_valid, pseudo, total
 from ipvssim.net.packets import TCP, Packet, sign4
-from ipvssim.path.connections import MASQUERADE, METHOD, ConnectionEntry
+from ipvssim.path.connections import F_HELPED, F_NO_CPORT, MASQUERADE, METHOD, ConnectionEntry
 from ipvssim.path.forwarding import nat
 from ipvssim.path.helpers.entries import ACTIVE, HelpedEntry
 from ipvssim.path.helpers.ftp import Ftp, Rewriting
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator
+    from collections.abc import Callable, Iterator
 
     from ipvssim.path.accounts import Accounts
     from ipvssim.path.connection_table import ConnectionTable
     from ipvssim.path.tracking import Tracker
     from ipvssim.state.namespace import Namespace
+
+    Translate = Callable[[Packet, ConnectionEntry, int], bytes | None]
 
 
 class Helpers:
@@ -52,9 +54,11 @@ class Helpers:
         for port in reversed(self._modules.ftp_ports):
             yield port, used.count(port.to_bytes(2, "big"))
 
-    def arrives(self, packet: Packet, connection: ConnectionEntry) -> None:
-        """The client that a connection waits for has come."""
-        self._connections.fill(connection, packet.key[-4:-2])
+    def takes(self, packet: Packet, connection: ConnectionEntry) -> Translate:
+        """What translates a request of a connection that is no ordinary one. If it waited for its client, that has come."""
+        if connection.flags & F_NO_CPORT:
+            self._connections.fill(connection, packet.key[-4:-2])
+        return self.request if connection.flags & F_HELPED else nat.request
 
     def request(self, packet: Packet, connection: ConnectionEntry, hops: int) -> bytes | None:
         """A request as it goes to the server; None: it is dropped."""

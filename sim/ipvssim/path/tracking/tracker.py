@@ -106,12 +106,13 @@ class Tracker:
         key = self._key(packet)
         if key is None:
             return
-        outcome = Outcome.AGAIN
+        outcome, looks = Outcome.AGAIN, 0
         while outcome is Outcome.AGAIN:
             found = self.entries.find(key)
             entry, side = found or (Entry(key, turned(key), _beginning(packet.protocol)), ORIGINAL)
-            self.looks += 1
             outcome = self._follow(entry, side, packet, verified=own or not self.checks)
+            looks += 1
+        self.looks = looks
         if outcome is Outcome.INVALID:
             return
         self._entry, self._side = entry, side
@@ -233,14 +234,16 @@ class Tracker:
 
     def _through(self, data: bytes, offset: int, result: Result) -> bytes | None:
         """The end of a packet's way (``nf_confirm``): its sequence numbers move, and its entry enters the table."""
-        shifts = self._entry.shifts if self._entry is not None else None
-        if shifts is not None and shifts.begun:
-            moved = shifts.adjusted(self._side, data, offset)
+        entry = self._entry
+        if entry is None:
+            return data
+        if entry.shifts is not None and entry.shifts.begun:
+            moved = entry.shifts.adjusted(self._side, data, offset)
             if moved is None:
                 result.drop(UNMOVED)
                 return None
             data = moved
-        if not self.passes():
+        if not (entry.confirmed or self.passes()):
             result.drop(CLASH)
             return None
         return signed(data, offset) if self._rewritten else data
