@@ -25,8 +25,10 @@ if TYPE_CHECKING:
 SCHEDULERS = frozenset(
     (*SCHEDULER_FLAGS, "rr", "wrr", "lc", "wlc", "lblc", "lblcr", "dh", "sed", "nq", "fo", "ovf", "twos", "none")
 )
-SIMULATED = tuple(sorted(SCHEDULERS - {"twos", "none"}))
-"""Those that the simulator has; a kernel may have fewer, or others."""
+MODULAR = frozenset(("twos",))
+"""Those that the simulator has only where their module is asked for."""
+SIMULATED = tuple(sorted(SCHEDULERS - MODULAR - {"none"}))
+"""Those that the simulator always has; a kernel may have fewer, or others."""
 ENGINES = ("sip",)
 """Persistence engines, the kernel's and the simulator's."""
 _MOST_OF_MH = 4093
@@ -111,6 +113,11 @@ def _not_simulated(service: Service) -> Cause:
             "persistence_engine",
             f"the simulator has no persistence engine {engine!r}: it knows {', '.join(ENGINES)}",
         )
+    if name in MODULAR:
+        return "scheduler", (
+            f"the simulated kernel has not loaded ip_vs_{name}: Kernel(modules=['ip_vs_{name}']), or --module ip_vs_{name} "
+            "of the command that makes it"
+        )  # fmt: skip
     return "scheduler", (
         f"the simulator has no scheduler {name!r}: it knows {', '.join(SIMULATED)}, and those of the Python files that "
         "IPVSSIM_SCHEDULERS names"

@@ -20,6 +20,7 @@ from ipvssim.behaviours import Release
 from ipvssim.clock import JIFFY, SECOND, Clock
 from ipvssim.net.network import ETHERNET, Network, framed
 from ipvssim.net.networks import OpenNetwork
+from ipvssim.state.modules import Modules
 from ipvssim.state.namespace import CONNECTION_TABLE_SIZE, RELEASE, Namespace
 
 if TYPE_CHECKING:
@@ -71,8 +72,9 @@ class Kernel:
     the one source of chance, ``hash_key`` the secret byte that orders service dumps; ``padding`` puts 64-bit attributes at
     multiples of eight, as user-mode-linux does.
 
-    ``debug_level`` has the kernel write a log, :attr:`log`: 0 its errors alone, up to 12 what it does, in the words of a
-    Linux with CONFIG_IP_VS_DEBUG whose ``net.ipv4.vs.debug_level`` is that. None writes none, and costs nothing.
+    ``modules`` are kernel modules to load besides IPVS, its schedulers and the SIP persistence engine: ``"ip_vs_ftp"``,
+    FTP's helper (``"ip_vs_ftp ports=21,2121"`` gives it other ports), and ``"ip_vs_twos"``, a scheduler. ValueError for
+    others.
     """
 
     def __init__(
@@ -86,6 +88,7 @@ class Kernel:
         hash_key: int = 0,
         padding: bool = False,
         connection_table_size: int = CONNECTION_TABLE_SIZE,
+        modules: Iterable[str] = (),
         debug_level: int | None = None,
     ) -> None:
         if not isinstance(rules, str):
@@ -95,7 +98,7 @@ class Kernel:
         network = network if network is not None else OpenNetwork()
         self.namespace = Namespace(
             clock=Clock(seed=seed), network=network, release=release, padding=padding, hash_key=hash_key,
-            connection_table_size=connection_table_size, debug_level=debug_level,
+            connection_table_size=connection_table_size, modules=Modules(modules), debug_level=debug_level,
         )  # fmt: skip
         self.namespace.connections = lambda: self.director.connections()
         if isinstance(network, OpenNetwork):

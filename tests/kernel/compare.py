@@ -49,7 +49,7 @@ def replayable() -> bool:
 def record(traces: Sequence[Path], boots: int, jobs: int) -> None:
     """Records traces beside themselves, in several kernels at once, showing progress."""
     runs = []
-    for number in range(min(boots, len(traces))):
+    for number, (modules, some) in enumerate(shared_out(traces, boots)):
         command = [
             sys.executable,
             "-m",
@@ -57,13 +57,14 @@ def record(traces: Sequence[Path], boots: int, jobs: int) -> None:
             "--as-root",
             "--timeout",
             str(LIMIT),
+            *(f"--module={name}" for name in modules),
             "--",
             sys.executable,
             "-m",
             "tests.kernel.recorder",
             "--jobs",
             str(jobs),
-            *map(str, traces[number::boots]),
+            *map(str, some),
         ]
         with one_processor(number):
             runs.append(subprocess.Popen(command, cwd=ROOT, stdin=subprocess.DEVNULL, stdout=subprocess.DEVNULL))
@@ -79,6 +80,15 @@ def record(traces: Sequence[Path], boots: int, jobs: int) -> None:
     for run in runs:
         if run.returncode in (EXIT_MISSING, EXIT_BOOT):
             raise SystemExit(run.returncode)
+
+
+def shared_out(traces: Sequence[Path], boots: int) -> list[tuple[tuple[str, ...], list[Path]]]:
+    """The traces of each boot. A module is there for every namespace of its kernel, so those that want one are apart."""
+    groups: dict[tuple[str, ...], list[Path]] = {}
+    for trace in traces:
+        with trace.open() as file:
+            groups.setdefault(tuple(json.loads(file.readline()).get("modules", ())), []).append(trace)
+    return [(modules, some[at::boots]) for modules, some in groups.items() for at in range(min(boots, len(some)))]
 
 
 def show(text: str) -> None:

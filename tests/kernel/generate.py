@@ -9,6 +9,7 @@ from pathlib import Path
 
 from tests.kernel.traces import (
     administration,
+    calls,
     corners,
     crowds,
     lifetimes,
@@ -17,11 +18,14 @@ from tests.kernel.traces import (
     paths,
     pieces,
     scheduling,
+    sessions,
     tracking,
 )  # fmt: skip
 
-KINDS = administration.KINDS | scheduling.KINDS | lifetimes.KINDS | paths.KINDS | corners.KINDS | pieces.KINDS
-KINDS |= local.KINDS | crowds.KINDS | mutants.KINDS | tracking.KINDS
+_FILES = (
+    administration, scheduling, lifetimes, paths, corners, pieces, local, crowds, mutants, tracking, sessions, calls,
+)  # fmt: skip
+KINDS = {kind: make for file in _FILES for kind, make in file.KINDS.items()}
 
 
 def generate(kind: str, seed: int) -> str:

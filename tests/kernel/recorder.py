@@ -139,7 +139,7 @@ class Recorder:
 
     def do_conns(self, step: dict[str, Any]) -> dict[str, Any]:
         for _ in range(4):
-            with open("/proc/net/ip_vs_conn") as table:
+            with open("/proc/net/ip_vs_conn", encoding="latin-1") as table:
                 rows = sorted(line.split()[: len(COLUMNS)] for line in table.readlines()[1:])
             if len({tuple(row[:5]) for row in rows}) == len(rows):
                 break

@@ -27,6 +27,10 @@ def options(parser: argparse.ArgumentParser) -> None:
     group.add_argument(
         "--kernel", metavar="RELEASE", default=RELEASE, help="behave as that kernel: 6.12, debian13, here, ..."
     )
+    group.add_argument(
+        "--module", metavar="NAME", action="append", default=[],
+        help="load ip_vs_ftp or ip_vs_twos, too (again for more)",
+    )  # fmt: skip
     group.add_argument("--sysctl", metavar="NAME=VALUE", action="append", default=[], help="a tunable (net.ipv4.vs.*)")
     group.add_argument("--set", metavar=("TCP", "TCPFIN", "UDP"), nargs=3, help="timeouts in seconds, as ipvsadm --set")
     group.add_argument(
@@ -46,7 +50,7 @@ def described(chosen: argparse.Namespace, kernel: Kernel | None = None) -> Kerne
         release = resolve(chosen.kernel)
         if release.note:
             print(f"--kernel {chosen.kernel}: {release.note}", file=sys.stderr)
-        kernel = Kernel(release=release, debug_level=chosen.debug_level)
+        kernel = Kernel(release=release, debug_level=chosen.debug_level, modules=chosen.module)
         debug_option.tell(kernel)
     for given in chosen.sysctl:
         name, equals, value = given.partition("=")

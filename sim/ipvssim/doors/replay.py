@@ -34,6 +34,7 @@ FAMILY_ID = 0xFFFF
 """How a ``netlink`` step writes the family's number."""
 SAME, DIFFERENT, FAILED = 0, 1, 2
 _RECEIVE = 65536
+_COLUMNS = ("proto", "client", "cport", "virtual", "vport", "dest", "dport", "state", "expires")
 _REST, _RESTED = 25_000, ("ipvsadm", "packet", "sysctl", "netlink")
 """Microseconds that a recorder of the log waits after such a step: what falls due by then is told with it."""
 _FRAGMENTS = {
@@ -63,7 +64,10 @@ class Replay:
         kernel = release if isinstance(release, Release) else resolve(release)
         if padding is None:  # as user-mode-linux: it ceased to pad between 6.12 and 7.2
             padding = not kernel.behaviours.tables_grow
-        self.kernel = Kernel(network=network, release=kernel, padding=padding, debug_level=header.get("debug_level"))
+        self.kernel = Kernel(
+            network=network, release=kernel, padding=padding, debug_level=header.get("debug_level"),
+            modules=header.get("modules", ()),
+        )  # fmt: skip
         self.director = self.kernel.director
         self.director.explaining = explain
         self._clock = self.kernel.clock
@@ -121,6 +125,9 @@ class Replay:
         if step["name"] in ("net.ipv4.ip_forward", "net.ipv6.conf.all.forwarding"):
             self.kernel.network.forwarding = bool(int(step["value"]))
             return {}
+        if step["name"] == "net.netfilter.nf_conntrack_checksum":
+            self.director.tracker.checks = bool(int(step["value"]))
+            return {}
         if step["name"] == "net.ipv4.ip_unprivileged_port_start":
             self.director.unprivileged_port_start = int(step["value"])
             return {}
@@ -149,7 +156,8 @@ class Replay:
         return {}
 
     def _conns(self, _: dict[str, Any]) -> dict[str, Any]:
-        return {"conns": sorted(map(dict, self.director.connections()), key=lambda row: [*map(str, row.values())])}
+        rows = [{name: row[name] for name in _COLUMNS} for row in map(dict, self.director.connections())]
+        return {"conns": sorted(rows, key=lambda row: [*map(str, row.values())])}
 
     def _stats(self, _: dict[str, Any]) -> dict[str, Any]:
         self._clock.advance(round(STATISTICS * SECOND))

@@ -45,6 +45,10 @@ def parser() -> argparse.ArgumentParser:
     parser.add_argument(
         "--kernel", metavar="RELEASE", default=RELEASE, help="behave as that kernel: 6.12, debian13, here, ..."
     )
+    parser.add_argument(
+        "--module", metavar="NAME", action="append", default=[],
+        help="load ip_vs_ftp or ip_vs_twos, too (again for more)",
+    )  # fmt: skip
     parser.add_argument("--padding", action="store_true", help="pad 64-bit attributes as some machines' kernels do")
     debug_option.add(parser)
     return parser
@@ -63,7 +67,10 @@ def main(arguments: Sequence[str] | None = None) -> int:
 def _serve(chosen: argparse.Namespace) -> int:
     file = TableFile(chosen.table) if chosen.table else None
     try:
-        how = {"release": chosen.kernel, "padding": chosen.padding, "debug_level": chosen.debug_level}
+        how = {
+            "release": chosen.kernel, "padding": chosen.padding, "debug_level": chosen.debug_level,
+            "modules": chosen.module,
+        }  # fmt: skip
         if file is None:
             kernel = Kernel(network=default_network(), **how)
         else:

@@ -40,7 +40,7 @@ def check_header(header: Mapping[str, Any]) -> None:
     if type(header.get("trace", 1)) is not int or header.get("trace", 1) != 1:
         raise ReplayError("not a trace of version 1")
     numbers = {"servers4": _servers, "servers6": _servers, "debug_level": _levels}
-    _check(header, {}, numbers | {"sysctl": _is(dict), "listening": _ports})
+    _check(header, {}, numbers | {"sysctl": _is(dict), "listening": _ports, "modules": _texts})
     for name, value in header.get("sysctl", {}).items():
         _check({"name": name, "value": value}, *_STEPS["sysctl"])
 

@@ -16,11 +16,11 @@ from ipvssim import schedulers
 from ipvssim.clock import HZ
 from ipvssim.net import network
 from ipvssim.schedulers import Scheduler
+from ipvssim.state.modules import TWOS
 from ipvssim.state.namespace import Namespace
 from ipvssim.state.services import F_HASHED, RealServer, VirtualService
 
 TUNNEL, GUE = FORWARDING["tunnel"], TUNNEL_TYPES["gue"]
-PERSISTENCE_ENGINES = ("sip",)
 _INT_MAX = 0x7FFFFFFF
 _LARGEST_TIMEOUT = _INT_MAX // HZ
 _LONGEST_PREFIX = 128
@@ -67,15 +67,16 @@ class Commands:
             return found if isinstance(found, int) else EEXIST
         wanted = self._scheduler(scheduler)
         if self._log is not None:
-            self._log.wants(scheduler, engine, wanted is not False, _engine_known(engine))
-        if wanted is False or not _engine_known(engine):
+            self._log.wants(scheduler, engine, wanted is not False, self._knows_engine(engine))
+        if wanted is False or not self._knows_engine(engine):
             return ENOENT
         if af == AF_INET6 and not 1 <= netmask <= _LONGEST_PREFIX:
             return EINVAL
         if fwmark is not None:
             protocol, address, port = IPPROTO_TCP, _ANY6, 0
         service = VirtualService(af, fwmark, protocol, address[:4] if af == AF_INET else address, ntohs(port))
-        _write(service, flags & mask, timeout, netmask, engine)
+        _write(service, flags & mask, timeout, netmask)
+        service.persistence_engine = _engine(engine)
         try:
             self._table.add_service(service, wanted)
         except ValueError:
@@ -92,8 +93,8 @@ class Commands:
             return service or ESRCH
         wanted = self._scheduler(scheduler)
         if self._log is not None:
-            self._log.wants(scheduler, engine, wanted is not False, _engine_known(engine))
-        if wanted is False or not _engine_known(engine):
+            self._log.wants(scheduler, engine, wanted is not False, self._knows_engine(engine))
+        if wanted is False or not self._knows_engine(engine):
             return ENOENT
         if af == AF_INET6 and not 1 <= netmask <= _LONGEST_PREFIX:
             return EINVAL
@@ -101,7 +102,8 @@ class Commands:
             self._table.edit_service(service, wanted)
         except ValueError:
             return EINVAL
-        _write(service, service.flags & ~mask | flags & mask, timeout, netmask, engine)
+        _write(service, service.flags & ~mask | flags & mask, timeout, netmask)
+        self._table.set_engine(service, _engine(engine))
         return 0
 
     def del_service(self, af: int, protocol: int, address: bytes, port: int, fwmark: int | None) -> int:
@@ -228,11 +230,15 @@ class Commands:
             text = name.split(b"\0")[0]
             if text == b"none":
                 return None
-            found = schedulers.find(text.decode("latin-1"))
+            found = schedulers.find(text.decode("latin-1"), unbuilt=TWOS in self._namespace.modules)
             if found is None:
                 return False
             self._schedulers[name] = found
             return found
+
+    def _knows_engine(self, name: bytes) -> bool:
+        text = _engine(name)
+        return not text or f"ip_vs_pe_{text}" in self._namespace.modules
 
     def _check_dest(
         self, function: str, family: int, af: int, method: int, weight: int, upper: int, lower: int, tunnel_type: int,
@@ -306,16 +312,15 @@ class Commands:
         server.lower = lower
 
 
-def _write(service: VirtualService, flags: int, timeout: int, netmask: int, engine: bytes) -> None:
+def _write(service: VirtualService, flags: int, timeout: int, netmask: int) -> None:
     service.flags = flags | F_HASHED
     service.timeout = timeout * HZ & 0xFFFFFFFF
     service.netmask = netmask
-    service.persistence_engine = engine.split(b"\0")[0].decode("latin-1") if engine else ""
 
 
-def _engine_known(engine: bytes) -> bool:
-    text = engine.split(b"\0")[0] if engine else b""
-    return not text or text.decode("latin-1") in PERSISTENCE_ENGINES
+def _engine(name: bytes) -> str:
+    """A persistence engine's name as it stood on the wire; empty for none."""
+    return name.split(b"\0")[0].decode("latin-1")
 
 
 def _zero(service: VirtualService) -> None:

@@ -14,75 +14,26 @@ from ipvssim.clock import Clock, Timer
 from ipvssim.path.connections import (
     F_ALIVE,
     F_INACTIVE,
+    F_NO_CPORT,
     F_ONE_PACKET,
     F_TEMPLATE,
     F_TRACKED,
     GONE,
     LATE,
     NO_PORTS,
-    SCTP,
-    TCP,
     TEMPLATE_ASSURED,
-    UDP,
     ConnectionEntry,
+    EngineTemplate,
     reply_key,
 )
 from ipvssim.path.memory import Memory
+from ipvssim.path.shadowed import Shadowed
 
 if TYPE_CHECKING:
     from ipvssim.path.debug_log import PathLog
     from ipvssim.state.services import RealServer
 
-Index = dict[bytes, ConnectionEntry]
-
-
 _U32 = 0xFFFFFFFF
-
-
-class Shadowed:
-    """Dictionaries whose newest entry hides older ones of the same key until it goes."""
-
-    __slots__ = ("_older", "by_protocol")
-
-    def __init__(self) -> None:
-        self.by_protocol: dict[int, Index] = {TCP: {}, UDP: {}, SCTP: {}}
-        self._older: dict[tuple[int, bytes], list[ConnectionEntry]] = {}
-
-    def add(self, protocol: int, key: bytes, connection: ConnectionEntry) -> None:
-        """Put it in front of those with the same key."""
-        index = self.by_protocol.get(protocol)
-        if index is None:
-            index = self.by_protocol[protocol] = {}
-        older = index.get(key)
-        if older is not None:
-            self._older.setdefault((protocol, key), []).append(older)
-        index[key] = connection
-
-    def remove(self, protocol: int, key: bytes, connection: ConnectionEntry) -> None:
-        """Take it out, wherever it stands."""
-        index = self.by_protocol[protocol]
-        if not self._older:  # no key stands twice anywhere
-            del index[key]
-            return
-        hidden = self._older.get((protocol, key))
-        if index.get(key) is not connection:
-            if hidden is not None:
-                hidden.remove(connection)
-        elif hidden:
-            index[key] = hidden.pop()
-        else:
-            del index[key]
-        if hidden is not None and not hidden:
-            del self._older[protocol, key]
-
-    def __iter__(self) -> Iterator[ConnectionEntry]:
-        for index in self.by_protocol.values():
-            yield from index.values()
-        for hidden in self._older.values():
-            yield from hidden
-
-    def __len__(self) -> int:
-        return sum(map(len, self.by_protocol.values())) + sum(map(len, self._older.values()))
 
 
 class ConnectionTable:
@@ -101,6 +52,10 @@ class ConnectionTable:
         self.replies = self._replies.by_protocol
         """Protocol and reply key to connection. Templates stand here too: a reply to client port 0 may find one, whose state
         it then spoils (``ip_vs_conn_out_get`` looks at no flag)."""
+        self.made_as: Callable[[int, bytes, int], type[ConnectionEntry]] | None = None
+        """With a helper loaded: what a new connection is by its protocol, virtual port and flags."""
+        self.waiting = 0
+        """How many connections wait for a client whose port is not known."""
         self.memory: Memory | None = None
         """Told of every connection that begins and ends, where somebody wants explanations."""
         self.flags_of_new = F_ALIVE
@@ -124,7 +79,8 @@ class ConnectionTable:
         self, protocol: int, key: bytes, address: bytes, port: bytes, flags: int, server: RealServer | None, mark: int
     ) -> ConnectionEntry:
         """A new connection (or template, by its flag), bound to its server and hashed; its timer is not started yet."""
-        connection = ConnectionEntry(protocol, key, address, port, flags | self.flags_of_new, server, mark)
+        kind = ConnectionEntry if self.made_as is None else self.made_as(protocol, key[-2:], flags)
+        connection = kind(protocol, key, address, port, flags | self.flags_of_new, server, mark)
         connection.timer = Timer(self.clock, self._expire, connection)
         if server is not None:
             self._bind(connection, server)
@@ -135,6 +91,46 @@ class ConnectionTable:
         if self.memory is not None:
             self.memory.began(connection, self.clock.now)
         return connection
+
+    def open_template(
+        self, protocol: int, key: bytes, address: bytes, port: bytes, flags: int, server: RealServer, mark: int,
+        engine: tuple[str, bytes],
+    ) -> ConnectionEntry:  # fmt: skip
+        """A template of a persistence engine's (its name, and what it read in the packet): only that finds it."""
+        template = EngineTemplate(protocol, key, address, port, flags | self.flags_of_new, server, mark)
+        template.timer = Timer(self.clock, self._expire, template)
+        template.engine, template.engine_data = engine
+        self._bind(template, server)
+        self._templates.add(protocol, key + template.engine_data, template)
+        if self.memory is not None:
+            self.memory.began(template, self.clock.now)
+        return template
+
+    def known(self, protocol: int, key: bytes) -> ConnectionEntry | None:
+        """The connection that a request belongs to, if need be one that waits for any port of that client
+        (``ip_vs_conn_in_get``). Of a request from port 0 only the latter is found."""
+        index = self._requests.by_protocol.get(protocol, {})
+        found = index.get(key) if key[-4:-2] != NO_PORTS else None
+        if found is None and self.waiting:
+            found = index.get(key[:-4] + NO_PORTS + key[-2:])
+            if found is not None and not found.flags & F_NO_CPORT:
+                found = None
+        return found
+
+    def wait(self, connection: ConnectionEntry) -> None:
+        """It waits for a client whose port is not known."""
+        connection.flags |= F_NO_CPORT
+        self.waiting += 1
+
+    def fill(self, connection: ConnectionEntry, port: bytes) -> None:
+        """The client that it waited for has come, from that port (``ip_vs_conn_fill_cport``)."""
+        self._unhash(connection)
+        connection.flags ^= F_NO_CPORT
+        self.waiting -= 1
+        connection.key = connection.key[:-4] + port + connection.key[-2:]
+        connection.reply_key = reply_key(connection)
+        self._requests.add(connection.protocol, connection.key, connection)
+        self._replies.add(connection.protocol, connection.reply_key, connection)
 
     def used(self, connection: ConnectionEntry) -> None:
         """A packet is done with it (``ip_vs_conn_put``): its timer starts anew, a one-packet connection ends."""
@@ -159,6 +155,8 @@ class ConnectionTable:
         if connection.timer.pending:
             connection.timer.cancel()
         self._unhash(connection)
+        if connection.flags & F_NO_CPORT:
+            self.waiting -= 1
         control = connection.control
         if control is not None:
             connection.control = None
@@ -189,7 +187,7 @@ class ConnectionTable:
     # --- templates ---
 
     def template(self, protocol: int, key: bytes) -> ConnectionEntry | None:
-        """The newest template of that key."""
+        """The newest template of that key; an engine's has what it read at the key's end."""
         found = self._templates.by_protocol.get(protocol, {}).get(key)
         if self.log is not None:
             self.log.template(protocol, key, found=found is not None)
@@ -202,6 +200,9 @@ class ConnectionTable:
             if not self._behaviours.dead_templates_keep_ports:
                 template.key = template.key[:-4] + NO_PORTS + GONE
             template.port = GONE
+            if isinstance(template, EngineTemplate):
+                self._templates.add(template.protocol, template.key + template.engine_data, template)
+                return
             template.reply_key = reply_key(template)
             self._templates.add(template.protocol, template.key, template)
             self._replies.add(template.protocol, template.reply_key, template)
@@ -308,6 +309,9 @@ class ConnectionTable:
 
     def _unhash(self, connection: ConnectionEntry) -> None:
         flags = connection.flags
+        if flags & F_TEMPLATE and isinstance(connection, EngineTemplate):
+            self._templates.remove(connection.protocol, connection.key + connection.engine_data, connection)
+            return
         if not flags & F_ONE_PACKET:
             index = self._templates if flags & F_TEMPLATE else self._requests
             index.remove(connection.protocol, connection.key, connection)

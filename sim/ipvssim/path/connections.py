@@ -19,8 +19,12 @@ METHOD = 0x7
 F_ALIVE = 0x40
 """The kernel's HASHED: not gone yet."""
 F_INACTIVE, F_NO_OUTPUT, F_TEMPLATE, F_ONE_PACKET = 0x100, 0x80, 0x1000, 0x2000
+F_NO_CPORT = 0x800
+"""Its client's port is not known yet."""
 F_TRACKED = 0x10000
 """The kernel's NFCT: it keeps the connection-tracking entries of its packets."""
+F_HELPED = 0x1000000
+"""None of the kernel's, which has a pointer for it: an application helper looks into its packets."""
 TEMPLATE_ASSURED = 1
 """The state of a template that is worth keeping."""
 FIRST_TIMEOUT = 3 * SECOND
@@ -122,6 +126,15 @@ class ConnectionEntry:
         kind = "Template" if self.is_template else "Connection"
         protocol = _PROTOCOLS.get(self.protocol, f"IP_{self.protocol}")
         return f"<{kind} {protocol} {client} -> {virtual} -> {server} {_METHODS[self.method]} {self.state_name}>"
+
+
+class EngineTemplate(ConnectionEntry):
+    """A persistence template that is found by what a persistence engine read in a packet (:mod:`ipvssim.path.engines`)."""
+
+    __slots__ = ("engine", "engine_data")
+
+    engine: str
+    engine_data: bytes
 
 
 def reply_key(connection: ConnectionEntry) -> bytes:

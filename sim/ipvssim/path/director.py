@@ -20,6 +20,7 @@ from ipvssim.net.packets import HOP_BY_HOP, WITH_PORTS, Packet, parse4, parse6
 from ipvssim.path.accounts import Accounts
 from ipvssim.path.connection_table import ConnectionTable
 from ipvssim.path.debug_log import PathLog
+from ipvssim.path.helpers.application import Helpers
 from ipvssim.path.host import Host
 from ipvssim.path.icmp_errors import IcmpErrors
 from ipvssim.path.inbound import Inbound
@@ -63,15 +64,16 @@ class Director:
         self.host.looped = self._loop
         self.reassembler = Reassembler(self.clock)
         self.tracker = Tracker(namespace, self.connection_table, self.reassembler)
-        self.transmitter = Transmitter(self.host, self.sysctls, self.tracker)
+        self.helpers = Helpers(namespace, self.connection_table, self.accounts, self.tracker)
+        self.transmitter = Transmitter(self.host, self.sysctls, self.tracker, self.helpers)
         self.selection = Selection(namespace, self.connection_table, self.host)
         self.errors = IcmpErrors(
             namespace.behaviours, self.connection_table, self.accounts, self.selection, self.transmitter, self.host,
             self.sysctls, self.tracker,
         )  # fmt: skip
         self.outbound = Outbound(
-            self.connection_table, self.accounts, self.reassembler, self.host, self.errors, self.sysctls,
-            self.tracker,
+            self.connection_table, self.accounts, self.reassembler, self.host, self.errors, self.selection,
+            self.tracker, self.helpers,
         )  # fmt: skip
         self.inbound = Inbound(
             namespace, self.connection_table, self.accounts, self.selection, self.transmitter, self.errors,
@@ -171,8 +173,10 @@ class Director:
                 self.inbound.handle(passed, result)
                 if result.verdict is TO_HOST:
                     result.verdict = DROP
-            if result.verdict is DROP and not result.out and self.tracker.comes_through(result):
-                self.host.send(passed.data, self.network.path(passed.destination), result, passed)
+            if result.verdict is DROP and not result.out:
+                passed = self.tracker.comes_through(passed, result)
+                if passed is not None:
+                    self.host.send(passed.data, self.network.path(passed.destination), result, passed)
         if self._witness is not None:
             tell(self._witness, result)
         if self.inbound.expiring:
@@ -241,12 +245,12 @@ class Director:
             result.packet = packet = whole
         index = self.connection_table.replies.get(packet.protocol)
         if index is None or packet.key in index or self.sysctls.nat_icmp_send or self.outbound.log is not None:
-            passed = self.outbound.pass_through(packet, result)
+            passed = self.outbound.pass_through(packet, result, comes_in=True)
             if passed is None:
                 return
             if result.connection is not None and packet.protocol in self.accounts.machines:
                 result.accept("a reply to a client on the director")
-                self.tracker.comes_through(result)
+                self.tracker.comes_through(passed, result)
                 return
             packet = passed
         self.inbound.handle(packet, result)
@@ -255,7 +259,7 @@ class Director:
 
     def _answer(self, packet: Packet, connection: ConnectionEntry | None, result: Result) -> None:
         """The host itself gets a packet: of a connection, it is the local server's. Where nobody listens it is refused."""
-        if self.tracker.on and not self.tracker.is_taken(connection, result):
+        if self.tracker.on and not self.tracker.is_taken(packet, connection, result):
             return
         if packet.protocol not in WITH_PORTS:
             return
@@ -283,8 +287,9 @@ class Director:
             if passed.recorded:
                 rerouted = result.connection is not None and bool(self.sysctls.snat_reroute)
                 passed = self.host.restamped(passed, path, rerouted=rerouted)
-            if self.tracker.comes_through(result):
-                self.host.forward(passed, path, result)
+            leaving = self.tracker.comes_through(passed, result)
+            if leaving is not None:
+                self.host.forward(leaving, path, result)
 
     # --- inside ---
 

@@ -140,10 +140,12 @@ class Inbound:
         if protocol not in WITH_PORTS:
             key, protocol = packet.source + packet.destination + ISAKMP, UDP
         found = self.connections.requests[protocol].get(key)
+        if found is None or key[-4:-2] == NO_PORTS:
+            # port 0 of a client stands for "any", and is never found (__ip_vs_conn_in_get)
+            found = self.connections.known(protocol, key) if self.connections.waiting and key else None
         if self.log is not None:
-            self.log.looked_up("in", protocol, key, found=found is not None and key[-4:-2] != NO_PORTS)
-        # port 0 of a client stands for "any", and is never found (__ip_vs_conn_in_get)
-        return None if found is None or key[-4:-2] == NO_PORTS else found
+            self.log.looked_up("in", protocol, key, found=found is not None)
+        return found
 
     def _still_good(self, packet: Packet, connection: ConnectionEntry, result: Result) -> ConnectionEntry | None:
         """The connection, unless it has to make place for a new one (None) or its server is gone (None, with a reason)."""
@@ -168,7 +170,7 @@ class Inbound:
         server: that entry goes first, with the connection, and a new one is opened when the client tries again."""
         if going:
             self.expiring.append(connection)
-        if self._tracker.is_old:
+        if self._tracker.is_old(connection):
             result.connection, result.server = connection, connection.server
             result.drop("its connection-tracking entry leads to the old server")
         else:
@@ -187,7 +189,7 @@ class Inbound:
             return False
         if sysctls.expire_nodest_conn and server is not None and not server.weight:
             return True
-        if not mode or connection.control is not None or (connection.controlled and self._tracker.is_old):
+        if not mode or connection.control is not None or (connection.controlled and self._tracker.is_old(connection)):
             return False
         if connection.protocol == SCTP:
             return connection.state == sctp.CLOSED

@@ -8,8 +8,9 @@ from typing import TYPE_CHECKING
 from ipvsnl.consts import AF_INET
 from ipvssim.net.fragments import REPLIES, Reassembler
 from ipvssim.net.packets import AH, ESP, ICMP, ICMPV6, RST, TCP, UDP, WITH_PORTS, Packet
-from ipvssim.path.connections import MASQUERADE, ConnectionEntry
+from ipvssim.path.connections import F_HELPED, MASQUERADE, METHOD, ConnectionEntry
 from ipvssim.path.forwarding import nat
+from ipvssim.path.initiated import Initiated
 from ipvssim.path.protocols import ISAKMP, OUTPUT, sctp
 from ipvssim.path.result import HELD, Result
 
@@ -17,10 +18,13 @@ if TYPE_CHECKING:
     from ipvssim.path.accounts import Accounts
     from ipvssim.path.connection_table import ConnectionTable
     from ipvssim.path.debug_log import PathLog
+    from ipvssim.path.helpers.application import Helpers
     from ipvssim.path.host import Host
     from ipvssim.path.icmp_errors import IcmpErrors
+    from ipvssim.path.selection import Selection
     from ipvssim.path.tracking import Tracker
-    from ipvssim.state.sysctls import Sysctls
+
+_NOT_HELPED = "the helper can't work on it: too short, a wrong checksum, or not part of what conntrack knows"
 
 
 class Outbound:
@@ -28,7 +32,7 @@ class Outbound:
 
     def __init__(
         self, connections: ConnectionTable, accounts: Accounts, reassembler: Reassembler, host: Host, errors: IcmpErrors,
-        sysctls: Sysctls, tracker: Tracker,
+        selection: Selection, tracker: Tracker, helpers: Helpers,
     ) -> None:  # fmt: skip
         self._connections = connections
         self._replies = connections.replies
@@ -36,7 +40,10 @@ class Outbound:
         self._reassembler = reassembler
         self._host = host
         self._errors = errors
-        self._sysctls = sysctls
+        self._sysctls = selection.sysctls
+        self._helpers = helpers
+        self._initiated = Initiated(connections, selection)
+        self._table = selection.table
         self._tracker = tracker
         self.log: PathLog | None = None
 
@@ -52,8 +59,9 @@ class Outbound:
             self.log.looked_up("out", protocol, key, found=found is not None)
         return found
 
-    def pass_through(self, packet: Packet, result: Result) -> Packet | None:
-        """The packet as it goes on: as it is, or translated. None: it is dropped, or waits for its other fragments."""
+    def pass_through(self, packet: Packet, result: Result, *, comes_in: bool = False) -> Packet | None:
+        """The packet as it goes on: as it is, or translated. None: it is dropped, or waits for its other fragments.
+        ``comes_in`` is a packet to the director itself (LOCAL_IN)."""
         if packet.protocol == (ICMP if packet.family == AF_INET else ICMPV6):
             return self._icmp(packet, result)
         if packet.protocol not in self._accounts.machines or not self._accounts.is_hooked(packet.family):
@@ -65,6 +73,14 @@ class Outbound:
                 return None
             packet = whole
         connection = self.find(packet)
+        if (
+            connection is None
+            and packet.protocol == UDP
+            and not comes_in
+            and self._table.engine_services
+            and packet.key
+        ):
+            connection = self._initiated.open(packet)
         if connection is not None:
             return self.translate(packet, connection, result)
         if self._sysctls.nat_icmp_send and self._is_stray(packet):
@@ -76,15 +92,16 @@ class Outbound:
     def translate(self, packet: Packet, connection: ConnectionEntry, result: Result) -> Packet | None:
         """A reply of a known connection: translated where it is to be, counted, and followed."""
         result.connection, result.server = connection, connection.server
-        if connection.flags & 7 == MASQUERADE:
-            data = nat.reply(packet, connection)
+        if connection.flags & METHOD == MASQUERADE:
+            helped = connection.flags & F_HELPED
+            data = self._helpers.reply(packet, connection) if helped else nat.reply(packet, connection)
             if data is None:
-                result.drop("shorter than its transport header")
+                result.drop(_NOT_HELPED if helped else "shorter than its transport header")
                 return None
             translated = packet.replaced(data)
         else:
             translated = packet
-        self._accounts.count_out(connection, len(packet.data))
+        self._accounts.count_out(connection, len(translated.data))
         self._accounts.follow(packet, connection, OUTPUT)
         if self._tracker.on:
             self._tracker.answered(connection)

@@ -23,6 +23,7 @@ class Verdict(Enum):
 
 
 FORWARD, TO_HOST, DROP, HELD = Verdict
+UNMOVED = "its sequence numbers can't be moved: it has options that can't be read"
 CLASH = "another connection-tracking entry has its addresses and ports"
 _Frames = list[tuple[str, bytes]]
 
@@ -92,4 +93,4 @@ class Result:
         return f"<Result {self.verdict.value}{where}: {self.reason or 'no reason'}; packets out {len(self.out)}>"
 
 
-__all__ = ["CLASH", "DROP", "FORWARD", "HELD", "TO_HOST", "Result", "Verdict"]
+__all__ = ["CLASH", "DROP", "FORWARD", "HELD", "TO_HOST", "UNMOVED", "Result", "Verdict"]

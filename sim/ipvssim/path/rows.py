@@ -3,10 +3,10 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Iterator
-from typing import TypedDict
+from typing import NotRequired, TypedDict
 
 from ipvssim.clock import SECOND
-from ipvssim.path.connections import ConnectionEntry
+from ipvssim.path.connections import ConnectionEntry, EngineTemplate
 from ipvssim.path.protocols import sctp, tcp, udp
 
 _NAMES = {0: "IP", tcp.NUMBER: tcp.NAME, udp.NUMBER: udp.NAME, sctp.NUMBER: sctp.NAME}
@@ -24,12 +24,14 @@ class Row(TypedDict):
     dport: str
     state: str
     expires: int
+    engine: NotRequired[str]
+    """A persistence engine's name and what it read, each with a blank before it."""
 
 
 def rows(connections: Iterable[ConnectionEntry], now: int) -> Iterator[Row]:
     """Every connection and template, in no particular order."""
     for connection in connections:
-        yield Row(
+        row = Row(
             proto=_NAMES.get(connection.protocol, f"IP_{connection.protocol}"),
             client=address_text(connection.client),
             cport=connection.client_port.hex().upper(),
@@ -40,6 +42,9 @@ def rows(connections: Iterable[ConnectionEntry], now: int) -> Iterator[Row]:
             state=connection.state_name,
             expires=max(connection.timer.expires - now, 0) // SECOND,
         )
+        if isinstance(connection, EngineTemplate):
+            row["engine"] = f" {connection.engine} {connection.engine_data.decode('latin-1')}"
+        yield row
 
 
 def address_text(address: bytes) -> str:

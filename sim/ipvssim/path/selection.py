@@ -23,6 +23,7 @@ from ipvssim.path.connections import (
 )
 from ipvssim.path.debug_log import PathLog
 from ipvssim.path.defence import Defence
+from ipvssim.path.engines import sip
 from ipvssim.path.host import Host
 from ipvssim.path.protocols.sctp import CID_ABORT, CID_INIT, chunk_type
 from ipvssim.path.result import Result
@@ -129,7 +130,8 @@ class Selection:
         else:
             connection = self._plain(service, packet, result)
         if connection is None:
-            self._leave(service, packet, result)
+            if not result.reason:
+                self._leave(service, packet, result)
             return None
         result.opened = True
         if self._counts:
@@ -199,8 +201,15 @@ class Selection:
         protocol, key = self.template_key(service, packet)
         if self.log is not None:
             self.log.persistent(packet, key)
-        template = self.connections.template(protocol, key)
-        if template is not None and not self._is_usable(template):
+        read = b""
+        if service.persistence_engine:
+            found = sip.call_id(packet)
+            if found is None:
+                result.drop("no Call-ID that the persistence engine takes")
+                return None
+            read = found
+        template = self.connections.template(protocol, key + read)
+        if template is not None and not self.is_usable(template):
             if self.log is not None:
                 self.log.unusable(template)
             self.connections.orphan(template)
@@ -213,8 +222,7 @@ class Selection:
             flags = server.forwarding | F_INACTIVE | F_TEMPLATE
             if server.forwarding != MASQUERADE:
                 flags |= F_NO_OUTPUT
-            template = self.connections.open(protocol, key, server.address, template_port, flags, server, packet.mark)
-            template.timeout = service.timeout * JIFFY
+            template = self.open_template(service, (protocol, key, read), server, template_port, flags, packet.mark)
         else:
             assert template.server is not None
             server = template.server
@@ -223,6 +231,20 @@ class Selection:
         self.connections.control(connection, template)
         self.connections.used(template)
         return connection
+
+    def open_template(
+        self, service: VirtualService, found_by: tuple[int, bytes, bytes], server: RealServer, port: bytes, flags: int,
+        mark: int,
+    ) -> ConnectionEntry:  # fmt: skip
+        """A new template; what an engine read is the last part of what it is found by, and empty without one."""
+        protocol, key, read = found_by
+        if read:
+            engine = service.persistence_engine, read
+            template = self.connections.open_template(protocol, key, server.address, port, flags, server, mark, engine)
+        else:
+            template = self.connections.open(protocol, key, server.address, port, flags, server, mark)
+        template.timeout = service.timeout * JIFFY
+        return template
 
     def template_key(self, service: VirtualService, packet: Packet) -> tuple[int, bytes]:
         """Protocol and key of the template that places a packet's client on a server of a persistent service."""
@@ -236,7 +258,8 @@ class Selection:
             virtual = service.fwmark.to_bytes(4, "big").ljust(len(virtual), b"\0")
         return protocol, b"".join((client, virtual, NO_PORTS, port))
 
-    def _is_usable(self, template: ConnectionEntry) -> bool:
+    def is_usable(self, template: ConnectionEntry) -> bool:
+        """Whether a template's server may be used (``ip_vs_check_template``)."""
         server = template.server
         if server is None or not server.available:
             return False

@@ -8,17 +8,29 @@ from ipvsnl.consts import AF_INET
 from ipvssim.net.checksums import total
 from ipvssim.net.network import LOCAL, UNICAST, Path
 from ipvssim.net.packets import Packet, with_hops
-from ipvssim.path.connections import BYPASS, DIRECT, LOCAL_NODE, MASQUERADE, TUNNEL, ConnectionEntry
+from ipvssim.path.connections import (
+    BYPASS,
+    DIRECT,
+    F_HELPED,
+    F_NO_CPORT,
+    LOCAL_NODE,
+    MASQUERADE,
+    TUNNEL,
+    ConnectionEntry,
+)
 from ipvssim.path.forwarding import nat, route, tunnel
 from ipvssim.path.host import Host
-from ipvssim.path.result import CLASH, Result
+from ipvssim.path.result import Result
 
 if TYPE_CHECKING:
+    from ipvssim.path.helpers.application import Helpers, Translate
     from ipvssim.path.tracking import Tracker
     from ipvssim.state.services import RealServer
     from ipvssim.state.sysctls import Sysctls
 
 _LEAST_MTU4, _LEAST_MTU6 = 68, 1280
+_NOT_HELPED = "the helper can't work on it: too short, or a wrong checksum"
+_SPECIAL = F_HELPED | F_NO_CPORT
 _GUE_PORTS = 32768, 60999
 _LOOPBACK6 = bytes(15) + b"\x01"
 
@@ -26,11 +38,12 @@ _LOOPBACK6 = bytes(15) + b"\x01"
 class Transmitter:
     """The forwarding methods, with all that decides whether a packet leaves."""
 
-    def __init__(self, host: Host, sysctls: Sysctls, tracker: Tracker) -> None:
+    def __init__(self, host: Host, sysctls: Sysctls, tracker: Tracker, helpers: Helpers) -> None:
         self.host = host
         self.tracker = tracker
         self.network = host.network
         self.sysctls = sysctls
+        self._helpers = helpers
         self.paths: dict[RealServer, Path] = {}
         """The way last taken to a server: what a frag-needed for a tunnel refers to."""
 
@@ -40,6 +53,9 @@ class Transmitter:
         if method == LOCAL_NODE:
             result.accept("the connection is served by the director itself")
             return
+        translated: Translate = nat.request
+        if connection.flags & _SPECIAL and method == MASQUERADE:
+            translated = self._helpers.takes(packet, connection)
         path = self.network.path(packet.destination if method == BYPASS else connection.address)
         if path.kind != UNICAST:
             if path.kind == LOCAL:
@@ -53,17 +69,18 @@ class Transmitter:
             if mtu is None or not self._fits(packet, method, mtu, result):
                 return
         if method == MASQUERADE:
-            data = nat.request(packet, connection, packet.hops - 1)
+            data = translated(packet, connection, packet.hops - 1)
             if data is None:
-                result.drop("shorter than its transport header")
+                result.drop(_NOT_HELPED if connection.flags & F_HELPED else "shorter than its transport header")
                 return
         elif method in (DIRECT, BYPASS):
             data = route.forwarded(packet, packet.hops - 1)
         else:
             data = self._wrapped(packet, connection, path)
-        if self.tracker.on and not self.tracker.leaves(packet, data, connection):
-            result.drop(CLASH)
-            return
+        if self.tracker.on:
+            data = self.tracker.leaves(packet, data, connection, result)
+            if data is None:
+                return
         self.host.send(data, path, result, packet)
 
     def transmit_icmp(self, packet: Packet, connection: ConnectionEntry, result: Result, *, forwarded: bool) -> None:
@@ -133,7 +150,8 @@ class Transmitter:
             if _is_loopback(connection.address):
                 result.drop("translation to a loopback address")
                 return
-            if nat.request(packet, connection, packet.hops) is None:
+            make = self._helpers.request if connection.flags & F_HELPED else nat.request
+            if make(packet, connection, packet.hops) is None:
                 result.drop("shorter than its transport header")
                 return
         result.accept("the server is the director itself")

@@ -11,7 +11,7 @@ refer to the namespace's tunables. The present moment comes with each :class:`Fl
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from typing import Any, Protocol
 
 from ipvsnl.address import shown, unpack
@@ -90,12 +90,16 @@ class _Defaults:
 
 
 class Settings:
-    """What schedulers see of the namespace: the release's behaviours, and the tunables as they are at each moment."""
+    """What schedulers see of the namespace: the release's behaviours, the tunables as they are at each moment, and the one
+    source of chance, which :meth:`draw` asks for 32 bits."""
 
-    __slots__ = ("behaviours", "tunables")
+    __slots__ = ("behaviours", "draw", "tunables")
 
-    def __init__(self, behaviours: Behaviours = BEHAVIOURS, tunables: Tunables | None = None) -> None:
+    def __init__(
+        self, behaviours: Behaviours = BEHAVIOURS, tunables: Tunables | None = None, draw: Callable[[], int] = lambda: 0
+    ) -> None:
         self.behaviours = behaviours
+        self.draw = draw
         self.tunables = tunables if tunables is not None else _Defaults()
 
 

@@ -20,10 +20,14 @@ KERNEL = {
     "rr": "RoundRobin",
     "sed": "ShortestExpectedDelay",
     "sh": "SourceHashing",
+    "twos": "PowerOfTwo",
     "wlc": "WeightedLeastConnection",
     "wrr": "WeightedRoundRobin",
 }
 """The kernel's: the class in the module of that name."""
+
+UNBUILT = frozenset(("twos",))
+"""Those that Debian's Linux 6.1 does not build: a user's scheduler of that name comes first."""
 
 VARIABLE = "IPVSSIM_SCHEDULERS"
 """The environment's list of users' schedulers: modules, or files that end in .py, with commas between."""
@@ -43,16 +47,22 @@ def register(scheduler: type[Scheduler]) -> type[Scheduler]:
     return scheduler
 
 
-def find(name: str) -> type[Scheduler] | None:
+def find(name: str, *, unbuilt: bool = True) -> type[Scheduler] | None:
     """The scheduler of that name, or None. Only for a name that is not known are the environment's files run; LoadingError
-    where that fails."""
+    where that fails. ``unbuilt``: whether it may be one of the kernel's that Debian does not build; a user's goes before."""
     found = REGISTRY.get(name)
-    if found is None and name in KERNEL:
-        found = getattr(import_module(f"{__package__}.{name}"), KERNEL[name])
-        REGISTRY[name] = found
+    if found is None and name in KERNEL and name not in UNBUILT:
+        found = REGISTRY[name] = _kernels(name)
     if found is None and VARIABLE in environ:
         _load(environ[VARIABLE])
         found = REGISTRY.get(name)
+    if found is None and unbuilt and name in UNBUILT:
+        found = _kernels(name)
+    return found
+
+
+def _kernels(name: str) -> type[Scheduler]:
+    found: type[Scheduler] = getattr(import_module(f"{__package__}.{name}"), KERNEL[name])
     return found
 
 

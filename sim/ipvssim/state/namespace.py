@@ -12,6 +12,7 @@ from ipvssim.net.networks import default_network
 from ipvssim.schedulers import Settings
 from ipvssim.state.daemons import Daemons
 from ipvssim.state.debug_log import DebugLog
+from ipvssim.state.modules import Modules
 from ipvssim.state.service_table import ServiceTable
 from ipvssim.state.sysctls import Sysctls
 
@@ -45,8 +46,8 @@ class Namespace:
     """
 
     __slots__ = (
-        "_rows", "behaviours", "changes", "clock", "connections", "daemons", "ipv6", "log", "network", "padding",
-        "release", "sysctls", "table", "timeouts",
+        "_rows", "applications", "behaviours", "changes", "clock", "connections", "daemons", "ipv6", "log", "modules",
+        "network", "padding", "release", "sysctls", "table", "timeouts",
     )  # fmt: skip
 
     def __init__(
@@ -58,6 +59,7 @@ class Namespace:
         padding: bool = False,
         hash_key: int = 0,
         connection_table_size: int = CONNECTION_TABLE_SIZE,
+        modules: Modules | None = None,
         debug_level: int | None = None,
     ) -> None:
         self.clock = clock if clock is not None else Clock()
@@ -66,7 +68,7 @@ class Namespace:
         self.release = kernel.name
         self.behaviours = kernel.behaviours
         self.sysctls = Sysctls(self.behaviours)
-        self.table = ServiceTable(self.clock, hash_key=hash_key, settings=Settings(self.behaviours, self.sysctls))
+        self.table = ServiceTable(self.clock, hash_key=hash_key, settings=self._settings())
         self.log = DebugLog(self.clock, debug_level) if debug_level is not None else None
         """What the kernel writes to its log; None where nobody wants to know."""
         if self.log is not None:
@@ -75,6 +77,10 @@ class Namespace:
         self.timeouts = ConnectionTimeouts()
         self.daemons = Daemons(self.network)
         self.padding = padding
+        self.modules = modules if modules is not None else Modules()
+        """What is loaded besides IPVS and its schedulers."""
+        self.applications: Callable[[], Iterable[tuple[int, int]]] | None = None
+        """Where a loaded helper hangs in its ports, each with the number of connections that use it."""
         self._rows = connection_table_size
         self.changes = 0
         """Requests so far that may have changed anything: who keeps something derived compares it."""
@@ -83,6 +89,9 @@ class Namespace:
         self.ipv6 = True
         """Whether the host has IPv6 at all."""
         self.sysctls.on_write("run_estimation", self._switch_estimation)
+
+    def _settings(self) -> Settings:
+        return Settings(self.behaviours, self.sysctls, lambda: self.clock.random.getrandbits(32))
 
     @property
     def hash_key(self) -> int:

@@ -107,13 +107,20 @@ def _statistics_per_cpu(namespace: Namespace) -> Iterator[str]:
     yield f"    {_counters(shown[5:])}"
 
 
+def _applications(namespace: Namespace) -> Iterator[str]:
+    yield "prot port    usecnt name\n"
+    if namespace.applications is not None:
+        for port, used in namespace.applications():
+            yield f"TCP  {port:<7} {used:<6} {'ftp':<17}\n"
+
+
 def _connections(namespace: Namespace) -> Iterator[str]:
     yield _CONNECTIONS
     if namespace.connections is not None:
         for one in namespace.connections():
             yield (
                 f"{one['proto']:<3} {one['client']} {one['cport']} {one['virtual']} {one['vport']} {one['dest']} "
-                f"{one['dport']} {one['state']:<11} {one['expires']:7}\n"
+                f"{one['dport']} {one['state']:<11} {one['expires']:7}{one.get('engine', '')}\n"
             )
 
 
@@ -140,6 +147,7 @@ _FILES: dict[str, Callable[[Namespace], Iterable[str]]] = {
     "ip_vs": _table,
     "ip_vs_stats": _statistics,
     "ip_vs_stats_percpu": _statistics_per_cpu,
+    "ip_vs_app": _applications,
     "ip_vs_conn": _connections,
     "ip_vs_trash": _trash,
 }

@@ -40,6 +40,8 @@ class ServiceTable:
         self.ftp_services = 0
         self.port_zero_services = 0
         """How many services have port 21, port 0 (fwmarks have 0): what the packet path's wildcard lookups ask first."""
+        self.engine_services = 0
+        """How many services have a persistence engine."""
         self.ever_used = False
         """Whether a service was ever added in this namespace."""
         self._of_family = {AF_INET: 0, AF_INET6: 0}
@@ -99,6 +101,11 @@ class ServiceTable:
         name = scheduler.NAME if scheduler else "none"
         if name != service.scheduler_name:
             self._set_scheduler(service, scheduler)
+
+    def set_engine(self, service: VirtualService, name: str) -> None:
+        """Give a service of the table another persistence engine, or none."""
+        self.engine_services += bool(name) - bool(service.persistence_engine)
+        service.persistence_engine = name
 
     def delete_service(self, service: VirtualService) -> None:
         """Unhash it and move its destinations to the trash."""
@@ -232,6 +239,8 @@ class ServiceTable:
 
     def _count(self, service: VirtualService, step: int) -> None:
         self._of_family[service.family] += step
+        if service.persistence_engine:
+            self.engine_services += step
         if service.fwmark or service.port == 0:
             self.port_zero_services += step
         elif service.port == FTP:

@@ -168,12 +168,12 @@ def test_the_word_and_the_character_are_named(args: list[str], words: str) -> No
 
 def test_an_unknown_scheduler_is_told_once() -> None:
     """However many rules name it, and whatever servers their services would have had."""
-    rules = "".join(f"-A -t 10.0.0.{n}:80 -s twos\n-a -t 10.0.0.{n}:80 -r 10.1.0.1:80 -m -w 1\n" for n in range(1, 25))
+    rules = "".join(f"-A -t 10.0.0.{n}:80 -s most\n-a -t 10.0.0.{n}:80 -r 10.1.0.1:80 -m -w 1\n" for n in range(1, 25))
     status, _, errors = ours(*MEMORY, "-R", stdin=rules.encode())
     lines = errors.splitlines()
     assert status == 255
     assert lines[0] == "Scheduler or persistence engine not found"
-    assert lines[1].startswith("<stdin>:1: -A -t 10.0.0.1:80 -s twos")
+    assert lines[1].startswith("<stdin>:1: -A -t 10.0.0.1:80 -s most")
     assert "IPVSSIM_SCHEDULERS" in lines[2]
     assert "modprobe" not in errors
     assert lines[3:] == [

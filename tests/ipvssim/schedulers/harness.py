@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from random import Random
 from typing import Any
 
 from ipvssim.behaviours import resolve
@@ -11,6 +12,8 @@ from ipvssim.state.service_table import ServiceTable
 from ipvssim.state.services import RealServer, VirtualService
 
 VIP = bytes([10, 0, 0, 1])
+CHANCE = 7
+"""The seed of what schedulers draw."""
 CLIENT = bytes([192, 0, 2, 1])
 
 
@@ -26,8 +29,12 @@ class Lab:
 
     def __init__(self, name: str, *, sublevel: int = 176, flags: int = 0, model: Any = None) -> None:
         self.clock = Clock()
+        chance = Random(CHANCE)
         self.tunables = Tunables()
-        self.table = ServiceTable(self.clock, settings=Settings(resolve(f"6.1.{sublevel}").behaviours, self.tunables))
+        behaviours = resolve(f"6.1.{sublevel}").behaviours
+        self.table = ServiceTable(
+            self.clock, settings=Settings(behaviours, self.tunables, lambda: chance.getrandbits(32))
+        )
         self.service = VirtualService(2, 0, 6, VIP, 80)
         self.service.flags |= flags
         scheduler = find(name)

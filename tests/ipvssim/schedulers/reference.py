@@ -8,7 +8,10 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterable
 from math import gcd
+from random import Random
 from typing import Any
+
+from tests.ipvssim.schedulers.harness import CHANCE
 
 Server = Any
 """A real server as the schedulers see it; tests bring stand-ins, too."""
@@ -203,6 +206,30 @@ class Ovf(Model):
             if usable(server) and server.active <= server.weight and (best is None or server.weight > best.weight):
                 best = server
         return best
+
+
+class Twos(Model):
+    """``CHANCE`` is the seed of the harness: both draw the same numbers, two for each pick that finds a server."""
+
+    def begin(self) -> None:
+        self.chance = Random(CHANCE)
+
+    def pick(self, flow: Flow) -> Server | None:
+        candidates = [server for server in self.servers if usable(server)]
+        if not candidates:
+            return None
+        total = signed(sum(server.weight for server in candidates) + 1)
+        rest = [signed(self.chance.getrandbits(32) * (total & 0xFFFFFFFF) >> 32) for _ in range(2)]
+        choices, weights, loads = [candidates[-1], None], [-1, -1], [0, 0]
+        for server in candidates:
+            for which in (0, 1):
+                rest[which] = signed(rest[which] - server.weight)
+                if rest[which] <= 0 and weights[which] == -1:
+                    choices[which], weights[which], loads[which] = server, server.weight, self.overhead(server)
+            if -1 not in weights:
+                break
+        wins = choices[1] is not None and signed(weights[1] * loads[0]) > signed(weights[0] * loads[1])
+        return choices[1] if wins else choices[0]
 
 
 class Cached(Model):
@@ -454,6 +481,7 @@ MODELS = {
     "rr": Rr,
     "sed": Sed,
     "sh": Sh,
+    "twos": Twos,
     "wlc": Wlc,
     "wrr": Wrr,
 }

@@ -25,7 +25,7 @@ class Node:
     def __init__(
         self, lines: Sequence[str], sysctls: Mapping[str, Any], *, seed: int = 0, tracing: bool = False
     ) -> None:
-        self.kernel = Kernel(network=lab_network(lines), seed=seed)
+        self.kernel = Kernel(network=lab_network(lines), seed=seed, modules=["ip_vs_twos"])
         self.namespace = self.kernel.namespace
         self.director = self.kernel.director
         self.clock = self.kernel.clock

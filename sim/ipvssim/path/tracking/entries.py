@@ -8,8 +8,12 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 from enum import Enum
+from typing import TYPE_CHECKING
 
 from ipvssim.clock import HZ, Clock
+
+if TYPE_CHECKING:
+    from ipvssim.path.tracking.sequences import Shifts
 
 Key = tuple[int, bytes]
 ORIGINAL, REPLY = 0, 1
@@ -28,16 +32,18 @@ class Entry:
     """One tracked flow. ``talk`` is what its protocol remembers of it.
 
     ``confirmed`` says that it has been in the table: its first packet went through. ``replied`` says that the other side
-    has answered, ``assured`` that both have spoken for good. ``expires`` is in jiffies.
+    has answered, ``assured`` that both have spoken for good. ``expires`` is in jiffies. ``shifts`` are there where a
+    helper may change the length of what the sides say.
     """
 
-    __slots__ = ("assured", "confirmed", "expires", "keys", "replied", "talk")
+    __slots__ = ("assured", "confirmed", "expires", "keys", "replied", "shifts", "talk")
 
     def __init__(self, key: Key, reply: Key, talk: object) -> None:
         self.keys = [key, reply]
         self.talk = talk
         self.confirmed = self.replied = self.assured = False
         self.expires = 0
+        self.shifts: Shifts | None = None
 
 
 class Entries:

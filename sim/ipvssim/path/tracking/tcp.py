@@ -109,7 +109,9 @@ def follow(entries: Entries, entry: Entry, which: int, packet: Packet, *, verifi
             return Outcome.INVALID
         new, fits = found
     if not fits:
-        measured = measure(talk, which, segment)
+        shifts = entry.shifts  # what a helper added to the stream that the segment acknowledges (nf_ct_seq_offset)
+        shift = shifts.sides[1 - which].of(segment.acknowledged - 1) if shifts is not None else 0
+        measured = measure(talk, which, segment, shift)
         if measured is Measure.IGNORED:
             return Outcome.VALID
         if measured is Measure.OUT:

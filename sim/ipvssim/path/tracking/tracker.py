@@ -16,11 +16,21 @@ from typing import TYPE_CHECKING
 from ipvsnl.consts import AF_INET, AF_INET6
 from ipvssim.net.fragments import TRACKING, Reassembler
 from ipvssim.net.packets import AH, ESP, SCTP, TCP, UDP, Packet
-from ipvssim.path.connections import F_ALIVE, F_ONE_PACKET, F_TRACKED, MASQUERADE, NO_PORTS, TUNNEL, ConnectionEntry
+from ipvssim.path.connections import (
+    F_ALIVE,
+    F_HELPED,
+    F_ONE_PACKET,
+    F_TRACKED,
+    MASQUERADE,
+    NO_PORTS,
+    TUNNEL,
+    ConnectionEntry,
+)
 from ipvssim.path.forwarding import nat
-from ipvssim.path.result import CLASH, HELD, Result
+from ipvssim.path.result import CLASH, HELD, UNMOVED, Result
 from ipvssim.path.tracking import datagrams, sctp, tcp
 from ipvssim.path.tracking.entries import ORIGINAL, REPLY, Entries, Entry, Key, Outcome, turned
+from ipvssim.path.tracking.sequences import Shifts, signed
 from ipvssim.path.tracking.windows import ESTABLISHED, Talk
 
 if TYPE_CHECKING:
@@ -39,6 +49,10 @@ class Tracker:
         self.entries = Entries(namespace.clock)
         self.on = False
         """Whether packets of any family are tracked: what the packet path asks before everything else here."""
+        self.checks = True
+        """net.netfilter.nf_conntrack_checksum: whether the checksums of packets that come in are looked at."""
+        self.looks = 0
+        """How often the packet was looked at when it came in: again where it met an entry that made way."""
         self._services = namespace.table.tracking
         self._sysctls = namespace.sysctls
         self._connections = connections
@@ -47,7 +61,7 @@ class Tracker:
         self._asked = False
         self._entry: Entry | None = None
         self._side = ORIGINAL
-        self._untracked = False
+        self._untracked = self._rewritten = False
         connections.untrack = self.forget
         namespace.table.tracking_hook = self._watch
         namespace.sysctls.on_write("conntrack", self._keep)
@@ -88,26 +102,39 @@ class Tracker:
 
     def enters(self, packet: Packet, *, own: bool = False) -> None:
         """Which entry is the packet's, and what becomes of that. The host's ``own`` begin their way here (LOCAL_OUT)."""
-        self._entry, self._untracked = None, False
+        self._entry, self._untracked, self._rewritten, self.looks = None, False, False, 0
         key = self._key(packet)
         if key is None:
             return
-        outcome = Outcome.AGAIN
+        outcome, looks = Outcome.AGAIN, 0
         while outcome is Outcome.AGAIN:
             found = self.entries.find(key)
             entry, side = found or (Entry(key, turned(key), _beginning(packet.protocol)), ORIGINAL)
-            outcome = self._follow(entry, side, packet, own)
+            outcome = self._follow(entry, side, packet, verified=own or not self.checks)
+            looks += 1
+        self.looks = looks
         if outcome is Outcome.INVALID:
             return
         self._entry, self._side = entry, side
         if side == REPLY:
             entry.replied = True
 
+    def is_old(self, connection: ConnectionEntry) -> bool:
+        """Whether the packet's entry was there before it, of a connection that keeps them: such an entry leads to one server
+        and can't lead to another (``ip_vs_conn_uses_old_conntrack``)."""
+        return bool(connection.flags & F_TRACKED) and self._entry is not None and self._entry.confirmed
+
     @property
-    def is_old(self) -> bool:
-        """Whether the packet's entry was there before it: such an entry leads to one server and can't lead to another
-        (``ip_vs_conn_uses_old_conntrack``)."""
-        return self._entry is not None and self._entry.confirmed
+    def has_entry(self) -> bool:
+        """Whether the packet belongs to an entry, or begins one."""
+        return self._entry is not None
+
+    def rewrites(self, sequence: int, difference: int) -> None:
+        """A helper changes what the packet says, which begins at that sequence number, and makes it so many bytes longer
+        (``nf_nat_mangle_tcp_packet``)."""
+        self._rewritten = True
+        if difference and self._entry is not None and self._entry.shifts is not None:
+            self._entry.shifts.grow(self._side, sequence, difference)
 
     def forwarded(self, connection: ConnectionEntry) -> None:
         """The packet is a request of that connection: its entry waits for answers from the server, or is forgotten."""
@@ -125,14 +152,14 @@ class Tracker:
             middle = len(key) - 4 >> 1
             entry.keys[REPLY] = protocol, key[:middle] + connection.virtual + key[-4:-2] + connection.virtual_port
 
-    def leaves(self, packet: Packet, data: bytes, connection: ConnectionEntry) -> bool:
-        """A request leaves for its server as ``data``. False: it is dropped, since its entry can't be."""
+    def leaves(self, packet: Packet, data: bytes, connection: ConnectionEntry, result: Result) -> bytes | None:
+        """A request leaves for its server as ``data``: the bytes that go. None: it is dropped."""
         self.forwarded(connection)
-        if connection.flags & 7 == TUNNEL:
-            return self.passes() if connection.flags & F_TRACKED else True
-        if self._entry is None and not self._untracked:
+        if connection.flags & 7 == TUNNEL and not connection.flags & F_TRACKED:
+            return data
+        if connection.flags & 7 != TUNNEL and self._entry is None and not self._untracked:
             self.enters(packet.replaced(data), own=True)
-        return self.passes()
+        return self._through(data, packet.offset, result)
 
     def passes(self) -> bool:
         """The packet has come through: a new entry enters the table. False: it is dropped, since another one has the same
@@ -147,18 +174,20 @@ class Tracker:
         self._entry = other
         return entry.keys[0][0] in _SHARED
 
-    def comes_through(self, result: Result) -> bool:
-        """Whether the packet may go where it goes; else it is dropped."""
-        if not self.on or self.passes():
-            return True
-        result.drop(CLASH)
-        return False
+    def comes_through(self, packet: Packet, result: Result) -> Packet | None:
+        """The packet as it goes where it goes; None: it is dropped."""
+        if not self.on:
+            return packet
+        data = self._through(packet.data, packet.offset, result)
+        if data is None or data is packet.data:
+            return None if data is None else packet
+        return packet.replaced(data)
 
-    def is_taken(self, connection: ConnectionEntry | None, result: Result) -> bool:
+    def is_taken(self, packet: Packet, connection: ConnectionEntry | None, result: Result) -> bool:
         """Whether the host itself gets the packet, of a connection where there is one; else it is dropped."""
         if connection is not None:
             self.forwarded(connection)
-        return self.comes_through(result)
+        return self.comes_through(packet, result) is not None
 
     def refuses(self, packet: Packet, connection: ConnectionEntry | None) -> None:
         """The host itself refuses a packet: the RST for a segment is tracked as any packet."""
@@ -203,14 +232,30 @@ class Tracker:
             return protocol, packet.source + packet.destination + _ANY_PORTS
         return (protocol, packet.key) if protocol in (TCP, UDP, SCTP) and packet.key else None
 
-    def _follow(self, entry: Entry, side: int, packet: Packet, own: bool) -> Outcome:
+    def _through(self, data: bytes, offset: int, result: Result) -> bytes | None:
+        """The end of a packet's way (``nf_confirm``): its sequence numbers move, and its entry enters the table."""
+        entry = self._entry
+        if entry is None:
+            return data
+        if entry.shifts is not None and entry.shifts.begun:
+            moved = entry.shifts.adjusted(self._side, data, offset)
+            if moved is None:
+                result.drop(UNMOVED)
+                return None
+            data = moved
+        if not (entry.confirmed or self.passes()):
+            result.drop(CLASH)
+            return None
+        return signed(data, offset) if self._rewritten else data
+
+    def _follow(self, entry: Entry, side: int, packet: Packet, *, verified: bool) -> Outcome:
         protocol = packet.protocol
         if protocol == TCP:
-            return tcp.follow(self.entries, entry, side, packet, verified=own)
+            return tcp.follow(self.entries, entry, side, packet, verified=verified)
         if protocol == UDP:
-            return datagrams.follow_udp(self.entries, entry, packet, verified=own)
+            return datagrams.follow_udp(self.entries, entry, packet, verified=verified)
         if protocol == SCTP:
-            return sctp.follow(self.entries, entry, side, packet, verified=own)
+            return sctp.follow(self.entries, entry, side, packet, verified=verified)
         return datagrams.follow_other(self.entries, entry)
 
     def _kept(self, connection: ConnectionEntry) -> Entry | None:
@@ -224,6 +269,8 @@ class Tracker:
             return None
         if entry.confirmed or flags & 7 != MASQUERADE or flags & F_ONE_PACKET or self._side != ORIGINAL:
             return None
+        if flags & F_HELPED and entry.shifts is None:
+            entry.shifts = Shifts()
         return entry
 
     def _pick_up(self, family: int) -> None:

@@ -131,13 +131,16 @@ def begin(side: Side, other: Side, segment: Segment, *, reply: bool) -> None:
         side.scale = other.scale = 0
 
 
-def measure(talk: Talk, which: int, segment: Segment) -> Measure:
-    """Whether a segment fits the windows; if so, they move on."""
+def measure(talk: Talk, which: int, segment: Segment, shift: int) -> Measure:
+    """Whether a segment fits the windows; if so, they move on. ``shift`` is what was added on the way to the stream that it
+    acknowledges."""
     sender, receiver = talk.sides[which], talk.sides[1 - which]
     flags, end, sequence = segment.flags, segment.end, segment.sequence
     acknowledged = selected = segment.acknowledged
     if receiver.flags & SELECTIVE:
         selected = _selected(segment.options, selected)
+    if shift:
+        acknowledged, selected = acknowledged - shift & _MASK, selected - shift & _MASK
     if not sender.max_window:
         if flags & SYN:
             begin(sender, receiver, segment, reply=bool(which))

@@ -1,0 +1,1 @@
+"""Application helpers: what IPVS does to a connection whose payload it looks into (ip_vs_ftp)."""

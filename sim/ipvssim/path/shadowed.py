@@ -1,0 +1,55 @@
+"""Dictionaries of connections in which two may have one key."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+
+from ipvssim.path.connections import SCTP, TCP, UDP, ConnectionEntry
+
+Index = dict[bytes, ConnectionEntry]
+
+
+class Shadowed:
+    """Dictionaries whose newest entry hides older ones of the same key until it goes."""
+
+    __slots__ = ("_older", "by_protocol")
+
+    def __init__(self) -> None:
+        self.by_protocol: dict[int, Index] = {TCP: {}, UDP: {}, SCTP: {}}
+        self._older: dict[tuple[int, bytes], list[ConnectionEntry]] = {}
+
+    def add(self, protocol: int, key: bytes, connection: ConnectionEntry) -> None:
+        """Put it in front of those with the same key."""
+        index = self.by_protocol.get(protocol)
+        if index is None:
+            index = self.by_protocol[protocol] = {}
+        older = index.get(key)
+        if older is not None:
+            self._older.setdefault((protocol, key), []).append(older)
+        index[key] = connection
+
+    def remove(self, protocol: int, key: bytes, connection: ConnectionEntry) -> None:
+        """Take it out, wherever it stands."""
+        index = self.by_protocol[protocol]
+        if not self._older:  # no key stands twice anywhere
+            del index[key]
+            return
+        hidden = self._older.get((protocol, key))
+        if index.get(key) is not connection:
+            if hidden is not None:
+                hidden.remove(connection)
+        elif hidden:
+            index[key] = hidden.pop()
+        else:
+            del index[key]
+        if hidden is not None and not hidden:
+            del self._older[protocol, key]
+
+    def __iter__(self) -> Iterator[ConnectionEntry]:
+        for index in self.by_protocol.values():
+            yield from index.values()
+        for hidden in self._older.values():
+            yield from hidden
+
+    def __len__(self) -> int:
+        return sum(map(len, self.by_protocol.values())) + sum(map(len, self._older.values()))
