@@ -201,3 +201,15 @@ def test_an_entry_goes_with_its_connection() -> None:
     assert len(entries) == 1
     world.pass_seconds(61)
     assert (world.states(), len(entries)) == ([], 0)
+
+
+def test_a_connection_that_keeps_no_entries_makes_place_whatever_entry_its_packets_have() -> None:
+    """An entry older than the service drops no SYN of a connection that was opened with ``conntrack=0``."""
+    world = w.World(conntrack=0, expire_nodest_conn=1)
+    world.kernel.director.tracker.asked = True
+    world.kernel.network.listens = lambda *_: True
+    world.client(segment(w.SYN, 1000))
+    world.server(world.service())
+    assert world.client(segment(w.SYN, 1000)).opened
+    world.kernel.load("-e -t 203.0.113.1:80 -r 10.0.0.10:8080 -m -w 0\n-a -t 203.0.113.1:80 -r 10.0.0.11:8080 -m")
+    assert world.client(segment(w.SYN, 1000)).opened
