@@ -1,4 +1,4 @@
-"""`ftp_helper`: FTP sessions through ip_vs_ftp, in a kernel that has loaded it."""
+"""`ftp_helper` and `ftp_tracked`: FTP sessions through ip_vs_ftp, in a kernel that has loaded it."""
 
 from __future__ import annotations
 
@@ -230,7 +230,18 @@ def active(script: Script, session: Session) -> None:
 
 def ftp_helper(seed: int) -> Script:
     """FTP sessions through ip_vs_ftp: passive and active, commands in pieces, data connections, ends and returns."""
-    script = Script("ftp_helper", seed)
+    return sessions(Script("ftp_helper", seed))
+
+
+def ftp_tracked(seed: int) -> Script:
+    """The same while IPVS keeps the connection-tracking entries of all its connections."""
+    script = Script("ftp_tracked", seed)
+    script.sysctl("conntrack", 1)
+    return sessions(script)
+
+
+def sessions(script: Script) -> Script:
+    """A few sessions of one service, and the data connections of each."""
     script.header["modules"] = ["ip_vs_ftp"]
     six = script.chance(30)
     if six and script.chance(80):  # or the kernel drops all that clients send: it sums up IPv6's header, too
@@ -285,4 +296,4 @@ def come_again(script: Script, session: Session) -> None:
     passive(script, again)
 
 
-KINDS: dict[str, Callable[[int], Script]] = {"ftp_helper": ftp_helper}
+KINDS: dict[str, Callable[[int], Script]] = {"ftp_helper": ftp_helper, "ftp_tracked": ftp_tracked}
