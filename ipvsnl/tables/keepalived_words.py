@@ -26,12 +26,12 @@ OPEN, CLOSE = "\0{", "\0}"
 DEPTH = 32
 """How deep includes, and definitions within definitions, may go."""
 _DEFINITION = re.compile(r"\$([A-Za-z_]\w*)=(.*)\Z", re.DOTALL)
-_USE = re.compile(r"\$\{([A-Za-z_]\w*)\}|\$([A-Za-z_]\w*)(?=\s|\Z)|\$\{(_RANDOM)\s[^}]*\}")
+_USE = re.compile(r"\$\{([A-Za-z_]\w*)\}|\$([A-Za-z_]\w*)(?=\s|\Z)|\$\{(_RANDOM)\s[^{}]*\}")
 _CONDITION = re.compile(r"@(\^?)(\S*)\s*")
 _INCLUDE = re.compile(r"include[rmwba]?\s+(.*)\Z")
 _WILD = re.compile(r"[*?\[]")
 _BRACES = re.compile(r"\{([^{}]*)\}")
-_WORD = re.compile(r'"([^"]*)(?:"|\Z)|([{}])|((?:\$\{[^}]*\}|[^\s"{}])+)')
+_WORD = re.compile(r'"([^"]*)(?:"|\Z)|([{}])|((?:\$\{[^{}]*\}|[^\s"{}])+)')
 _QUOTED = re.compile(r'("[^"]*(?:"|\Z))|[#!]')
 
 

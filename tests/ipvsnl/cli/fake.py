@@ -29,6 +29,9 @@ FORBIDDEN = ("0.0.0.0", "255.255.255.255", "224.")
 class FakeIPVS:
     """IPVS's methods over dictionaries; services in the order they were added, servers newest first."""
 
+    def close(self) -> None:
+        """Nothing is open."""
+
     def __init__(self) -> None:
         self.table: dict[Any, tuple[Service, dict[Any, Destination]]] = {}
         self.config = Timeouts(900, 120, 300)

@@ -84,4 +84,4 @@ def test_names() -> None:
     assert (protocol_name(132), protocol_name(47)) == ("SCTP", "IP_47")
     assert struct.calcsize("=I") == 4
     with pytest.raises(FileNotFoundError):
-        lines(Namespace(), "ip_vs_app")
+        lines(Namespace(), "ip_vs_nothing")

@@ -16,7 +16,6 @@ from filelock import FileLock
 
 from ipvsnl.errors import LinkError
 from ipvssim.clock import SECOND
-from ipvssim.doors import table_file
 from ipvssim.doors.table_file import TableFile, default_path, opened
 from ipvssim.kernel import Kernel
 from ipvssim.netlink.socket import NetlinkSocket
@@ -210,9 +209,8 @@ def test_commands_at_the_same_time_lose_nothing(tmp_path: Path) -> None:
     assert all(len(one.destinations) == 1 for one in table.by_mark.values())
 
 
-def test_a_lock_that_is_never_freed_is_reported(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_lock_that_is_never_freed_is_reported(tmp_path: Path) -> None:
     """Waiting has an end, and it says for whom."""
-    monkeypatch.setattr(table_file, "LOCK_TIMEOUT", 0.05)
     path = tmp_path / "table"
     held, done = threading.Event(), threading.Event()
 
@@ -225,7 +223,7 @@ def test_a_lock_that_is_never_freed_is_reported(tmp_path: Path, monkeypatch: pyt
     thread.start()
     held.wait(5)
     try:
-        with pytest.raises(LinkError, match="another command"), opened(str(path)) as endpoint:
+        with pytest.raises(LinkError, match="another command"), opened(str(path), 0.05) as endpoint:
             endpoint.send(message(17))
     finally:
         done.set()

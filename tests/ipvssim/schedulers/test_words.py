@@ -57,6 +57,20 @@ def in_turn(choice: dict[str, Any]) -> str | None:
     return None
 
 
+def drawn(good: list[str], servers: dict[str, dict[str, int]], state: dict[str, int]) -> str | None:
+    """twos: each number reaches a server down the list, by weight; the one of less load by weight, the first of equals."""
+
+    def reached(number: int) -> str:
+        for name in good:
+            number -= servers[name]["weight"]
+            if number <= 0:
+                return name
+        raise AssertionError("a number is beyond the sum of the weights")
+
+    pair = [reached(state["first"]), reached(state["second"])] if good else []
+    return min(pair, key=lambda one: LOADS["wlc"](servers[one]), default=None)
+
+
 def by_hand(name: str, choice: dict[str, Any]) -> str | None:
     good, servers, state = usable(choice), choice["servers"], choice["state"]
     if name in ("rr", "wrr"):
@@ -71,6 +85,8 @@ def by_hand(name: str, choice: dict[str, Any]) -> str | None:
         name = "wlc"
     if name == "ovf":
         good = [one for one in good if servers[one]["active"] <= servers[one]["weight"]]
+    if name == "twos":
+        return drawn(good, servers, state)
     return min(good, key=lambda one: LOADS[name](servers[one]), default=None)
 
 
