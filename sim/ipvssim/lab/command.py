@@ -99,7 +99,7 @@ def _import(*rooms: str) -> list[Any]:
         except ModuleNotFoundError as missing:
             if (missing.name or "").startswith(("ipvssim", "ipvsnl")):
                 raise
-            raise _MissingError(missing.name) from None
+            raise _MissingError((missing.name or "a package").partition(".")[0]) from None
 
 
 def _count(most: int) -> Callable[[str], int]:
