@@ -14,13 +14,14 @@ from typing import Any
 
 from ipvsnl import _files as files
 from ipvssim.lab.scenario import laws
+from ipvssim.lab.scenario.health import Checks, SlowStart, read_checks, read_slow_start
 from ipvssim.lab.scenario.reader import Reader, ScenarioError, changed, check_name, paths, shown
 from ipvssim.lab.scenario.rules import MOST_SERVERS, MOST_WEIGHT, Rules, endpoint, read_rules
-from ipvssim.lab.scenario.values import SAMPLES, Event, Stream, check_events, check_sizes
+from ipvssim.lab.scenario.values import NUMBERED, SAMPLES, Event, Stream, check_events, check_sizes
 
 CLOSES = ("fin", "rst", "none")
 SPREADS = ("flow", "client", "turn")
-ACTIONS = ("remove", "add", "weight", "rules", "reload")
+ACTIONS = ("remove", "add", "weight", "fail", "recover", "rules", "reload")
 MEASURES = ("active", "most_active", "opened", "refused")
 MOST_RUNS = 1_000_000
 MOST_DIRECTORS = 1000
@@ -50,6 +51,8 @@ class Scenario:
     heat: int
     """How many clients the heat map shows."""
     sweep: Mapping[str, Sequence[Any]]
+    checks: Checks | None = None
+    slow_start: SlowStart | None = None
 
     def changed(self, changes: Mapping[str, Any]) -> Scenario:
         """The scenario with values put in by dotted path."""
@@ -111,6 +114,8 @@ def build(raw: Mapping[str, Any]) -> Scenario:
             sysctls=_sysctls(top),
             heat=top.whole_number("heat", 40, 0, 1000),
             sweep=_ranges(top),
+            checks=read_checks(top),
+            slow_start=read_slow_start(top),
         )
     if not scenario.streams:
         raise ScenarioError("traffic is missing")
@@ -183,7 +188,7 @@ def _event(reader: Reader, rules: Rules) -> Event:
         if timed == conditional:
             raise ScenarioError(f"{reader.place}: say either at or when")
         nodes = reader.listed("directors", int)
-        numbered = action in ("remove", "add", "weight")
+        numbered = action in NUMBERED
         if numbered and not rules.method:
             raise ScenarioError(f"{reader.place}: with rules of your own, events are rules too")
         server = reader.whole_number("server", None, 0, MOST_SERVERS - 1) if numbered else -1
@@ -197,7 +202,7 @@ def _event(reader: Reader, rules: Rules) -> Event:
             above=when.number("above") if conditional else 0.0,
             directors=None if nodes is None else tuple(nodes),
             place=reader.place,
-            address=rules.server(server).rpartition(":")[0].strip("[]") if numbered else "",
+            address=rules.address(server) if numbered else "",
         )
         with when.whole():
             pass

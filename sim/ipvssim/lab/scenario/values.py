@@ -7,14 +7,17 @@ from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
+from ipvssim.clock import SECOND
 from ipvssim.lab.scenario import laws
-from ipvssim.lab.scenario.reader import LONGEST, ScenarioError
+from ipvssim.lab.scenario.reader import LONGEST, ScenarioError, shown
 from ipvssim.lab.scenario.rules import Rules
 
 SAMPLES = 200
 MOST_SAMPLES = 20_000_000
 """Times servers."""
 MOST_PACKETS = 200_000_000
+NUMBERED = ("remove", "add", "weight", "fail", "recover")
+"""Events of one server, by its number."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -75,7 +78,7 @@ class Event:
     def label(self) -> str:
         """In a few words."""
         what = self.action
-        if self.action in ("remove", "add", "weight"):
+        if self.address:
             what += f" server {self.server} ({self.address})"
         if self.action == "weight":
             what += f" = {self.weight}"
@@ -107,8 +110,30 @@ def check_events(events: Iterable[Event], streams: Sequence[Stream], rules: Rule
     for event in listed:
         if event.at is not None and event.at >= end:
             raise ScenarioError(f"{event.place}.at: {event.at:g} s is not before the end of the run ({end:g} s)")
-        if event.action in ("remove", "weight") and event.server not in there:
+        if event.action in ("remove", "weight", "fail") and event.server not in there:
             raise ScenarioError(f"{event.place}.server: there is no server {event.server} (0 to {rules.servers - 1})")
+        _check_health(event, listed)
         for number in event.directors or ():
             if not 0 <= number < directors:
                 raise ScenarioError(f"{event.place}.directors: there is no director {number} (0 to {directors - 1})")
+
+
+def _check_health(event: Event, listed: Sequence[Event]) -> None:
+    if event.action == "recover" and not any(one.action == "fail" and one.server == event.server for one in listed):
+        raise ScenarioError(f"{event.place}.server: no event lets server {event.server} fail, so it can't recover")
+    if event.action in ("fail", "recover") and event.directors is not None:
+        raise ScenarioError(
+            f"{event.place}.directors: {shown(list(event.directors))} is not possible: a server fails for all directors"
+        )
+
+
+def last_moment(streams: Sequence[Stream], timed: Sequence[Event], last: int) -> int:
+    """The end of a run in microseconds: its last arrival, or an event between that and the end that the scenario says. Where
+    chance makes the end (so many connections, as they come), ScenarioError for an event after it."""
+    said = max((stream.until() for stream in streams if not math.isinf(stream.until())), default=0.0)
+    for event in timed:
+        at = event.at or 0.0
+        if at * SECOND >= max(last, said * SECOND):
+            raise ScenarioError(f"{event.place}.at: {at:g} s is not before the end of the run ({last / SECOND:g} s)")
+        last = max(last, round(at * SECOND) + 1)
+    return last
