@@ -155,11 +155,15 @@ def _ranges(top: Reader) -> dict[str, list[Any]]:
 def _stream(reader: Reader, rules: Rules) -> Stream:
     with reader.whole():
         recorded = reader.take("pcap", str, "")
+        closed = reader.has("users") and not recorded
+        if closed and reader.has("arrivals"):
+            raise ScenarioError(f"{reader.place}: say either arrivals or users")
+        users = reader.whole_number("users", None, 1, laws.MOST_CLIENTS) if closed else 0
         stream = Stream(
             service=reader.take("service", str, rules.service),
-            arrivals={} if recorded else reader.need("arrivals", dict),
+            arrivals={} if recorded or closed else reader.need("arrivals", dict),
             durations=reader.take("durations", dict, {"kind": "fixed", "seconds": 1}),
-            clients=reader.take("clients", dict, {"kind": "uniform", "count": 1000}),
+            clients=reader.take("clients", dict, {} if closed else {"kind": "uniform", "count": 1000}),
             connections=reader.whole_number("connections", 0, 0, laws.MOST_CONNECTIONS),
             seconds=reader.number("seconds", 0.0),
             packets=reader.whole_number("packets", 0, 0, 1_000_000),
@@ -169,14 +173,20 @@ def _stream(reader: Reader, rules: Rules) -> Stream:
             reconnect=reader.take("reconnect", bool, False),
             pcap=recorded,
             place=reader.place,
+            users=users,
+            think=reader.take("think", dict, {}) if closed else {},
         )
     size = len(endpoint(stream.service).address)
     if not recorded:
         if (stream.connections > 0) == (stream.seconds > 0):
             raise ScenarioError(f"{reader.place}: say either how many connections come or for how many seconds")
-        laws.arrivals(stream.arrivals, reader.name("arrivals"))
         laws.durations(stream.durations, reader.name("durations"))
-        laws.clients(stream.clients, size, reader.name("clients"))
+        if not closed:
+            laws.arrivals(stream.arrivals, reader.name("arrivals"))
+        if stream.think:
+            laws.durations(stream.think, reader.name("think"))
+        if stream.clients or not closed:
+            laws.clients(stream.clients, size, reader.name("clients"))
     return stream
 
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Any
 
 from ipvssim.clock import SECOND
@@ -16,6 +16,8 @@ SAMPLES = 200
 MOST_SAMPLES = 20_000_000
 """Times servers."""
 MOST_PACKETS = 200_000_000
+SHORTEST = 0.003
+"""Seconds from a connection's first packet to the last answer, at least: then its user is free for the next."""
 NUMBERED = ("remove", "add", "weight", "fail", "recover")
 """Events of one server, by its number."""
 
@@ -41,11 +43,17 @@ class Stream:
     """Whether clients come back with a new connection when the server of one that is under way goes."""
     pcap: str
     place: str
+    users: int = 0
+    """Closed-loop clients, instead of arrivals: each waits for the end of its connection, thinks, and opens its next."""
+    think: Mapping[str, Any] = field(default_factory=dict)
+    """How long it thinks (a law of durations); empty: not at all."""
 
     def expected(self) -> float:
         """How many connections come, about; a capture's are not known."""
         if self.pcap:
             return 0.0
+        if self.users:
+            return self.connections or self.users * (self.seconds / self._turn() + 1)
         return self.connections or laws.arrivals(self.arrivals).expected(self.seconds)
 
     def until(self) -> float:
@@ -54,8 +62,23 @@ class Stream:
             return math.inf
         if not self.connections:
             return self.start + self.seconds
+        if self.users:
+            return math.inf
         law = laws.arrivals(self.arrivals)
         return math.inf if law.kind == "poisson" else self.start + law.lasting(self.connections)
+
+    def lasting(self) -> float:
+        """For how many seconds connections come, about."""
+        if self.pcap or not self.connections:
+            return self.seconds
+        if self.users:
+            return self.connections / self.users * self._turn()
+        return laws.arrivals(self.arrivals).lasting(self.connections)
+
+    def _turn(self) -> float:
+        """How long a user takes from one connection to its next, about."""
+        thinking = laws.durations(self.think).usual if self.think else 0.0
+        return max(laws.durations(self.durations).usual, SHORTEST) + thinking
 
 
 @dataclass(frozen=True, slots=True)
@@ -94,8 +117,7 @@ def check_sizes(streams: Sequence[Stream], sample: float, servers: int) -> None:
     if sum(stream.expected() * (stream.packets + 6) for stream in streams) > MOST_PACKETS:
         raise ScenarioError(f"traffic: more than {MOST_PACKETS:,} packets")
     for stream in streams:
-        law = None if stream.pcap else laws.arrivals(stream.arrivals)
-        lasting = law.lasting(stream.connections) if law and stream.connections else stream.seconds
+        lasting = stream.lasting()
         if stream.start + lasting > LONGEST:
             raise ScenarioError(f"{stream.place}: it goes on for more than {LONGEST:,.0f} s")
         if sample and (stream.start + lasting) / sample * max(servers, 1) > MOST_SAMPLES:
