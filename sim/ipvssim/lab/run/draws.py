@@ -14,10 +14,13 @@ from numpy.typing import NDArray
 
 from ipvssim.lab.scenario import laws
 from ipvssim.lab.scenario.reader import LONGEST
+from ipvssim.lab.scenario.values import SHORTEST
 
 Floats = NDArray[np.float64]
 Integers = NDArray[np.int64]
 Bytes = NDArray[np.uint8]
+_DRAWN = 1 << 16
+"""Turns of closed-loop users that are drawn at once, of all users together."""
 _SCATTERED = (0x0B000000, 0x63FFFFFF)
 """Clients that are nowhere in particular: 11.0.0.0 to 99.255.255.255, in which nothing is special."""
 
@@ -56,6 +59,36 @@ def durations(spec: Mapping[str, Any], random: np.random.Generator, count: int) 
         return np.minimum(random.exponential(law.mean, count), LONGEST)
     drawn = (random.pareto(law.shape, count) + 1) * law.mean * (law.shape - 1) / law.shape
     return np.asarray(np.minimum(drawn, LONGEST))
+
+
+# --- closed-loop users ---
+
+
+def turns(
+    users: int, durations_: Mapping[str, Any], think: Mapping[str, Any], random: np.random.Generator, count: int,
+    seconds: float,
+) -> tuple[Floats, Floats, Integers]:  # fmt: skip
+    """When each user's connections come, one after another: it thinks, opens one, waits for its end, thinks. Times in
+    ascending order (``count`` of them, or those within ``seconds``), how long each lasts, and whose it is."""
+    ready = np.zeros(users)
+    parts: list[tuple[Floats, Floats, Integers]] = []
+    each = max(_DRAWN // users, 1)  # the same for whatever count: more connections are the same ones, and more
+    certain = 0
+    while certain < count if count else float(ready.min()) < seconds:
+        going = np.arange(users) if count else np.flatnonzero(ready < seconds)
+        shape = (len(going), each)
+        thought = (durations(think, random, len(going) * each) if think else np.zeros(len(going) * each)).reshape(shape)
+        lasting = durations(durations_, random, len(going) * each).reshape(shape)
+        over = ready[going, None] + np.cumsum(thought + np.maximum(lasting, SHORTEST), axis=1)
+        opened = over - np.maximum(lasting, SHORTEST)
+        parts.append((opened.ravel(), lasting.ravel(), np.repeat(going, each)))
+        ready[going] = over[:, -1]
+        if count:  # what comes before everyone's next one is all there
+            certain = sum(int((part[0] <= ready.min()).sum()) for part in parts)
+    opened, lasting, user = (np.concatenate([part[number] for part in parts]) for number in range(3))
+    order = np.argsort(opened, kind="stable")
+    order = order[:count] if count else order[opened[order] < seconds]
+    return opened[order], lasting[order], user[order]
 
 
 # --- clients ---

@@ -7,8 +7,7 @@ where each connection went and from samples of the directors' own counters.
 from __future__ import annotations
 
 import gc
-import math
-from collections.abc import Callable, Sequence
+from collections.abc import Callable
 from typing import Any
 
 import numpy as np
@@ -16,20 +15,21 @@ import numpy as np
 from ipvssim.clock import SECOND
 from ipvssim.lab.run import measures, reconnect, traffic
 from ipvssim.lab.run.nodes import Node
+from ipvssim.lab.run.operator import TAKE_OUT, Operator
 from ipvssim.lab.run.outcome import Change, Outcome, grids
 from ipvssim.lab.run.wires import OPEN, OPENED, RAW, reply
 from ipvssim.lab.scenario.definition import Scenario, period
-from ipvssim.lab.scenario.reader import ScenarioError
 from ipvssim.lab.scenario.rules import split
-from ipvssim.lab.scenario.values import Event
+from ipvssim.lab.scenario.values import Event, last_moment
 from ipvssim.state.services import RealServer
 
 Progress = Callable[[int, int], object]
 """Told the packets done, and how many there are."""
 _NOWHERE = -1
 _COLLECT_AFTER = 200_000
-_LEFT = 2
-"""Of a client that was served, and that no server took when it came back (1: one that was never served)."""
+_REFUSED, _LEFT, _UNANSWERED, _LOST = 1, 2, 3, 4
+"""Why a client sends nothing more: no server took its connection; none did when it came back; its first packet went to a
+dead server; or, in the midst of its connection, one did that was to open it anew."""
 
 
 class Engine:
@@ -45,6 +45,9 @@ class Engine:
             Node(self._lines, scenario.sysctls, seed=seed * 1000 + number, tracing=tracing)
             for number in range(scenario.directors)
         ]
+        self.operator = Operator(scenario, self._lines, self.nodes)
+        self._dead: set[int] = set()
+        """The numbers of the servers that answer nothing."""
         self._numbers: dict[str, int] = {}
         self._of: dict[RealServer, int] = {}
         self._addresses: list[tuple[bytes, int]] = []
@@ -71,7 +74,7 @@ class Engine:
         when = self.traffic.when
         arrivals = when[np.isin(self.traffic.kind, (OPEN, RAW))]
         timed = sorted((event for event in self.scenario.events if event.at is not None), key=lambda one: one.at or 0.0)
-        end = self._end(int(arrivals[-1]) + 1 if len(arrivals) else 1, timed)
+        end = last_moment(self.scenario.streams, timed, int(arrivals[-1]) + 1 if len(arrivals) else 1)
         step = max(round(period(self.scenario, end / SECOND) * SECOND), 1)
         waiting = [event for event in self.scenario.events if event.at is None]
         total = int(np.searchsorted(when, end))
@@ -80,7 +83,8 @@ class Engine:
         gc.set_threshold(_COLLECT_AFTER, 20, 100)
         try:
             while now < end:
-                at = min(end, (now // step + 1) * step, *(round((one.at or 0.0) * SECOND) for one in timed[:1]))
+                planned = min((round((one.at or 0.0) * SECOND) for one in timed[:1]), default=end)
+                at = int(min(end, (now // step + 1) * step, planned, self.operator.next(now)))
                 self._play(int(np.searchsorted(when, at)), total, progress)
                 now = max(at, now)
                 self._advance(now)
@@ -92,6 +96,10 @@ class Engine:
                 waiting = [event for event in waiting if event not in met]
                 for event in due + met:
                     self._carry_out(event, now)
+                for event in self.operator.due(now):
+                    if self._times[-1:] != [now / SECOND]:
+                        self._sample(now)
+                    self._carry_out(event, now)
         except KeyboardInterrupt:
             complete = False
             del self._times[len(self._samples) :]  # it may have come in the midst of a sample
@@ -100,22 +108,10 @@ class Engine:
             gc.set_threshold(*thresholds)
         return self._outcome(complete)
 
-    def _end(self, last: int, timed: Sequence[Event]) -> int:
-        """The last arrival, or an event between it and the end that the scenario says. Where chance makes the end (so many
-        connections, as they come), an event after it is refused here."""
-        said = max((stream.until() for stream in self.scenario.streams if not math.isinf(stream.until())), default=0.0)
-        for event in timed:
-            at = event.at or 0.0
-            if at * SECOND >= max(last, said * SECOND):
-                raise ScenarioError(
-                    f"{event.place}.at: {at:g} s is not before the end of the run ({last / SECOND:g} s)"
-                )
-            last = max(last, round(at * SECOND) + 1)
-        return last
-
     def _play(self, stop: int, total: int, progress: Progress | None) -> None:
         """Hand over the packets up to a position."""
         placed, fresh, gone, route, of = self.placed, self._fresh, self._gone, self._route, self._of
+        dead = self._dead
         receives = [node.receive for node in self.nodes]
         clocks = [node.clock.advance_to for node in self.nodes]
         marks = self._marks
@@ -137,6 +133,8 @@ class Engine:
                     fresh[flow] = 1
                     number = of.get(server)
                     placed[flow] = self._number(server) if number is None else number
+                    if placed[flow] in dead:
+                        gone[flow] = _UNANSWERED if kind in (OPEN, RAW) else _LOST
                 elif kind == OPEN:
                     self._not_opened(flow, result.server)
             self._done += len(times)
@@ -146,14 +144,16 @@ class Engine:
     def _not_opened(self, flow: int, server: RealServer | None) -> None:
         """A first packet that met a connection it belongs to by accident, or none at all."""
         if server is None:
-            self._gone[flow] = 1
-        else:
-            self._reused += 1
-            self.placed[flow] = self._number(server)
+            self._gone[flow] = _REFUSED
+            return
+        self._reused += 1
+        self.placed[flow] = self._number(server)
+        if self.placed[flow] in self._dead:
+            self._gone[flow] = _UNANSWERED
 
     def _reply(self, flow: int, kind: int, receive: Callable[[bytes, str], Any]) -> None:
         server = self._again.get(flow, self.placed[flow])
-        if server == _NOWHERE:
+        if server == _NOWHERE or server in self._dead:
             return
         flows = self._flows(flow)
         own = flow - flows.first
@@ -164,13 +164,15 @@ class Engine:
 
     def _carry_out(self, event: Event, now: int) -> None:
         before = self._usable()
-        active = {server: server.active for server in self._of if server.available}
-        for number in range(len(self.nodes)) if event.directors is None else event.directors:
-            self.nodes[number].administer(self._rules(event))
+        listed = [server for server in self._of if server.available]
+        active = {server: server.active for server in listed if self._of[server] not in self._dead}
+        self.operator.carry_out(event, now)
         self._learn()
         usable = self._usable()
-        lost = {server for server in active if not server.available}
-        broken = sum(active[server] for server in lost)
+        broken = sum(active[server] for server in active if not server.available or self._of[server] in self._dead)
+        lost = {server for server in listed if not server.available}
+        if event.action == TAKE_OUT:  # by its weight, it may be: the checks know that it is dead
+            lost |= {server for server in listed if self._of[server] in self._dead and server.weight == 0}
         if lost and any(flows.stream.reconnect for flows in self.traffic.flows):
             self._reconnect(lost, now)
         self._changes.append(Change(event.label, now / SECOND, usable, usable - before, broken))
@@ -198,6 +200,9 @@ class Engine:
                 continue
             self._reopened += 1
             self._again[flow] = self._number(server)
+            if self._again[flow] in self._dead:
+                self._gone[flow] = _LOST
+                continue
             if self._flows(flow).replies:
                 self._reply(flow, OPENED, receive)
             for packet in opening[1:]:
@@ -206,22 +211,10 @@ class Engine:
     def _flows(self, flow: int) -> traffic.Flows:
         return next(flows for flows in self.traffic.flows if flows.first <= flow < flows.first + len(flows))
 
-    def _rules(self, event: Event) -> list[str]:
-        rules = self.scenario.rules
-        if event.action == "add":
-            return [rules.add(event.server, event.weight)]
-        if event.action == "remove":
-            return [rules.remove(event.server)]
-        if event.action == "weight":
-            return [rules.edit(event.server, event.weight)]
-        if event.action == "rules":
-            return [line.strip() for line in event.rules.splitlines() if line.strip()]
-        return ["-C", *self._lines]
-
     def _measure(self, name: str) -> float:
         row = self._samples[-1]
         if name == "refused":
-            return self._gone.count(1)
+            return self._gone.count(_REFUSED)
         values = row[0] if name == "opened" else row[1]
         return max(values, default=0) if name == "most_active" else sum(values)
 
@@ -243,10 +236,14 @@ class Engine:
                         self._numbers[name] = len(self._numbers)
                         self._addresses.append(split(name))
                     self._of[server] = self._numbers[name]
+        self._dead.clear()
+        self._dead.update(self._numbers[name] for name in self.operator.names if name in self._numbers)
 
     def _usable(self) -> set[int]:
         return {
-            number for server, number in self._of.items() if server.available and server.weight > 0
+            number
+            for server, number in self._of.items()
+            if server.available and server.weight > 0 and number not in self._dead
         }  # fmt: skip
 
     def _advance(self, now: int) -> None:
@@ -277,19 +274,22 @@ class Engine:
         placed = np.array(self.placed, np.int64)
         heat, clients = measures.heat(self.traffic, placed, len(names), self.scenario.heat)
         counts = {
-            "offered": int((placed != _NOWHERE).sum()) + self._gone.count(1),
+            "offered": int((placed != _NOWHERE).sum()) + self._gone.count(_REFUSED),
             "opened": sum(self._samples[-1][0]) if self._samples else 0,
-            "refused": self._gone.count(1),
+            "refused": self._gone.count(_REFUSED),
             "reused": self._reused,
             "reopened": self._reopened,
         }
+        if any(event.action == "fail" for event in self.scenario.events):
+            counts["dead"] = self._gone.count(_UNANSWERED) + self._gone.count(_LOST)
         outcome = Outcome(
             self.variant, self.seed, names, np.array(self._times), grids(self._samples, len(names)), self._changes,
             heat, clients, counts, complete,
         )  # fmt: skip
         ends = np.where(np.frombuffer(self._fresh, np.uint8) > 0, placed, _NOWHERE)
-        ends[np.frombuffer(self._gone, np.uint8) == 1] = measures.REFUSED
-        measures.judge(outcome, self.traffic, ends, self._route)
+        gone = np.frombuffer(self._gone, np.uint8)
+        ends[gone == _REFUSED] = measures.REFUSED
+        measures.judge(outcome, self.traffic, ends, self._route, gone == _UNANSWERED)
         return outcome
 
 

@@ -52,9 +52,11 @@ def interval(values: Iterable[float]) -> tuple[float, float]:
     return float(known.mean()), t * float(known.std(ddof=1)) / len(known) ** 0.5
 
 
-def judge(outcome: Outcome, traffic: Traffic, placed: NDArray[np.int64], route: Sequence[int]) -> None:
+def judge(
+    outcome: Outcome, traffic: Traffic, placed: NDArray[np.int64], route: Sequence[int], dead: NDArray[np.bool_]
+) -> None:
     """Fill in an outcome's figures. ``placed`` has the server of each connection that was opened, :data:`REFUSED`, or -1
-    where it met an old one or has not come; ``route`` its director."""
+    where it met an old one or has not come; ``route`` its director; ``dead`` whether its server was dead."""
     if not len(outcome.times):
         return
     until = outcome.changes[0].at if outcome.changes else outcome.times[-1]
@@ -77,10 +79,14 @@ def judge(outcome: Outcome, traffic: Traffic, placed: NDArray[np.int64], route: 
         outcome.figures["first_picks"] = _first_picks(np.array(route), placed)
     offered = outcome.counts["offered"]
     outcome.figures["refused"] = outcome.counts["refused"] / offered if offered else 0.0
+    if "dead" in outcome.counts:
+        outcome.figures["dead"] = outcome.counts["dead"]
     clients, opened = _clients(traffic), _opened(traffic)
     for number, change in enumerate(outcome.changes):
         later_changes = outcome.changes[number + 1 :]
         change.figures |= _disruption(change, later_changes, clients, opened, placed)
+        if "dead" in outcome.counts:
+            change.figures["dead_after"] = _dead_after(change, later_changes, opened, placed, dead)
         change.figures |= _joining(change, later_changes, outcome)
     for number, change in enumerate(outcome.changes):
         suffix = f"_{number + 1}" if number else ""
@@ -130,6 +136,18 @@ def _disruption(
         "refused_after": len(lost) / (len(lost) + len(after)) if len(lost) + len(after) else float("nan"),
         "broken": float(change.broken),
     }
+
+
+def _dead_after(
+    change: Change,
+    later: Sequence[Change],
+    opened: NDArray[np.float64],
+    placed: NDArray[np.int64],
+    dead: NDArray[np.bool_],
+) -> float:
+    """Of the connections that came after a change, until the next one, the share that was sent to a dead server."""
+    since = (opened >= change.at) & (opened < (later[0].at if later else np.inf)) & (placed != _NOWHERE)
+    return _share(since & dead, since)
 
 
 def _share(some: NDArray[np.bool_], every: NDArray[np.bool_]) -> float:

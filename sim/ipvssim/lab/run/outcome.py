@@ -43,7 +43,8 @@ class Outcome:
     """Connections by client (the busiest first) and server."""
     heat_clients: list[str]
     counts: dict[str, int]
-    """Connections offered, opened, refused, reused (a port that was still known), reopened (placed anew in mid-life)."""
+    """Connections offered, opened, refused, reused (a port that was still known), reopened (placed anew in mid-life);
+    where servers fail: dead (sent to one that was)."""
     complete: bool
     figures: dict[str, float] = field(default_factory=dict)
 

@@ -1,7 +1,7 @@
 """The traffic of a run: every packet that clients will send, in order of time, before the first of them is sent.
 
-Traffic is open-loop: when a client sends does not depend on what the director does. What a server answers, and whether a
-refused client goes on, is decided as it happens (:mod:`ipvssim.lab.run.engine`).
+When a client sends does not depend on what the director does; closed-loop users wait for their own connections alone. What
+a server answers, and whether a refused client goes on, is decided as it happens (:mod:`ipvssim.lab.run.engine`).
 """
 
 from __future__ import annotations
@@ -112,17 +112,43 @@ def draw(scenario: Scenario, seed: int) -> Traffic:
 
 def _drawn(scenario: Scenario, stream: Stream, random: np.random.Generator, first: int) -> Flows:
     end = endpoint(stream.service)
+    if stream.users:
+        return _users(scenario, stream, random, first)
     addresses, shares = draws.clients(stream.clients, random, len(end.address))
     opened = draws.arrivals(stream.arrivals, random, stream.connections, stream.seconds) + stream.start
     count = len(opened)
     lasting = draws.durations(stream.durations, random, count)
     client = random.choice(len(shares), count, p=shares).astype(np.int64)
     start = (opened * SECOND).astype(np.int64)
-    replies = scenario.rules.method in ("-m", "--masquerading") if stream.replies is None else stream.replies
     return Flows(
         stream, end, first, start, start + (lasting * SECOND).astype(np.int64), client,
-        draws.ports(client, len(shares)), addresses, replies, [],
+        draws.ports(client, len(shares)), addresses, _replies(scenario, stream), [],
     )  # fmt: skip
+
+
+def _users(scenario: Scenario, stream: Stream, random: np.random.Generator, first: int) -> Flows:
+    """Closed-loop clients. When their connections come does not depend on what becomes of them here, either: a user whom
+    nobody serves waits as long as its connection would have taken."""
+    end = endpoint(stream.service)
+    own = {"kind": "uniform", "count": stream.users}
+    addresses, shares = draws.clients(stream.clients or own, random, len(end.address))
+    client = np.arange(stream.users)
+    if stream.clients:
+        client = random.choice(len(shares), stream.users, p=shares)
+    opened, lasting, user = draws.turns(
+        stream.users, stream.durations, stream.think, random, stream.connections, stream.seconds
+    )
+    start = ((opened + stream.start) * SECOND).astype(np.int64)
+    client = client[user].astype(np.int64)
+    return Flows(
+        stream, end, first, start, start + (lasting * SECOND).astype(np.int64), client,
+        draws.ports(client, len(shares)), addresses, _replies(scenario, stream), [],
+    )  # fmt: skip
+
+
+def _replies(scenario: Scenario, stream: Stream) -> bool:
+    """Whether servers' answers pass the director."""
+    return scenario.rules.method in ("-m", "--masquerading") if stream.replies is None else stream.replies
 
 
 def _recorded(stream: Stream, first: int) -> Flows:

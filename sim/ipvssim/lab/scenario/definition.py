@@ -14,13 +14,14 @@ from typing import Any
 
 from ipvsnl import _files as files
 from ipvssim.lab.scenario import laws
+from ipvssim.lab.scenario.health import Checks, SlowStart, read_checks, read_slow_start
 from ipvssim.lab.scenario.reader import Reader, ScenarioError, changed, check_name, paths, shown
 from ipvssim.lab.scenario.rules import MOST_SERVERS, MOST_WEIGHT, Rules, endpoint, read_rules
-from ipvssim.lab.scenario.values import SAMPLES, Event, Stream, check_events, check_sizes
+from ipvssim.lab.scenario.values import NUMBERED, SAMPLES, Event, Stream, check_events, check_sizes
 
 CLOSES = ("fin", "rst", "none")
 SPREADS = ("flow", "client", "turn")
-ACTIONS = ("remove", "add", "weight", "rules", "reload")
+ACTIONS = ("remove", "add", "weight", "fail", "recover", "rules", "reload")
 MEASURES = ("active", "most_active", "opened", "refused")
 MOST_RUNS = 1_000_000
 MOST_DIRECTORS = 1000
@@ -50,6 +51,8 @@ class Scenario:
     heat: int
     """How many clients the heat map shows."""
     sweep: Mapping[str, Sequence[Any]]
+    checks: Checks | None = None
+    slow_start: SlowStart | None = None
 
     def changed(self, changes: Mapping[str, Any]) -> Scenario:
         """The scenario with values put in by dotted path."""
@@ -111,6 +114,8 @@ def build(raw: Mapping[str, Any]) -> Scenario:
             sysctls=_sysctls(top),
             heat=top.whole_number("heat", 40, 0, 1000),
             sweep=_ranges(top),
+            checks=read_checks(top),
+            slow_start=read_slow_start(top),
         )
     if not scenario.streams:
         raise ScenarioError("traffic is missing")
@@ -150,11 +155,15 @@ def _ranges(top: Reader) -> dict[str, list[Any]]:
 def _stream(reader: Reader, rules: Rules) -> Stream:
     with reader.whole():
         recorded = reader.take("pcap", str, "")
+        closed = reader.has("users") and not recorded
+        if closed and reader.has("arrivals"):
+            raise ScenarioError(f"{reader.place}: say either arrivals or users")
+        users = reader.whole_number("users", None, 1, laws.MOST_CLIENTS) if closed else 0
         stream = Stream(
             service=reader.take("service", str, rules.service),
-            arrivals={} if recorded else reader.need("arrivals", dict),
+            arrivals={} if recorded or closed else reader.need("arrivals", dict),
             durations=reader.take("durations", dict, {"kind": "fixed", "seconds": 1}),
-            clients=reader.take("clients", dict, {"kind": "uniform", "count": 1000}),
+            clients=reader.take("clients", dict, {} if closed else {"kind": "uniform", "count": 1000}),
             connections=reader.whole_number("connections", 0, 0, laws.MOST_CONNECTIONS),
             seconds=reader.number("seconds", 0.0),
             packets=reader.whole_number("packets", 0, 0, 1_000_000),
@@ -164,14 +173,20 @@ def _stream(reader: Reader, rules: Rules) -> Stream:
             reconnect=reader.take("reconnect", bool, False),
             pcap=recorded,
             place=reader.place,
+            users=users,
+            think=reader.take("think", dict, {}) if closed else {},
         )
     size = len(endpoint(stream.service).address)
     if not recorded:
         if (stream.connections > 0) == (stream.seconds > 0):
             raise ScenarioError(f"{reader.place}: say either how many connections come or for how many seconds")
-        laws.arrivals(stream.arrivals, reader.name("arrivals"))
         laws.durations(stream.durations, reader.name("durations"))
-        laws.clients(stream.clients, size, reader.name("clients"))
+        if not closed:
+            laws.arrivals(stream.arrivals, reader.name("arrivals"))
+        if stream.think:
+            laws.durations(stream.think, reader.name("think"))
+        if stream.clients or not closed:
+            laws.clients(stream.clients, size, reader.name("clients"))
     return stream
 
 
@@ -183,7 +198,7 @@ def _event(reader: Reader, rules: Rules) -> Event:
         if timed == conditional:
             raise ScenarioError(f"{reader.place}: say either at or when")
         nodes = reader.listed("directors", int)
-        numbered = action in ("remove", "add", "weight")
+        numbered = action in NUMBERED
         if numbered and not rules.method:
             raise ScenarioError(f"{reader.place}: with rules of your own, events are rules too")
         server = reader.whole_number("server", None, 0, MOST_SERVERS - 1) if numbered else -1
@@ -197,7 +212,7 @@ def _event(reader: Reader, rules: Rules) -> Event:
             above=when.number("above") if conditional else 0.0,
             directors=None if nodes is None else tuple(nodes),
             place=reader.place,
-            address=rules.server(server).rpartition(":")[0].strip("[]") if numbered else "",
+            address=rules.address(server) if numbered else "",
         )
         with when.whole():
             pass

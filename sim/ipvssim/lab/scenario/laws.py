@@ -55,6 +55,13 @@ class Durations:
     mean: float
     shape: float = 0.0
 
+    @property
+    def usual(self) -> float:
+        """The mean; of ``pareto`` the median, since few of its draws come near its mean."""
+        if self.kind != "pareto":
+            return self.mean
+        return self.mean * (self.shape - 1) / self.shape * 2 ** (1 / self.shape)
+
 
 def durations(spec: Mapping[str, Any], place: str = "traffic.durations") -> Durations:
     """``durations`` of a stream."""

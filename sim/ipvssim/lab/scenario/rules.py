@@ -57,6 +57,10 @@ class Rules:
             return f"[fd00:10::{index:x}]:{port}"
         return f"10.0.{index >> 8}.{index & 0xFF}:{port}"
 
+    def address(self, number: int) -> str:
+        """A server's address alone, without brackets."""
+        return self.server(number).rpartition(":")[0].strip("[]")
+
     def add(self, number: int, weight: int) -> str:
         """The rule that adds a server."""
         return f"-a {self.service} -r {self.server(number)} {self.method} {self.options} -w {weight}"

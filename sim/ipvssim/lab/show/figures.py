@@ -55,15 +55,17 @@ FIGURES = {
     "first_picks": Figure("directors whose first pick is the same server", "same first pick", "%", 1, most=1),
     "peak_templates": Figure("persistent clients, max / mean", "templates max/mean", least=1),
     "refused": Figure("connections refused, whole run", "refused in all", "%", 2, most=1),
+    "dead": Figure("connections sent to a dead server, whole run", "to dead in all", "", 0),
     "moved": Figure("clients moved without need", "moved needlessly", "%", 1, most=1),
     "refused_after": Figure("connections refused after it", "refused after", "%", 2, most=1),
+    "dead_after": Figure("connections sent to a dead server after it", "to dead after", "%", 2, most=1),
     "forced": Figure("clients that had to move", "had to move", "%", 1, most=1),
     "broken": Figure("connections broken", "broken", "", 0),
     "rush": Figure("largest share of new connections to the server that came", "rush", "%", 1, most=1),
     "overshoot": Figure("its active connections at most, over the others' mean", "overshoot"),
     "even_after": Figure("evened out after", "even after", "s", 1),
 }
-DISRUPTION = ("moved", "refused_after", "forced", "broken")
+DISRUPTION = ("moved", "refused_after", "dead_after", "forced", "broken")
 """What an event does to clients: shown beside one another, since each alone makes some scheduler look good."""
 
 

@@ -105,10 +105,12 @@ def _told(found: Sequence[Summary]) -> list[str]:
     known = names(found)
     first = headline(found)
     wanted = [first if first not in DISRUPTION else "peak", *DISRUPTION]
+    if "dead_after" in known and first in DISRUPTION:
+        wanted = list(DISRUPTION)
     if not any("moved" in one.figures for one in found):
         wanted += ["jain", "peak_active", "peak_templates", "refused"]
     elif first == "rush":
-        wanted = ["rush", "even_after", "moved", "refused_after"]
+        wanted = ["rush", "even_after", "moved", "refused_after", "dead_after"]
     return [name for name in dict.fromkeys(wanted) if name in known][:5]
 
 

@@ -58,30 +58,36 @@ def show(console: Console, scenario: Scenario, found: Sequence[Summary]) -> None
     known = _fitting(found, console.width)
     for name in known:
         table.add_column(Text(figure(name).short), justify="right", no_wrap=True)
-    table.add_column("max/mean over time", no_wrap=True)
+    drawn = len(known) <= _room(console.width)  # figures that belong together go before the drawing
+    if drawn:
+        table.add_column("max/mean over time", no_wrap=True)
     highest = max((float(np.nanmax(one.skew)) for one in found if np.isfinite(one.skew).any()), default=1.0)
     for one in found:
         cells = [figure(name).shown(*one.figures.get(name, (float("nan"),) * 2)) for name in known]
-        table.add_row(Text(one.name), *cells, sparkline(one.skew, low=1.0, high=highest))
+        table.add_row(Text(one.name), *cells, *([sparkline(one.skew, low=1.0, high=highest)] if drawn else []))
     console.print(table)
 
 
 def _fitting(found: Sequence[Summary], width: int) -> list[str]:
-    """The figures for which there is room, the most telling first; none of what an event did without what was refused."""
+    """The figures for which there is room, the most telling first; none of what an event did without who was
+    not served."""
     known = names(found)
     order: list[str] = []
     for name in [*(name for name in _FIRST if name in known), *known]:
-        order += [one for one in (name, _beside(name)) if one in known and one not in order]
-    fitting = order[: max((width - _LEFT) // _COLUMN, 1)]
-    if _beside(fitting[-1]) not in ("", *fitting):
-        fitting.append(_beside(fitting[-1]))
-    return fitting
+        order += [one for one in (name, *_beside(name)) if one in known and one not in order]
+    fitting = order[: _room(width)]
+    return fitting + [one for one in _beside(fitting[-1]) if one in known and one not in fitting]
 
 
-def _beside(name: str) -> str:
-    """The figure of the refusals of the same event, for one that says what the event did."""
+def _room(width: int) -> int:
+    """How many figures fit beside the drawing."""
+    return max((width - _LEFT) // _COLUMN, 1)
+
+
+def _beside(name: str) -> list[str]:
+    """The figures of whom the same event left unserved, for one that says what the event did."""
     base, _ = split_name(name)
-    return name.replace(base, "refused_after", 1) if base in DISRUPTION else ""
+    return [name.replace(base, one, 1) for one in ("refused_after", "dead_after")] if base in DISRUPTION else []
 
 
 @contextmanager
