@@ -42,6 +42,8 @@ class Flows:
     replies: bool
     recorded: list[bytes]
     """The packets themselves, where they were read from a file: then each counts as a connection here."""
+    user: Integers | None = None
+    """Whose each connection is, of closed-loop users."""
 
     def __len__(self) -> int:
         return len(self.opened)
@@ -57,6 +59,10 @@ class Traffic:
     flow: NDArray[np.int32]
     count: int
     """Connections."""
+
+    def of(self, flow: int) -> Flows:
+        """The stream of a connection."""
+        return next(flows for flows in self.flows if flows.first <= flow < flows.first + len(flows))
 
     @property
     def end(self) -> int:
@@ -142,7 +148,7 @@ def _users(scenario: Scenario, stream: Stream, random: np.random.Generator, firs
     client = client[user].astype(np.int64)
     return Flows(
         stream, end, first, start, start + (lasting * SECOND).astype(np.int64), client,
-        draws.ports(client, len(shares)), addresses, _replies(scenario, stream), [],
+        draws.ports(client, len(shares)), addresses, _replies(scenario, stream), [], user,
     )  # fmt: skip
 
 
