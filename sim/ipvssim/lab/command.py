@@ -99,7 +99,9 @@ def _import(*rooms: str) -> list[Any]:
         except ModuleNotFoundError as missing:
             if (missing.name or "").startswith(("ipvssim", "ipvsnl")):
                 raise
-            raise _MissingError(missing.name) from None
+            raise _MissingError(
+                (missing.name or "").partition(".")[0]
+            ) from None  # the package: a module of it may be named
 
 
 def _count(most: int) -> Callable[[str], int]:
