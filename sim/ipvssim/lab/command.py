@@ -99,9 +99,8 @@ def _import(*rooms: str) -> list[Any]:
         except ModuleNotFoundError as missing:
             if (missing.name or "").startswith(("ipvssim", "ipvsnl")):
                 raise
-            raise _MissingError(
-                (missing.name or "").partition(".")[0]
-            ) from None  # the package: a module of it may be named
+            package, _, _ = (missing.name or "").partition(".")  # a module of it may be the one that is named
+            raise _MissingError(package) from None
 
 
 def _count(most: int) -> Callable[[str], int]:
