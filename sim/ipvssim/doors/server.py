@@ -142,7 +142,6 @@ class Server:
         try:
             self._bind()
             self._made = self._identity()
-            self._listener.listen(_BACKLOG)
         except BaseException:
             self._listener.close()
             raise
@@ -180,13 +179,24 @@ class Server:
         return status.st_dev, status.st_ino
 
     def _bind(self) -> None:
+        """Take the name when connections are taken, and no earlier: whoever sees the file can connect, and a server that
+        only begins is never taken for one that died."""
+        beside = self.path.with_name(f".{os.getpid():x}-{id(self) & 0xFFFF:x}")
+        self._listener.bind(os.fspath(beside))
         try:
-            self._listener.bind(os.fspath(self.path))
-        except OSError as wrong:
-            if wrong.errno != errno.EADDRINUSE or self._is_served():
-                raise
+            self._listener.listen(_BACKLOG)
+            self._take_name(beside)
+        finally:
+            beside.unlink()
+
+    def _take_name(self, beside: Path) -> None:
+        try:
+            os.link(beside, self.path)
+        except FileExistsError:
+            if self._is_served():
+                raise OSError(errno.EADDRINUSE, os.strerror(errno.EADDRINUSE)) from None
             self.path.unlink()
-            self._listener.bind(os.fspath(self.path))
+            os.link(beside, self.path)
 
     def _is_served(self) -> bool:
         """Whether the file is no leftover of a server that died."""

@@ -99,7 +99,8 @@ def _import(*rooms: str) -> list[Any]:
         except ModuleNotFoundError as missing:
             if (missing.name or "").startswith(("ipvssim", "ipvsnl")):
                 raise
-            raise _MissingError((missing.name or "a package").partition(".")[0]) from None
+            package, _, _ = (missing.name or "").partition(".")  # a module of it may be the one that is named
+            raise _MissingError(package) from None
 
 
 def _count(most: int) -> Callable[[str], int]:

@@ -327,3 +327,24 @@ def test_two_signals_at_once_lose_nothing(tmp_path: Path) -> None:
         _, said = server.communicate(timeout=30)
     assert (server.returncode, said) == (0, "")
     assert list(TableFile(table).load().table.by_mark) == [(2, 3)]
+
+
+def test_whoever_sees_the_file_can_connect(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """The socket's name appears when the server listens; before, a second server would take it for a dead one's."""
+    seen = []
+    real = os.link
+
+    def link(source: Path, target: Path) -> None:
+        with _socket() as early:
+            seen.append((target.exists(), early.connect_ex(os.fspath(source))))
+        real(source, target)
+
+    monkeypatch.setattr(os, "link", link)
+    server = Server(Kernel(), tmp_path / "s", now=lambda: 0.0)
+    try:
+        assert seen == [(False, 0)] and [one.name for one in tmp_path.iterdir()] == ["s"]
+        with pytest.raises(OSError, match="in use"):
+            Server(Kernel(), tmp_path / "s", now=lambda: 0.0)
+        assert [one.name for one in tmp_path.iterdir()] == ["s"]
+    finally:
+        server.close()

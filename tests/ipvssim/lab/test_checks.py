@@ -128,6 +128,23 @@ def test_clients_come_back_when_it_is_noticed(action: str) -> None:
     assert one.figures["broken_2"] == 0  # they were broken when it failed
 
 
+@pytest.mark.parametrize("variant", ["rr", "lc", "wlc"])
+def test_a_member_that_restarts_stays_empty(variant: str) -> None:
+    """27 long connections on three servers, of which one fails and comes back: its nine go to the others and stay there."""
+    long = {
+        "arrivals": {"kind": "constant", "rate": 1}, "durations": {"kind": "fixed", "seconds": 6000}, "connections": 27,
+        "packets": 600, "reconnect": True,
+    }  # fmt: skip
+    short = {"arrivals": {"kind": "constant", "rate": 0.05}, "seconds": 400, "start": 30}
+    scenario = raw(*failing(62, 121), table={"servers": 3, "options": "-m"}, sysctl={"expire_nodest_conn": 1})
+    one = simulate(build({**scenario, "traffic": [long, short]}), variant, 1)
+    first, back, last = one.grids["active"][-1].tolist()
+    assert min(first, last) >= 13
+    assert back <= 1
+    assert one.counts["reopened"] == 9
+    assert [what for what, _ in changes(one)] == ["fail", "take out", "recover", "bring back"]
+
+
 @pytest.mark.parametrize("action", ["remove", "weight 0"])
 def test_an_administrator_meanwhile(action: str) -> None:
     """A weight given to a server that is out waits until it comes back; one that was removed or added is the

@@ -7,7 +7,7 @@ where each connection went and from samples of the directors' own counters.
 from __future__ import annotations
 
 import gc
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 from typing import Any
 
 import numpy as np
@@ -16,7 +16,8 @@ from ipvssim.clock import SECOND
 from ipvssim.lab.run import measures, reconnect, traffic
 from ipvssim.lab.run.nodes import Node
 from ipvssim.lab.run.operator import TAKE_OUT, Operator
-from ipvssim.lab.run.outcome import Change, Outcome, grids
+from ipvssim.lab.run.outcome import Change, Outcome, columns, grids
+from ipvssim.lab.run.queues import Planned, Queues
 from ipvssim.lab.run.wires import OPEN, OPENED, RAW, reply
 from ipvssim.lab.scenario.definition import Scenario, period
 from ipvssim.lab.scenario.rules import split
@@ -63,6 +64,7 @@ class Engine:
         self._route = measures.spread(self.traffic, scenario.spread, scenario.directors, seed)
         marked = any(flows.end.mark for flows in self.traffic.flows)
         self._marks = [flows.end.mark for flows in self.traffic.flows for _ in range(len(flows) * marked)]
+        self._queues = Queues(self.traffic, scenario.rules.capacity) if scenario.rules.capacity else None
         self._samples: list[list[list[int]]] = []
         self._times: list[float] = []
         self._changes: list[Change] = []
@@ -83,9 +85,9 @@ class Engine:
         gc.set_threshold(_COLLECT_AFTER, 20, 100)
         try:
             while now < end:
-                planned = min((round((one.at or 0.0) * SECOND) for one in timed[:1]), default=end)
-                at = int(min(end, (now // step + 1) * step, planned, self.operator.next(now)))
-                self._play(int(np.searchsorted(when, at)), total, progress)
+                first = (round((one.at or 0.0) * SECOND) for one in timed[:1])
+                at = int(min(end, (now // step + 1) * step, self.operator.next(now), *first))
+                self._play(at, total, progress)
                 now = max(at, now)
                 self._advance(now)
                 due = [event for event in timed if round((event.at or 0.0) * SECOND) <= now]
@@ -96,10 +98,7 @@ class Engine:
                 waiting = [event for event in waiting if event not in met]
                 for event in due + met:
                     self._carry_out(event, now)
-                for event in self.operator.due(now):
-                    if self._times[-1:] != [now / SECOND]:
-                        self._sample(now)
-                    self._carry_out(event, now)
+                self._look_after(now)
         except KeyboardInterrupt:
             complete = False
             del self._times[len(self._samples) :]  # it may have come in the midst of a sample
@@ -108,38 +107,46 @@ class Engine:
             gc.set_threshold(*thresholds)
         return self._outcome(complete)
 
-    def _play(self, stop: int, total: int, progress: Progress | None) -> None:
-        """Hand over the packets up to a position."""
+    def _play(self, at: int, total: int, progress: Progress | None) -> None:
+        """Hand over the packets before a time."""
+        for planned in self.traffic.chunks(self._done, int(np.searchsorted(self.traffic.when, at))):
+            packets = zip(*planned, strict=True)
+            self._hand_over(packets if self._queues is None else self._queues.packets(packets))
+            self._done += len(planned[0])
+            if progress is not None:
+                progress(self._done, total)
+        if self._queues is not None:
+            self._hand_over(self._queues.before(at))
+
+    def _hand_over(self, packets: Iterable[Planned]) -> None:
         placed, fresh, gone, route, of = self.placed, self._fresh, self._gone, self._route, self._of
-        dead = self._dead
+        dead, queues = self._dead, self._queues
         receives = [node.receive for node in self.nodes]
         clocks = [node.clock.advance_to for node in self.nodes]
         marks = self._marks
-        for times, kinds, flows, packets in self.traffic.chunks(self._done, stop):
-            for when, kind, flow, packet in zip(times, kinds, flows, packets, strict=True):
-                if gone[flow]:
-                    continue
-                node = route[flow]
-                clocks[node](when)
-                if packet is None:
-                    self._reply(flow, kind, receives[node])
-                    continue
-                result = receives[node](packet, "client", marks[flow] if marks else 0)
-                if result.opened:
-                    server = result.server
-                    assert server is not None
-                    if fresh[flow]:
-                        self._reopened += 1
-                    fresh[flow] = 1
-                    number = of.get(server)
-                    placed[flow] = self._number(server) if number is None else number
-                    if placed[flow] in dead:
-                        gone[flow] = _UNANSWERED if kind in (OPEN, RAW) else _LOST
-                elif kind == OPEN:
-                    self._not_opened(flow, result.server)
-            self._done += len(times)
-            if progress is not None:
-                progress(self._done, total)
+        for when, kind, flow, packet in packets:
+            if gone[flow]:
+                continue
+            node = route[flow]
+            clocks[node](when)
+            if packet is None:
+                self._reply(flow, kind, receives[node])
+                continue
+            result = receives[node](packet, "client", marks[flow] if marks else 0)
+            if result.opened:
+                server = result.server
+                assert server is not None
+                if fresh[flow]:
+                    self._reopened += 1
+                fresh[flow] = 1
+                number = of.get(server)
+                placed[flow] = self._number(server) if number is None else number
+                if placed[flow] in dead:
+                    gone[flow] = _UNANSWERED if kind in (OPEN, RAW) else _LOST
+                elif queues is not None and kind == OPEN:
+                    queues.opened(flow, placed[flow], when)
+            elif kind == OPEN:
+                self._not_opened(flow, result.server)
 
     def _not_opened(self, flow: int, server: RealServer | None) -> None:
         """A first packet that met a connection it belongs to by accident, or none at all."""
@@ -155,7 +162,7 @@ class Engine:
         server = self._again.get(flow, self.placed[flow])
         if server == _NOWHERE or server in self._dead:
             return
-        flows = self._flows(flow)
+        flows = self.traffic.of(flow)
         own = flow - flows.first
         client = flows.addresses[flows.client[own]].tobytes()
         receive(reply(flows.end.protocol, kind, self._addresses[server], client, int(flows.port[own])), "server")
@@ -176,6 +183,13 @@ class Engine:
         if lost and any(flows.stream.reconnect for flows in self.traffic.flows):
             self._reconnect(lost, now)
         self._changes.append(Change(event.label, now / SECOND, usable, usable - before, broken))
+
+    def _look_after(self, now: int) -> None:
+        """What the directors' keepers do by themselves."""
+        for event in self.operator.due(now):
+            if self._times[-1:] != [now / SECOND]:
+                self._sample(now)
+            self._carry_out(event, now)
 
     def _reconnect(self, lost: set[RealServer], now: int) -> None:
         """Clients whose server went find out by their next packet, and come back at once from another port."""
@@ -203,13 +217,10 @@ class Engine:
             if self._again[flow] in self._dead:
                 self._gone[flow] = _LOST
                 continue
-            if self._flows(flow).replies:
+            if self.traffic.of(flow).replies:
                 self._reply(flow, OPENED, receive)
             for packet in opening[1:]:
                 receive(packet, "client", mark)
-
-    def _flows(self, flow: int) -> traffic.Flows:
-        return next(flows for flows in self.traffic.flows if flows.first <= flow < flows.first + len(flows))
 
     def _measure(self, name: str) -> float:
         row = self._samples[-1]
@@ -251,19 +262,7 @@ class Engine:
             node.clock.advance_to(now)
 
     def _columns(self) -> list[list[int]]:
-        size = len(self._numbers)
-        columns = [[0] * size for _ in range(6)]
-        opened, active, inactive, packets, weights, templates = columns
-        for server, number in self._of.items():
-            counters = server.counters
-            opened[number] += counters.conns
-            active[number] += server.active
-            inactive[number] += server.inactive
-            packets[number] += counters.inpkts + counters.outpkts
-            templates[number] += server.persistent
-            if server.available:
-                weights[number] = max(weights[number], server.weight)
-        return columns
+        return columns(self._of, len(self._numbers))
 
     def _sample(self, now: int) -> None:
         self._times.append(now / SECOND)
@@ -289,6 +288,8 @@ class Engine:
         ends = np.where(np.frombuffer(self._fresh, np.uint8) > 0, placed, _NOWHERE)
         gone = np.frombuffer(self._gone, np.uint8)
         ends[gone == _REFUSED] = measures.REFUSED
+        if self._queues is not None and self._queues.waits:
+            outcome.figures["waited"] = float(np.mean(self._queues.waits)) / SECOND
         measures.judge(outcome, self.traffic, ends, self._route, gone == _UNANSWERED)
         return outcome
 

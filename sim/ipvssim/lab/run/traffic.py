@@ -1,7 +1,8 @@
 """The traffic of a run: every packet that clients will send, in order of time, before the first of them is sent.
 
-When a client sends does not depend on what the director does; closed-loop users wait for their own connections alone. What
-a server answers, and whether a refused client goes on, is decided as it happens (:mod:`ipvssim.lab.run.engine`).
+When a client sends does not depend on what the director does, unless servers have a capacity: then packets come later, by as
+much as their connection or its user has waited (:mod:`ipvssim.lab.run.queues`). What a server answers, and whether a refused
+client goes on, is decided as it happens (:mod:`ipvssim.lab.run.engine`).
 """
 
 from __future__ import annotations
@@ -42,6 +43,8 @@ class Flows:
     replies: bool
     recorded: list[bytes]
     """The packets themselves, where they were read from a file: then each counts as a connection here."""
+    user: Integers | None = None
+    """Whose each connection is, of closed-loop users."""
 
     def __len__(self) -> int:
         return len(self.opened)
@@ -57,6 +60,10 @@ class Traffic:
     flow: NDArray[np.int32]
     count: int
     """Connections."""
+
+    def of(self, flow: int) -> Flows:
+        """The stream of a connection."""
+        return next(flows for flows in self.flows if flows.first <= flow < flows.first + len(flows))
 
     @property
     def end(self) -> int:
@@ -127,8 +134,8 @@ def _drawn(scenario: Scenario, stream: Stream, random: np.random.Generator, firs
 
 
 def _users(scenario: Scenario, stream: Stream, random: np.random.Generator, first: int) -> Flows:
-    """Closed-loop clients. When their connections come does not depend on what becomes of them here, either: a user whom
-    nobody serves waits as long as its connection would have taken."""
+    """Closed-loop clients, as they come where servers have room for all (else :mod:`ipvssim.lab.run.queues` makes them
+    later). A user whom nobody serves waits as long as its connection would have taken."""
     end = endpoint(stream.service)
     own = {"kind": "uniform", "count": stream.users}
     addresses, shares = draws.clients(stream.clients or own, random, len(end.address))
@@ -142,7 +149,7 @@ def _users(scenario: Scenario, stream: Stream, random: np.random.Generator, firs
     client = client[user].astype(np.int64)
     return Flows(
         stream, end, first, start, start + (lasting * SECOND).astype(np.int64), client,
-        draws.ports(client, len(shares)), addresses, _replies(scenario, stream), [],
+        draws.ports(client, len(shares)), addresses, _replies(scenario, stream), [], user,
     )  # fmt: skip
 
 

@@ -117,6 +117,8 @@ def build(raw: Mapping[str, Any]) -> Scenario:
             checks=read_checks(top),
             slow_start=read_slow_start(top),
         )
+    if rules.capacity and any(stream.users and stream.connections for stream in scenario.streams):
+        raise ScenarioError("traffic.connections: users who wait for servers (table.capacity) come for so many seconds")
     if not scenario.streams:
         raise ScenarioError("traffic is missing")
     check_sizes(scenario.streams, scenario.sample, rules.servers)

@@ -17,6 +17,7 @@ FIRST = 10
 """Server 0 is 10.0.0.10 (fd00:10::10 for IPv6), as in traces (docs/use/simulator.md)."""
 MOST_SERVERS = 4096
 """That tables and events of the laboratory's own numbering may have."""
+MOST_CAPACITY = 100_000
 MOST_WEIGHT = 65535
 """As ipvsadm has it."""
 _METHODS = ("-m", "-g", "-i", "--masquerading", "--gatewaying", "--ipip")
@@ -42,6 +43,8 @@ class Rules:
     options: str = ""
     weights: Sequence[int] = (1,)
     servers: int = 0
+    capacity: int = 0
+    """Connections that each server serves at once; 0: all that come."""
 
     def lines(self, variant: str = "") -> list[str]:
         """What ``ipvsadm -R`` is given, each service with the words of ``variant`` behind it."""
@@ -84,6 +87,7 @@ def read_rules(table: Mapping[str, Any]) -> Rules:
         words = str(reader.take("options", str, "-g")).split()
         number = reader.whole_number("servers", 10, 1, MOST_SERVERS)
         weights = reader.listed("weights", int, [1]) or []
+        capacity = reader.whole_number("capacity", None, 1, MOST_CAPACITY) if reader.has("capacity") else 0
     if not weights or any(not 0 <= one <= MOST_WEIGHT for one in weights):
         raise ScenarioError(
             f"table.weights: {shown(weights)} are not whole numbers from 0 to {MOST_WEIGHT:,}, at least one"
@@ -93,7 +97,7 @@ def read_rules(table: Mapping[str, Any]) -> Rules:
     endpoint(service)
     bare = Rules("", service, method, others, tuple(weights), number)
     lines = [f"-A {service}", *(bare.add(index, weights[index % len(weights)]) for index in range(number))]
-    return Rules("\n".join(lines), service, method, others, tuple(weights), number)
+    return Rules("\n".join(lines), service, method, others, tuple(weights), number, capacity)
 
 
 def endpoint(service: str, to: str = "203.0.113.1:80") -> Endpoint:
