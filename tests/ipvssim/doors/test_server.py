@@ -17,7 +17,7 @@ from pathlib import Path
 import pytest
 
 from ipvssim.command import main
-from ipvssim.doors.server import Server
+from ipvssim.doors.server import Server, _socket
 from ipvssim.doors.table_file import TableFile
 from ipvssim.kernel import Kernel
 from tests.ipvssim.requests import DUMP, REQUEST, ask, attribute, mark_key, message, new_service, outcome
