@@ -12,6 +12,8 @@ from ipvsnl.consts import AF_INET, AF_INET6
 
 ICMP, IPIP, TCP, UDP, IPV6, GRE, ESP, AH, ICMPV6, SCTP = 1, 4, 6, 17, 41, 47, 50, 51, 58, 132
 HOP_BY_HOP, ROUTING, FRAGMENT, NO_NEXT, DESTINATION = 0, 43, 44, 59, 60
+BROKEN = -1
+"""The protocol of an IPv6 packet whose extension headers end too early: no protocol's number (ipv6_find_hdr fails)."""
 WITH_PORTS = frozenset((TCP, UDP, SCTP))
 SYN, FIN, RST, ACK = 0x02, 0x01, 0x04, 0x10
 DF, MF, OFFSET = 0x4000, 0x2000, 0x1FFF
@@ -184,10 +186,14 @@ def parse6(
     fragment, offset = 0, 40
     if protocol in _EXTENSIONS:
         walked = walk6(data, 40, protocol)
-        if walked is None:
-            return "broken IPv6 extension headers"
+        if walked is None:  # only a host looks that far: the packet may be on its way to another
+            if protocol == HOP_BY_HOP:
+                offset = 40 + (data[41] + 1) * 8 if len(data) >= 48 else len(data)
+                if offset >= len(data):
+                    return "broken IPv6 extension headers"
+            walked = BROKEN, offset, 0
         protocol, offset, fragment = walked
-        key = data[8:40] + data[offset : offset + 4] if len(data) >= offset + 4 else b""
+        key = data[8:40] + data[offset : offset + 4] if len(data) >= offset + 4 and protocol != BROKEN else b""
     else:
         key = data[8:44] if len(data) >= 44 else b""
     return kind(data, AF_INET6, protocol, offset, hops, data[8:24], data[24:40], key, fragment, device, mark, unicast)

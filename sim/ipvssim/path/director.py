@@ -16,7 +16,7 @@ from ipvsnl.consts import AF_INET, AF_INET6
 from ipvssim.net.fragments import INPUT, LOCAL_DELIVERY, Reassembler
 from ipvssim.net.network import BROADCAST, ETHERNET, LOCAL, MULTICAST, Path
 from ipvssim.net.options6 import verify_hops
-from ipvssim.net.packets import HOP_BY_HOP, WITH_PORTS, Packet, parse4, parse6
+from ipvssim.net.packets import BROKEN, HOP_BY_HOP, WITH_PORTS, Packet, parse4, parse6
 from ipvssim.path.accounts import Accounts
 from ipvssim.path.connection_table import ConnectionTable
 from ipvssim.path.debug_log import PathLog
@@ -149,8 +149,11 @@ class Director:
         result.packet = packet
         self.accounts.take_timeouts()
         self._input(packet, result)
-        if result.verdict is TO_HOST and version == 6 and packet.offset > 40:
-            self.host.takes6(packet, result)
+        if result.verdict is TO_HOST and version == 6:
+            if packet.protocol == BROKEN:
+                result.drop("broken IPv6 extension headers")
+            elif packet.offset > 40:
+                self.host.takes6(packet, result)
         if self._witness is not None:
             tell(self._witness, result)
         if self.inbound.expiring:
