@@ -13,7 +13,6 @@ import errno as _errno
 import os
 import time
 
-from ipvsnl._held import held
 from ipvsnl.backends.choice import chosen
 from ipvsnl.errors import LinkError
 from ipvsnl.family import DEST, NAME, SERVICE, SERVICE_ADDRESS_KEY, SERVICE_MARK, SERVICE_MARK_KEY, Command
@@ -106,6 +105,8 @@ class Conversation:
             exchange = Exchange(self.backend, first, closing)
             if not getattr(self.link, "at_once", False):
                 return self._transfer(bytes(requests), exchange)
+            from ipvsnl._held import held
+
             outcome: Outcome = [], False, None
             try:
                 with held():  # a signal comes before or behind, so it is known what was done

@@ -201,8 +201,9 @@ def normalised(packet: bytes, *, forwards_errors: bool = False) -> bytes:
         if protocol == _FRAGMENT and len(data) >= 48:
             protocol, start = data[40], 48
         icmp = protocol == _ICMPV6 and not forwards_errors
-        if icmp and data[start : start + 1] == _REDIRECT and data[8:10] == _LINK:
-            data[8:24], data[start + 2 : start + 4] = bytes(16), bytes(2)  # a device's link-local address is random
+        if protocol == _ICMPV6 and data[start : start + 1] == _REDIRECT and data[8:10] == _LINK:
+            icmp = True  # a link-local source is never forwarded; a device's is random
+            data[8:24], data[start + 2 : start + 4] = bytes(16), bytes(2)
         if icmp or (protocol in _TUNNELS and packet[8:24] in _OWN):
             data[1:4] = bytes((data[1] & 0xF0, 0, 0))
             later = start == 48 and _U16.unpack_from(data, 42)[0] & 0xFFF8
