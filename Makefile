@@ -2,7 +2,7 @@ VENV ?= .venv
 PY := $(VENV)/bin/python
 # Random traces of each kind that `make kernel-test` records and compares, and the minutes it may take for that.
 SEEDS ?= 18
-MINUTES ?= 10
+MINUTES ?= 7
 # Seconds of `make fuzz`: for the packet path, and for all readers.
 FUZZ ?= 600
 # Kills of `make soak`, and their seed.
