@@ -12,6 +12,7 @@ from collections.abc import Callable, Iterator
 from contextlib import ExitStack
 
 import pytest
+from hypothesis import HealthCheck, settings
 
 from ipvsnl.client import IPVS
 from ipvsnl.link.kernel import KernelLink
@@ -25,6 +26,8 @@ PATIENCE = 60
 """Seconds until a test that hangs is ended."""
 if signal.getsignal(signal.SIGINT) is signal.SIG_IGN:  # in the background; the programs that tests interrupt inherit it
     signal.signal(signal.SIGINT, signal.default_int_handler)
+settings.register_profile("untimed", deadline=None, suppress_health_check=[HealthCheck.too_slow])
+settings.load_profile("untimed")  # how fast a machine is decides nothing
 
 
 def enter_fresh_namespace() -> None:
