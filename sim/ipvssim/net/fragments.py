@@ -203,9 +203,10 @@ def _assembled(pieces: Pieces, last: Packet, *, merging: bool) -> Packet | str:
         return "fragments disagree about ECN"
     payload = pieces.joined()
     kept_df = first.family == AF_INET and pieces.largest_df == pieces.largest
-    whole = (
-        _whole4(first, last, payload, pieces.ecn, kept_df) if first.family == AF_INET else _whole6(first, last, payload)
-    )
+    if first.family == AF_INET:
+        whole = _whole4(first, last, payload, pieces.ecn, kept_df)
+    else:
+        whole = _whole6(first, last, payload, pieces.ecn)
     if isinstance(whole, Assembled):
         whole.largest, whole.kept_df, whole.recorded = pieces.largest, kept_df, first.recorded
         whole.cuts = pieces.cuts(len(first.data) if merging else 0)
@@ -224,11 +225,13 @@ def _whole4(first: Packet, last: Packet, payload: bytes, ecn: int, kept_df: bool
     return parse4(data, last.device, last.mark, last.unicast, Assembled)
 
 
-def _whole6(first: Packet, last: Packet, payload: bytes) -> Packet | str:
+def _whole6(first: Packet, last: Packet, payload: bytes, ecn: int) -> Packet | str:
+    """One piece that met congestion marks the whole (ip_frag_ecn_table)."""
     data = first.data
     end, before = fragment_header(data)
     head = bytearray(data[: end - 8])
     head[before] = data[end - 8]
+    head[1] |= 0x30 if ecn & _CE else 0
     size = len(head) - 40 + len(payload)
     if size > _LARGEST:
         return "reassembled packet too long"
