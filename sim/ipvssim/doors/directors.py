@@ -8,11 +8,9 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from ipvsnl.text.hints import printable
-from ipvssim.behaviours import resolve
-from ipvssim.doors import debug_option
+from ipvssim.doors import debug_option, kernel_options
 from ipvssim.kernel import Kernel
 from ipvssim.net.networks import OpenNetwork
-from ipvssim.state.namespace import RELEASE
 
 if TYPE_CHECKING:
     from ipvsnl.tables.table import Table
@@ -24,13 +22,7 @@ _MOST = 1 << 28
 def options(parser: argparse.ArgumentParser) -> None:
     """The arguments about a director."""
     group = parser.add_argument_group("the director")
-    group.add_argument(
-        "--kernel", metavar="RELEASE", default=RELEASE, help="behave as that kernel: 6.12, debian13, here, ..."
-    )
-    group.add_argument(
-        "--module", metavar="NAME", action="append", default=[],
-        help="load ip_vs_ftp or ip_vs_twos, too (again for more)",
-    )  # fmt: skip
+    kernel_options.add(group)
     group.add_argument("--sysctl", metavar="NAME=VALUE", action="append", default=[], help="a tunable (net.ipv4.vs.*)")
     group.add_argument("--set", metavar=("TCP", "TCPFIN", "UDP"), nargs=3, help="timeouts in seconds, as ipvsadm --set")
     group.add_argument(
@@ -40,17 +32,13 @@ def options(parser: argparse.ArgumentParser) -> None:
     group.add_argument(
         "--start-state", metavar="FILE", type=Path, help="connections that it had before: ipvsadm -Lnc >FILE"
     )
-    debug_option.add(group)
 
 
 def described(chosen: argparse.Namespace, kernel: Kernel | None = None) -> Kernel:
     """A kernel (or the one given) with the tunables and timeouts of the options; ValueError names the option that is
     wrong."""
     if kernel is None:
-        release = resolve(chosen.kernel)
-        if release.note:
-            print(f"--kernel {chosen.kernel}: {release.note}", file=sys.stderr)
-        kernel = Kernel(release=release, debug_level=chosen.debug_level, modules=chosen.module)
+        kernel = Kernel(**kernel_options.made_of(chosen))
         debug_option.tell(kernel)
     for given in chosen.sysctl:
         name, equals, value = given.partition("=")

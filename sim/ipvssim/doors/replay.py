@@ -18,7 +18,7 @@ from typing import Any, NamedTuple, TextIO
 from ipvsnl.consts import AF_INET, AF_INET6
 from ipvssim.behaviours import Release, resolve
 from ipvssim.clock import SECOND
-from ipvssim.doors import debug_option
+from ipvssim.doors import debug_option, kernel_options
 from ipvssim.doors.compare import differences
 from ipvssim.doors.listeners import Listeners
 from ipvssim.doors.traces import ReplayError, check_answer, check_header, check_recording, check_step, explained, read
@@ -270,11 +270,16 @@ def parser() -> argparse.ArgumentParser:
 def main(arguments: Sequence[str] | None = None) -> int:
     """The command; its exit status is 0, 1 where answers differ, 2 where something can't be replayed."""
     chosen = parser().parse_args(arguments)
+    try:
+        release = kernel_options.release(chosen.kernel) if chosen.kernel else None
+    except ValueError as wrong:
+        print(f"ipvssim replay: {wrong}", file=sys.stderr)
+        return FAILED
     worst = SAME
     for job in jobs(chosen.files, recorded=chosen.clock or chosen.check):
         try:
             status = replay(
-                job, check=chosen.check, release=chosen.kernel, out=sys.stdout, explain=chosen.explain,
+                job, check=chosen.check, release=release, out=sys.stdout, explain=chosen.explain,
                 debug_level=chosen.debug_level,
             )  # fmt: skip
         except (ReplayError, ValueError) as wrong:

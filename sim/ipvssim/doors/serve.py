@@ -9,12 +9,11 @@ import time
 from collections.abc import Sequence
 
 from ipvsnl.errors import LinkError
-from ipvssim.doors import debug_option
+from ipvssim.doors import debug_option, kernel_options
 from ipvssim.doors.server import Server
 from ipvssim.doors.table_file import TableFile
 from ipvssim.kernel import Kernel
 from ipvssim.net.networks import default_network
-from ipvssim.state.namespace import RELEASE
 
 
 class _Leave(BaseException):
@@ -42,15 +41,8 @@ def parser() -> argparse.ArgumentParser:
     )
     parser.add_argument("path", metavar="PATH", help="where the socket is made (SOCK_SEQPACKET)")
     parser.add_argument("--table", metavar="FILE", help="start from a table file, and write it at the end")
-    parser.add_argument(
-        "--kernel", metavar="RELEASE", default=RELEASE, help="behave as that kernel: 6.12, debian13, here, ..."
-    )
-    parser.add_argument(
-        "--module", metavar="NAME", action="append", default=[],
-        help="load ip_vs_ftp or ip_vs_twos, too (again for more)",
-    )  # fmt: skip
+    kernel_options.add(parser)
     parser.add_argument("--padding", action="store_true", help="pad 64-bit attributes as some machines' kernels do")
-    debug_option.add(parser)
     return parser
 
 
@@ -67,10 +59,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
 def _serve(chosen: argparse.Namespace) -> int:
     file = TableFile(chosen.table) if chosen.table else None
     try:
-        how = {
-            "release": chosen.kernel, "padding": chosen.padding, "debug_level": chosen.debug_level,
-            "modules": chosen.module,
-        }  # fmt: skip
+        how = {**kernel_options.made_of(chosen), "padding": chosen.padding}
         if file is None:
             kernel = Kernel(network=default_network(), **how)
         else:
