@@ -100,6 +100,17 @@ def test_timeouts_that_no_int_holds() -> None:
         assert found == errno
 
 
+def test_growing_tables_end_at_their_bound() -> None:
+    """From the first service on 256 rows, with more connections up to those that the table may have, and no further."""
+    kernel = Kernel(release="7.2")
+    sizes = [kernel.namespace.connection_table_size]
+    kernel.load("-A -t 192.0.2.1:80 -s rr")
+    for count in (0, 64, 90, 513, 1024, 5000):
+        kernel.namespace.grow(count)
+        sizes.append(kernel.namespace.connection_table_size)
+    assert sizes == [0, 256, 256, 512, 4096, 4096, 4096]
+
+
 LATE = frozenset(
     (
         "offsets6",

@@ -46,8 +46,8 @@ class Namespace:
     """
 
     __slots__ = (
-        "_rows", "applications", "behaviours", "changes", "clock", "connections", "daemons", "ipv6", "log", "modules",
-        "network", "padding", "release", "sysctls", "table", "timeouts",
+        "_most_rows", "_rows", "applications", "behaviours", "changes", "clock", "connections", "daemons", "ipv6", "log",
+        "modules", "network", "padding", "release", "sysctls", "table", "timeouts",
     )  # fmt: skip
 
     def __init__(
@@ -81,7 +81,8 @@ class Namespace:
         """What is loaded besides IPVS and its schedulers."""
         self.applications: Callable[[], Iterable[tuple[int, int]]] | None = None
         """Where a loaded helper hangs in its ports, each with the number of connections that use it."""
-        self._rows = connection_table_size
+        self._most_rows = connection_table_size
+        self._rows = 0
         self.changes = 0
         """Requests so far that may have changed anything: who keeps something derived compares it."""
         self.connections: Callable[[], Iterable[Mapping[str, Any]]] | None = None
@@ -101,13 +102,14 @@ class Namespace:
     @property
     def connection_table_size(self) -> int:
         """Rows of the connection table's hash, as GET_INFO and listings tell."""
-        if not self.behaviours.tables_grow or self._rows != CONNECTION_TABLE_SIZE:
-            return self._rows
-        return LEAST_ROWS if self.table.ever_used else 0
+        if not self.behaviours.tables_grow:
+            return self._most_rows
+        return max(self._rows, LEAST_ROWS) if self.table.ever_used else 0
 
     def grow(self, connections: int) -> None:
-        """So many connections are there: since Linux 7.1 the table grows with them. (Seen: 512 rows for 90 of them.)"""
-        while self.behaviours.tables_grow and connections * 4 > self.connection_table_size:
+        """So many connections are there: since Linux 7.1 the table grows with them, up to what it was made for. (Seen: 512
+        rows for 90 of them.)"""
+        while self.behaviours.tables_grow and self.connection_table_size < min(connections * 4, self._most_rows):
             self._rows = 2 * self.connection_table_size
 
     @property
