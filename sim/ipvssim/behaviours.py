@@ -121,34 +121,30 @@ class Release(NamedTuple):
 
 
 class _Distribution(NamedTuple):
-    pattern: re.Pattern[str]
+    pattern: str
     base: str
     """The release whose behaviours it has; ``\\1`` is what the pattern found."""
-    more: frozenset[str]
     note: str
-
-
-def _distribution(pattern: str, base: str, note: str, more: frozenset[str] = frozenset()) -> _Distribution:
-    return _Distribution(re.compile(pattern), base, more, note)
+    more: frozenset[str] = frozenset()
 
 
 DISTRIBUTIONS = (
-    _distribution(r"debian11", "5.10.261", "Debian 11 with its last fixes"),
-    _distribution(r"debian12", "6.1.192", "Debian 12 with its last fixes"),
-    _distribution(r"debian13", "6.12.118", "Debian 13 with its last fixes"),
-    _distribution(r"5\.10\.0-\d+(-\w+)*", "5.10.261", "Debian 11, whose name does not tell its stable release: the last"),
-    _distribution(r"6\.1\.0-\d+(-\w+)*", "6.1.192", "Debian 12, whose name does not tell its stable release: the last"),
-    _distribution(r"(\d+\.\d+\.\d+)\+deb\d+.*", r"\1", ""),
-    _distribution(r"4\.18\.0-\d.*\.el8.*", "4.18", "RHEL 8 and its kin: 4.18, as far as was recorded"),
-    _distribution(r"5\.14\.0-\d.*\.el9.*", "5.14", "RHEL 9 and its kin: 5.14 with backports that its name does not tell"),
-    _distribution(r"6\.12\.0-\d.*\.el10.*", "6.12", "RHEL 10 and its kin: 6.12 with backports that its name does not tell"),
-    _distribution(r"5\.4\.0(-\d+.*)?", "5.4.291", "5.4 as Ubuntu 20.04 had it last"),
-    _distribution(r"5\.15\.0-\d+.*", "5.15.200", "Ubuntu 22.04: 5.15 with late stable fixes, but those of ICMP "
+    _Distribution(r"debian11", "5.10.261", "Debian 11 with its last fixes"),
+    _Distribution(r"debian12", "6.1.192", "Debian 12 with its last fixes"),
+    _Distribution(r"debian13", "6.12.118", "Debian 13 with its last fixes"),
+    _Distribution(r"5\.10\.0-\d+(-\w+)*", "5.10.261", "Debian 11, whose name does not tell its stable release: the last"),
+    _Distribution(r"6\.1\.0-\d+(-\w+)*", "6.1.192", "Debian 12, whose name does not tell its stable release: the last"),
+    _Distribution(r"(\d+\.\d+\.\d+)\+deb\d+.*", r"\1", ""),
+    _Distribution(r"4\.18\.0-\d.*\.el8.*", "4.18", "RHEL 8 and its kin: 4.18, as far as was recorded"),
+    _Distribution(r"5\.14\.0-\d.*\.el9.*", "5.14", "RHEL 9 and its kin: 5.14 with backports that its name does not tell"),
+    _Distribution(r"6\.12\.0-\d.*\.el10.*", "6.12", "RHEL 10 and its kin: 6.12 with backports that its name does not tell"),
+    _Distribution(r"5\.4\.0-\d+.*", "5.4.291", "5.4 as Ubuntu 20.04 had it last"),
+    _Distribution(r"5\.15\.0-\d+.*", "5.15.200", "Ubuntu 22.04: 5.15 with late stable fixes, but those of ICMP "
                   "checksums and quoted fragments", _LATE - _CHECKSUMS),
-    _distribution(r"6\.8\.0-\d+.*", "6.8", "Ubuntu 24.04: 6.8 with late stable fixes", _LATE),
-    _distribution(r"6\.17\.0-\d+.*", "6.17", "Ubuntu's 6.17, without the late stable fixes"),
-    _distribution(r"7\.0\.0-\d+.*", "7.0", "Ubuntu 26.04: 7.0 with late stable fixes", _LATE),
-    _distribution(r"(\d+\.\d+\.\d+)\.\d+-microsoft.*", r"\1", ""),
+    _Distribution(r"6\.8\.0-\d+.*", "6.8", "Ubuntu 24.04: 6.8 with late stable fixes", _LATE),
+    _Distribution(r"6\.17\.0-\d+.*", "6.17", "Ubuntu's 6.17, without the late stable fixes"),
+    _Distribution(r"7\.0\.0-\d+.*", "7.0", "Ubuntu 26.04: 7.0 with late stable fixes", _LATE),
+    _Distribution(r"(\d+\.\d+\.\d+)\.\d+-microsoft.*", r"\1", ""),
 )  # fmt: skip
 """What a distribution's name or its ``uname -r`` means; the first that fits. All others are taken by their numbers."""
 
@@ -159,8 +155,8 @@ def resolve(text: str) -> Release:
     if not isinstance(text, str):
         raise ValueError(f"{text!r:.100}: a release is text, such as {DEFAULT}")
     asked = os.uname().release if text == "here" and hasattr(os, "uname") else text
-    for one in DISTRIBUTIONS:
-        if found := one.pattern.fullmatch(asked):
+    for one in () if asked.replace(".", "").isdigit() else DISTRIBUTIONS:
+        if found := re.fullmatch(one.pattern, asked):
             base = found.expand(one.base)
             known = resolve(base)
             note = "; ".join(filter(None, (one.note, known.note)))
