@@ -175,10 +175,12 @@ def resolve(text: str) -> Release:
 
 
 def _numbers(release: str, asked: str) -> tuple[int, ...]:
-    found = re.match(r"(\d{1,3})\.(\d{1,3})(?:\.(\d{1,4}))?(?![\d.])", release)
-    if found is None:
+    """Two or three numbers with points between, whatever follows them."""
+    end = next((at for at, one in enumerate(release) if one not in "0123456789."), len(release))
+    parts = release[:end].split(".")
+    if len(parts) not in (2, 3) or not all(0 < len(part) < 5 for part in parts):
         raise ValueError(f"{asked!r:.100}: no release of Linux: 6.1.176, 5.15.0-91-generic, debian12 and here are some")
-    return tuple(int(number) for number in found.groups() if number is not None)
+    return tuple(map(int, parts))
 
 
 def _of(release: tuple[int, ...]) -> frozenset[str]:
