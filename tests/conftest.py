@@ -12,7 +12,6 @@ from collections.abc import Callable, Iterator
 from contextlib import ExitStack
 
 import pytest
-from hypothesis import HealthCheck, settings
 
 from ipvsnl.client import IPVS
 from ipvsnl.link.kernel import KernelLink
@@ -26,8 +25,15 @@ PATIENCE = 60
 """Seconds until a test that hangs is ended."""
 if signal.getsignal(signal.SIGINT) is signal.SIG_IGN:  # in the background; the programs that tests interrupt inherit it
     signal.signal(signal.SIGINT, signal.default_int_handler)
-settings.register_profile("untimed", deadline=None, suppress_health_check=[HealthCheck.too_slow])
-settings.load_profile("untimed")  # how fast a machine is decides nothing
+
+
+def pytest_configure() -> None:
+    """How fast a machine is decides nothing: no property test has a deadline. (Benchmarks import this file, too, and hypothesis
+    would weigh on every process that they fork.)"""
+    from hypothesis import HealthCheck, settings
+
+    settings.register_profile("untimed", deadline=None, suppress_health_check=[HealthCheck.too_slow])
+    settings.load_profile("untimed")
 
 
 def enter_fresh_namespace() -> None:
