@@ -28,8 +28,8 @@ if signal.getsignal(signal.SIGINT) is signal.SIG_IGN:  # in the background; the 
 
 
 def pytest_configure() -> None:
-    """How fast a machine is decides nothing: no property test has a deadline. (Benchmarks import this file, too, and hypothesis
-    would weigh on every process that they fork.)"""
+    """How fast a machine is decides nothing: no property test has a deadline. (Benchmarks import this file, too, and
+    hypothesis would weigh on every process that they fork.)"""
     from hypothesis import HealthCheck, settings
 
     settings.register_profile("untimed", deadline=None, suppress_health_check=[HealthCheck.too_slow])
