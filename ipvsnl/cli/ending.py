@@ -9,12 +9,29 @@ import gc
 import sys
 from _signal import SIG_IGN, SIGINT, signal  # type: ignore[import-not-found]  # "signal" costs "enum" at every start
 
-from ipvsnl.cli.statuses import BUG, FAILED, INTERRUPTED, PIPE_CLOSED
-
 TYPE_CHECKING = False
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Sequence
     from typing import Any, TextIO
+
+# --- exit statuses ---
+
+REFUSED = 255
+"""The kernel refuses a change (-1 in ipvsadm)."""
+LIST_FAILED = 1
+"""A listing fails."""
+NO_KERNEL = 2
+"""There is no kernel to speak to."""
+USAGE = 2
+"""The command line is not understood; with ipvsadm's own refusals it is ipvsadm's status."""
+FAILED = 1
+"""A sub-command fails."""
+NOTHING_TO_DO, CHANGES = 0, 2
+"""Of ``plan``: nothing differs, something does."""
+INTERRUPTED, PIPE_CLOSED, TERMINATED = 130, 141, 143
+"""Ended by SIGINT, by SIGPIPE, by SIGTERM: 128 and the signal's number."""
+BUG = 70
+"""A fault of ours (EX_SOFTWARE of sysexits.h)."""
 
 
 class OutputError(Exception):
