@@ -8,6 +8,7 @@ from __future__ import annotations
 import gc
 import sys
 from _signal import SIG_IGN, SIGINT, signal  # type: ignore[import-not-found]  # "signal" costs "enum" at every start
+from _thread import get_ident, interrupt_main, start_new_thread
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
@@ -85,6 +86,39 @@ class Output:
 
 def guarded(prog: str, words: Sequence[str], run: Callable[[], int], stdout: Output, stderr: Output) -> int:
     """The exit status of ``run``, or of its end: whatever it raises is said in one line on ``stderr``."""
+    before = sys.unraisablehook
+    sys.unraisablehook = once_more(KeyboardInterrupt)
+    try:
+        return _guarded(prog, words, run, stdout, stderr)
+    finally:
+        sys.unraisablehook = before
+
+
+def once_more(kind: type[BaseException], begin: Callable[[], object] = bool) -> Callable[[Any], None]:
+    """A ``sys.unraisablehook``: SIGINT comes once more where the exception of its handler, of this kind, went nowhere.
+
+    It goes nowhere at the end of a generator that was not read to its end, or in a ``__del__``. Python would print a
+    traceback there, and go on as if no signal had come. ``begin`` is called first.
+    """
+    before = sys.unraisablehook
+
+    def hook(lost: Any) -> None:
+        if not issubclass(lost.exc_type, kind):
+            before(lost)
+            return
+        begin()
+        # From another thread: sent from here, it would be raised in here, and lost again.
+        try:
+            from _signal import pthread_kill
+        except ImportError:  # Windows
+            start_new_thread(interrupt_main, ())
+        else:
+            start_new_thread(pthread_kill, (get_ident(), SIGINT))
+
+    return hook
+
+
+def _guarded(prog: str, words: Sequence[str], run: Callable[[], int], stdout: Output, stderr: Output) -> int:
     try:
         status = run()
         stdout.flush()
