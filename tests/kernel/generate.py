@@ -17,13 +17,14 @@ from tests.kernel.traces import (
     mutants,
     paths,
     pieces,
+    releases,
     scheduling,
     sessions,
     tracking,
 )  # fmt: skip
 
 _FILES = (
-    administration, scheduling, lifetimes, paths, corners, pieces, local, crowds, mutants, tracking, sessions, calls,
+    administration, scheduling, lifetimes, paths, corners, pieces, local, crowds, mutants, tracking, sessions, calls, releases,
 )  # fmt: skip
 KINDS = {kind: make for file in _FILES for kind, make in file.KINDS.items()}
 
