@@ -106,8 +106,8 @@ class Guest:
             with one_processor(os.getpid()):
                 self.process = subprocess.Popen(
                     command_line(image, memory, Lines(below, above, messages)),
-                    stdin=subprocess.DEVNULL,
-                    stdout=messages,
+                    stdin=below if image.initramfs else subprocess.DEVNULL,
+                    stdout=above if image.initramfs else messages,
                     stderr=messages,
                     pass_fds=passed,
                     env=environment,

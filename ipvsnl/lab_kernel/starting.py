@@ -51,7 +51,8 @@ def _user_mode(image: Image, memory: str, lines: Lines) -> list[str]:
 
 
 def _emulated(image: Image, memory: str, lines: Lines) -> list[str]:
-    """The host's files come over 9p, the line to the host is a virtio port, the console a serial one."""
+    """The host's files come over 9p, the line to the host is a virtio port and QEMU's own input and output, the console a
+    serial line."""
     program = shutil.which(EMULATOR, path=PATH)
     if not program:
         raise MissingError(f"{EMULATOR} is not installed: apt-get install qemu-system-x86")
@@ -59,10 +60,9 @@ def _emulated(image: Image, memory: str, lines: Lines) -> list[str]:
     return [
         program, "-accel", "tcg", "-cpu", "max", "-smp", "1", "-m", memory,
         "-nodefaults", "-display", "none", "-vga", "none", "-monitor", "none", "-no-reboot",
-        *(word for fd in lines for word in ("-add-fd", f"fd={fd},set={fd}")),
-        "-chardev", f"file,id=line,path=/dev/fdset/{lines.above},input-path=/dev/fdset/{lines.below}",
+        "-add-fd", f"fd={lines.messages},set=1", "-chardev", "file,id=console,append=on,path=/dev/fdset/1", "-serial", "chardev:console",
+        "-chardev", "stdio,id=line,signal=off",
         "-device", "virtio-serial-pci", "-device", "virtserialport,chardev=line",
-        "-chardev", f"file,id=console,path=/dev/fdset/{lines.messages}", "-serial", "chardev:console",
         "-fsdev", "local,id=files,path=/,security_model=none,multidevs=remap",
         "-device", f"virtio-9p-pci,fsdev=files,mount_tag={TAG}",
         "-kernel", image.program, "-initrd", image.initramfs, "-append", " ".join(words),
