@@ -4,7 +4,8 @@
 
 boots the kernel of Debian's package ``user-mode-linux``, runs COMMAND in it as root, with the caller's working directory,
 environment and input, and ends with its exit status. From Python: ``run(command, timeout=60)``. It needs nothing but the
-standard library and that package. ``--release`` boots others of Debian's kernels, fetched without installing. Names are imported when they are first used: the guest's process 1 needs few of them.
+standard library and that package; ``--release`` boots others of Debian's kernels, which it fetches and does not install.
+Names are imported when they are first used: the guest's process 1 needs few of them.
 """
 
 from __future__ import annotations

@@ -85,14 +85,21 @@ class Archive:
     def _run(self, *command: str, cwd: Path | None = None) -> str:
         program, *words = command
         if program.startswith("apt"):
-            words = ["-c", str(self.place / "settings"), *(["-t", self.suite.name] if self.suite.target else []), *words]
+            words = [
+                "-c",
+                str(self.place / "settings"),
+                *(["-t", self.suite.name] if self.suite.target else []),
+                *words,
+            ]
         return _run(program, *words, cwd=cwd)
 
 
 def _run(*command: str, cwd: Path | None = None) -> str:
     environment = {**os.environ, "PATH": f"{PATH}:/usr/sbin:/sbin", "LC_ALL": "C"}
     try:
-        done = subprocess.run(command, capture_output=True, text=True, cwd=cwd, env=environment, stdin=subprocess.DEVNULL)
+        done = subprocess.run(
+            command, capture_output=True, text=True, cwd=cwd, env=environment, stdin=subprocess.DEVNULL
+        )
     except FileNotFoundError:
         raise MissingError(f"{command[0]} is not installed: other kernels are fetched by Debian's apt") from None
     if done.returncode:
@@ -115,5 +122,7 @@ def _address(label: str, otherwise: str = "") -> str:
     lines = _run("apt-get", "indextargets", "--format", "$(REPO_URI)", "Created-By: Packages", f"Label: {label}")
     found = lines.splitlines()[:1] or [otherwise]
     if not found[0]:
-        raise MissingError(f"this machine's apt has nothing of Debian's: name its archive in {ARCHIVE}, as in sources.list")
+        raise MissingError(
+            f"this machine's apt has nothing of Debian's: name its archive in {ARCHIVE}, as in sources.list"
+        )
     return found[0]

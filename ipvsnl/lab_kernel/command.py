@@ -40,7 +40,8 @@ exit status, where it is not COMMAND's:
 environment:
   IPVSNL_LAB_KERNEL   the kernel, a program (linux.uml, of Debian's package user-mode-linux)
   IPVSNL_LAB_MODULES  the directory with RELEASE/ and its modules (/usr/lib/uml/modules)
-  IPVSNL_LAB_CACHE    where kernels that --release fetched are kept (~/.cache/ipvsnl/kernels; root's: /var/cache/ipvsnl/kernels)
+  IPVSNL_LAB_CACHE    where kernels that --release fetched are kept (~/.cache/ipvsnl/kernels, or for root
+                      /var/cache/ipvsnl/kernels)
   IPVSNL_LAB_ARCHIVE  the address of Debian's archive, as in sources.list, if this machine's apt has none
   IPVSNL_LAB_SPREAD   1: leave it to the host on which processors the kernel runs (it stays on one)
 """
@@ -56,6 +57,8 @@ def main(arguments: Sequence[str]) -> int:
         signal.signal(number, _stop)
     try:
         if options.renew:
+            from ipvsnl.lab_kernel.fetched import forget
+
             forget(options.release)
         image = chosen(options.release)
         user = whose(options.user, options.as_root)
@@ -95,8 +98,8 @@ def parser() -> ArgumentParser:
         "--as-root", action="store_true", help="leave it root's: COMMAND may do to the host what root may"
     )
     parser.add_argument(
-        "--release", metavar="NAME", help="boot a kernel of Debian's: a suite (bullseye, bookworm, trixie, sid, ...) or a series"
-        " (6.12); by QEMU's emulation with qemu: before it (the installed user-mode-linux)",
+        "--release", metavar="NAME", help="boot a kernel of Debian's: a suite (bullseye, bookworm, trixie, sid, ...) or a"
+        " series (6.12); by QEMU's emulation with qemu: before it (the installed user-mode-linux)",
     )  # fmt: skip
     parser.add_argument("--renew", action="store_true", help="look for a newer one than was fetched before")
     parser.add_argument("command", nargs=REMAINDER, metavar="COMMAND", help="what to run, and its arguments")

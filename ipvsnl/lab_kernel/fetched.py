@@ -40,12 +40,14 @@ def image(text: str) -> Image:
             (place / _PACKAGE).write_text(package)
     found = _ordinary(place) if wanted.emulated else _user_mode(place)
     if not fits(found.release, wanted.release):
-        raise MissingError(f"--release {text}: {wanted.suite.name} has {found.release} (in {place}; --renew looks again)")
+        raise MissingError(
+            f"--release {text}: {wanted.suite.name} has {found.release} (in {place}; --renew looks again)"
+        )
     return found
 
 
 def forget(text: str) -> None:
-    """Remove what was fetched for ``--release TEXT``, so that the next `image` looks for a newer one. ValueError as there."""
+    """Remove what was fetched for ``--release TEXT``, so that the next `image` gets the newest. ValueError as there."""
     shutil.rmtree(_place(named(text)), ignore_errors=True)
 
 

@@ -7,7 +7,6 @@ import ctypes
 import json
 import os
 import select
-import shutil
 import signal
 import subprocess
 from collections.abc import Iterable, Sequence

@@ -66,10 +66,11 @@ def run(
 ) -> subprocess.CompletedProcess[bytes]:
     """Runs `command` in a kernel of its own and returns status, stdout and stderr, as subprocess.run does.
 
-    `user`: whose process the kernel is, where root calls (None: root's own). `release`: as ``--release`` (None: the kernel that
-    is installed); fetching one does not count as time of `timeout`.
+    `user`: whose process the kernel is, where root calls (None: root's own). `release`: as ``--release`` (None: the kernel
+    that is installed); fetching one does not count as time of `timeout`.
 
-    Raises MissingError, ValueError where nothing is called like `release`, BootError, UserError, and subprocess.TimeoutExpired (`timeout` is in seconds and includes the boot).
+    Raises MissingError, ValueError where nothing is called like `release`,
+    BootError, UserError, and subprocess.TimeoutExpired (`timeout` is in seconds and includes the boot).
     """
     caught = {b"O": bytearray(), b"E": bytearray()}
     source = os.memfd_create("input")

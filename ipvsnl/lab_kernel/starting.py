@@ -60,7 +60,8 @@ def _emulated(image: Image, memory: str, lines: Lines) -> list[str]:
     return [
         program, "-accel", "tcg", "-cpu", "max", "-smp", "1", "-m", memory,
         "-nodefaults", "-display", "none", "-vga", "none", "-monitor", "none", "-no-reboot",
-        "-add-fd", f"fd={lines.messages},set=1", "-chardev", "file,id=console,append=on,path=/dev/fdset/1", "-serial", "chardev:console",
+        "-add-fd", f"fd={lines.messages},set=1", "-chardev", "file,id=console,append=on,path=/dev/fdset/1",
+        "-serial", "chardev:console",
         "-chardev", "stdio,id=line,signal=off",
         "-device", "virtio-serial-pci", "-device", "virtserialport,chardev=line",
         "-fsdev", "local,id=files,path=/,security_model=none,multidevs=remap",

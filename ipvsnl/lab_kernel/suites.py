@@ -55,7 +55,9 @@ def named(text: str) -> Wanted:
     numbers = name.split(".")
     if len(numbers) not in (2, 3) or not all(part.isascii() and part.isdigit() for part in numbers):
         names = ", ".join(suite.name for suite in SUITES)
-        raise ValueError(f"--release {text}: neither a suite ({names}) nor a series such as 6.12; qemu: may stand before")
+        raise ValueError(
+            f"--release {text}: neither a suite ({names}) nor a series such as 6.12; qemu: may stand before"
+        )
     series = ".".join(numbers[:2])
     suite = _BY_SERIES.get(series) or next(one for one in SUITES if one.name == ("experimental" if emulated else "sid"))
     return Wanted(suite, name, emulated)

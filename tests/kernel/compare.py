@@ -1,6 +1,7 @@
 """The campaign: fresh random traces, recorded on a real kernel, replayed on the simulator, compared step by step.
 
-    python -m tests.kernel.compare --seeds N [--release NAME] [--first SEED] [--minutes M] [--kinds KIND ...] [--keep DIR] [--shrink]
+    python -m tests.kernel.compare --seeds N [--release NAME] [--first SEED] [--minutes M] [--kinds KIND ...]
+                                   [--keep DIR] [--shrink]
 
 Writes a table under build/, or with --page (`make fidelity`) the page of docs that shows this kernel's release. Exit status:
 0 no difference, 1 differences (the traces are kept), 2 nothing could be compared, 69 and 70 as those of the laboratory.
@@ -160,7 +161,9 @@ def options(arguments: Sequence[str]) -> argparse.Namespace:
     parser = argparse.ArgumentParser(
         prog="python -m tests.kernel.compare", description="Random traces: a real kernel against the simulator."
     )
-    parser.add_argument("--release", metavar="NAME", help="another kernel, as ipvsnl lab-kernel --release (the installed one)")
+    parser.add_argument(
+        "--release", metavar="NAME", help="another kernel, as ipvsnl lab-kernel --release (the installed one)"
+    )
     parser.add_argument("--seeds", type=int, default=2, help="traces of each kind (2)")
     parser.add_argument("--first", type=int, help="the first seed (a random one, printed)")
     parser.add_argument("--minutes", type=float, help="begin no round that would end later")

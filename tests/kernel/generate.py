@@ -24,7 +24,8 @@ from tests.kernel.traces import (
 )  # fmt: skip
 
 _FILES = (
-    administration, scheduling, lifetimes, paths, corners, pieces, local, crowds, mutants, tracking, sessions, calls, releases,
+    administration, scheduling, lifetimes, paths, corners, pieces, local, crowds, mutants, tracking, sessions, calls,
+    releases,
 )  # fmt: skip
 KINDS = {kind: make for file in _FILES for kind, make in file.KINDS.items()}
 

@@ -204,7 +204,11 @@ def about(jobs: int, package: str) -> dict[str, Any]:
     if machine != "uml":
         return found | {"padding": False}  # user-mode-linux ceased to pad 64-bit attributes between 6.12 and 7.2
     query = ["dpkg-query", "--show", "--showformat=${Package} ${Version}", "user-mode-linux"]
-    if not package and shutil.which(query[0]) and not (done := subprocess.run(query, capture_output=True, text=True)).returncode:
+    if (
+        not package
+        and shutil.which(query[0])
+        and not (done := subprocess.run(query, capture_output=True, text=True)).returncode
+    ):
         found["package"] = done.stdout
     return found | {"padding": int(release.split(".")[0]) < 7}
 
@@ -227,7 +231,9 @@ def main(arguments: Sequence[str]) -> int:
     parser = argparse.ArgumentParser(prog="python -m tests.kernel.recorder")
     parser.add_argument("--jobs", type=int, default=1)
     parser.add_argument("--into", metavar="DIR", help="where recordings go (beside their traces)")
-    parser.add_argument("--package", default="", help="the kernel's package (that of user-mode-linux, if it is installed)")
+    parser.add_argument(
+        "--package", default="", help="the kernel's package (that of user-mode-linux, if it is installed)"
+    )
     parser.add_argument("traces", nargs="+")
     chosen = parser.parse_args(arguments)
     for name, value in (("msgs_per_sec", 1000000), ("msgs_burst", 1000000)):

@@ -31,7 +31,14 @@ def split4(
     for at, end in spans or _ranges(len(payload), room):
         field = df | base + at // 8 | (MF if end < len(payload) or more_behind else 0)
         size = start + end - at
-        header = data[:2] + size.to_bytes(2, "big") + data[4:6] + field.to_bytes(2, "big") + data[8:20] + (later if at else options)
+        header = (
+            data[:2]
+            + size.to_bytes(2, "big")
+            + data[4:6]
+            + field.to_bytes(2, "big")
+            + data[8:20]
+            + (later if at else options)
+        )
         pieces.append(sign4(header) + payload[at:end])
     return pieces
 

@@ -164,8 +164,10 @@ class Selection:
         return connection
 
     def is_full(self, result: Result | None = None) -> bool:
-        """Whether one connection or template more is more than conn_max, so that the packet is dropped (since 7.2). The kernel
-        asks whenever it makes one: a server has been chosen by then, and a template may be there already."""
+        """Whether one connection or template more is more than conn_max, so that the packet is dropped (since 7.2).
+
+        The kernel asks whenever it makes one: a server has been chosen by then, and a template may be there already.
+        """
         if not self._limited or len(self.connections) < self.sysctls.conn_max:
             return False
         if result is not None:

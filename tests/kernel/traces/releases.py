@@ -20,7 +20,9 @@ NEW_SERVICE, SET_SERVICE, NEW_SERVER, SET_CONFIG = 1, 2, 5, 12
 TWOS = "ip_vs_twos"
 
 
-def beginning(script: Script, *flags: object, six: bool = False, method: str | None = None) -> tuple[Service, list[str]]:
+def beginning(
+    script: Script, *flags: object, six: bool = False, method: str | None = None
+) -> tuple[Service, list[str]]:
     """A service by rr, with two servers of weight 1."""
     protocol = script.pick(p.TCP, p.TCP, p.UDP)
     service = script.service("rr", protocol, six=six, flags=flags, method=method)
@@ -115,14 +117,19 @@ def hashed(seed: int) -> Script:
     script = Script("hashed", seed)
     for sequence in range(1, script.random.randrange(5, 9)):
         port = script.pick(80, 81)
-        flags, mask = script.pick(HASHED, HASHED, HASHED | 1, 0, 1, 0xF0), script.pick(0xFFFFFFFF, 0xFFFFFFFF, HASHED, 0)
+        flags, mask = (
+            script.pick(HASHED, HASHED, HASHED | 1, 0, 1, 0xF0),
+            script.pick(0xFFFFFFFF, 0xFFFFFFFF, HASHED, 0),
+        )
         made = [
             attribute(1, struct.pack("=H", 2)), attribute(2, struct.pack("=H", p.TCP)),
             attribute(3, p.address("203.0.113.1").ljust(16, b"\0")), attribute(4, struct.pack("!H", port)),
             attribute(6, b"rr\0"), attribute(7, struct.pack("=II", flags, mask)),
             attribute(8, struct.pack("=I", 60 if flags & 1 else 0)), attribute(9, struct.pack("=I", 0xFFFFFFFF)),
         ]  # fmt: skip
-        script.netlink(request(script.pick(NEW_SERVICE, NEW_SERVICE, SET_SERVICE), sequence, 4, attribute(1, b"".join(made))))
+        script.netlink(
+            request(script.pick(NEW_SERVICE, NEW_SERVICE, SET_SERVICE), sequence, 4, attribute(1, b"".join(made)))
+        )
         what = script.random.randrange(100)
         if what < 30:
             script.ipvsadm("-A", "-t", f"203.0.113.1:{port}", "-s", "rr")
