@@ -12,14 +12,14 @@ from __future__ import annotations
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
+    from ipvsnl.lab_kernel.choosing import kernel_release as kernel_release
     from ipvsnl.lab_kernel.conversation import BootError as BootError
     from ipvsnl.lab_kernel.image import MissingError as MissingError
-    from ipvsnl.lab_kernel.image import kernel_release as kernel_release
     from ipvsnl.lab_kernel.running import run as run
     from ipvsnl.lab_kernel.users import UserError as UserError
 
 _HOMES = {
-    "BootError": "conversation", "MissingError": "image", "UserError": "users", "kernel_release": "image",
+    "BootError": "conversation", "MissingError": "image", "UserError": "users", "kernel_release": "choosing",
     "run": "running",
 }  # fmt: skip
 __all__ = sorted(_HOMES)

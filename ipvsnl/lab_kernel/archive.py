@@ -15,8 +15,6 @@ from ipvsnl.lab_kernel.image import MissingError
 from ipvsnl.lab_kernel.places import PATH
 from ipvsnl.lab_kernel.suites import Suite
 
-ARCHIVE = "IPVSNL_LAB_ARCHIVE"
-"""The variable with the address of Debian's archive, where this machine's apt has none."""
 KEYS = "/usr/share/keyrings/debian-archive-keyring.gpg"
 _SETTINGS = """\
 #clear APT::Update::Post-Invoke;
@@ -109,7 +107,7 @@ def _run(*command: str, cwd: Path | None = None) -> str:
 
 
 def _sources(suite: Suite) -> list[str]:
-    main = os.environ.get(ARCHIVE) or _address("Debian")
+    main = os.environ.get("IPVSNL_LAB_ARCHIVE") or _address("Debian")
     lines = [f"deb [signed-by={KEYS}] {main} {name} main" for name in (suite.name, *suite.beside)]
     if suite.security:
         security = _address("Debian-Security", f"{main.rstrip('/')}-security")
@@ -123,6 +121,6 @@ def _address(label: str, otherwise: str = "") -> str:
     found = lines.splitlines()[:1] or [otherwise]
     if not found[0]:
         raise MissingError(
-            f"this machine's apt has nothing of Debian's: name its archive in {ARCHIVE}, as in sources.list"
+            "this machine's apt has nothing of Debian's: IPVSNL_LAB_ARCHIVE has to name an archive, as in sources.list"
         )
     return found[0]

@@ -9,9 +9,10 @@ from argparse import REMAINDER, ArgumentParser, Namespace, RawDescriptionHelpFor
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 
+from ipvsnl.lab_kernel.choosing import chosen
 from ipvsnl.lab_kernel.conversation import BootError
 from ipvsnl.lab_kernel.frames import write_all
-from ipvsnl.lab_kernel.image import Image, MissingError, chosen
+from ipvsnl.lab_kernel.image import Image, MissingError
 from ipvsnl.lab_kernel.running import boot
 from ipvsnl.lab_kernel.users import User, UserError
 from ipvsnl.lab_kernel.users import chosen as whose

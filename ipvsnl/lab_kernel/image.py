@@ -40,20 +40,3 @@ def installed() -> Image:
             f"user-mode-linux is not installed ({what} not found): apt-get install user-mode-linux, or --release NAME"
         )
     return Image(releases[-1], str(Path(found).absolute()), MODULES)
-
-
-def chosen(release: str | None) -> Image:
-    """The installed kernel (None), or that of a suite or series of Debian, fetched if need be: see ``suites.named``.
-
-    ValueError: nothing is called so. MissingError: it can't be had here.
-    """
-    if release is None:
-        return installed()
-    from ipvsnl.lab_kernel.fetched import image
-
-    return image(release)
-
-
-def kernel_release(release: str | None = None) -> str:
-    """What ``uname -r`` says in the kernel that would be booted; raises as `chosen`."""
-    return chosen(release).release

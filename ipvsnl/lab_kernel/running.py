@@ -9,9 +9,10 @@ import time
 from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 
+from ipvsnl.lab_kernel.choosing import chosen
 from ipvsnl.lab_kernel.conversation import Conversation
 from ipvsnl.lab_kernel.frames import frame, write_all
-from ipvsnl.lab_kernel.image import Image, chosen, installed
+from ipvsnl.lab_kernel.image import Image, installed
 from ipvsnl.lab_kernel.machine import Guest
 from ipvsnl.lab_kernel.users import User
 from ipvsnl.lab_kernel.users import chosen as whose

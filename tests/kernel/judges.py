@@ -12,8 +12,9 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import NamedTuple
 
+from ipvsnl.lab_kernel.choosing import chosen
 from ipvsnl.lab_kernel.command import EXIT_BOOT, EXIT_MISSING
-from ipvsnl.lab_kernel.image import Image, chosen
+from ipvsnl.lab_kernel.image import Image
 from ipvsnl.lab_kernel.machine import one_processor
 from ipvsnl.lab_kernel.modules import Tree
 from tests.places import ROOT
@@ -56,7 +57,7 @@ class Judge(NamedTuple):
 
 
 def judge(release: str | None) -> Judge:
-    """The judge of that name, fetched if need be; MissingError, ValueError as ``image.chosen``."""
+    """The judge of that name, fetched if need be; MissingError, ValueError as ``choosing.chosen``."""
     return Judge(release, chosen(release))
 
 

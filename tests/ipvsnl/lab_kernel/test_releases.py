@@ -12,7 +12,7 @@ from pathlib import Path
 
 import pytest
 
-from ipvsnl.lab_kernel import archive, fetched, image, initramfs, loader, starting
+from ipvsnl.lab_kernel import archive, choosing, fetched, image, initramfs, loader, starting
 from ipvsnl.lab_kernel.modules import Tree
 from ipvsnl.lab_kernel.suites import SUITES, fits, named
 
@@ -59,13 +59,13 @@ def test_what_was_fetched_is_used_again(tmp_path: Path, monkeypatch: pytest.Monk
     (tmp_path / "sid/library/usr/lib").mkdir(parents=True)
     (tmp_path / "sid/library/usr/lib/libc.so.6").touch()
     (tmp_path / "sid/PACKAGE").write_text("user-mode-linux 7.2um1")
-    found = image.chosen("sid")
-    assert found == image.chosen("7.2")
+    found = choosing.chosen("sid")
+    assert found == choosing.chosen("7.2")
     assert (found.release, found.package, found.initramfs) == ("7.2.7", "user-mode-linux 7.2um1", "")
     assert found.program == str(tmp_path / "sid/usr/bin/linux.uml")
     assert found.libraries == str(tmp_path / "sid/library/usr/lib")
     with pytest.raises(image.MissingError, match=r"sid has 7\.2\.7"):
-        image.chosen("7.4")
+        choosing.chosen("7.4")
     fetched.forget("sid")
     assert not (tmp_path / "sid").exists()
 
