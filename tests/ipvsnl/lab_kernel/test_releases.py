@@ -81,7 +81,7 @@ def test_sources_are_signed_by_debians_keys(tmp_path: Path, monkeypatch: pytest.
     """Each line of apt's sources names the keys; the suites beside and the security archive are taken, too."""
     (tmp_path / "keys").touch()
     monkeypatch.setattr(archive, "KEYS", str(tmp_path / "keys"))
-    monkeypatch.setenv(archive.ARCHIVE, "http://archive.example/debian")
+    monkeypatch.setenv("IPVSNL_LAB_ARCHIVE", "http://archive.example/debian")
     monkeypatch.setattr(archive, "_run", lambda *_, **__: "")
     archive.Archive(named("bookworm").suite, tmp_path / "apt")
     lines = (tmp_path / "apt/sources.list").read_text().splitlines()
