@@ -44,7 +44,3 @@ if TYPE_CHECKING:
 
         def close(self) -> None:
             """Let go of it; a table that is kept in a file is written to it."""
-
-
-RECEIVE_BUFFER = 32768
-"""Bytes offered to each receive: the kernel cuts the datagrams of a dump to what a socket was seen to offer."""
