@@ -14,7 +14,7 @@ PACKAGES = {"ipvsnl": "ipvsnl", "ipvssim": "sim/ipvssim"}
 
 ROOMS = {
     "ipvsnl": [
-        "consts family _later _files _held",
+        "consts family sockopt _later _files _held",
         "errors",
         "address _value",
         "model",
@@ -84,7 +84,7 @@ ROOMS = {
 }
 """The layers, ground first. A room imports from the layers before its own, and from inside itself."""
 
-GROUND = frozenset(("consts", "family", "address", "errors", "model"))
+GROUND = frozenset(("consts", "family", "sockopt", "address", "errors", "model"))
 """The words of ipvsnl that every room of the simulator speaks; its front door, its doors and its lab use all of ipvsnl."""
 USES_ALL_OF_IPVSNL = frozenset(("kernel", "doors", "lab", "completion", "command"))
 PLUG = "ipvsnl.link.opening"

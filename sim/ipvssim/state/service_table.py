@@ -39,7 +39,7 @@ class ServiceTable:
         """(family, fwmark) to service."""
         self.ftp_services = 0
         self.port_zero_services = 0
-        """How many services have port 21, port 0 (fwmarks have 0): what the packet path's wildcard lookups ask first."""
+        """How many services have port 21, port 0 (those of marks have 0, mostly): what the packet path's wildcard lookups ask first."""
         self.engine_services = 0
         """How many services have a persistence engine."""
         self.ever_used = False
@@ -241,7 +241,7 @@ class ServiceTable:
         self._of_family[service.family] += step
         if service.persistence_engine:
             self.engine_services += step
-        if service.fwmark or service.port == 0:
+        if service.port == 0:
             self.port_zero_services += step
         elif service.port == FTP:
             self.ftp_services += step
