@@ -39,7 +39,10 @@ def asked(option: int, value: bytes, room: int, descriptor: int) -> list[Any]:
 
 def played(script: list[Call]) -> dict[str, Any]:
     enter_network()
-    with socket.socket(socket.AF_NETLINK, socket.SOCK_RAW, 16) as link, socket.socket(socket.AF_INET, socket.SOCK_DGRAM) as old:
+    with (
+        socket.socket(socket.AF_NETLINK, socket.SOCK_RAW, 16) as link,
+        socket.socket(socket.AF_INET, socket.SOCK_DGRAM) as old,
+    ):
         link.bind((0, 0))
         family = family_id(link)
         key = hash_key(link, family)

@@ -38,10 +38,13 @@ class Caller:
         self.random = Random(seed)
         self.by_netlink = Author(seed)
         self.rough = False
+        self.keys: list[tuple[int, bytes, int, int]] = []
+        """Services that were added, probably: most calls are about one of the last few."""
 
     def script(self, calls: int) -> list[Call]:
         """So many calls."""
         self.rough = self.random.random() < 0.5
+        self.keys = []
         return [self.call() for _ in range(calls)]
 
     def chance(self, percent: float) -> bool:
@@ -80,23 +83,28 @@ class Caller:
         elif option in (Set.STARTDAEMON, Set.STOPDAEMON):
             value = self.daemon()
         else:
-            value = self.service() if sockopt.SET_SIZES.get(option) else b""
+            value = self.service(new=option == Set.ADD) if sockopt.SET_SIZES.get(option) else b""
         if self.chance(3):
             value = random.choice([value[:-1], value + b"\0", b"", value + bytes(24)])
         return value
 
-    def service(self) -> bytes:
+    def service(self, *, new: bool = False) -> bytes:
         random = self.random
+        key = self.key(new=new)
+        if new:
+            self.keys = [*self.keys[-3:], key]
         name = random.choice(SCHEDULERS)
         if self.chance(4):
             name = random.choice([b"", b"a" * 16, b"a" * 15, b"rr\0rr", b"nosuch"])
         return sockopt.SERVICE.pack(
-            *self.key(), name, random.choice([0, 1, 2, 4, 5, 0x18, 0xFFFFFFFF]),
+            *key, name, random.choice([0, 1, 2, 4, 5, 0x18, 0xFFFFFFFF]),
             random.choice([0, 60, 300, 42949672, 42949673, 0xFFFFFFFF]), random.choice([0xFFFFFFFF, 0xFFFFFF, 0]),
         )  # fmt: skip
 
-    def key(self) -> tuple[int, bytes, int, int]:
+    def key(self, *, new: bool = False) -> tuple[int, bytes, int, int]:
         random = self.random
+        if self.keys and not new and random.random() < 0.75:
+            return random.choice(self.keys)
         protocol = random.choice([0, 1, 47, 0xFFFF]) if self.chance(4) else random.choice([6, 6, 6, 6, 17, 132])
         address = bytes(4) if random.random() < 0.1 else random.choice(ADDRESSES[:2])
         port = int.from_bytes(struct.pack(">H", random.choice([80, 80, 80, 81, 0, 21])), "little")
@@ -132,7 +140,7 @@ class Caller:
             head = b""
         if self.chance(4):
             size += random.choice([-1, 1, 96, 104])
-        return (head + random.randbytes(max(size, 0)))[: max(size, 0)]
+        return (head + random.randbytes(1) * max(size, 0))[: max(size, 0)]
 
 
 def scripts(seed: int, count: int, calls: int) -> list[list[Call]]:

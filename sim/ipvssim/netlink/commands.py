@@ -67,9 +67,7 @@ class Commands:
             return found if isinstance(found, int) else EEXIST
         if fwmark is not None:
             protocol, address, port = IPPROTO_TCP, _ANY6, 0
-        return self.add_service(
-            af, protocol, address, port, fwmark, scheduler, flags, mask, timeout, netmask, engine
-        )
+        return self.add_service(af, protocol, address, port, fwmark, scheduler, flags, mask, timeout, netmask, engine)
 
     def add_service(
         self, af: int, protocol: int, address: bytes, port: int, fwmark: int | None, scheduler: bytes, flags: int,

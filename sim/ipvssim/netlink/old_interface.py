@@ -1,9 +1,9 @@
-"""The old interface to the simulated table: ``setsockopt`` and ``getsockopt`` ``IP_VS_SO_*``, refusals in the kernel's order.
+"""The old interface to the simulated table: ``setsockopt`` and ``getsockopt`` ``IP_VS_SO_*``, checked in the kernel's order.
 
 ``do_ip_vs_set_ctl`` and ``do_ip_vs_get_ctl`` of net/netfilter/ipvs/ip_vs_ctl.c, ``nf_sockopt_find`` of
-net/netfilter/nf_sockopt.c, Linux 6.1. The structures are :mod:`ipvsnl.sockopt`'s. Changes are made by the same
-:class:`~ipvssim.netlink.commands.Commands` as those that come by netlink. Whether the caller may use it (CAP_NET_ADMIN in the
-user namespace that owns the network namespace, else EPERM) is asked outside.
+net/netfilter/nf_sockopt.c, Linux 6.1. The structures are :mod:`ipvsnl.sockopt`'s. The same
+:class:`~ipvssim.netlink.commands.Commands` make the changes that come this way and those that come by netlink. Whoever calls
+asks before whether that is allowed (CAP_NET_ADMIN in the user namespace that owns the network namespace, else EPERM).
 """
 
 from __future__ import annotations
@@ -89,14 +89,14 @@ class OldInterface:
         service = self._found(wanted.protocol, wanted.addr, wanted.port, wanted.fwmark)
         name = wanted.sched_name.split(b"\0")[0] + b"\0"
         key = (AF_INET, wanted.protocol, _wide(wanted.addr), wanted.port, wanted.fwmark or None)
-        rest = (name, wanted.flags, _ALL_BITS, wanted.timeout, wanted.netmask, b"")
+        whole = (*key, name, wanted.flags, _ALL_BITS, wanted.timeout, wanted.netmask, b"")
         if optname == Set.ADD:
-            return EEXIST if service is not None else self._commands.add_service(*key, *rest)
+            return EEXIST if service is not None else self._commands.add_service(*whole)
         if service is None or service.protocol != wanted.protocol:
             return ESRCH
         if dest:
             return self._set_dest(optname, service, key, DestUser(*sockopt.DEST.unpack(dest)))
-        return self._by_service[optname](*key, *(rest if optname == Set.EDIT else ()))
+        return self._by_service[optname](*(whole if optname == Set.EDIT else key))
 
     def _set_dest(
         self, optname: int, service: VirtualService, key: tuple[int, int, bytes, int, int | None], wanted: DestUser

@@ -21,8 +21,8 @@ _U8, _U16, _U32, _U64, _INT = 0xFF, 0xFFFF, 0xFFFFFFFF, (1 << 64) - 1, 0x7FFFFFF
 _LONGEST_NAME = 15
 _SIZES = {AF_INET: 4, AF_INET6: 16}
 _SERVER = (
-    ("port", _U16), ("forwarding", FWD_MASK | DEST_FLAGS), ("weight", _INT), ("upper threshold", _U32), ("lower threshold", _U32),
-    ("tunnel type", _U8), ("tunnel port", _U16), ("tunnel flags", _U16), ("last weight", _INT),
+    ("port", _U16), ("forwarding", FWD_MASK | DEST_FLAGS), ("weight", _INT), ("upper threshold", _U32),
+    ("lower threshold", _U32), ("tunnel type", _U8), ("tunnel port", _U16), ("tunnel flags", _U16), ("last weight", _INT),
 )  # fmt: skip
 """A server's numbers as its row has them behind the address, and the largest that each may be."""
 _TIMEOUTS = (("tcp timeout", _U32), ("tcpfin timeout", _U32), ("udp timeout", _U32))

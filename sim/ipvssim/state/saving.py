@@ -123,8 +123,8 @@ def _service_row(one: VirtualService) -> str:
 
 def _server_row(one: RealServer) -> str:
     return (
-        f'["{_address(one.address)}",{one.port},{one.forwarding | one.flags},{one.weight},{one.upper},{one.lower},{one.tunnel_type},'
-        f"{one.tunnel_port},{one.tunnel_flags},{one.last_weight},{_counters(one.counters)}]"
+        f'["{_address(one.address)}",{one.port},{one.forwarding | one.flags},{one.weight},{one.upper},{one.lower},'
+        f"{one.tunnel_type},{one.tunnel_port},{one.tunnel_flags},{one.last_weight},{_counters(one.counters)}]"
     )
 
 

@@ -39,7 +39,8 @@ class ServiceTable:
         """(family, fwmark) to service."""
         self.ftp_services = 0
         self.port_zero_services = 0
-        """How many services have port 21, port 0 (those of marks have 0, mostly): what the packet path's wildcard lookups ask first."""
+        """How many services have port 21, port 0 (those of marks mostly have 0): the packet path's wildcard lookups ask
+        these first."""
         self.engine_services = 0
         """How many services have a persistence engine."""
         self.ever_used = False

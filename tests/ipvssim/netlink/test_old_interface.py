@@ -77,7 +77,7 @@ def test_both_interfaces_see_one_table() -> None:
     old = OldInterface(kernel)
     assert len(services(old)) == 1
     assert old.set(Set.ADDDEST, service() + dest(3)) == 0
-    assert kernel.ipvsadm("-Sn").stdout.splitlines()[-1].split()[:6] == "-a -t 192.0.2.1:80 -r 10.0.0.2:80 -g".split()
+    assert "-a -t 192.0.2.1:80 -r 10.0.0.2:80 -g -w 1\n" in kernel.ipvsadm("-S", "-n").stdout
 
 
 def test_flags_of_a_destination_are_saved() -> None:
