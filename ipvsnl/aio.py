@@ -16,6 +16,7 @@ import errno as _errno
 from ipvsnl.backends.choice import chosen
 from ipvsnl.errors import LinkError
 from ipvsnl.family import DEST, SERVICE, Command
+from ipvsnl.link.contract import NETLINK
 from ipvsnl.link.conversation import family_of, family_request, key_of
 from ipvsnl.link.opening import open_link
 from ipvsnl.link.turns import Turns
@@ -146,6 +147,11 @@ class IPVS(Verbs["Awaited"]):
         await self._carried(steps.stop_daemon(role, self._timeout))
 
     # --- the conversation ---
+
+    @property
+    def interface(self) -> str:
+        """See :attr:`ipvsnl.client.IPVS.interface`."""
+        return str(getattr(self._link, "interface", NETLINK))
 
     def close(self) -> None:
         """Let go of the link; every later call is a LinkError (EBADF), and so is one that still waits."""

@@ -10,6 +10,7 @@ from __future__ import annotations
 
 import sys
 
+from ipvsnl.link.contract import NETLINK
 from ipvsnl.wire.shown import lines
 
 TYPE_CHECKING = False
@@ -28,6 +29,7 @@ class TracedLink:
         self.place = getattr(link, "place", "")
         self.simulated = getattr(link, "simulated", False)
         self.at_once = getattr(link, "at_once", False)
+        self.interface = getattr(link, "interface", NETLINK)
 
     @property
     def waitable(self) -> int | None:
