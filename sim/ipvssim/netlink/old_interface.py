@@ -181,9 +181,8 @@ class OldInterface:
         if service is None:
             return ESRCH, b""
         name = len(service.scheduler_name) // _WORD * _WORD + _WORD
-        written = _SERVICE_WRITTEN[name]
-        entry = _service_entry(service)
-        return 0, bytes(new if mask else old for new, old, mask in zip(entry, asked, written, strict=True))
+        kept = int.from_bytes(asked, "big") & _SERVICE_GAPS[name]
+        return 0, (int.from_bytes(_service_entry(service), "big") | kept).to_bytes(len(asked), "big")
 
     def _dests(self, head: bytes, room: int) -> tuple[int, bytes]:
         protocol, address, port, fwmark, count = sockopt.GET_DESTS.unpack(head)
@@ -248,11 +247,12 @@ def _daemon(one: Daemon | None) -> bytes:
     return sockopt.DAEMON.pack(one.role, one.interface, one.sync_id) if one is not None else bytes(sockopt.DAEMON.size)
 
 
-def _written(name: int) -> bytes:
-    """Which bytes of a service's entry the kernel writes, where so many of the scheduler's name are: not the gaps between
-    fields. (GET_SERVICE is answered in the caller's own copy.)"""
-    every = (_U32 & 0xFFFF, b"\xff" * 4, 0xFFFF, _U32, b"\xff" * name, *[_U32] * 4)
-    return sockopt.SERVICE_ENTRY.pack(*every, *[_U32] * 3, *[(1 << 64) - 1] * 2, *[_U32] * 5)
+def _gaps(name: int) -> int:
+    """The bits of a service's entry that the kernel leaves alone, where it writes so many bytes of the scheduler's name: the
+    gaps between fields. (GET_SERVICE is answered in the caller's own copy.)"""
+    every = (0xFFFF, b"\xff" * 4, 0xFFFF, _U32, b"\xff" * name, *[_U32] * 4)
+    written = sockopt.SERVICE_ENTRY.pack(*every, *[_U32] * 3, *[(1 << 64) - 1] * 2, *[_U32] * 5)
+    return int.from_bytes(bytes(one ^ 0xFF for one in written), "big")
 
 
-_SERVICE_WRITTEN = {name: _written(name) for name in (_WORD, 2 * _WORD)}
+_SERVICE_GAPS = {name: _gaps(name) for name in (_WORD, 2 * _WORD)}
