@@ -16,7 +16,6 @@ import errno as _errno
 from ipvsnl.backends.choice import chosen
 from ipvsnl.errors import LinkError
 from ipvsnl.family import DEST, SERVICE, Command
-from ipvsnl.link.contract import NETLINK
 from ipvsnl.link.conversation import family_of, family_request, key_of
 from ipvsnl.link.opening import open_link
 from ipvsnl.link.turns import Turns
@@ -151,7 +150,7 @@ class IPVS(Verbs["Awaited"]):
     @property
     def interface(self) -> str:
         """See :attr:`ipvsnl.client.IPVS.interface`."""
-        return str(getattr(self._link, "interface", NETLINK))
+        return str(getattr(self._link, "interface", "netlink"))
 
     def close(self) -> None:
         """Let go of the link; every later call is a LinkError (EBADF), and so is one that still waits."""

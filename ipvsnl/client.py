@@ -234,9 +234,7 @@ class IPVS(Verbs[None]):
         """How the kernel is spoken to: ``"netlink"``, or ``"sockopt"``: its older interface, for root of a user namespace (a
         rootless container), which says less. A request that it has no form for is a KernelError (EOPNOTSUPP) whose
         ``field`` says what."""
-        from ipvsnl.link.contract import NETLINK
-
-        return str(getattr(self._conversation.link, "interface", NETLINK))
+        return str(getattr(self._conversation.link, "interface", "netlink"))
 
     # --- the kernel's files ---
 

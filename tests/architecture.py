@@ -48,8 +48,8 @@ ROOMS = {
         "__main__",
     ],
     "ipvsnl.cli": [
-        "statuses progress help extras offers shells serving",
-        "streams as_json ending node_metrics",
+        "ending progress help extras offers shells serving",
+        "streams as_json node_metrics",
         "fallback top export planning",
         "convert",
         "formats",

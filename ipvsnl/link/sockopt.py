@@ -14,7 +14,6 @@ from ipvsnl import sockopt
 from ipvsnl.backends.choice import chosen
 from ipvsnl.errors import LinkError
 from ipvsnl.family import Command
-from ipvsnl.link.contract import SOCKOPT
 from ipvsnl.wire.exchange import ACKNOWLEDGED
 from ipvsnl.wire.old_interface import Translator, listed
 
@@ -36,7 +35,7 @@ class SockoptLink:
     files of ``/proc/net`` and whose name are used, and which is closed with this one."""
 
     max_send = 1 << 20
-    interface = SOCKOPT
+    interface = "sockopt"
     at_once = True
     """Requests are executed, and answered, while they are sent."""
 

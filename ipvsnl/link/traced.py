@@ -10,7 +10,6 @@ from __future__ import annotations
 
 import sys
 
-from ipvsnl.link.contract import NETLINK
 from ipvsnl.wire.shown import lines
 
 TYPE_CHECKING = False
@@ -29,7 +28,7 @@ class TracedLink:
         self.place = getattr(link, "place", "")
         self.simulated = getattr(link, "simulated", False)
         self.at_once = getattr(link, "at_once", False)
-        self.interface = getattr(link, "interface", NETLINK)
+        self.interface = getattr(link, "interface", "netlink")
 
     @property
     def waitable(self) -> int | None:

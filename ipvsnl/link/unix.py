@@ -7,7 +7,7 @@ import os
 from time import monotonic, sleep
 
 from ipvsnl.errors import LinkError
-from ipvsnl.link.contract import RECEIVE_BUFFER
+from ipvsnl.wire.exchange import RECEIVE_BUFFER
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:

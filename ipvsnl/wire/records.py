@@ -9,8 +9,8 @@ from __future__ import annotations
 import sys
 from _socket import AF_INET6 as HOST_AF_INET6
 from _socket import inet_ntop
-from struct import Struct
-from struct import error as StructError
+from _struct import Struct  # "struct" is one file more to open at every start
+from _struct import error as StructError  # type: ignore[attr-defined]  # typeshed has it in "struct" alone
 
 from ipvsnl import address as addresses
 from ipvsnl import family

@@ -8,8 +8,7 @@ from importlib import import_module
 from io import StringIO
 from typing import Any
 
-from ipvsnl.cli.ending import Output, guarded, impatient
-from ipvsnl.cli.statuses import INTERRUPTED
+from ipvsnl.cli.ending import INTERRUPTED, Output, guarded, impatient
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:

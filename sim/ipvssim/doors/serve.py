@@ -8,6 +8,7 @@ import sys
 import time
 from collections.abc import Sequence
 
+from ipvsnl.cli.ending import once_more
 from ipvsnl.errors import LinkError
 from ipvssim.doors import debug_option, kernel_options
 from ipvssim.doors.server import Server
@@ -30,6 +31,7 @@ def _leave_once() -> None:
         if len(asked) == 1:
             raise _Leave
 
+    sys.unraisablehook = once_more(_Leave, asked.clear)
     for number in (signal.SIGTERM, signal.SIGINT):
         signal.signal(number, leave)
 

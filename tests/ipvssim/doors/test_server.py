@@ -17,6 +17,7 @@ from pathlib import Path
 import pytest
 
 from ipvssim.command import main
+from ipvssim.doors import serve
 from ipvssim.doors.server import Server, _socket
 from ipvssim.doors.table_file import TableFile
 from ipvssim.kernel import Kernel
@@ -327,6 +328,26 @@ def test_two_signals_at_once_lose_nothing(tmp_path: Path) -> None:
         _, said = server.communicate(timeout=30)
     assert (server.returncode, said) == (0, "")
     assert list(TableFile(table).load().table.by_mark) == [(2, 3)]
+
+
+def test_a_signal_whose_exception_is_lost_comes_once_more(monkeypatch: pytest.MonkeyPatch) -> None:
+    """What the handler raises in a ``__del__`` goes nowhere: the signal comes again, and ends the server then."""
+
+    class Dying:
+        def __del__(self) -> None:
+            signal.raise_signal(signal.SIGTERM)
+
+    monkeypatch.setattr(sys, "unraisablehook", sys.unraisablehook)
+    before = {number: signal.getsignal(number) for number in (signal.SIGTERM, signal.SIGINT)}
+    try:
+        serve._leave_once()
+        with pytest.raises(serve._Leave):
+            Dying()
+            time.sleep(30)
+        signal.raise_signal(signal.SIGTERM)  # the first counts
+    finally:
+        for number, handler in before.items():
+            signal.signal(number, handler)
 
 
 def test_whoever_sees_the_file_can_connect(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
