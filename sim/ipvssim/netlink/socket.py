@@ -55,7 +55,8 @@ class NetlinkSocket:
 
     ``privilege`` is ``root``, ``none``, or ``userns_root`` (root of a user namespace of its own); ``cap_ack`` and
     ``ext_ack`` are the socket options; ``rcvbuf`` and ``sndbuf`` are in bytes as the kernel reports them. Those four, the
-    option ``no_enobufs`` and the port may be changed at any time.
+    option ``no_enobufs`` and the port may be changed at any time. Sockets of one namespace may share a ``family``: what one
+    of them was sent teaches it to read the like faster.
     """
 
     def __init__(
@@ -69,6 +70,7 @@ class NetlinkSocket:
         rcvbuf: int = BUFFER,
         sndbuf: int = BUFFER,
         family_id: int = FAMILY_ID,
+        family: Family | None = None,
     ) -> None:
         self.namespace = namespace
         self.port = port
@@ -80,7 +82,7 @@ class NetlinkSocket:
         self.no_enobufs = False
         """Whether it keeps silent about answers that it lost (NETLINK_NO_ENOBUFS)."""
         self._family_id = family_id
-        self._family = Family(namespace)
+        self._family = family if family is not None else Family(namespace)
         self._controller = Controller(namespace, family_id)
         self._queue: deque[tuple[bytes, int]] = deque()
         self._used = 0

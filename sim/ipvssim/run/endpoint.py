@@ -16,7 +16,7 @@ from fcntl import ioctl
 from struct import Struct
 from typing import TYPE_CHECKING
 
-from ipvssim.run.calls import AF_NETLINK
+from ipvssim.run.calls import AF_NETLINK, MSG_DONTWAIT
 
 if TYPE_CHECKING:
     from ipvssim.run.worlds import World
@@ -157,7 +157,7 @@ class Endpoint:
         returned already."""
         while True:
             try:
-                data = self.channel.recv(_LONGEST, socket.MSG_DONTWAIT)
+                data = self.channel.recv(_LONGEST, MSG_DONTWAIT)
             except OSError:
                 break
             if not data:

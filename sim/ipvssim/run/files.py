@@ -63,7 +63,7 @@ class Files:
         path = named(call.tid, call.a0, call.a1)
         if path is None or call.a3 < _HOW.size:
             return PASS
-        return self._inject(call, path, _HOW.unpack(memory.read(call.tid, call.a2, _HOW.size))[0])
+        return self._inject(call, path, _HOW.unpack(memory.read(call.tid, (call.a2, _HOW.size)))[0])
 
     def _opened(self, call: Call, folder: int, address: int, flags: int) -> Outcome:
         path = named(call.tid, folder, address)

@@ -8,11 +8,12 @@ from struct import Struct, unpack
 from typing import NamedTuple
 
 from ipvssim.run import memory
+from ipvssim.run.calls import MSG_TRUNC
 from ipvssim.run.endpoint import ADDRESS
 
 SIZE, MANY_SIZE = 56, 64
 """Bytes of struct msghdr, and of struct mmsghdr, which has a length behind it."""
-MSG_TRUNC, MSG_CTRUNC = 0x20, 8
+_CUT_CONTROL = 8
 _HEADER = Struct("=QI4xQQQQi4x")
 _U32, _U64 = Struct("=I"), Struct("=Q")
 _NAME_SIZE, _CONTROL_SIZE, _FLAGS = 8, 40, 48
@@ -39,10 +40,10 @@ class Message(NamedTuple):
 
 def read(thread: int, at: int) -> Message:
     """The message header at an address. OSError: EFAULT, EMSGSIZE."""
-    name, name_size, vector, count, control, control_size, _ = _HEADER.unpack(memory.read(thread, at, SIZE))
+    name, name_size, vector, count, control, control_size, _ = _HEADER.unpack(memory.read(thread, (at, SIZE)))
     if count > _MOST_PIECES:
         raise OSError(EMSGSIZE, strerror(EMSGSIZE))
-    numbers = unpack(f"={2 * count}Q", memory.read(thread, vector, 16 * count))
+    numbers = unpack(f"={2 * count}Q", memory.read(thread, (vector, 16 * count)))
     return Message(
         at, name, name_size if name else 0, list(zip(numbers[::2], numbers[1::2], strict=True)), control, control_size
     )
@@ -50,12 +51,12 @@ def read(thread: int, at: int) -> Message:
 
 def gathered(thread: int, message: Message) -> bytes:
     """The datagram that lies in its pieces."""
-    return b"".join(memory.read(thread, address, length) for address, length in message.pieces)
+    return memory.read(thread, *message.pieces)
 
 
 def name_of(thread: int, address: int, size: int) -> bytes:
     """A socket's name, as far as one may be long."""
-    return memory.read(thread, address, min(size, _LARGEST_NAME)) if address and size else b""
+    return memory.read(thread, (address, min(size, _LARGEST_NAME))) if address and size else b""
 
 
 def filled(message: Message, data: bytes, name: bytes, control: bytes) -> list[tuple[int, bytes]]:
@@ -69,7 +70,7 @@ def filled(message: Message, data: bytes, name: bytes, control: bytes) -> list[t
         at += length
     flags = MSG_TRUNC if len(data) > message.room else 0
     if len(control) > message.control_size:
-        control, flags = b"", flags | (MSG_CTRUNC if control else 0)
+        control, flags = b"", flags | (_CUT_CONTROL if control else 0)
     if message.name:
         found.append((message.name, name[: message.name_size]))
         found.append((message.at + _NAME_SIZE, _U32.pack(ADDRESS.size)))

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import os
 from errno import EINVAL, ENOPROTOOPT
+from functools import cache
 from pathlib import Path
 from struct import Struct
 
@@ -109,6 +110,7 @@ def _join(endpoint: Endpoint, group: int, *, on: bool) -> None:
     endpoint.groups = endpoint.groups | bit if on else endpoint.groups & ~bit
 
 
+@cache
 def _most(name: int) -> int:
     """How large an ordinary program's buffer may be on this machine."""
     try:

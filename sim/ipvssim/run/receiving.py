@@ -13,7 +13,7 @@ from time import monotonic
 from typing import NamedTuple
 
 from ipvssim.run import memory, messages
-from ipvssim.run.calls import AF_NETLINK, SOL_NETLINK
+from ipvssim.run.calls import AF_NETLINK, MSG_DONTWAIT, MSG_OOB, MSG_PEEK, MSG_TRUNC, SOL_NETLINK
 from ipvssim.run.endpoint import ADDRESS, Endpoint
 from ipvssim.run.notify import Call
 from ipvssim.run.options import PKTINFO
@@ -28,6 +28,7 @@ _MOST_MESSAGES = 1024
 _KERNEL = ADDRESS.pack(AF_NETLINK, 0, 0, 0)
 _PACKET_INFO = Struct("=QiiI4x").pack(20, SOL_NETLINK, PKTINFO, 0)
 _FEW = 32
+_UNIX, _SEQPACKET = int(socket.AF_UNIX), int(socket.SOCK_SEQPACKET)
 
 
 class Waiting(NamedTuple):
@@ -56,7 +57,7 @@ class Receiving:
             return KEPT
         pieces = [(call.a1, datagram[:room])]
         if call.a4:
-            size = _INT.unpack(memory.read(call.tid, call.a5, _INT.size))[0]
+            size = _INT.unpack(memory.read(call.tid, (call.a5, _INT.size)))[0]
             pieces += [(call.a4, _KERNEL[: max(size, 0)]), (call.a5, _INT.pack(len(_KERNEL)))]
         memory.write(call.tid, pieces)
         return self._received(call, endpoint, [datagram], flags, _size(datagram, room, flags))
@@ -97,7 +98,7 @@ class Receiving:
 
     def _received(self, call: Call, endpoint: Endpoint, taken: list[bytes], flags: int, value: int) -> Outcome:
         """The value; a caller that was interrupted before it had the datagrams will ask for them again."""
-        if flags & socket.MSG_PEEK:
+        if flags & MSG_PEEK:
             return value
 
         def undo() -> None:
@@ -109,26 +110,25 @@ class Receiving:
 
     def _take(self, call: Call, endpoint: Endpoint, room: int, flags: int) -> bytes | None:
         """The next datagram; None where the call has to wait. OSError where it may not, or where there is an error."""
-        if flags & socket.MSG_OOB:
+        if flags & MSG_OOB:
             raise OSError(EOPNOTSUPP, os.strerror(EOPNOTSUPP))
         if not call.waits():
             return None
         try:
-            return endpoint.take(room, lambda: self._remove(call), keep=bool(flags & socket.MSG_PEEK))
+            return endpoint.take(room, lambda: self._remove(call), keep=bool(flags & MSG_PEEK))
         except BlockingIOError:
-            if flags & socket.MSG_DONTWAIT or not self._wait(call, endpoint):
+            if flags & MSG_DONTWAIT or not self._wait(call, endpoint):
                 raise
             return None
 
     def _remove(self, call: Call) -> None:
         """Take the datagram that lies in the program's end out of it."""
         with suppress(OSError), self._theirs(call) as theirs:
-            theirs.recv(1, socket.MSG_DONTWAIT)
+            theirs.recv(1, MSG_DONTWAIT)
 
     def _theirs(self, call: Call) -> socket.socket:
         """A socket of ours for the program's end."""
-        copy = self._descriptors.copy(call.tid, call.descriptor)
-        return socket.socket(socket.AF_UNIX, socket.SOCK_SEQPACKET, 0, copy)
+        return socket.socket(_UNIX, _SEQPACKET, 0, self._descriptors.copy(call.tid, call.descriptor))
 
     # --- waiting ---
 
@@ -174,7 +174,7 @@ class Receiving:
 
 
 def _size(datagram: bytes, room: int, flags: int) -> int:
-    return len(datagram) if flags & socket.MSG_TRUNC else min(len(datagram), room)
+    return len(datagram) if flags & MSG_TRUNC else min(len(datagram), room)
 
 
 def _control(endpoint: Endpoint) -> bytes:

@@ -6,12 +6,12 @@ may poll without waiting.
 
 from __future__ import annotations
 
-import socket
 from collections.abc import Callable
 from errno import EOPNOTSUPP
 from struct import Struct
 
 from ipvssim.run import memory, messages
+from ipvssim.run.calls import MSG_OOB
 from ipvssim.run.endpoint import Endpoint
 from ipvssim.run.notify import Call
 from ipvssim.run.outcome import KEPT, PASS, Outcome, Undoable
@@ -38,17 +38,17 @@ class Sending:
         endpoint = self._sockets.of(call)
         if endpoint is None:
             return PASS
-        if call.a3 & socket.MSG_OOB:
+        if call.a3 & MSG_OOB:
             return -EOPNOTSUPP
         name = messages.name_of(call.tid, call.a4, call.a5 & 0xFFFFFFFF)
-        return self._once(call, endpoint, [(memory.read(call.tid, call.a1, call.a2), name)])
+        return self._once(call, endpoint, [(memory.read(call.tid, (call.a1, call.a2)), name)])
 
     def sendmsg(self, call: Call) -> Outcome:
         """``sendmsg``."""
         endpoint = self._sockets.of(call)
         if endpoint is None:
             return PASS
-        if call.a2 & socket.MSG_OOB:
+        if call.a2 & MSG_OOB:
             return -EOPNOTSUPP
         return self._once(call, endpoint, [_outgoing(call, call.a1)])
 
@@ -57,7 +57,7 @@ class Sending:
         endpoint = self._sockets.of(call)
         if endpoint is None:
             return PASS
-        if call.a3 & socket.MSG_OOB:
+        if call.a3 & MSG_OOB:
             return -EOPNOTSUPP
         places = [call.a1 + index * messages.MANY_SIZE for index in range(min(call.a2 & 0xFFFFFFFF, _MOST_MESSAGES))]
         datagrams = [_outgoing(call, at) for at in places]

@@ -119,7 +119,7 @@ class Sockets:
             return PASS
         if size >> 31:
             return -EINVAL
-        set_option(endpoint, level, name, memory.read(call.tid, call.a3, min(size, _INT.size)))
+        set_option(endpoint, level, name, memory.read(call.tid, (call.a3, min(size, _INT.size))))
         return 0
 
     def getsockopt(self, call: Call) -> Outcome:
@@ -128,7 +128,7 @@ class Sockets:
         endpoint = self.of(call)
         if endpoint is None or (level != SOL_NETLINK and name not in HERE_TOO):
             return PASS
-        room = _INT.unpack(memory.read(call.tid, call.a4, _INT.size))[0]
+        room = _INT.unpack(memory.read(call.tid, (call.a4, _INT.size)))[0]
         if room < 0:
             return -EINVAL
         value = get_option(endpoint, level, name, room)
@@ -137,7 +137,7 @@ class Sockets:
 
 
 def _tell_name(call: Call, name: bytes) -> int:
-    room = _INT.unpack(memory.read(call.tid, call.a2, _INT.size))[0]
+    room = _INT.unpack(memory.read(call.tid, (call.a2, _INT.size)))[0]
     if room < 0:
         return -EINVAL
     memory.write(call.tid, [(call.a1, name[:room]), (call.a2, _INT.pack(len(name)))])

@@ -9,7 +9,8 @@ from contextlib import suppress
 
 from ipvssim.run.notify import failure, libc
 
-_PIDFD_GETFD = 438
+_syscall = libc.syscall
+_PIDFD_GETFD = ctypes.c_long(438)
 _MOST_KEPT = 64
 
 
@@ -24,6 +25,15 @@ def file_of(thread: int, descriptor: int) -> str:
 def network_of(thread: int) -> str:
     """Its network namespace, in the kernel's words: ``net:[4026531840]``. OSError where it is gone."""
     return os.readlink(f"/proc/{thread}/ns/net")  # noqa: PTH115
+
+
+def devices_of(thread: int) -> set[str]:
+    """The names of the devices in its network namespace; none where it is gone."""
+    try:
+        with open(f"/proc/{thread}/net/dev", encoding="utf-8", errors="replace") as lines:  # noqa: PTH123
+            return {name.strip() for name, colon, _ in (line.partition(":") for line in lines) if colon}
+    except OSError:
+        return set()
 
 
 def process_of(thread: int) -> tuple[int, int]:
@@ -52,7 +62,7 @@ class Descriptors:
             handle = self._handles.get(thread)
             if handle is None:
                 handle = self._open(thread)
-            found = libc.syscall(ctypes.c_long(_PIDFD_GETFD), handle, descriptor, 0)
+            found = _syscall(_PIDFD_GETFD, handle, descriptor, 0)
             if found >= 0:
                 return int(found)
             wrong = failure()

@@ -11,7 +11,7 @@ from time import monotonic
 
 from ipvssim.clock import SECOND
 from ipvssim.kernel import Kernel
-from ipvssim.run.tracee import network_of
+from ipvssim.run.tracee import devices_of, network_of
 
 _NO_PROCESS = (1 << 32) - 4097
 """The first port tried that is no process's number: -4097, as the kernel's arithmetic has it."""
@@ -26,6 +26,9 @@ class World:
         self.name = name
         self.ports: set[int] = set()
         self.handle = handle
+        self.thread = 0
+        """The thread of it that was last seen."""
+        kernel.network.others = lambda device: device in devices_of(self.thread)
 
     def free_port(self, process: int) -> int:
         """The port that a socket gets that asks for none: its process's number, or else, counted down, one that is no
@@ -55,6 +58,7 @@ class Worlds:
         world = self._by_name.get(name)
         if world is None:
             world = self._open(f"/proc/{thread}/ns/net", name, self._make())
+        world.thread = thread
         return world
 
     def tick(self) -> None:
