@@ -93,7 +93,7 @@ ROOMS = {
         "supervisor",
         "session",
     ],
-    "ipvssim.lab": ["scenario", "run", "show", "api", "command"],
+    "ipvssim.lab": ["scenario", "run", "show", "api", "command send"],
 }
 """The layers, ground first. A room imports from the layers before its own, and from inside itself."""
 
@@ -110,7 +110,8 @@ CONVERSIONS = frozenset((
 """What of the C module under ``socket`` opens none."""
 SCAPY = frozenset(("ipvssim.net.scapy_packets",))
 TIME = frozenset((
-    "ipvssim.clock", "ipvssim.doors.serve", "ipvssim.doors.table_file", "ipvssim.run.receiving", "ipvssim.run.worlds",
+    "ipvssim.clock", "ipvssim.doors.sending", "ipvssim.doors.serve", "ipvssim.doors.table_file", "ipvssim.run.receiving",
+    "ipvssim.run.worlds",
 ))  # fmt: skip
 
 Import = tuple[str, str]

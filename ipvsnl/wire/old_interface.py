@@ -36,7 +36,7 @@ from ipvsnl.wire.old_requests import RefusedError
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterator
+    from collections.abc import Callable, Iterable, Iterator
     from typing import Any, Protocol
 
     from ipvsnl.backends.contract import Backend
@@ -246,7 +246,7 @@ class Translator:
         return self._backend.encode(FAMILY_ID, command, flags, sequence, **record)
 
 
-def listed(lines: Iterator[str]) -> int:
+def listed(lines: Iterable[str]) -> int:
     """How many services the lines of ``/proc/net/ip_vs`` list, of both address families."""
     return sum(not line.startswith((" ", "IP Virtual Server", "Prot")) for line in lines)
 

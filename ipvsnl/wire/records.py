@@ -329,6 +329,7 @@ def daemon_key(role: str | int) -> bytes:
 def read_daemon(record: bytes) -> Daemon:
     """The value of a reply's record."""
     present, role, sync_id, length, port, ttl, interface, group4, group6 = _DAEMON.unpack(record)
+    group: str | None
     if present & _GROUP6:
         group = addresses.unpack(AF_INET6, group6)
     else:

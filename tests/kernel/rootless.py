@@ -56,8 +56,7 @@ def _change(random: Random) -> Change:
         (1, lambda ipvs: str([one.replace(max_length=0, group=None, port=0, ttl=0) for one in ipvs.daemons()])),
         (1, lambda ipvs: ipvs.start_daemon(Daemon("master", "lo", 3))),
     ]
-    weights, chosen = zip(*changes, strict=True)
-    return random.choices(chosen, weights)[0]
+    return random.choices([change for _, change in changes], [weight for weight, _ in changes])[0]
 
 
 def _batch(ipvs: IPVS, service: Service, server: Destination) -> None:

@@ -71,7 +71,9 @@ class TableFile:
             kernel = restored(text, make)
         except StateError as wrong:
             raise LinkError(errno.EBADMSG, f"{self.path}: {wrong}; it is left as it is") from wrong
-        if len(kernel.table.trash):  # all else in a table at rest stays as it is, however much time passes
+        if (
+            len(kernel.table.trash) or not kernel.table.total.settled
+        ):  # all else stays as it is, however much time passes
             kernel.advance(max(time.time() - status.st_mtime, 0))
         return kernel
 

@@ -184,6 +184,8 @@ class ServiceTable:
         service.destinations[server.address, server.port] = server
         self.server_written(server)
         self.estimator.start(server.counters)
+        if self.named_hook is not None:
+            self.named_hook(b"", server.address, 0)
 
     def server_written(self, server: RealServer) -> None:
         """Its parameters were given, at first or anew: one that translates makes a service of port 21 ask for connection
