@@ -14,7 +14,7 @@ from ipvssim.doors import debug_option, kernel_options
 from ipvssim.doors.server import Executed, Server
 from ipvssim.doors.table_file import TableFile
 from ipvssim.kernel import Kernel
-from ipvssim.net.networks import default_network
+from ipvssim.net.networks import ServedNetwork
 
 
 class _Leave(BaseException):
@@ -77,10 +77,10 @@ def _serve(chosen: argparse.Namespace) -> int:
     try:
         how = {**kernel_options.made_of(chosen), "padding": chosen.padding}
         if file is None:
-            kernel = Kernel(network=default_network(), **how)
+            kernel = Kernel(network=ServedNetwork(), **how)
         else:
             file.lock()
-            kernel = file.load(**how)
+            kernel = file.load(network=ServedNetwork(), **how)
         debug_option.tell(kernel)
         executed = _keeping(file, kernel) if file is not None else None
         server = Server(kernel, chosen.path, now=time.monotonic, executed=executed)

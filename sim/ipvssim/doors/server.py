@@ -3,7 +3,9 @@
 Datagrams of a ``SOCK_SEQPACKET`` socket stand for those of a netlink socket. Every datagram received is executed at once;
 replies go out as the client reads, so a dump goes on no faster than it is read, as the kernel's does. A client whose
 receive queue overran gets an ``NLMSG_OVERRUN`` message, with the sequence number of its last request, where a netlink
-socket's ``recv`` would fail with ENOBUFS; where its ``send`` would fail, an ``NLMSG_ERROR`` message.
+socket's ``recv`` would fail with ENOBUFS; where its ``send`` would fail, an ``NLMSG_ERROR`` message. Datagrams of a second
+kind (:mod:`ipvssim.doors.control`) stand for what a socket has besides: options, the room that its reader offers (without
+which datagrams of dumps are as short as Linux makes them for anybody), files of ``/proc/net``, and packets that come in.
 """
 
 from __future__ import annotations
@@ -21,13 +23,13 @@ from struct import Struct
 
 from ipvsnl.consts import NLM_F_CAPPED, NLMSG_ERROR, NLMSG_HEADER, NLMSG_OVERRUN
 from ipvssim.clock import SECOND
+from ipvssim.doors.control import Control, is_control
 from ipvssim.kernel import Kernel
 from ipvssim.netlink.socket import NetlinkSocket
 from ipvssim.schedulers import LoadingError
 
 LARGEST = 1 << 20
 """Bytes that a datagram of requests may have."""
-_RECEIVE = 32768
 _BACKLOG = 64
 _CREDENTIALS = Struct("3i")
 _MESSAGE = Struct("=IHHII")
@@ -37,11 +39,14 @@ Executed = Callable[[bytes], None]
 
 
 class _Client:
-    """One connection: its netlink socket, and the datagram that its peer was too slow to take."""
+    """One connection: its netlink socket, what it asks for besides, and the datagrams that its peer was too slow to take."""
 
-    def __init__(self, connection: socket.socket, endpoint: NetlinkSocket, executed: Executed | None) -> None:
+    def __init__(
+        self, connection: socket.socket, endpoint: NetlinkSocket, control: Control, executed: Executed | None
+    ) -> None:
         self.connection = connection
         self.endpoint = endpoint
+        self.control = control
         self._executed = executed
         self.waiting: deque[bytes] = deque()
         self._last = b""
@@ -57,6 +62,9 @@ class _Client:
             return False
         if not data and not ancillary:  # only a datagram has its sender's credentials
             return False
+        if is_control(data):
+            self.waiting.extend(self.control.answers(data))
+            return True
         self._last = data
         try:
             if len(data) > LARGEST:
@@ -88,7 +96,7 @@ class _Client:
 
     def _next(self) -> bytes | None:
         try:
-            return self.endpoint.recv(_RECEIVE)
+            return self.endpoint.take(self.control.offered)
         except BlockingIOError:
             return None
         except OSError as wrong:
@@ -228,11 +236,19 @@ class Server:
         connection.setsockopt(socket.SOL_SOCKET, socket.SO_PASSCRED, 1)
         credentials = connection.getsockopt(socket.SOL_SOCKET, socket.SO_PEERCRED, _CREDENTIALS.size)
         _, user, _ = _CREDENTIALS.unpack(credentials)
+        privileged = user in (0, os.geteuid())
         self._port += 1
-        root = user in (0, os.geteuid())
-        endpoint = self.kernel.socket(port=self._port, privilege="root" if root else "none", sndbuf=LARGEST + 32)
-        client = _Client(connection, endpoint, self._executed if root else None)
+        while not self._is_free(self._port):
+            self._port += 1
+        endpoint = self.kernel.socket(port=self._port, privilege="root" if privileged else "none", sndbuf=LARGEST + 32)
+        control = Control(self.kernel, endpoint, self._is_free, privileged=privileged)
+        client = _Client(connection, endpoint, control, self._executed if privileged else None)
         self._selector.register(connection, selectors.EVENT_READ, client)
+
+    def _is_free(self, port: int) -> bool:
+        """Whether no connection has that port."""
+        clients = (key.data for key in self._selector.get_map().values())
+        return all(client is None or client.endpoint.port != port for client in clients)
 
     def _attend(self, client: _Client, events: int) -> None:
         try:

@@ -73,7 +73,7 @@ class TableFile:
             raise LinkError(errno.EBADMSG, f"{served}: {wrong}; it is left as it is") from wrong
         except OSError as wrong:
             raise _trouble(served, wrong) from wrong
-        if len(kernel.table.trash):  # all else in a table at rest stays as it is, however much time passes
+        if len(kernel.table.trash) or not kernel.table.total.settled:  # all else stays, however much time passes
             kernel.advance(max(time.time() - written, 0))
         return kernel
 
