@@ -17,7 +17,7 @@ _USAGE = """\
   {prog} --set TCP TCPFIN UDP
   {prog} --start-daemon master|backup [DAEMON]         {prog} --stop-daemon master|backup
   {prog} plan|apply [--prune] [--drain SECONDS] FILE   {prog} top   {prog} export   (each with --help)
-  {prog} convert [--to rules|json] FILE                FILE: rules, a pasted listing, /proc/net/ip_vs, JSON, keepalived.conf
+  {prog} convert [--to FORMAT] FILE                    FILE, FORMAT: rules, json, listing, proc (/proc/net/ip_vs), keepalived
   {prog} completion bash|zsh|fish
   {prog} lab-kernel [--timeout SECONDS] -- COMMAND     COMMAND as root on a real kernel of its own (--help)
 
