@@ -29,6 +29,7 @@ def convert(arguments: Arguments, stdin: TextIO, stdout: TextIO, stderr: TextIO)
         return 0
     untold: list[str] = []
     stdout.writelines(f"{line}\n" for line in _lines(table, arguments.to, untold, arguments.hz))
+    stdout.flush()  # what is not in it is told after it
     stderr.writelines(f"{arguments.to}: {line}\n" for line in untold)
     return INCOMPLETE if untold else 0
 
