@@ -20,10 +20,12 @@ from tests.kernel.traces import (
     scheduling,
     sessions,
     tracking,
+    tracking_tunables,
 )  # fmt: skip
 
 _FILES = (
     administration, scheduling, lifetimes, paths, corners, pieces, local, crowds, mutants, tracking, sessions, calls,
+    tracking_tunables,
 )  # fmt: skip
 KINDS = {kind: make for file in _FILES for kind, make in file.KINDS.items()}
 

@@ -17,10 +17,12 @@ from ipvsnl.consts import AF_INET
 from ipvssim.clock import SECOND, Clock
 from ipvssim.state.services import RealServer, VirtualService
 
-ERROR, INFO, DEBUG = 3, 6, 7
+ERROR, WARNING, INFO, DEBUG = 3, 4, 6, 7
 """Severities, as syslog numbers them."""
 PREFIX = "IPVS: "
 """What all lines begin with, but those of SCTP's states."""
+OWN = "ipvssim: "
+"""What lines begin with that no kernel writes."""
 _BURST, _INTERVAL = 10, 5 * SECOND
 """So many rate-limited lines are written in such a time (net.core.message_burst, message_cost)."""
 
@@ -69,6 +71,10 @@ class DebugLog:
     def error(self, text: str) -> None:
         """A line that is written at any level."""
         self._write(0, ERROR, PREFIX + text)
+
+    def own(self, text: str) -> None:
+        """A line of the simulator's own: what is otherwise here than in a kernel."""
+        self._write(0, WARNING, OWN + text)
 
     def limited_error(self, text: str) -> None:
         """An error that packets cause: ten are written in five seconds."""
