@@ -27,6 +27,7 @@ Before the command:
                           unix:PATH (served by `ipvssim serve'). IPVSNL_TARGET in the environment sets another default
       --netns NAME|PATH   the network namespace whose kernel table is meant
       --progress          show how far -R is
+      --debug-level N     a simulated kernel's log on standard error, up to that level (0 to 12)
 Anywhere:
       --json              listings as JSON
       --atomic            -R: all lines or none

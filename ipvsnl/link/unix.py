@@ -4,15 +4,19 @@ from __future__ import annotations
 
 import errno as _errno
 import os
+from sys import byteorder
 from time import monotonic, sleep
 
+from ipvsnl.consts import NLMSG_DONE, NLMSG_ERROR
 from ipvsnl.errors import LinkError
+from ipvsnl.link import served
 from ipvsnl.link.contract import RECEIVE_BUFFER
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
-    from collections.abc import Iterable
+    from collections.abc import Callable, Iterable
 
+    from ipvsnl.link.served import Log
 
 _POLL = 0.01
 """Seconds between two tries to connect."""
@@ -24,10 +28,11 @@ class UnixLink:
     max_send = 1 << 17
     simulated = True
 
-    def __init__(self, path: str, timeout: float = 5.0) -> None:
+    def __init__(self, path: str, timeout: float = 5.0, log: Log | None = None) -> None:
         """Connect; LinkError where nothing serves there, or did not take the connection in ``timeout`` seconds.
 
-        ``timeout`` is also how long a send waits for a peer that does not read.
+        ``timeout`` is also how long a send waits for a peer that does not read. ``log`` gets the lines of the kernel's log
+        that come while answers are received.
         """
         import _socket as socket
 
@@ -36,6 +41,9 @@ class UnixLink:
         self._path = path
         self._timeout = timeout
         self._truncated = socket.MSG_TRUNC
+        self._told: Callable[[str], object] | None = None
+        self._asides = 0xFFFFFFFF
+        """The sequence number of the next request beside netlink: far from those of a conversation."""
         self.place = f"unix:{os.path.realpath(path)}"
         try:
             self._socket = socket.socket(socket.AF_UNIX, socket.SOCK_SEQPACKET)
@@ -49,6 +57,8 @@ class UnixLink:
             if isinstance(wrong, LinkError):
                 raise
             raise LinkError(wrong.errno or 0, f"{path}: {wrong.strerror or wrong}") from wrong
+        if log is not None:
+            self._watch(*log)
 
     def _connect(self) -> None:
         """Try until there is room: one whose backlog is full says EAGAIN, and does not tell when it no longer is."""
@@ -82,7 +92,17 @@ class UnixLink:
             raise LinkError(wrong.errno or 0, f"{self._path}: {wrong.strerror}") from wrong
 
     def receive(self, timeout: float) -> bytes:
-        """See :class:`Link`."""
+        """See :class:`Link`. Lines of the log that come before it are told."""
+        data = self._receive(timeout)
+        while self._told is not None and (
+            lines := [body for kind, _, body in served.parts(data) if kind == served.LOG]
+        ):
+            for line in lines:
+                self._told(line.decode(errors="replace"))
+            data = self._receive(timeout)
+        return data
+
+    def _receive(self, timeout: float) -> bytes:
         try:
             self._socket.settimeout(timeout)
             data, _, flags, _ = self._socket.recvmsg(RECEIVE_BUFFER)
@@ -99,8 +119,36 @@ class UnixLink:
         return data
 
     def proc(self, name: str) -> Iterable[str]:
-        """See :class:`Link`: there is none."""
-        raise LinkError(_errno.ENOENT, f"{self._path}: a socket has no /proc/net/{name}")
+        """See :class:`Link`: as it is at this moment."""
+        from io import StringIO
+
+        return StringIO(self._ask(served.FILE, name.encode(), f"there is no /proc/net/{name}").decode(), newline="\n")
+
+    def _watch(self, level: int, told: Callable[[str], object]) -> None:
+        try:
+            self._ask(served.LOG, served.LEVEL.pack(level), "it tells nothing of its log")
+        except BaseException:
+            self.close()
+            raise
+        self._told = told
+
+    def _ask(self, kind: int, body: bytes, refused: str) -> bytes:
+        """A request beside netlink, and what its answers hold."""
+        found: list[bytes] = []
+        sequence = self._asides
+        self._asides -= 1
+        self.send(served.message(kind, sequence, body))
+        while True:
+            for answer, number, more in served.parts(self.receive(self._timeout)):
+                if number == sequence and answer == NLMSG_ERROR:
+                    error = -int.from_bytes(more[:4], byteorder, signed=True)
+                    if error:
+                        raise LinkError(error, f"{self._path}: {refused} ({os.strerror(error)})")
+                    return b""
+                if number == sequence and answer == NLMSG_DONE:
+                    return b"".join(found)
+                if number == sequence:
+                    found.append(more)
 
     def close(self) -> None:
         """See :class:`Link`."""

@@ -1,7 +1,8 @@
 """The simulated kernel behind a Unix socket: the same bytes as a netlink socket, one connection a netlink socket.
 
 Datagrams of a ``SOCK_SEQPACKET`` socket stand for those of a netlink socket. Every datagram received is executed at once;
-replies go out as the client reads, so a dump goes on no faster than it is read, as the kernel's does. A client whose
+replies go out as the client reads, so a dump goes on no faster than it is read, as the kernel's does. What is asked beside
+netlink, :mod:`ipvssim.doors.asides` answers. A client whose
 receive queue overran gets an ``NLMSG_OVERRUN`` message, with the sequence number of its last request, where a netlink
 socket's ``recv`` would fail with ENOBUFS; where its ``send`` would fail, an ``NLMSG_ERROR`` message.
 """
@@ -21,6 +22,7 @@ from struct import Struct
 
 from ipvsnl.consts import NLM_F_CAPPED, NLMSG_ERROR, NLMSG_HEADER, NLMSG_OVERRUN
 from ipvssim.clock import SECOND
+from ipvssim.doors.asides import Asides
 from ipvssim.kernel import Kernel
 from ipvssim.netlink.socket import NetlinkSocket
 from ipvssim.schedulers import LoadingError
@@ -37,10 +39,11 @@ _ERROR = Struct("=i")
 class _Client:
     """One connection: its netlink socket, and the datagram that its peer was too slow to take."""
 
-    def __init__(self, connection: socket.socket, endpoint: NetlinkSocket) -> None:
+    def __init__(self, connection: socket.socket, endpoint: NetlinkSocket, asides: Asides, *, privileged: bool) -> None:
         self.connection = connection
         self.endpoint = endpoint
         self.waiting: deque[bytes] = deque()
+        self._asides, self._privileged = asides, privileged
         self._last = b""
 
     def execute(self) -> bool:
@@ -54,6 +57,8 @@ class _Client:
             return False
         if not data and not ancillary:  # only a datagram has its sender's credentials
             return False
+        if self._asides.take(data, self.waiting, privileged=self._privileged):
+            return True
         self._last = data
         try:
             if len(data) > LARGEST:
@@ -65,6 +70,11 @@ class _Client:
             print(f"ipvssim serve: {wrong}", file=sys.stderr)
             self.waiting.append(_refusal(data, self.endpoint.port, errno.ENOENT))
         return True
+
+    def close(self) -> None:
+        """The peer is gone."""
+        self._asides.forget(self.waiting)
+        self.connection.close()
 
     def answer(self) -> bool:
         """Send what is queued until the peer's queue is full; whether anything is left. OSError where it is gone."""
@@ -133,6 +143,7 @@ class Server:
     def __init__(self, kernel: Kernel, path: str | os.PathLike[str], *, now: Callable[[], float]) -> None:
         self.kernel = kernel
         self.path = Path(path)
+        self._asides = Asides(kernel)
         self._now = now
         self._start = now() - kernel.clock.now / SECOND
         self._port = 0
@@ -217,10 +228,12 @@ class Server:
         credentials = connection.getsockopt(socket.SOL_SOCKET, socket.SO_PEERCRED, _CREDENTIALS.size)
         _, user, _ = _CREDENTIALS.unpack(credentials)
         self._port += 1
+        privileged = user in (0, os.geteuid())
         endpoint = self.kernel.socket(
-            port=self._port, privilege="root" if user in (0, os.geteuid()) else "none", sndbuf=LARGEST + 32
-        )
-        self._selector.register(connection, selectors.EVENT_READ, _Client(connection, endpoint))
+            port=self._port, privilege="root" if privileged else "none", sndbuf=LARGEST + 32
+        )  # fmt: skip
+        client = _Client(connection, endpoint, self._asides, privileged=privileged)
+        self._selector.register(connection, selectors.EVENT_READ, client)
 
     def _attend(self, client: _Client, events: int) -> None:
         try:
@@ -233,7 +246,7 @@ class Server:
             self._selector.modify(client.connection, wanted, client)
         else:
             self._selector.unregister(client.connection)
-            client.connection.close()
+            client.close()
             self._listen(True)
 
     def _listen(self, on: bool) -> None:

@@ -36,7 +36,6 @@ class Commands:
         self._table = namespace.table
         self._by_mark = namespace.table.by_mark
         self._by_address = namespace.table.by_address
-        self._log = namespace.log
         self._schedulers: dict[bytes, type[Scheduler] | None] = {b"none\0": None}
 
     def find(
@@ -66,8 +65,8 @@ class Commands:
         if found is not None:
             return found if isinstance(found, int) else EEXIST
         wanted = self._scheduler(scheduler)
-        if self._log is not None:
-            self._log.wants(scheduler, engine, wanted is not False, self._knows_engine(engine))
+        if self._namespace.log is not None:
+            self._namespace.log.wants(scheduler, engine, wanted is not False, self._knows_engine(engine))
         if wanted is False or not self._knows_engine(engine):
             return ENOENT
         if af == AF_INET6 and not 1 <= netmask <= _LONGEST_PREFIX:
@@ -92,8 +91,8 @@ class Commands:
         if service is None or isinstance(service, int):
             return service or ESRCH
         wanted = self._scheduler(scheduler)
-        if self._log is not None:
-            self._log.wants(scheduler, engine, wanted is not False, self._knows_engine(engine))
+        if self._namespace.log is not None:
+            self._namespace.log.wants(scheduler, engine, wanted is not False, self._knows_engine(engine))
         if wanted is False or not self._knows_engine(engine):
             return ENOENT
         if af == AF_INET6 and not 1 <= netmask <= _LONGEST_PREFIX:
@@ -174,8 +173,8 @@ class Commands:
         self._write_dest(server, method, weight, upper, lower, tunnel_type, tunnel_port, tunnel_flags)
         if service.scheduler is not None:
             service.scheduler.edited(server)
-            if self._log is not None:
-                self._log.table_filled(service)
+            if self._namespace.log is not None:
+                self._namespace.log.table_filled(service)
         return 0
 
     def del_dest(
@@ -204,8 +203,8 @@ class Commands:
 
     def set_config(self, tcp: int, tcp_fin: int, udp: int) -> int:
         """SET_CONFIG, absent values filled in with the current ones; 0 keeps. Values are unsigned 32-bit numbers."""
-        if self._log is not None:
-            self._log.timeouts(tcp, tcp_fin, udp)
+        if self._namespace.log is not None:
+            self._namespace.log.timeouts(tcp, tcp_fin, udp)
         timeouts = self._namespace.timeouts
         if max(tcp, tcp_fin, udp) > _LARGEST_TIMEOUT and self._namespace.behaviours.timeout_limits:
             return EINVAL
@@ -261,13 +260,13 @@ class Commands:
         return 0
 
     def _told(self, error: int, text: str) -> int:
-        if self._log is not None:
-            self._log.debug(1, text)
+        if self._namespace.log is not None:
+            self._namespace.log.debug(1, text)
         return error
 
     def _refused(self, function: str, error: int, why: str) -> int:
-        if self._log is not None:
-            self._log.refused(function, why)
+        if self._namespace.log is not None:
+            self._namespace.log.refused(function, why)
         return error
 
     def _acceptable(self, address: bytes) -> bool:

@@ -73,11 +73,10 @@ class Namespace:
         self.tracking = TrackingSysctls()
         """The tunables of connection tracking."""
         self.table = ServiceTable(self.clock, hash_key=hash_key, settings=self._settings())
-        self.log = DebugLog(self.clock, debug_level) if debug_level is not None else None
+        self.log: DebugLog | None = None
         """What the kernel writes to its log; None where nobody wants to know."""
-        if self.log is not None:
-            self.table.tell(self.log)
-        self.sysctls.debug_level = debug_level or 0
+        if debug_level is not None:
+            self.keep_log(debug_level)
         self.timeouts = ConnectionTimeouts()
         self.daemons = Daemons(self.network)
         self.padding = padding
@@ -94,6 +93,14 @@ class Namespace:
         self.ipv6 = True
         """Whether the host has IPv6 at all."""
         self.sysctls.on_write("run_estimation", self._switch_estimation)
+
+    def keep_log(self, level: int) -> DebugLog:
+        """Its log, which begins at that level where it has none yet. A packet path that is there already writes none."""
+        if self.log is None:
+            self.log = DebugLog(self.clock, level)
+            self.table.tell(self.log)
+            self.sysctls.debug_level = level
+        return self.log
 
     def _settings(self) -> Settings:
         return Settings(self.behaviours, self.sysctls, lambda: self.clock.random.getrandbits(32))

@@ -1,7 +1,7 @@
 """`tracked_tunables`: connection tracking with other timeouts and switches (net.netfilter.nf_conntrack_*).
 
-Flows of one service, none with another's port: the kernel sweeps an entry whose time is over now and then, and until it does
-the entry may stand in another one's way, which is not modelled.
+Flows of one service, none with another's port, each of which a client opens after a pause: the kernel sweeps an entry whose
+time is over now and then, and until it does the entry may stand in another one's way, which is not modelled.
 """
 
 from __future__ import annotations
@@ -51,24 +51,30 @@ def tracked_tunables(seed: int) -> Script:
     for _ in range(3):
         flow = script.flow(service)
         talks.append(Talk(script, flow, script.random.choice(list(service.servers))))
+    rested = set(talks)
     for _ in range(script.random.randrange(22, 34)):
-        happens(script, script.random.choice(talks), talks)
+        happens(script, script.random.choice(talks), talks, rested)
         if script.chance(22):
             script.conns()
     script.look(stats=script.chance(40))
     return script
 
 
-def happens(script: Script, talk: Talk, talks: list[Talk]) -> None:
-    """One event."""
+def happens(script: Script, talk: Talk, talks: list[Talk], rested: set[Talk]) -> None:
+    """One event. Those that ``rested`` have not spoken since the last pause."""
     what, protocol = script.random.randrange(100), talk.flow.service.protocol
     if what < 10:
         tunable(script, protocol)
     elif what < 22:
         script.sleep(script.pick(1, 3.5, 3.5, 7.5))
+        rested.update(talks)
     elif what < 28 and protocol == p.TCP:
         renewed = Flow(talk.flow.service, talk.flow.client, script.flow(talk.flow.service).port)
-        talks[talks.index(talk)] = Talk(script, renewed, talk.server)
+        other = talks[talks.index(talk)] = Talk(script, renewed, talk.server)
+        rested.add(other)
+    elif protocol == p.TCP and talk in rested:
+        rested.remove(talk)
+        script.pick(talk.again, talk.handshake, talk.handshake)()
     elif protocol == p.TCP:
         script.pick(talk.again, talk.handshake, talk.step, talk.step, talk.step)()
     elif protocol == p.SCTP:
