@@ -147,11 +147,17 @@ class Commands:
         host_port = ntohs(dest_port)
         if (short, host_port) in service.destinations:
             return self._told(EEXIST, "ip_vs_add_dest(): dest already exists")
-        if not self._table.in_trash(service, family, short, host_port) and not self._acceptable(short):
+        new = not self._table.in_trash(service, family, short, host_port)
+        if new:
+            self._enters("ip_vs_new_dest")
+        if new and not self._acceptable(short):
             return EINVAL
         server = self._table.add_server(service, family, short, host_port)
         self._write_dest(server, method, weight, upper, lower, tunnel_type, tunnel_port, tunnel_flags)
         self._table.server_added(server)
+        if new:
+            self._leaves("ip_vs_new_dest")
+        self._leaves("ip_vs_add_dest")
         return 0
 
     def set_dest(
@@ -175,6 +181,7 @@ class Commands:
             service.scheduler.edited(server)
             if self._namespace.log is not None:
                 self._namespace.log.table_filled(service)
+        self._leaves("ip_vs_edit_dest")
         return 0
 
     def del_dest(
@@ -188,10 +195,12 @@ class Commands:
         family = family or af
         if family not in (AF_INET, AF_INET6):
             return EAFNOSUPPORT
+        self._enters("ip_vs_del_dest")
         server = service.destinations.get((dest_address[:4] if family == AF_INET else dest_address, ntohs(dest_port)))
         if server is None:
             return self._told(ENOENT, "ip_vs_del_dest(): destination not found!")
         self._table.delete_server(server)
+        self._leaves("ip_vs_del_dest")
         return 0
 
     # --- the rest ---
@@ -249,6 +258,7 @@ class Commands:
                 return EAFNOSUPPORT
             if self._namespace.daemons or method & FWD_MASK != TUNNEL:
                 return EINVAL
+        self._enters(function)
         if weight < 0:
             return self._refused(function, ERANGE, "server weight less than zero")
         if lower > upper:
@@ -258,6 +268,14 @@ class Commands:
         if tunnel_type == GUE and tunnel_port == 0:
             return self._refused(function, EINVAL, "tunnel port is zero")
         return 0
+
+    def _enters(self, function: str) -> None:
+        if self._namespace.log is not None:
+            self._namespace.log.enter(function)
+
+    def _leaves(self, function: str) -> None:
+        if self._namespace.log is not None:
+            self._namespace.log.leave(function)
 
     def _told(self, error: int, text: str) -> int:
         if self._namespace.log is not None:

@@ -15,6 +15,7 @@ from typing import NamedTuple
 from ipvsnl.address import shown
 from ipvsnl.consts import AF_INET
 from ipvssim.clock import SECOND, Clock
+from ipvssim.state.debug_places import PLACES
 from ipvssim.state.services import RealServer, VirtualService
 
 ERROR, WARNING, INFO, DEBUG = 3, 4, 6, 7
@@ -67,6 +68,18 @@ class DebugLog:
         """A line of a debug level."""
         if level <= self.level:
             self._write(level, DEBUG, prefix + text)
+
+    def enter(self, function: str) -> None:
+        """The kernel enters a function of its source."""
+        place = PLACES[function]
+        self.debug(place.level, f"Enter: {function}, net/netfilter/ipvs/{place.file} line {place.enters}")
+
+    def leave(self, function: str, *, failed: bool = False) -> None:
+        """It leaves it, at its usual end or where it fails; some do not tell of one of them."""
+        place = PLACES[function]
+        line = place.fails if failed else place.leaves
+        if line:
+            self.debug(place.level, f"Leave: {function}, net/netfilter/ipvs/{place.file} line {line}")
 
     def error(self, text: str) -> None:
         """A line that is written at any level."""
