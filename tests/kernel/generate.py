@@ -21,11 +21,12 @@ from tests.kernel.traces import (
     scheduling,
     sessions,
     tracking,
+    tracking_tunables,
 )  # fmt: skip
 
 _FILES = (
     administration, scheduling, lifetimes, paths, corners, pieces, local, crowds, mutants, tracking, sessions, calls,
-    releases,
+    releases, tracking_tunables,
 )  # fmt: skip
 KINDS = {kind: make for file in _FILES for kind, make in file.KINDS.items()}
 

@@ -10,7 +10,7 @@ import re
 from collections.abc import Iterable
 
 UNMODELLED = {
-    r"IPVS: (Enter|Leave): ": "tells which function of the kernel's source is run, and in which line of it",
+    "ipvssim: ": "the simulator's own: no kernel writes it",
     r"IPVS: new dst ": "a route was looked up and is kept; its reference count is the routing cache's",
     r"IPVS: ip_vs_dest_set_max\(\): ": "lblcr looks for the server to drop from a set that grew old",
     r"IPVS: (SH|MH): selected unavailable ": "sh and mh look for another server (flags sh-fallback, mh-fallback)",

@@ -300,6 +300,7 @@ class Director:
         """Let all parts write to a log. Every packet then takes the long way, which the kernel tells of."""
         self._known = _unknown
         self.connection_table.log = self.selection.log = self.errors.log = self.outbound.log = self.inbound.log = log
+        self.transmitter.log = log
         for machine in self.accounts.machines.values():
             machine.log = log
 
