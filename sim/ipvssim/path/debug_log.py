@@ -5,8 +5,10 @@ The parts of the path call it where things happen; they hold None in its place w
 
 from __future__ import annotations
 
+from collections.abc import Callable
+
 from ipvsnl.address import shown
-from ipvsnl.consts import AF_INET
+from ipvsnl.consts import AF_INET, AF_INET6
 from ipvssim.net.checksums import is_valid, pseudo
 from ipvssim.net.packets import RST, TCP, Packet, parse4, parse6
 from ipvssim.path.connections import (
@@ -41,10 +43,11 @@ _FOUND = {True: "hit", False: "not hit"}
 
 
 class PathLog:
-    """The words for packets, on one kernel's log."""
+    """The words for packets, on one kernel's log. ``is_hooked`` tells whether IPVS sees packets of an address family."""
 
-    def __init__(self, log: DebugLog) -> None:
+    def __init__(self, log: DebugLog, is_hooked: Callable[[int], bool]) -> None:
         self.log = log
+        self._is_hooked = is_hooked
 
     # --- lookups ---
 
@@ -89,7 +92,7 @@ class PathLog:
         packet = parse4(raw) if raw[0] < 0x60 else parse6(raw)
         if isinstance(packet, str):
             return
-        self.passes_out()
+        self.passes_out(packet.family)
         self.icmp("Outgoing", packet)
         self.looked_up("out", quoted.protocol, quoted.key, found=found is not None)
         if found is None:
@@ -105,7 +108,7 @@ class PathLog:
             return
         if not is_valid(segment, pseudo(packet.source, packet.destination, TCP, len(segment))):
             return
-        self.passes_out()
+        self.passes_out(packet.family)
         key = packet.destination + packet.source + packet.key[-2:] + packet.key[-4:-2]
         found = connection is not None or key in replies
         self.looked_up("out", TCP, key, found=found)
@@ -114,9 +117,10 @@ class PathLog:
 
     # --- functions ---
 
-    def passes_out(self) -> None:
-        """A packet passes one of the hooks at which it may be a reply."""
-        self.log.enter("ip_vs_out_hook")
+    def passes_out(self, family: int) -> None:
+        """A packet passes one of the hooks at which it may be a reply, where IPVS has them."""
+        if self._is_hooked(family):
+            self.log.enter("ip_vs_out_hook")
 
     def answered(self) -> None:
         """A reply is on its way."""
@@ -124,8 +128,10 @@ class PathLog:
 
     def transmits(self, packet: Packet, connection: ConnectionEntry) -> str:
         """A request is about to be sent: the function that does it (none for a server that is the director itself)."""
-        function = _TRANSMITS.get(connection.flags & METHOD, "")
-        function += "_v6" if function and packet.family != AF_INET else ""
+        method = connection.flags & METHOD
+        function = _TRANSMITS.get(method, "")
+        six = len(connection.address) == 16 if method == TUNNEL else packet.family != AF_INET
+        function += "_v6" if function and six else ""
         if function in PLACES:
             self.log.enter(function)
         return function
@@ -135,23 +141,25 @@ class PathLog:
         if function not in PLACES:
             return
         if sent:
-            self.passes_out()
+            self.passes_out(AF_INET6 if function.endswith("_v6") else AF_INET)
         if sent or not here:
             self.log.leave(function, failed=not sent)
         elif function.startswith(_TRANSMITS[MASQUERADE]):
             self.log.leave(function)
 
+    def too_big(self, packet: Packet) -> None:
+        """A packet does not fit, and its sender has been told."""
+        self.log.debug(1, f"frag needed for {address_text(packet.source).strip('[]')}")
+
     def enters_icmp(self, packet: Packet) -> None:
         """An ICMP error is about to go to a server."""
-        if packet.family == AF_INET:
-            self.log.enter("ip_vs_icmp_xmit")
+        self.log.enter("ip_vs_icmp_xmit" if packet.family == AF_INET else "ip_vs_icmp_xmit_v6")
 
     def leaves_icmp(self, packet: Packet, connection: ConnectionEntry, *, sent: bool) -> None:
         """It did, or did not."""
         if sent and connection.flags & METHOD == MASQUERADE:
-            self.passes_out()
-        if packet.family == AF_INET:
-            self.log.leave("ip_vs_icmp_xmit")
+            self.passes_out(packet.family)
+        self.log.leave("ip_vs_icmp_xmit" if packet.family == AF_INET else "ip_vs_icmp_xmit_v6")
 
     # --- scheduling ---
 

@@ -20,7 +20,7 @@ from ipvssim.path.connections import (
 )
 from ipvssim.path.forwarding import nat, route, tunnel
 from ipvssim.path.host import Host
-from ipvssim.path.result import TO_HOST, Result
+from ipvssim.path.result import FORWARD, TO_HOST, Result
 
 if TYPE_CHECKING:
     from ipvssim.path.debug_log import PathLog
@@ -56,7 +56,7 @@ class Transmitter:
             return
         function = self.log.transmits(packet, connection)
         self._transmit(packet, connection, result)
-        self.log.transmitted(function, sent=bool(result.out), here=result.verdict is TO_HOST)
+        self.log.transmitted(function, sent=result.verdict is FORWARD, here=result.verdict is TO_HOST)
 
     def _transmit(self, packet: Packet, connection: ConnectionEntry, result: Result) -> None:
         method = connection.flags & 7
@@ -100,7 +100,7 @@ class Transmitter:
             return
         self.log.enters_icmp(packet)
         self._transmit_icmp(packet, connection, result, forwarded=forwarded)
-        self.log.leaves_icmp(packet, connection, sent=bool(result.out))
+        self.log.leaves_icmp(packet, connection, sent=result.verdict is FORWARD)
 
     def _transmit_icmp(self, packet: Packet, connection: ConnectionEntry, result: Result, *, forwarded: bool) -> None:
         method = connection.flags & 7
@@ -133,7 +133,7 @@ class Transmitter:
             return
         function = self.log.transmits(packet, connection)
         self._pass_icmp(packet, connection, method, result)
-        self.log.transmitted(function, sent=bool(result.out), here=result.verdict is TO_HOST)
+        self.log.transmitted(function, sent=result.verdict is FORWARD, here=result.verdict is TO_HOST)
 
     def _pass_icmp(self, packet: Packet, connection: ConnectionEntry, method: int, result: Result) -> None:
         if method == LOCAL_NODE:
@@ -213,6 +213,8 @@ class Transmitter:
             return True
         result.drop("longer than the MTU")
         self.host.too_big(packet.replaced(with_hops(packet, packet.hops - 1)), result, mtu)
+        if self.log is not None:
+            self.log.too_big(packet)
         return False
 
     def _wrapped(self, packet: Packet, connection: ConnectionEntry, path: Path) -> bytes:
