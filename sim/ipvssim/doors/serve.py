@@ -11,7 +11,7 @@ from collections.abc import Sequence
 from ipvsnl.cli.ending import once_more
 from ipvsnl.errors import LinkError
 from ipvssim.doors import debug_option, kernel_options
-from ipvssim.doors.server import Server
+from ipvssim.doors.server import Executed, Server
 from ipvssim.doors.table_file import TableFile
 from ipvssim.kernel import Kernel
 from ipvssim.net.networks import ServedNetwork
@@ -58,6 +58,20 @@ def main(arguments: Sequence[str] | None = None) -> int:
         return 0
 
 
+def _keeping(file: TableFile, kernel: Kernel) -> Executed:
+    """What the server acknowledges outlives it, however it ends."""
+    file.keep(kernel.namespace)
+
+    def executed(datagram: bytes) -> None:
+        try:
+            file.acknowledge(kernel.clock.now, datagram)
+        except LinkError as wrong:
+            print(f"ipvssim serve: {wrong.strerror}", file=sys.stderr)
+            raise
+
+    return executed
+
+
 def _serve(chosen: argparse.Namespace) -> int:
     file = TableFile(chosen.table) if chosen.table else None
     try:
@@ -68,7 +82,8 @@ def _serve(chosen: argparse.Namespace) -> int:
             file.lock()
             kernel = file.load(network=ServedNetwork(), **how)
         debug_option.tell(kernel)
-        server = Server(kernel, chosen.path, now=time.monotonic)
+        executed = _keeping(file, kernel) if file is not None else None
+        server = Server(kernel, chosen.path, now=time.monotonic, executed=executed)
         try:
             server.serve()
         finally:

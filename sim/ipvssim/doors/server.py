@@ -34,15 +34,20 @@ _BACKLOG = 64
 _CREDENTIALS = Struct("3i")
 _MESSAGE = Struct("=IHHII")
 _ERROR = Struct("=i")
+Executed = Callable[[bytes], None]
+"""Is told of a datagram before it is answered. OSError: then it is not answered, and the connection ends."""
 
 
 class _Client:
     """One connection: its netlink socket, what it asks for besides, and the datagrams that its peer was too slow to take."""
 
-    def __init__(self, connection: socket.socket, endpoint: NetlinkSocket, control: Control) -> None:
+    def __init__(
+        self, connection: socket.socket, endpoint: NetlinkSocket, control: Control, executed: Executed | None
+    ) -> None:
         self.connection = connection
         self.endpoint = endpoint
         self.control = control
+        self._executed = executed
         self.waiting: deque[bytes] = deque()
         self._last = b""
 
@@ -67,9 +72,12 @@ class _Client:
             self.endpoint.send(data)
         except OSError as refused:
             self.waiting.append(_refusal(data, self.endpoint.port, refused.errno or errno.EIO))
+            return True
         except LoadingError as wrong:
             print(f"ipvssim serve: {wrong}", file=sys.stderr)
             self.waiting.append(_refusal(data, self.endpoint.port, errno.ENOENT))
+        if self._executed is not None:
+            self._executed(data)
         return True
 
     def answer(self) -> bool:
@@ -133,11 +141,17 @@ def _sequences(data: bytes) -> tuple[int, int]:
 class Server:
     """Serves one kernel on ``path``. ``now`` tells the time in seconds: the simulated clock follows it.
 
+    ``executed`` is called with each datagram of a privileged peer that was executed, before it is answered.
+
     Peers of the server's own user and root are privileged as root is with the kernel; others are refused with EPERM.
     """
 
-    def __init__(self, kernel: Kernel, path: str | os.PathLike[str], *, now: Callable[[], float]) -> None:
+    def __init__(
+        self, kernel: Kernel, path: str | os.PathLike[str], *, now: Callable[[], float],
+        executed: Executed | None = None,
+    ) -> None:  # fmt: skip
         self.kernel = kernel
+        self._executed = executed
         self.path = Path(path)
         self._now = now
         self._start = now() - kernel.clock.now / SECOND
@@ -228,7 +242,8 @@ class Server:
             self._port += 1
         endpoint = self.kernel.socket(port=self._port, privilege="root" if privileged else "none", sndbuf=LARGEST + 32)
         control = Control(self.kernel, endpoint, self._is_free, privileged=privileged)
-        self._selector.register(connection, selectors.EVENT_READ, _Client(connection, endpoint, control))
+        client = _Client(connection, endpoint, control, self._executed if privileged else None)
+        self._selector.register(connection, selectors.EVENT_READ, client)
 
     def _is_free(self, port: int) -> bool:
         """Whether no connection has that port."""
