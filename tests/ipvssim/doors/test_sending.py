@@ -9,6 +9,7 @@ from pathlib import Path
 import pytest
 
 import ipvsnl
+import ipvssim
 from ipvssim.command import main
 from ipvssim.doors.table_file import opened
 from ipvssim.kernel import Kernel
@@ -71,6 +72,19 @@ def test_a_table_in_a_file(tmp_path: Path, capture: Path, capsys: pytest.Capture
         kernel = endpoint.kernel
         assert kernel.table.total.shown()[0] == 6
         assert kernel.table.total.shown()[5:] == (0,) * 5
+
+
+def test_packets_from_python(tmp_path: Path) -> None:
+    """Packets of scapy's and bytes alike, into a kernel that is served; what is neither is refused."""
+    from scapy.layers.inet import IP, UDP
+
+    packets = [IP(src="198.51.100.7", dst="192.0.2.8") / UDP(sport=number, dport=80) for number in (1, 2)]
+    kernel = Kernel("-A -u 192.0.2.8:80 -s rr\n-a -u 192.0.2.8:80 -r 10.0.0.1:80 -m", network=ServedNetwork())
+    with serving(tmp_path / "s", kernel):
+        sent = ipvssim.send(f"unix:{tmp_path / 's'}", [packets[0], bytes(packets[1])])
+        assert (sent.packets, sent.opened, dict(sent.verdicts)) == (2, 2, {"forward": 2})
+        with pytest.raises(ValueError, match="no packet"):
+            ipvssim.send(f"unix:{tmp_path / 's'}", ["SYN"])
 
 
 def test_traffic_of_a_mark(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
