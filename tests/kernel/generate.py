@@ -15,17 +15,19 @@ from tests.kernel.traces import (
     lifetimes,
     local,
     mutants,
+    narrow,
     paths,
     pieces,
     releases,
     scheduling,
     sessions,
+    settings,
     tracking,
 )  # fmt: skip
 
 _FILES = (
     administration, scheduling, lifetimes, paths, corners, pieces, local, crowds, mutants, tracking, sessions, calls,
-    releases,
+    releases, settings, narrow,
 )  # fmt: skip
 KINDS = {kind: make for file in _FILES for kind, make in file.KINDS.items()}
 

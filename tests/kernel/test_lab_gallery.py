@@ -24,7 +24,12 @@ from tests.places import ROOT
 
 pytestmark = pytest.mark.kernel
 JOBS = 12
-RUNS = [(name, variant) for name in gallery() for variant in load(name).small.variants if parted(variant)[1] in ("", RELEASE)]
+RUNS = [
+    (name, variant)
+    for name in gallery()
+    for variant in load(name).small.variants
+    if parted(variant)[1] in ("", RELEASE)
+]
 
 
 @pytest.fixture(scope="module")
