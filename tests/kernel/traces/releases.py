@@ -2,14 +2,15 @@
 
 `limits` (conn_max), `growth` (tables that grow), `hooks` (packets while no service exists), `hashed` (a flag that is the
 kernel's own), `reuse` (conn_reuse_mode=0), `nodest` (deleted servers), `dead` (templates whose server is gone), `replies`
-(packets of routed servers that pass the director), `twos` (a scheduler that not every package has). `settings`, `narrow`,
-`corners`, `pieces` and `ftp_helper`, in files of their own, meet the others. They hold only what has one right answer.
+(packets of routed servers that pass the director), `twos` (a scheduler that not every package has), `caches` (of lblc and
+lblcr). `settings`, `narrow`, `corners`, `pieces` and `ftp_helper`, in files of their own, meet the others. They hold only what has one right answer.
 """
 
 from __future__ import annotations
 
 import struct
 from collections.abc import Callable
+from dataclasses import replace
 
 from . import packets as p
 from .administration import attribute, request
@@ -252,7 +253,24 @@ def twos(seed: int) -> Script:
     return script
 
 
+def caches(seed: int) -> Script:
+    """Services by destination address (lblc, lblcr) whose cache fills, or whose one entry is replaced as often."""
+    script = Script("caches", seed, marks=[7])
+    service = script.service(script.pick("lblc", "lblcr"), p.UDP, six=True, mark=7, method="-g")
+    for number in (10, 11):
+        script.server(service, number, 1)
+    flow = script.flow(service)
+    far = p.address("2001:db8:80::1:0")
+    script.flood(
+        script.datagram(Flow(replace(service, address=far), flow.client, flow.port)), script.pick(100, 24600), 7
+    )
+    for _ in range(script.random.randrange(4, 8)):
+        script.open(script.flow(service))
+    script.ipvsadm("-Ln")
+    return script
+
+
 KINDS: dict[str, Callable[[int], Script]] = {
     "limits": limits, "growth": growth, "hooks": hooks, "hashed": hashed, "reuse": reuse, "nodest": nodest, "dead": dead,
-    "replies": replies, "twos": twos,
+    "replies": replies, "twos": twos, "caches": caches,
 }  # fmt: skip
