@@ -3,7 +3,8 @@
 `limits` (conn_max), `growth` (tables that grow), `hooks` (packets while no service exists), `hashed` (a flag that is the
 kernel's own), `reuse` (conn_reuse_mode=0), `nodest` (deleted servers), `dead` (templates whose server is gone), `replies`
 (packets of routed servers that pass the director), `twos` (a scheduler that not every package has), `caches` (of lblc and
-lblcr). `settings`, `narrow`, `corners`, `pieces` and `ftp_helper`, in files of their own, meet the others. They hold only what has one right answer.
+lblcr). `settings`, `narrow`, `corners`, `pieces` and `ftp_helper`, in files of their own, meet the others. They hold only
+what has one right answer.
 """
 
 from __future__ import annotations
@@ -260,10 +261,9 @@ def caches(seed: int) -> Script:
     for number in (10, 11):
         script.server(service, number, 1)
     flow = script.flow(service)
+    count = 24600 if script.chance(15) else script.pick(20, 100)
     far = p.address("2001:db8:80::1:0")
-    script.flood(
-        script.datagram(Flow(replace(service, address=far), flow.client, flow.port)), script.pick(100, 24600), 7
-    )
+    script.flood(script.datagram(Flow(replace(service, address=far), flow.client, flow.port)), count, 7)
     for _ in range(script.random.randrange(4, 8)):
         script.open(script.flow(service))
     script.ipvsadm("-Ln")
