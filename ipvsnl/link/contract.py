@@ -12,7 +12,8 @@ if TYPE_CHECKING:
 
         A link may have more: ``descriptor``, a socket's, so that C converses over it; ``waitable``, a descriptor that is
         readable when there is something to receive, for coroutines; ``widen()``; ``place``, see
-        :attr:`ipvsnl.client.IPVS.place`; ``simulated``, true where no Linux is at the other end.
+        :attr:`ipvsnl.client.IPVS.place`; ``simulated``, true where no Linux is at the other end; ``interface``, how the
+        kernel is spoken to (``"netlink"`` where it does not tell).
         """
 
         max_send: int

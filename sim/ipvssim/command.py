@@ -17,6 +17,8 @@ if TYPE_CHECKING:
 PROG = "ipvssim"
 COMMANDS = {
     "serve": ("ipvssim.doors.serve", "the simulated kernel's netlink family on a Unix socket"),
+    "run": ("ipvssim.doors.run", "any program, on the simulated kernel"),
+    "send": ("ipvssim.lab.send", "packets into a table that is served, or kept in a file"),
     "lab": ("ipvssim.lab.command", "compare schedulers under traffic, before you deploy them"),
     "pcap": ("ipvssim.doors.pcap", "what a director with given rules makes of a capture"),
     "why": ("ipvssim.doors.why", "what happens to a packet, what decided it, and what would change that"),

@@ -30,6 +30,7 @@ if TYPE_CHECKING:
     from ipvsnl.procfs import Connection, Trashed
     from ipvsnl.refusals import KernelError
     from ipvsnl.wire.snapshot import Snapshot
+    from ipvssim.netlink.family import Family
     from ipvssim.netlink.socket import NetlinkSocket
     from ipvssim.path.director import Director
     from ipvssim.path.result import Result
@@ -144,7 +145,15 @@ class Kernel:
         """A netlink socket of this kernel (:class:`ipvssim.netlink.socket.NetlinkSocket`), as a client wants it."""
         from ipvssim.netlink.socket import NetlinkSocket
 
-        return NetlinkSocket(self.namespace, **{"cap_ack": True, "ext_ack": True, "sndbuf": SEND_BUFFER, **how})
+        how = {"cap_ack": True, "ext_ack": True, "sndbuf": SEND_BUFFER, "family": self._family, **how}
+        return NetlinkSocket(self.namespace, **how)
+
+    @cached_property
+    def _family(self) -> Family:
+        """What its sockets have learnt to read fast, together."""
+        from ipvssim.netlink.family import Family
+
+        return Family(self.namespace)
 
     def ipvsadm(self, *arguments: str, stdin: str = "") -> Completed:
         """Run a command line of ``ipvsadm`` on this kernel, in this process."""

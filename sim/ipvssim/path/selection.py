@@ -7,6 +7,7 @@ After ip_vs_try_to_schedule, *_conn_schedule, ip_vs_schedule, ip_vs_sched_persis
 from __future__ import annotations
 
 from ipvsnl.consts import AF_INET, AF_INET6
+from ipvsnl.sockopt import CONN_F_ONE_PACKET
 from ipvssim.clock import JIFFY
 from ipvssim.net.network import UNICAST
 from ipvssim.net.packets import RST, SCTP, SYN, TCP, UDP, Packet
@@ -178,7 +179,7 @@ class Selection:
         flags = server.forwarding | F_INACTIVE
         if server.forwarding != MASQUERADE:
             flags |= F_NO_OUTPUT
-        if packet.protocol == UDP and service.one_packet:
+        if packet.protocol == UDP and (service.one_packet or server.flags & CONN_F_ONE_PACKET):
             flags |= F_ONE_PACKET
         return self.connections.open(packet.protocol, packet.key, server.address, port, flags, server, packet.mark)
 

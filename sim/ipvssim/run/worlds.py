@@ -1,0 +1,79 @@
+"""The simulated kernels of one run: one for each network namespace in which a program asks.
+
+A namespace's kernel keeps the namespace's file open: the number that names a namespace would be another one's at once.
+"""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Callable
+from time import monotonic
+
+from ipvssim.clock import SECOND
+from ipvssim.kernel import Kernel
+from ipvssim.run.tracee import devices_of, network_of
+
+_NO_PROCESS = (1 << 32) - 4097
+"""The first port tried that is no process's number: -4097, as the kernel's arithmetic has it."""
+_PROCESSES = 1 << 31
+
+
+class World:
+    """One network namespace: its kernel, and the port numbers of its netlink sockets that are taken."""
+
+    def __init__(self, kernel: Kernel, name: str, handle: int) -> None:
+        self.kernel = kernel
+        self.name = name
+        self.ports: set[int] = set()
+        self.handle = handle
+        self.thread = 0
+        """The thread of it that was last seen."""
+        kernel.network.others = lambda device: device in devices_of(self.thread)
+
+    def free_port(self, process: int) -> int:
+        """The port that a socket gets that asks for none: its process's number, or else, counted down, one that is no
+        process's (netlink_autobind of net/netlink/af_netlink.c; the kernel begins at a random one)."""
+        port = process
+        while port in self.ports:
+            port = port - 1 if port > _PROCESSES else _NO_PROCESS
+        return port
+
+
+class Worlds:
+    """All of them. ``first`` is the kernel of the namespace that we are in, ``make`` makes those of the others.
+
+    ``passes``: their time is the machine's; else they stand still, and whoever has the kernels lets time pass.
+    """
+
+    def __init__(self, first: Kernel, make: Callable[[], Kernel], *, passes: bool = True) -> None:
+        self._make = make
+        self._passes = passes
+        self._start = monotonic() - first.clock.now / SECOND
+        self._by_name: dict[str, World] = {}
+        self.first = self._open("/proc/self/ns/net", network_of(os.getpid()), first)
+
+    def of(self, thread: int) -> World:
+        """That of a thread. OSError where the thread is gone."""
+        name = network_of(thread)
+        world = self._by_name.get(name)
+        if world is None:
+            world = self._open(f"/proc/{thread}/ns/net", name, self._make())
+        world.thread = thread
+        return world
+
+    def tick(self) -> None:
+        """Let time pass up to now."""
+        if self._passes:
+            now = round((monotonic() - self._start) * SECOND)
+            for world in self._by_name.values():
+                world.kernel.clock.advance_to(now)
+
+    def close(self) -> None:
+        """Let go of the namespaces."""
+        for world in self._by_name.values():
+            os.close(world.handle)
+        self._by_name.clear()
+
+    def _open(self, path: str, name: str, kernel: Kernel) -> World:
+        self._by_name[name] = world = World(kernel, name, os.open(path, os.O_RDONLY | os.O_CLOEXEC))
+        return world
