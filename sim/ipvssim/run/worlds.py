@@ -16,6 +16,7 @@ from ipvssim.run.tracee import devices_of, network_of
 _NO_PROCESS = (1 << 32) - 4097
 """The first port tried that is no process's number: -4097, as the kernel's arithmetic has it."""
 _PROCESSES = 1 << 31
+_FEW = 128
 
 
 class World:
@@ -50,6 +51,7 @@ class Worlds:
         self._passes = passes
         self._start = monotonic() - first.clock.now / SECOND
         self._by_name: dict[str, World] = {}
+        self._many = _FEW
         self.first = self._open("/proc/self/ns/net", network_of(os.getpid()), first)
 
     def of(self, thread: int) -> World:
@@ -57,22 +59,30 @@ class Worlds:
         name = network_of(thread)
         world = self._by_name.get(name)
         if world is None:
+            if len(self._by_name) >= self._many:
+                self._sweep()
             world = self._open(f"/proc/{thread}/ns/net", name, self._make())
         world.thread = thread
         return world
 
-    def tick(self) -> None:
-        """Let time pass up to now."""
+    def tick(self, world: World) -> None:
+        """Let a world's time pass up to now."""
         if self._passes:
-            now = round((monotonic() - self._start) * SECOND)
-            for world in self._by_name.values():
-                world.kernel.clock.advance_to(now)
+            world.kernel.clock.advance_to(int((monotonic() - self._start) * SECOND))
 
     def close(self) -> None:
         """Let go of the namespaces."""
         for world in self._by_name.values():
             os.close(world.handle)
         self._by_name.clear()
+
+    def _sweep(self) -> None:
+        """Let go of namespaces with nothing in them: a new one is as good. The next time is when there are twice as many as
+        are left."""
+        for name, world in list(self._by_name.items()):
+            if world is not self.first and not world.ports and not any(world.kernel.table.services()):
+                os.close(self._by_name.pop(name).handle)
+        self._many = max(_FEW, 2 * len(self._by_name))
 
     def _open(self, path: str, name: str, kernel: Kernel) -> World:
         self._by_name[name] = world = World(kernel, name, os.open(path, os.O_RDONLY | os.O_CLOEXEC))
