@@ -147,6 +147,11 @@ class IPVS(Verbs["Awaited"]):
 
     # --- the conversation ---
 
+    @property
+    def interface(self) -> str:
+        """See :attr:`ipvsnl.client.IPVS.interface`."""
+        return str(getattr(self._link, "interface", "netlink"))
+
     def close(self) -> None:
         """Let go of the link; every later call is a LinkError (EBADF), and so is one that still waits."""
         if self._turns.ours:

@@ -229,6 +229,13 @@ class IPVS(Verbs[None]):
         """What tells this table from others on this machine, for locks and journals; empty for one that has no name."""
         return str(getattr(self._conversation.link, "place", ""))
 
+    @property
+    def interface(self) -> str:
+        """How the kernel is spoken to: ``"netlink"``, or ``"sockopt"``: its older interface, for root of a user namespace (a
+        rootless container), which says less. A request that it has no form for is a KernelError (EOPNOTSUPP) whose
+        ``field`` says what."""
+        return str(getattr(self._conversation.link, "interface", "netlink"))
+
     # --- the kernel's files ---
 
     def connections(

@@ -14,7 +14,7 @@ PACKAGES = {"ipvsnl": "ipvsnl", "ipvssim": "sim/ipvssim"}
 
 ROOMS = {
     "ipvsnl": [
-        "consts family _later _files _held",
+        "consts family sockopt _later _files _held",
         "errors",
         "address _value",
         "model",
@@ -49,8 +49,8 @@ ROOMS = {
         "__main__",
     ],
     "ipvsnl.cli": [
-        "statuses progress help extras offers shells serving",
-        "streams as_json ending node_metrics",
+        "ending progress help extras offers shells serving",
+        "streams as_json node_metrics",
         "fallback top export planning",
         "convert",
         "formats",
@@ -93,11 +93,11 @@ ROOMS = {
         "supervisor",
         "session",
     ],
-    "ipvssim.lab": ["scenario", "run", "show", "api", "command"],
+    "ipvssim.lab": ["scenario", "run", "show", "api", "command send"],
 }
 """The layers, ground first. A room imports from the layers before its own, and from inside itself."""
 
-GROUND = frozenset(("consts", "family", "address", "errors", "model"))
+GROUND = frozenset(("consts", "family", "sockopt", "address", "errors", "model"))
 """The words of ipvsnl that every room of the simulator speaks; its front door, its doors and its lab use all of ipvsnl."""
 USES_ALL_OF_IPVSNL = frozenset(("kernel", "run", "doors", "lab", "completion", "command"))
 PLUG = "ipvsnl.link.opening"
@@ -110,7 +110,7 @@ CONVERSIONS = frozenset((
 """What of the C module under ``socket`` opens none."""
 SCAPY = frozenset(("ipvssim.net.scapy_packets",))
 TIME = frozenset((
-    "ipvssim.clock", "ipvssim.doors.serve", "ipvssim.doors.table_file", "ipvssim.run.receiving",
+    "ipvssim.clock", "ipvssim.doors.sending", "ipvssim.doors.serve", "ipvssim.doors.table_file", "ipvssim.run.receiving",
     "ipvssim.run.session", "ipvssim.run.worlds",
 ))  # fmt: skip
 

@@ -8,8 +8,7 @@ from __future__ import annotations
 import sys
 from os import environ
 
-from ipvsnl.cli.ending import Output, brief, guarded, impatient
-from ipvsnl.cli.statuses import FAILED, INTERRUPTED, USAGE
+from ipvsnl.cli.ending import FAILED, INTERRUPTED, USAGE, Output, brief, guarded, impatient
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:

@@ -6,12 +6,14 @@ import errno as _errno
 import os
 from time import monotonic, sleep
 
+from ipvsnl.consts import NLMSG_CONTROL, NLMSG_HEADER
 from ipvsnl.errors import LinkError
-from ipvsnl.link.contract import RECEIVE_BUFFER
+from ipvsnl.wire.exchange import RECEIVE_BUFFER
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
-    from collections.abc import Iterable
+    from collections.abc import Iterable, Iterator
+    from typing import Any
 
 
 _POLL = 0.01
@@ -44,6 +46,7 @@ class UnixLink:
         try:
             self._socket.setsockopt(socket.SOL_SOCKET, socket.SO_SNDBUF, 2 * self.max_send)
             self._connect()
+            self._offer()
         except OSError as wrong:
             self._socket.close()
             if isinstance(wrong, LinkError):
@@ -98,10 +101,42 @@ class UnixLink:
             raise LinkError(_errno.ECONNRESET, f"{self._path}: the simulated kernel has gone")
         return data
 
+    def ask(self, **what: Any) -> Iterator[dict[str, Any]]:
+        """Ask the served kernel for something besides netlink (:mod:`ipvssim.doors.control`), and give its answers, on a
+        connection on which nothing else is under way. LinkError where it refuses, or does not answer."""
+        import json
+
+        self.send(_control(json.dumps(what)))
+        more = True
+        while more:
+            answer = json.loads(self.receive(self._timeout)[NLMSG_HEADER:])
+            if "error" in answer:
+                raise LinkError(answer["error"], f"{self._path}: {answer['words']}")
+            yield answer
+            more = answer.get("more", False)
+
     def proc(self, name: str) -> Iterable[str]:
-        """See :class:`Link`: there is none."""
-        raise LinkError(_errno.ENOENT, f"{self._path}: a socket has no /proc/net/{name}")
+        """See :class:`Link`: they come by a connection of their own."""
+        asking = UnixLink(self._path, self._timeout)
+        try:
+            for answer in asking.ask(proc=name):
+                yield from answer["lines"]
+        finally:
+            asking.close()
+
+    def _offer(self) -> None:
+        """Tell what each receive offers, so that datagrams of dumps are as long. There is no answer."""
+        self._socket.setblocking(False)
+        self._socket.send(_control(f'{{"offers":{RECEIVE_BUFFER}}}'))
 
     def close(self) -> None:
         """See :class:`Link`."""
         self._socket.close()
+
+
+def _control(text: str) -> bytes:
+    """A datagram of the second kind; its sequence number is nobody's request's."""
+    from struct import pack
+
+    data = text.encode()
+    return pack("=IHHII", NLMSG_HEADER + len(data), NLMSG_CONTROL, 0, 0, 0) + data

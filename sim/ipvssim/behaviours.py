@@ -43,6 +43,8 @@ TABLE = (
               "ip_vs_ctl.c, ip_vs_core.c"),
     Behaviour("reuse0_reschedules", "5.16 5.15.6 5.10.83", "with conn_reuse_mode=0 and expire_nodest_conn a SYN to the "
               "connection of a server of weight 0 is scheduled anew; before, it stayed there", "ip_vs_core.c"),
+    Behaviour("later_options", "5.17 5.16.5 5.15.19 5.10.96", "later fragments of a packet that came in fragments lose the "
+              "options that are not to be copied; before, they kept them", "net/ipv4/ip_output.c"),
     Behaviour("run_estimation", "5.19", "the sysctl run_estimation", "ip_vs_ctl.c"),
     Behaviour("estimator_sysctls", "6.2", "the sysctls est_cpulist and est_nice", "ip_vs_est.c"),
     Behaviour("offsets6", "7.2 6.12.97 6.1.178 5.15.210 5.10.261", "TCP and SCTP states are read behind IPv6 extension "

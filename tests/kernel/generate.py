@@ -17,6 +17,7 @@ from tests.kernel.traces import (
     mutants,
     paths,
     pieces,
+    releases,
     scheduling,
     sessions,
     tracking,
@@ -24,6 +25,7 @@ from tests.kernel.traces import (
 
 _FILES = (
     administration, scheduling, lifetimes, paths, corners, pieces, local, crowds, mutants, tracking, sessions, calls,
+    releases,
 )  # fmt: skip
 KINDS = {kind: make for file in _FILES for kind, make in file.KINDS.items()}
 

@@ -193,25 +193,31 @@ def renumber(data: bytes, old: int, new: int, port: int | None) -> bytes:
     return bytes(changed)
 
 
-def about(jobs: int) -> dict[str, Any]:
+def about(jobs: int, package: str) -> dict[str, Any]:
     """What a recording says of itself: which kernel answered, on what, and how many recordings were made at once."""
     with open("/proc/cpuinfo") as file:
         machine = "uml" if "User Mode Linux" in file.read() else os.uname().machine
     release = os.uname().release
-    found = {"recording": 1, "release": release, "machine": machine, "jobs": jobs}
+    found = {"recording": 1, "release": release, "version": os.uname().version, "machine": machine, "jobs": jobs}
+    if package:
+        found["package"] = package
     if machine != "uml":
         return found | {"padding": False}  # user-mode-linux ceased to pad 64-bit attributes between 6.12 and 7.2
     query = ["dpkg-query", "--show", "--showformat=${Package} ${Version}", "user-mode-linux"]
-    if shutil.which(query[0]) and not (done := subprocess.run(query, capture_output=True, text=True)).returncode:
+    if (
+        not package
+        and shutil.which(query[0])
+        and not (done := subprocess.run(query, capture_output=True, text=True)).returncode
+    ):
         found["package"] = done.stdout
     return found | {"padding": int(release.split(".")[0]) < 7}
 
 
-def record(path: str, into: str | None, jobs: int = 1) -> None:
+def record(path: str, into: str | None, jobs: int = 1, package: str = "") -> None:
     """One trace, in this process. The recording appears under its name only when it is whole."""
     with open(path) as file:
         header, *steps = [json.loads(line) for line in file]
-    lines = [json.dumps(about(jobs))]
+    lines = [json.dumps(about(jobs, package))]
     recorder = Recorder(header)
     lines += [json.dumps(recorder.answer(number, step)) for number, step in enumerate(steps)]
     recorder.answer(len(steps), {"do": "ipvsadm", "args": ["-C"]})  # now, and not when the namespace is taken apart
@@ -225,6 +231,9 @@ def main(arguments: Sequence[str]) -> int:
     parser = argparse.ArgumentParser(prog="python -m tests.kernel.recorder")
     parser.add_argument("--jobs", type=int, default=1)
     parser.add_argument("--into", metavar="DIR", help="where recordings go (beside their traces)")
+    parser.add_argument(
+        "--package", default="", help="the kernel's package (that of user-mode-linux, if it is installed)"
+    )
     parser.add_argument("traces", nargs="+")
     chosen = parser.parse_args(arguments)
     for name, value in (("msgs_per_sec", 1000000), ("msgs_burst", 1000000)):
@@ -237,7 +246,7 @@ def main(arguments: Sequence[str]) -> int:
             pid = os.fork()
             if not pid:
                 try:
-                    record(path, chosen.into, chosen.jobs)
+                    record(path, chosen.into, chosen.jobs, chosen.package)
                 except BaseException as error:
                     print(f"{path}: {error!r}", file=sys.stderr, flush=True)
                     os._exit(1)
