@@ -88,7 +88,7 @@ ROOMS = {
         "worlds paths",
         "endpoint",
         "options messages trace",
-        "sockets files",
+        "sockets files old_options",
         "receiving sending",
         "supervisor",
         "session",

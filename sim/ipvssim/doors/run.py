@@ -37,6 +37,10 @@ def parser() -> argparse.ArgumentParser:
     )
     parser.add_argument("--table", metavar="FILE", help="begin with a table file, and write it at the end")
     kernel_options.add(parser)
+    parser.add_argument(
+        "--netlink", choices=("yes", "refused", "none"), default="yes",
+        help="refused: as where root is a user namespace's; none: there are no such sockets, and programs use setsockopt",
+    )  # fmt: skip
     parser.add_argument("--trace", action="store_true", help="show each netlink message, both ways, on standard error")
     parser.add_argument("program", nargs=argparse.REMAINDER, metavar="PROGRAM", help="the program, and its arguments")
     return parser
@@ -68,7 +72,9 @@ def _run(chosen: argparse.Namespace, words: Sequence[str]) -> int:
             directors.load(kernel, chosen.rules)
         debug_option.tell(kernel)
         supervisor = Supervisor(
-            Worlds(kernel, lambda: Kernel(**how)), complain=_complain, told=Trace(sys.stderr) if chosen.trace else None
+            Worlds(kernel, lambda: Kernel(**how), netlink=chosen.netlink),
+            complain=_complain,
+            told=Trace(sys.stderr) if chosen.trace else None,
         )
         session = Session(supervisor)
         try:

@@ -43,10 +43,12 @@ class World:
 class Worlds:
     """All of them. ``first`` is the kernel of the namespace that we are in, ``make`` makes those of the others.
 
+    ``netlink`` is "yes", "refused" (programs are root of a user namespace, and no more) or "none" (there is no such socket).
     ``passes``: their time is the machine's; else they stand still, and whoever has the kernels lets time pass.
     """
 
-    def __init__(self, first: Kernel, make: Callable[[], Kernel], *, passes: bool = True) -> None:
+    def __init__(self, first: Kernel, make: Callable[[], Kernel], *, passes: bool = True, netlink: str = "yes") -> None:
+        self.netlink = netlink
         self._make = make
         self._passes = passes
         self._start = monotonic() - first.clock.now / SECOND
