@@ -12,7 +12,7 @@ from ipvsnl.errors import LinkError
 from ipvssim.doors import debug_option, directors, kernel_options
 from ipvssim.doors.table_file import TableFile
 from ipvssim.kernel import Kernel
-from ipvssim.run.launch import RunError, surroundings
+from ipvssim.run.launch import RunError, complain, surroundings
 from ipvssim.run.session import Session
 from ipvssim.run.supervisor import Supervisor
 from ipvssim.run.trace import Trace
@@ -57,7 +57,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
         return _run(chosen, words)
     except (RunError, LinkError, OSError, ValueError) as wrong:
         named = isinstance(wrong, OSError) and wrong.filename is not None
-        _complain(f"{wrong.filename}: {wrong.strerror}" if named and isinstance(wrong, OSError) else str(wrong))
+        complain(f"{wrong.filename}: {wrong.strerror}" if named and isinstance(wrong, OSError) else str(wrong))
         return FAILED
 
 
@@ -73,7 +73,7 @@ def _run(chosen: argparse.Namespace, words: Sequence[str]) -> int:
         debug_option.tell(kernel)
         supervisor = Supervisor(
             Worlds(kernel, lambda: Kernel(**how), netlink=chosen.netlink),
-            complain=_complain,
+            complain=complain,
             told=Trace(sys.stderr) if chosen.trace else None,
         )
         session = Session(supervisor)
@@ -88,7 +88,3 @@ def _run(chosen: argparse.Namespace, words: Sequence[str]) -> int:
             file.unlock()
     session.leave()
     return status
-
-
-def _complain(text: str) -> None:
-    print(f"ipvssim run: {text}", file=sys.stderr, flush=True)

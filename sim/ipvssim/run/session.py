@@ -45,7 +45,7 @@ class Session:
         handle = _signals(chosen)
         launch.be_reaper()
         try:
-            self._program, listener = launch.begin(words, environment, prepare=lambda: _restored(before), say=_say)
+            self._program, listener = launch.begin(words, environment, prepare=lambda: _restored(before))
             self._supervisor.adopt(listener)
             self._supervisor.watch(handle, lambda _: self._signalled(handle))
             self._reap()
@@ -66,7 +66,7 @@ class Session:
             self._supervisor.turn(None if said else max(until - monotonic(), 0))
             if not said and monotonic() >= until and self._supervisor.busy:
                 said = True
-                _say(
+                launch.complain(
                     f"the program has ended, and {len(_children())} processes that it left behind have not: Ctrl-C ends them"
                 )
 
@@ -134,10 +134,6 @@ def _signals(chosen: set[signal.Signals]) -> int:
     if found < 0:
         raise failure("signalfd")
     return int(found)
-
-
-def _say(text: str) -> None:
-    os.write(2, f"ipvssim run: {text}\n".encode())
 
 
 def _restored(mask: set[int | signal.Signals]) -> None:

@@ -8,10 +8,13 @@ from __future__ import annotations
 import os
 from collections.abc import Callable
 from time import monotonic
+from typing import Any, Protocol
 
-from ipvssim.clock import SECOND
-from ipvssim.kernel import Kernel
+from ipvssim.clock import SECOND, Clock
+from ipvssim.net.network import Network
+from ipvssim.netlink.socket import NetlinkSocket
 from ipvssim.run.tracee import devices_of, network_of
+from ipvssim.state.namespace import Namespace
 
 _NO_PROCESS = (1 << 32) - 4097
 """The first port tried that is no process's number: -4097, as the kernel's arithmetic has it."""
@@ -19,10 +22,29 @@ _PROCESSES = 1 << 31
 _FEW = 128
 
 
+class AnyKernel(Protocol):
+    """What a run needs of a simulated kernel (:class:`ipvssim.Kernel`)."""
+
+    @property
+    def namespace(self) -> Namespace:
+        """Its state."""
+
+    @property
+    def clock(self) -> Clock:
+        """Its clock."""
+
+    @property
+    def network(self) -> Network:
+        """Its devices."""
+
+    def socket(self, **how: Any) -> NetlinkSocket:
+        """A netlink socket of it."""
+
+
 class World:
     """One network namespace: its kernel, and the port numbers of its netlink sockets that are taken."""
 
-    def __init__(self, kernel: Kernel, name: str, handle: int) -> None:
+    def __init__(self, kernel: AnyKernel, name: str, handle: int) -> None:
         self.kernel = kernel
         self.name = name
         self.ports: set[int] = set()
@@ -47,7 +69,9 @@ class Worlds:
     ``passes``: their time is the machine's; else they stand still, and whoever has the kernels lets time pass.
     """
 
-    def __init__(self, first: Kernel, make: Callable[[], Kernel], *, passes: bool = True, netlink: str = "yes") -> None:
+    def __init__(
+        self, first: AnyKernel, make: Callable[[], AnyKernel], *, passes: bool = True, netlink: str = "yes"
+    ) -> None:
         self.netlink = netlink
         self._make = make
         self._passes = passes
@@ -82,10 +106,10 @@ class Worlds:
         """Let go of namespaces with nothing in them: a new one is as good. The next time is when there are twice as many as
         are left."""
         for name, world in list(self._by_name.items()):
-            if world is not self.first and not world.ports and not any(world.kernel.table.services()):
+            if world is not self.first and not world.ports and not any(world.kernel.namespace.table.services()):
                 os.close(self._by_name.pop(name).handle)
         self._many = max(_FEW, 2 * len(self._by_name))
 
-    def _open(self, path: str, name: str, kernel: Kernel) -> World:
+    def _open(self, path: str, name: str, kernel: AnyKernel) -> World:
         self._by_name[name] = world = World(kernel, name, os.open(path, os.O_RDONLY | os.O_CLOEXEC))
         return world
