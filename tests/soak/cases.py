@@ -133,7 +133,7 @@ class Case:
         return "" if found in (before, after) else "neither before nor after"
 
     def _whole(self, ended: Ended, found: State, after: State) -> str:
-        """Every file is one that the whole command makes; a report of an interrupted run says so, and is whole; an interrupted
+        """Every file is one that the whole command makes; a report of an interrupted run says so; an interrupted
         sweep keeps the runs that were done."""
         for name, data in found.items():
             if name.endswith(".csv") and ended.code == INTERRUPTED:
