@@ -31,8 +31,7 @@ if TYPE_CHECKING:
     from types import TracebackType
     from typing import Any, Self
 
-    from ipvsnl.link.contract import Link
-    from ipvsnl.link.served import Log
+    from ipvsnl.link.contract import Link, Log
     from ipvsnl.model import Daemon, Destination, DestinationStatus, Info, Service, ServiceStatus, Timeouts
     from ipvsnl.wire.snapshot import Snapshot
     from ipvsnl.wire.steps import Result, Steps
@@ -147,6 +146,11 @@ class IPVS(Verbs["Awaited"]):
         await self._carried(steps.stop_daemon(role, self._timeout))
 
     # --- the conversation ---
+
+    @property
+    def interface(self) -> str:
+        """See :attr:`ipvsnl.client.IPVS.interface`."""
+        return str(getattr(self._link, "interface", "netlink"))
 
     def close(self) -> None:
         """Let go of the link; every later call is a LinkError (EBADF), and so is one that still waits."""

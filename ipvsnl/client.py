@@ -20,8 +20,7 @@ if TYPE_CHECKING:
     from ipvsnl.bulk.batch import Batch
     from ipvsnl.bulk.feed import Report
     from ipvsnl.bulk.load import Load
-    from ipvsnl.link.contract import Link
-    from ipvsnl.link.served import Log
+    from ipvsnl.link.contract import Link, Log
     from ipvsnl.model import Daemon, Destination, DestinationStatus, Info, Service, ServiceStatus, Statistics, Timeouts
     from ipvsnl.procfs import Connection, Listed, Trashed
     from ipvsnl.tables.plan import Plan
@@ -229,6 +228,13 @@ class IPVS(Verbs[None]):
     def place(self) -> str:
         """What tells this table from others on this machine, for locks and journals; empty for one that has no name."""
         return str(getattr(self._conversation.link, "place", ""))
+
+    @property
+    def interface(self) -> str:
+        """How the kernel is spoken to: ``"netlink"``, or ``"sockopt"``: its older interface, for root of a user namespace (a
+        rootless container), which says less. A request that it has no form for is a KernelError (EOPNOTSUPP) whose
+        ``field`` says what."""
+        return str(getattr(self._conversation.link, "interface", "netlink"))
 
     # --- the kernel's files ---
 

@@ -6,9 +6,9 @@ line names: its services, its servers.
 
 from __future__ import annotations
 
+from ipvsnl.cli.ending import USAGE
 from ipvsnl.cli.offers import Offers, behind, names, of_parser
 from ipvsnl.cli.shells import FILES, SHELLS, script
-from ipvsnl.cli.statuses import USAGE
 from ipvsnl.consts import FORWARDING, GENERIC_SCHEDULER_FLAGS, SCHEDULER_FLAGS, TUNNEL_TYPES
 from ipvsnl.errors import IPVSError
 from ipvsnl.text.options import ALLOWED, COMMAND_KEYS, COMMANDS, GROUP, NONE, OPTIONS, OWN, SHORT

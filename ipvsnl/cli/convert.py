@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
+from ipvsnl.cli.ending import FAILED, INCOMPLETE
 from ipvsnl.cli.planning import tell_notes
-from ipvsnl.cli.statuses import FAILED, INCOMPLETE
 from ipvsnl.tables.plan import rule_text
 from ipvsnl.tables.wanted import read_file
 

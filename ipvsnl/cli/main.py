@@ -8,8 +8,7 @@ from __future__ import annotations
 import sys
 from os import environ
 
-from ipvsnl.cli.ending import Output, brief, guarded, impatient
-from ipvsnl.cli.statuses import FAILED, INTERRUPTED, USAGE
+from ipvsnl.cli.ending import FAILED, INTERRUPTED, USAGE, Output, brief, guarded, impatient
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
@@ -17,7 +16,7 @@ if TYPE_CHECKING:
     from typing import Any, TextIO
 
     from ipvsnl.client import IPVS
-    from ipvsnl.link.served import Log
+    from ipvsnl.link.contract import Log
 
 PROG = "ipvsnl"
 TARGET_VARIABLE = "IPVSNL_TARGET"

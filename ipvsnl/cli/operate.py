@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from argparse import ArgumentParser, ArgumentTypeError
 
-from ipvsnl.cli.statuses import FAILED
+from ipvsnl.cli.ending import FAILED
 from ipvsnl.cli.streams import words as said
 from ipvsnl.errors import IPVSError, LinkError
 from ipvsnl.refusals import KernelError

@@ -9,9 +9,13 @@ from ipvsnl.errors import LinkError
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
-    from ipvsnl.link.contract import Link
-    from ipvsnl.link.served import Log
+    from ipvsnl.link.contract import Link, Log
+    from ipvsnl.link.kernel import KernelLink
+    from ipvsnl.link.namespaces import NetworkNamespace
 
+
+_OWN_USERS, _HOST_USERS = "/proc/self/ns/user", 0xEFFFFFFD
+"""The user namespace of this process, and the number of the host's (PROC_USER_INIT_INO, include/linux/proc_ns.h)."""
 MEMORY = ":memory:"
 """``sim::memory:`` is a simulated table that nobody keeps."""
 SIMULATOR = "ipvssim.doors.table_file"
@@ -60,13 +64,31 @@ def _kernel(netns: str | None) -> Link:
     from ipvsnl.link.kernel import KernelLink, check_system
 
     if netns is None:
-        return KernelLink()
+        return _speaking(KernelLink(), None)
     check_system()
     from ipvsnl.link.namespaces import NetworkNamespace
 
     namespace = NetworkNamespace(netns)
     try:
-        return KernelLink(namespace)
+        link = KernelLink(namespace)
     except BaseException:
         namespace.close()
+        raise
+    return _speaking(link, namespace)
+
+
+def _speaking(link: KernelLink, namespace: NetworkNamespace | None) -> Link:
+    """The link itself; one by the old interface where netlink is refused, and that is not. Netlink is never refused to root
+    of the host, so only others are asked."""
+    try:
+        if os.stat(_OWN_USERS).st_ino == _HOST_USERS:  # noqa: PTH116
+            return link
+    except OSError:
+        pass  # nobody tells: then the kernel is asked
+    from ipvsnl.link.sockopt import instead
+
+    try:
+        return instead(link, namespace)
+    except BaseException:
+        link.close()
         raise

@@ -7,16 +7,16 @@ import os
 from sys import byteorder
 from time import monotonic, sleep
 
-from ipvsnl.consts import NLMSG_DONE, NLMSG_ERROR
+from ipvsnl.consts import NLMSG_CONTROL, NLMSG_HEADER
 from ipvsnl.errors import LinkError
-from ipvsnl.link import served
-from ipvsnl.link.contract import RECEIVE_BUFFER
+from ipvsnl.wire.exchange import RECEIVE_BUFFER
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterable
+    from collections.abc import Callable, Iterable, Iterator
+    from typing import Any
 
-    from ipvsnl.link.served import Log
+    from ipvsnl.link.contract import Log
 
 _POLL = 0.01
 """Seconds between two tries to connect."""
@@ -42,8 +42,6 @@ class UnixLink:
         self._timeout = timeout
         self._truncated = socket.MSG_TRUNC
         self._told: Callable[[str], object] | None = None
-        self._asides = 0xFFFFFFFF
-        """The sequence number of the next request beside netlink: far from those of a conversation."""
         self.place = f"unix:{os.path.realpath(path)}"
         try:
             self._socket = socket.socket(socket.AF_UNIX, socket.SOCK_SEQPACKET)
@@ -52,6 +50,7 @@ class UnixLink:
         try:
             self._socket.setsockopt(socket.SOL_SOCKET, socket.SO_SNDBUF, 2 * self.max_send)
             self._connect()
+            self._offer()
         except OSError as wrong:
             self._socket.close()
             if isinstance(wrong, LinkError):
@@ -94,12 +93,10 @@ class UnixLink:
     def receive(self, timeout: float) -> bytes:
         """See :class:`Link`. Lines of the log that come before it are told."""
         data = self._receive(timeout)
-        while self._told is not None and (
-            lines := [body for kind, _, body in served.parts(data) if kind == served.LOG]
-        ):
-            for line in lines:
-                self._told(line.decode(errors="replace"))
-            data = self._receive(timeout)
+        if self._told is not None:
+            while (line := _line(data)) is not None:
+                self._told(line)
+                data = self._receive(timeout)
         return data
 
     def _receive(self, timeout: float) -> bytes:
@@ -118,38 +115,60 @@ class UnixLink:
             raise LinkError(_errno.ECONNRESET, f"{self._path}: the simulated kernel has gone")
         return data
 
-    def proc(self, name: str) -> Iterable[str]:
-        """See :class:`Link`: as it is at this moment."""
-        from io import StringIO
+    def ask(self, **what: Any) -> Iterator[dict[str, Any]]:
+        """Ask the served kernel for something besides netlink (:mod:`ipvssim.doors.control`), and give its answers, on a
+        connection on which nothing else is under way. LinkError where it refuses, or does not answer."""
+        import json
 
-        return StringIO(self._ask(served.FILE, name.encode(), f"there is no /proc/net/{name}").decode(), newline="\n")
+        self.send(_control(json.dumps(what)))
+        more = True
+        while more:
+            answer = json.loads(self.receive(self._timeout)[NLMSG_HEADER:])
+            if "error" in answer:
+                raise LinkError(answer["error"], f"{self._path}: {answer['words']}")
+            yield answer
+            more = answer.get("more", False)
+
+    def proc(self, name: str) -> Iterable[str]:
+        """See :class:`Link`: they come by a connection of their own."""
+        asking = UnixLink(self._path, self._timeout)
+        try:
+            for answer in asking.ask(proc=name):
+                yield from answer["lines"]
+        finally:
+            asking.close()
 
     def _watch(self, level: int, told: Callable[[str], object]) -> None:
         try:
-            self._ask(served.LOG, served.LEVEL.pack(level), "it tells nothing of its log")
+            list(self.ask(log=level))
         except BaseException:
             self.close()
             raise
         self._told = told
 
-    def _ask(self, kind: int, body: bytes, refused: str) -> bytes:
-        """A request beside netlink, and what its answers hold."""
-        found: list[bytes] = []
-        sequence = self._asides
-        self._asides -= 1
-        self.send(served.message(kind, sequence, body))
-        while True:
-            for answer, number, more in served.parts(self.receive(self._timeout)):
-                if number == sequence and answer == NLMSG_ERROR:
-                    error = -int.from_bytes(more[:4], byteorder, signed=True)
-                    if error:
-                        raise LinkError(error, f"{self._path}: {refused} ({os.strerror(error)})")
-                    return b""
-                if number == sequence and answer == NLMSG_DONE:
-                    return b"".join(found)
-                if number == sequence:
-                    found.append(more)
+    def _offer(self) -> None:
+        """Tell what each receive offers, so that datagrams of dumps are as long. There is no answer."""
+        self._socket.setblocking(False)
+        self._socket.send(_control(f'{{"offers":{RECEIVE_BUFFER}}}'))
 
     def close(self) -> None:
         """See :class:`Link`."""
         self._socket.close()
+
+
+def _line(datagram: bytes) -> str | None:
+    """The line of the log that a datagram holds; None where it is another one."""
+    if int.from_bytes(datagram[4:6], byteorder) != NLMSG_CONTROL:
+        return None
+    import json
+
+    line: str | None = json.loads(datagram[NLMSG_HEADER:]).get("line")
+    return line
+
+
+def _control(text: str) -> bytes:
+    """A datagram of the second kind; its sequence number is nobody's request's."""
+    from struct import pack
+
+    data = text.encode()
+    return pack("=IHHII", NLMSG_HEADER + len(data), NLMSG_CONTROL, 0, 0, 0) + data

@@ -30,10 +30,12 @@ if TYPE_CHECKING:
     from ipvsnl.procfs import Connection, Trashed
     from ipvsnl.refusals import KernelError
     from ipvsnl.wire.snapshot import Snapshot
+    from ipvssim.netlink.family import Family
     from ipvssim.netlink.socket import NetlinkSocket
     from ipvssim.path.director import Director
     from ipvssim.path.result import Result
     from ipvssim.path.whatif import Why
+    from ipvssim.run.programs import Programs
     from ipvssim.state.debug_log import Line
     from ipvssim.state.service_table import ServiceTable
     from ipvssim.state.sysctl_view import SysctlView
@@ -145,7 +147,15 @@ class Kernel:
         """A netlink socket of this kernel (:class:`ipvssim.netlink.socket.NetlinkSocket`), as a client wants it."""
         from ipvssim.netlink.socket import NetlinkSocket
 
-        return NetlinkSocket(self.namespace, **{"cap_ack": True, "ext_ack": True, "sndbuf": SEND_BUFFER, **how})
+        how = {"cap_ack": True, "ext_ack": True, "sndbuf": SEND_BUFFER, "family": self._family, **how}
+        return NetlinkSocket(self.namespace, **how)
+
+    @cached_property
+    def _family(self) -> Family:
+        """What its sockets have learnt to read fast, together."""
+        from ipvssim.netlink.family import Family
+
+        return Family(self.namespace)
 
     def ipvsadm(self, *arguments: str, stdin: str = "") -> Completed:
         """Run a command line of ``ipvsadm`` on this kernel, in this process."""
@@ -165,6 +175,23 @@ class Kernel:
         out, err = io.StringIO(), io.StringIO()
         status = execute(list(arguments), self.connect, io.StringIO(stdin), out, err, progress=False)
         return Completed(status, out.getvalue(), err.getvalue())
+
+    def run(self, words: Sequence[str], **how: Any) -> Completed:
+        """Run any program to its end, its calls about IPVS answered by this kernel: ``kernel.run(["ipvsadm", "-Ln"])``.
+
+        ``how`` are ``stdin`` (text), ``environment`` and ``timeout`` (seconds; TimeoutError). The status is negative where a
+        signal ended it. The kernel's time stands still meanwhile. :class:`ipvssim.run.launch.RunError` says why programs
+        can't be run here.
+        """
+        return Completed(*self.programs(words, **how))
+
+    @cached_property
+    def programs(self) -> Programs:
+        """Programs on this kernel that go on while the test does something else: ``kernel.programs.start([...])``
+        (:class:`ipvssim.run.programs.Programs`)."""
+        from ipvssim.run.programs import Programs
+
+        return Programs(self, lambda: Kernel(release=self.release))
 
     def snapshot(self) -> Snapshot:
         """All virtual services with their real servers, as a client reads them."""

@@ -21,7 +21,16 @@ from ipvssim.clock import SECOND
 from ipvssim.doors import debug_option, kernel_options
 from ipvssim.doors.compare import differences
 from ipvssim.doors.listeners import Listeners
-from ipvssim.doors.traces import ReplayError, check_answer, check_header, check_recording, check_step, explained, read
+from ipvssim.doors.traces import (
+    ReplayError,
+    check_answer,
+    check_header,
+    check_recording,
+    check_step,
+    explained,
+    flooded,
+    read,
+)
 from ipvssim.kernel import Kernel
 from ipvssim.net.networks import trace_network
 from ipvssim.netlink.socket import BUFFER
@@ -75,6 +84,7 @@ class Replay:
         self._steps: dict[str, Callable[[dict[str, Any]], dict[str, Any]]] = {
             "ipvsadm": self._ipvsadm,
             "packet": self._packet,
+            "flood": self._flood,
             "sleep": self._sleep,
             "sysctl": self._sysctl,
             "conns": self._conns,
@@ -117,6 +127,10 @@ class Replay:
         if self.director.explaining:
             answer["explain"] = result.explain()
         return answer
+
+    def _flood(self, step: dict[str, Any]) -> dict[str, Any]:
+        packets = flooded(bytes.fromhex(step["hex"]), step["count"])
+        return {"left": sum(len(self.director.receive(data, "client", step.get("mark", 0)).out) for data in packets)}
 
     def _sleep(self, step: dict[str, Any]) -> dict[str, Any]:
         self._clock.advance(round(step["seconds"] * SECOND))

@@ -1,10 +1,12 @@
 """The simulated kernel behind a Unix socket: the same bytes as a netlink socket, one connection a netlink socket.
 
 Datagrams of a ``SOCK_SEQPACKET`` socket stand for those of a netlink socket. Every datagram received is executed at once;
-replies go out as the client reads, so a dump goes on no faster than it is read, as the kernel's does. What is asked beside
-netlink, :mod:`ipvssim.doors.asides` answers. A client whose
+replies go out as the client reads, so a dump goes on no faster than it is read, as the kernel's does. A client whose
 receive queue overran gets an ``NLMSG_OVERRUN`` message, with the sequence number of its last request, where a netlink
-socket's ``recv`` would fail with ENOBUFS; where its ``send`` would fail, an ``NLMSG_ERROR`` message.
+socket's ``recv`` would fail with ENOBUFS; where its ``send`` would fail, an ``NLMSG_ERROR`` message. Datagrams of a second
+kind (:mod:`ipvssim.doors.control`) stand for what a socket has besides: options, the room that its reader offers (without
+which datagrams of dumps are as short as Linux makes them for anybody), files of ``/proc/net``, the
+kernel's log, and packets that come in.
 """
 
 from __future__ import annotations
@@ -14,7 +16,6 @@ import os
 import selectors
 import socket
 import sys
-from collections import deque
 from collections.abc import Callable
 from contextlib import suppress
 from pathlib import Path
@@ -22,28 +23,32 @@ from struct import Struct
 
 from ipvsnl.consts import NLM_F_CAPPED, NLMSG_ERROR, NLMSG_HEADER, NLMSG_OVERRUN
 from ipvssim.clock import SECOND
-from ipvssim.doors.asides import Asides
+from ipvssim.doors.control import Control, Watchers, is_control
 from ipvssim.kernel import Kernel
 from ipvssim.netlink.socket import NetlinkSocket
 from ipvssim.schedulers import LoadingError
 
 LARGEST = 1 << 20
 """Bytes that a datagram of requests may have."""
-_RECEIVE = 32768
 _BACKLOG = 64
 _CREDENTIALS = Struct("3i")
 _MESSAGE = Struct("=IHHII")
 _ERROR = Struct("=i")
+Executed = Callable[[bytes], None]
+"""Is told of a datagram before it is answered. OSError: then it is not answered, and the connection ends."""
 
 
 class _Client:
-    """One connection: its netlink socket, and the datagram that its peer was too slow to take."""
+    """One connection: its netlink socket, what it asks for besides, and the datagrams that its peer was too slow to take."""
 
-    def __init__(self, connection: socket.socket, endpoint: NetlinkSocket, asides: Asides, *, privileged: bool) -> None:
+    def __init__(
+        self, connection: socket.socket, endpoint: NetlinkSocket, control: Control, executed: Executed | None
+    ) -> None:
         self.connection = connection
         self.endpoint = endpoint
-        self.waiting: deque[bytes] = deque()
-        self._asides, self._privileged = asides, privileged
+        self.control = control
+        self._executed = executed
+        self.waiting = control.waiting
         self._last = b""
 
     def execute(self) -> bool:
@@ -57,7 +62,8 @@ class _Client:
             return False
         if not data and not ancillary:  # only a datagram has its sender's credentials
             return False
-        if self._asides.take(data, self.waiting, privileged=self._privileged):
+        if is_control(data):
+            self.waiting.extend(self.control.answers(data))
             return True
         self._last = data
         try:
@@ -66,14 +72,17 @@ class _Client:
             self.endpoint.send(data)
         except OSError as refused:
             self.waiting.append(_refusal(data, self.endpoint.port, refused.errno or errno.EIO))
+            return True
         except LoadingError as wrong:
             print(f"ipvssim serve: {wrong}", file=sys.stderr)
             self.waiting.append(_refusal(data, self.endpoint.port, errno.ENOENT))
+        if self._executed is not None:
+            self._executed(data)
         return True
 
     def close(self) -> None:
         """The peer is gone."""
-        self._asides.forget(self.waiting)
+        self.control.close()
         self.connection.close()
 
     def answer(self) -> bool:
@@ -92,7 +101,7 @@ class _Client:
 
     def _next(self) -> bytes | None:
         try:
-            return self.endpoint.recv(_RECEIVE)
+            return self.endpoint.take(self.control.offered)
         except BlockingIOError:
             return None
         except OSError as wrong:
@@ -137,13 +146,19 @@ def _sequences(data: bytes) -> tuple[int, int]:
 class Server:
     """Serves one kernel on ``path``. ``now`` tells the time in seconds: the simulated clock follows it.
 
+    ``executed`` is called with each datagram of a privileged peer that was executed, before it is answered.
+
     Peers of the server's own user and root are privileged as root is with the kernel; others are refused with EPERM.
     """
 
-    def __init__(self, kernel: Kernel, path: str | os.PathLike[str], *, now: Callable[[], float]) -> None:
+    def __init__(
+        self, kernel: Kernel, path: str | os.PathLike[str], *, now: Callable[[], float],
+        executed: Executed | None = None,
+    ) -> None:  # fmt: skip
         self.kernel = kernel
+        self._executed = executed
         self.path = Path(path)
-        self._asides = Asides(kernel)
+        self._watchers = Watchers(kernel)
         self._now = now
         self._start = now() - kernel.clock.now / SECOND
         self._port = 0
@@ -227,13 +242,20 @@ class Server:
         connection.setsockopt(socket.SOL_SOCKET, socket.SO_PASSCRED, 1)
         credentials = connection.getsockopt(socket.SOL_SOCKET, socket.SO_PEERCRED, _CREDENTIALS.size)
         _, user, _ = _CREDENTIALS.unpack(credentials)
-        self._port += 1
         privileged = user in (0, os.geteuid())
-        endpoint = self.kernel.socket(
-            port=self._port, privilege="root" if privileged else "none", sndbuf=LARGEST + 32
-        )  # fmt: skip
-        client = _Client(connection, endpoint, self._asides, privileged=privileged)
+        self._port += 1
+        while not self._is_free(self._port):
+            self._port += 1
+        endpoint = self.kernel.socket(port=self._port, privilege="root" if privileged else "none", sndbuf=LARGEST + 32)
+        watchers = self._watchers if privileged else None
+        control = Control(self.kernel, endpoint, self._is_free, watchers)
+        client = _Client(connection, endpoint, control, self._executed if privileged else None)
         self._selector.register(connection, selectors.EVENT_READ, client)
+
+    def _is_free(self, port: int) -> bool:
+        """Whether no connection has that port."""
+        clients = (key.data for key in self._selector.get_map().values())
+        return all(client is None or client.endpoint.port != port for client in clients)
 
     def _attend(self, client: _Client, events: int) -> None:
         try:

@@ -64,6 +64,15 @@ class Commands:
         found = self.find(af, protocol, address, port, fwmark)
         if found is not None:
             return found if isinstance(found, int) else EEXIST
+        if fwmark is not None:
+            protocol, address, port = IPPROTO_TCP, _ANY6, 0
+        return self.add_service(af, protocol, address, port, fwmark, scheduler, flags, mask, timeout, netmask, engine)
+
+    def add_service(
+        self, af: int, protocol: int, address: bytes, port: int, fwmark: int | None, scheduler: bytes, flags: int,
+        mask: int, timeout: int, netmask: int, engine: bytes,
+    ) -> int:  # fmt: skip
+        """A service whose key is free; one of a mark keeps protocol, address and port, too (``ip_vs_add_service``)."""
         wanted = self._scheduler(scheduler)
         if self._namespace.log is not None:
             self._namespace.log.wants(scheduler, engine, wanted is not False, self._knows_engine(engine))
@@ -71,8 +80,6 @@ class Commands:
             return ENOENT
         if af == AF_INET6 and not 1 <= netmask <= _LONGEST_PREFIX:
             return EINVAL
-        if fwmark is not None:
-            protocol, address, port = IPPROTO_TCP, _ANY6, 0
         service = VirtualService(af, fwmark, protocol, address[:4] if af == AF_INET else address, ntohs(port))
         _write(service, flags & mask, timeout, netmask)
         service.persistence_engine = _engine(engine)
@@ -306,6 +313,7 @@ class Commands:
         tunnel_flags: int,
     ) -> None:  # fmt: skip
         server.forwarding = method & FWD_MASK
+        server.flags = 0
         server.weight = weight
         if weight or not server.available:  # one that comes (back) begins with what it is given, 0 too
             server.last_weight = weight

@@ -67,7 +67,7 @@ class Director:
         self.clock = namespace.clock
         self.connection_table = ConnectionTable(self.clock, namespace.behaviours)
         self.accounts = Accounts(namespace, self.connection_table)
-        self.host = Host(self.network, self.clock)
+        self.host = Host(self.network, self.clock, namespace.behaviours)
         self.host.sent = self.accounts.count_own
         self.host.looped = self._loop
         self.reassembler = Reassembler(self.clock)

@@ -9,6 +9,7 @@ from __future__ import annotations
 from collections.abc import Callable
 
 from ipvsnl.consts import AF_INET
+from ipvssim.behaviours import BEHAVIOURS, Behaviours
 from ipvssim.clock import SECOND, Clock
 from ipvssim.net import icmp
 from ipvssim.net.cutting import split4, split6
@@ -55,7 +56,8 @@ class Allowance:
 class Host:
     """Sends packets, and forwards those that IPVS leaves alone."""
 
-    def __init__(self, network: Network, clock: Clock) -> None:
+    def __init__(self, network: Network, clock: Clock, behaviours: Behaviours = BEHAVIOURS) -> None:
+        self._copies_all = not behaviours.later_options
         self.network = network
         self.clock = clock
         self._shorter_ways = Allowance(clock)
@@ -100,7 +102,7 @@ class Host:
         if len(data) <= limit and not (four and limit != mtu):
             return [data]
         if four:
-            return split4(data, limit, keep_df=keep_df, cuts=cuts)
+            return split4(data, limit, keep_df=keep_df, cuts=cuts, copies_all=self._copies_all)
         return split6(data, max(limit, 1280), self.clock.random.getrandbits(32), cuts=cuts)
 
     # --- errors ---

@@ -93,6 +93,7 @@ class Namespace:
         self.ipv6 = True
         """Whether the host has IPv6 at all."""
         self.sysctls.on_write("run_estimation", self._switch_estimation)
+        self.sysctls.on_write("conn_lfactor", self._fit)
 
     def keep_log(self, level: int) -> DebugLog:
         """Its log, which begins at that level where it has none yet. A packet path that is there already writes none."""
@@ -140,10 +141,22 @@ class Namespace:
         return max(self._rows, LEAST_ROWS) if self.table.ever_used else 0
 
     def grow(self, connections: int) -> None:
-        """So many connections are there: since Linux 7.1 the table grows with them, up to what it was made for. (Seen: 512
-        rows for 90 of them.)"""
-        while self.behaviours.tables_grow and self.connection_table_size < min(connections * 4, self._most_rows):
-            self._rows = 2 * self.connection_table_size
+        """So many connections are there: since Linux 7.1 the table grows with them, up to what it was made for."""
+        while self.behaviours.tables_grow and connections > self._holds(rows := self.connection_table_size):
+            if rows >= self._most_rows:
+                return
+            self._rows = 2 * rows
+
+    def _holds(self, rows: int) -> int:
+        """With so many connections a table of these rows does not grow yet: rows times two to the power of conn_lfactor."""
+        factor = self.sysctls.conn_lfactor
+        return rows << factor if factor > 0 else rows >> -factor
+
+    def _fit(self) -> None:
+        """A written conn_lfactor makes the table as small as its connections allow."""
+        if self.table.ever_used and self.connections is not None:
+            self._rows = LEAST_ROWS
+            self.grow(sum(1 for _ in self.connections()))
 
     @property
     def bounds_upper_threshold(self) -> bool:

@@ -34,6 +34,11 @@ def lines(namespace: Namespace, name: str) -> Iterable[str]:
         raise FileNotFoundError(ENOENT, strerror(ENOENT), f"/proc/net/{name}") from None
 
 
+def exists(name: str) -> bool:
+    """Whether there is such a file in ``/proc/net``."""
+    return name in _FILES
+
+
 def protocol_name(number: int) -> str:
     """``TCP``, ``UDP``... or ``IP_47``."""
     return _PROTOCOLS.get(number) or f"IP_{number}"

@@ -116,7 +116,7 @@ def _changed(sysctls: Sysctls | TrackingSysctls, defaults: Sysctls | TrackingSys
 
 def _service_row(one: VirtualService) -> str:
     dests = ",".join([_server_row(server) for server in one.destinations.values()])
-    address = "" if one.fwmark else _address(one.address)
+    address = _address(one.address) if any(one.address) or not one.fwmark else ""
     return (
         f'[{one.family},{one.fwmark},{one.protocol},"{address}",{one.port},{quoted(one.scheduler_name)},{one.flags},'
         f"{one.timeout},{one.netmask},{quoted(one.persistence_engine)},{_counters(one.counters)},[{dests}]]"
@@ -125,8 +125,8 @@ def _service_row(one: VirtualService) -> str:
 
 def _server_row(one: RealServer) -> str:
     return (
-        f'["{_address(one.address)}",{one.port},{one.forwarding},{one.weight},{one.upper},{one.lower},{one.tunnel_type},'
-        f"{one.tunnel_port},{one.tunnel_flags},{one.last_weight},{_counters(one.counters)}]"
+        f'["{_address(one.address)}",{one.port},{one.forwarding | one.flags},{one.weight},{one.upper},{one.lower},'
+        f"{one.tunnel_type},{one.tunnel_port},{one.tunnel_flags},{one.last_weight},{_counters(one.counters)}]"
     )
 
 

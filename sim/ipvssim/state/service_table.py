@@ -39,7 +39,8 @@ class ServiceTable:
         """(family, fwmark) to service."""
         self.ftp_services = 0
         self.port_zero_services = 0
-        """How many services have port 21, port 0 (fwmarks have 0): what the packet path's wildcard lookups ask first."""
+        """How many services have port 21, port 0 (those of marks mostly have 0): the packet path's wildcard lookups ask
+        these first."""
         self.engine_services = 0
         """How many services have a persistence engine."""
         self.ever_used = self.ever_six = False
@@ -184,6 +185,8 @@ class ServiceTable:
         service.destinations[server.address, server.port] = server
         self.server_written(server)
         self.estimator.start(server.counters)
+        if self.named_hook is not None:
+            self.named_hook(b"", server.address, 0)
 
     def server_written(self, server: RealServer) -> None:
         """Its parameters were given, at first or anew: one that translates makes a service of port 21 ask for connection
@@ -242,7 +245,7 @@ class ServiceTable:
         self._of_family[service.family] += step
         if service.persistence_engine:
             self.engine_services += step
-        if service.fwmark or service.port == 0:
+        if service.port == 0:
             self.port_zero_services += step
         elif service.port == FTP:
             self.ftp_services += step

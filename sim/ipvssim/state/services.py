@@ -29,8 +29,8 @@ class RealServer:
     """
 
     __slots__ = (
-        "active", "address", "available", "conns", "counters", "family", "forwarding", "holders", "idle_since", "inactive",
-        "last_weight", "lower", "of", "order", "overloaded", "persistent", "port", "service", "tunnel_flags",
+        "active", "address", "available", "conns", "counters", "family", "flags", "forwarding", "holders", "idle_since",
+        "inactive", "last_weight", "lower", "of", "order", "overloaded", "persistent", "port", "service", "tunnel_flags",
         "tunnel_port", "tunnel_type", "upper", "weight",
     )  # fmt: skip
 
@@ -39,6 +39,8 @@ class RealServer:
         self.address = address
         self.port = port
         self.forwarding = 0
+        self.flags = 0
+        """What its connections are besides (:data:`ipvsnl.sockopt.DEST_FLAGS`): only the old interface can give it any."""
         self.weight = 0
         self.last_weight = 0
         """The last weight that was not 0 (mh builds its table from it)."""

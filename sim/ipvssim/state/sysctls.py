@@ -17,7 +17,7 @@ from ipvssim.clock import HZ
 PREFIX = "net.ipv4.vs."
 DEBUG_LEVEL = "net.ipv4.vs.debug_level"
 """The whole kernel's, of which the simulated one is but a namespace: it is read there, and not written, nor saved."""
-_INT_MAX, _ULONG_MAX = 0x7FFFFFFF, (1 << 64) - 1
+_INT_MAX, _ULONG_MAX, _CONN_MAX = 0x7FFFFFFF, (1 << 64) - 1, 1 << 30
 
 _SINCE = {
     "run_estimation": "run_estimation", "est_cpulist": "estimator_sysctls", "est_nice": "estimator_sysctls",
@@ -55,7 +55,8 @@ class Sysctls:
         self.drop_entry = self.drop_packet = self.secure_tcp = 0
         self.expire_nodest_conn = self.expire_quiescent_template = self.ignore_tunneled = 0
         self.nat_icmp_send = self.schedule_icmp = self.sloppy_sctp = self.sloppy_tcp = 0
-        self.conn_lfactor, self.svc_lfactor, self.conn_max = -4, -3, _INT_MAX
+        self.conn_lfactor = self.svc_lfactor = -2  # in the first namespace -4 and -3
+        self.conn_max = _CONN_MAX
         self.est_cpulist, self.est_nice = "", 0
         self.sync_persist_mode = self.sync_refresh_period = self.sync_retries = self.sync_sock_size = 0
 
@@ -219,7 +220,7 @@ _PARSERS: dict[str, Callable[[str, Any], Any]] = {
     "lblcr_expiration": seconds,
     "conn_lfactor": within(-8, 8),
     "svc_lfactor": within(-8, 8),
-    "conn_max": within(0, _INT_MAX),
+    "conn_max": within(0, _CONN_MAX),
     "est_cpulist": _processors,
     "est_nice": within(-20, 19),
 }

@@ -19,9 +19,10 @@ from ipvssim.lab.run.operator import TAKE_OUT, Operator
 from ipvssim.lab.run.outcome import Change, Outcome, columns, grids
 from ipvssim.lab.run.queues import Planned, Queues
 from ipvssim.lab.run.wires import OPEN, OPENED, RAW, reply
-from ipvssim.lab.scenario.definition import Scenario, period
+from ipvssim.lab.scenario.definition import Scenario, parted, period
 from ipvssim.lab.scenario.rules import split
 from ipvssim.lab.scenario.values import Event, last_moment
+from ipvssim.state.namespace import RELEASE
 from ipvssim.state.services import RealServer
 
 Progress = Callable[[int, int], object]
@@ -41,9 +42,10 @@ class Engine:
         self.variant = variant
         self.seed = seed
         self.traffic = traffic.draw(scenario, seed)
-        self._lines = scenario.rules.lines(variant)
+        words, kernel = parted(variant)
+        self._lines = scenario.rules.lines(words)
         self.nodes = [
-            Node(self._lines, scenario.sysctls, seed=seed * 1000 + number, tracing=tracing)
+            Node(self._lines, scenario.sysctls, seed=seed * 1000 + number, tracing=tracing, release=kernel or RELEASE)
             for number in range(scenario.directors)
         ]
         self.operator = Operator(scenario, self._lines, self.nodes)

@@ -62,7 +62,7 @@ def points(scenario: Scenario, *, swept: bool = True) -> list[Point]:
         chosen = scenario.changed(setting) if setting else scenario
         found += [
             Point(chosen.raw, setting, variant, seed)
-            for variant in chosen.compare
+            for variant in chosen.variants
             for seed in range(1, chosen.seeds + 1)
         ]  # fmt: skip
     return found

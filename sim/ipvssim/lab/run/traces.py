@@ -57,7 +57,7 @@ def traces(scenario: Scenario, variant: str, seed: int = 1) -> tuple[Outcome, li
 def write(scenario: Scenario, folder: Path) -> Iterator[Path]:
     """The traces of every variant with its first seed, as files."""
     check_folder(folder, [])
-    for variant in scenario.compare:
+    for variant in scenario.variants:
         for trace in traces(scenario, variant)[1]:
             path = folder / f"{trace.name}.trace"
             files.replace(path, trace.text.encode("utf-8"))

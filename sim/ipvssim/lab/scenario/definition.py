@@ -13,6 +13,7 @@ from pathlib import Path
 from typing import Any
 
 from ipvsnl import _files as files
+from ipvssim.behaviours import resolve
 from ipvssim.lab.scenario import laws
 from ipvssim.lab.scenario.health import Checks, SlowStart, read_checks, read_slow_start
 from ipvssim.lab.scenario.pools import read_pool
@@ -27,6 +28,8 @@ ACTIONS = ("remove", "add", "weight", "fail", "recover", "rules", "reload")
 MEASURES = ("active", "most_active", "opened", "refused")
 MOST_RUNS = 1_000_000
 MOST_DIRECTORS = 1000
+_ON = " on "
+"""Between a variant's words and its kernel."""
 _GALLERY = Path(__file__).parent.parent / "gallery"
 """The folder of the scenarios that come with the package."""
 
@@ -44,6 +47,8 @@ class Scenario:
     events: tuple[Event, ...]
     compare: tuple[str, ...]
     """Words of ipvsadm put after each service, beginning with the scheduler: ``sh -b sh-port``."""
+    kernels: tuple[str, ...]
+    """The releases of Linux that directors run, each compared with the others; none: the one that is modelled."""
     seeds: int
     directors: int
     spread: str
@@ -59,6 +64,13 @@ class Scenario:
     def changed(self, changes: Mapping[str, Any]) -> Scenario:
         """The scenario with values put in by dotted path."""
         return build(changed(self.raw, changes))
+
+    @property
+    def variants(self) -> tuple[str, ...]:
+        """What is compared: each way of scheduling, on each kernel; :func:`parted` takes them apart."""
+        if not self.kernels:
+            return self.compare
+        return tuple(f"{words}{_ON}{kernel}".strip() for words in self.compare for kernel in self.kernels)
 
     @property
     def small(self) -> Scenario:
@@ -109,6 +121,7 @@ def build(raw: Mapping[str, Any]) -> Scenario:
             streams=tuple(_stream(reader, rules) for reader in top.tables("traffic")),
             events=tuple(_event(reader, rules) for reader in top.tables("events")),
             compare=_compared(top),
+            kernels=_kernels(top),
             seeds=top.whole_number("seeds", 1, 1, MOST_RUNS),
             directors=top.whole_number("directors", 1, 1, MOST_DIRECTORS),
             spread=top.choice("spread", SPREADS, "flow"),
@@ -136,6 +149,24 @@ def _compared(top: Reader) -> tuple[str, ...]:
     if twice is not None:
         raise ScenarioError(f"compare: {shown(twice)} is there twice")
     return tuple(found) or ("",)
+
+
+def _kernels(top: Reader) -> tuple[str, ...]:
+    found = tuple(str(one) for one in top.listed("kernels", str, []) or ())
+    for number, one in enumerate(found):
+        if one in found[:number]:
+            raise ScenarioError(f"kernels: {shown(one)} is there twice")
+        try:
+            resolve(one)
+        except ValueError as wrong:
+            raise ScenarioError(f"kernels: {wrong}") from None
+    return found
+
+
+def parted(variant: str) -> tuple[str, str]:
+    """The words of ipvsadm and the kernel of a variant; the kernel is "" where none is named."""
+    words, _, kernel = f" {variant}".rpartition(_ON) if _ON in f" {variant}" else (variant, "", "")
+    return words.strip(), kernel
 
 
 def _sysctls(top: Reader) -> dict[str, Any]:

@@ -154,7 +154,7 @@ def headline(found: Sequence[Summary]) -> str:
 def title(scenario: Scenario, found: Sequence[Summary]) -> str:
     """The scenario's title; it says so where runs are missing or broke off."""
     words = scenario.title or scenario.name
-    wanted = len(scenario.compare) * scenario.seeds
+    wanted = len(scenario.variants) * scenario.seeds
     runs = sum(one.runs for one in found)
     if runs >= wanted and all(one.complete for one in found):
         return words

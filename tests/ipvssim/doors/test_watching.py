@@ -1,4 +1,4 @@
-"""What a served kernel is asked beside netlink: its files of /proc/net, and its log."""
+"""The log of a served kernel, and its trash."""
 
 from __future__ import annotations
 
@@ -12,10 +12,9 @@ import pytest
 import ipvsnl
 from ipvsnl.cli.main import Own, execute
 from ipvsnl.errors import LinkError
-from ipvsnl.link.served import FILE, LOG, message, parts
-from ipvsnl.link.unix import UnixLink
-from ipvssim.doors import asides
-from ipvssim.doors.asides import Asides, Waiting
+from ipvsnl.link.unix import _control
+from ipvssim.doors import control
+from ipvssim.doors.control import Waiting
 from ipvssim.kernel import Kernel
 from tests.ipvssim.doors.test_server import serving
 
@@ -38,19 +37,6 @@ def test_a_served_kernel_tells_its_trash(tmp_path: Path) -> None:
         with ipvsnl.open(f"unix:{tmp_path / 's'}") as ipvs:
             (one,) = ipvs.trash()
             assert one.replace(deleted=0.0) == server.kernel.trash()[0].replace(deleted=0.0)
-
-
-def test_files_come_whole_however_long(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    """A file in many pieces is the file; one that is not there is ENOENT, and the connection goes on."""
-    monkeypatch.setattr(asides, "PIECE", 100)
-    with serving(tmp_path / "s") as server:
-        server.kernel.load("\n".join(f"-A -t 192.0.2.{number}:80" for number in range(1, 200)))
-        link = UnixLink(str(tmp_path / "s"))
-        assert list(link.proc("ip_vs")) == list(server.kernel.proc("ip_vs"))
-        with pytest.raises(LinkError, match="there is no /proc/net/ip_vs_none") as refused:
-            link.proc("ip_vs_none")
-        assert refused.value.errno == errno.ENOENT and len(list(link.proc("ip_vs_stats"))) == 6
-        link.close()
 
 
 def test_a_client_gets_the_log_that_it_asks_for(tmp_path: Path) -> None:
@@ -78,24 +64,24 @@ def only(ipvs: ipvsnl.IPVS) -> tuple[ipvsnl.Service, ipvsnl.Destination]:
     return entry.service, entry.destinations[0].destination
 
 
-def test_peers_without_the_right_get_no_log() -> None:
-    """EPERM for who is neither root nor the server's user; files are for all."""
-    answers: Waiting = Waiting()
-    handled = Asides(Kernel())
-    assert handled.take(message(LOG, 5, bytes(4)), answers, privileged=False)
-    ((_, number, body),) = parts(answers.popleft())
-    assert (number, int.from_bytes(body[:4], "little", signed=True)) == (5, -errno.EPERM)
-    assert handled.take(message(FILE, 6, b"ip_vs"), answers, privileged=False) and len(answers) == 2
-
-
 def test_a_client_that_does_not_read_loses_the_newest_lines(monkeypatch: pytest.MonkeyPatch) -> None:
     """So many lines wait, and no more: the server's memory has a bound."""
-    monkeypatch.setattr(asides, "MOST_LINES", 10)
+    monkeypatch.setattr(control, "MOST_LINES", 10)
     kernel, waiting = Kernel(), Waiting()
-    Asides(kernel).take(message(LOG, 1, (12).to_bytes(4, "little")), waiting, privileged=True)
+    control.Watchers(kernel).watch(12, waiting)
     for _ in range(100):
         kernel.ipvsadm("--set", "1", "2", "3")
     assert len(waiting) == 10
+
+
+def test_peers_without_the_right_get_no_log() -> None:
+    """EPERM for who is neither root nor the server's user; files are for all."""
+    kernel = Kernel()
+    asked = control.Control(kernel, kernel.socket(privilege="none"), lambda port: True, None)
+    (refused,) = asked.answers(_control('{"log":1}'))
+    assert f'"error":{errno.EPERM}' in refused.decode(errors="replace")
+    (lines,) = asked.answers(_control('{"proc":"ip_vs"}'))
+    assert b'"lines":' in lines
 
 
 def test_the_log_of_a_simulated_target(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
