@@ -71,6 +71,7 @@ class Director:
         self.host.sent = self.accounts.count_own
         self.host.looped = self._loop
         self.reassembler = Reassembler(self.clock)
+        self.reassembler.tell6(self._gave_up)
         self.tracker = Tracker(namespace, self.connection_table, self.reassembler)
         self.helpers = Helpers(namespace, self.connection_table, self.accounts, self.tracker)
         self.transmitter = Transmitter(self.host, self.sysctls, self.tracker, self.helpers)
@@ -331,6 +332,10 @@ class Director:
 
     def _sweep(self, _: object) -> None:
         self.connection_table.sweep()
+
+    def _gave_up(self, first: Packet) -> None:
+        """The other fragments of a packet did not come in time; what is sent then, no result tells."""
+        self.host.reassembly_exceeded6(first, Result())
 
     def _loop(self, data: bytes, result: Result) -> None:
         """The host's own ICMP error to one of its own addresses comes in again: it may be about a translated reply."""

@@ -164,6 +164,10 @@ class Host:
         """Answer that the lifetime ended."""
         self.error(packet, result, icmp.TIME_EXCEEDED if packet.family == AF_INET else icmp.TIME_EXCEEDED6, 0)
 
+    def reassembly_exceeded6(self, first: Packet, result: Result) -> None:
+        """Answer the first fragment of an IPv6 packet whose others did not come (ip6frag_expire_frag_queue, Linux 6.1)."""
+        self.error(first, result, icmp.TIME_EXCEEDED6, 1)
+
     def too_big(self, packet: Packet, result: Result, mtu: int) -> None:
         """Answer that the packet does not fit."""
         if packet.family == AF_INET:

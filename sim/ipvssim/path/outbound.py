@@ -73,7 +73,7 @@ class Outbound:
             if isinstance(whole, str):
                 result.verdict, result.reason = HELD, whole
                 return None
-            packet = whole
+            result.packet = packet = whole
         connection = self.find(packet)
         if (
             connection is None
@@ -120,7 +120,7 @@ class Outbound:
             if isinstance(whole, str):
                 result.verdict, result.reason = HELD, whole
                 return None
-            packet = whole
+            result.packet = packet = whole
         if self.log is not None and self._accounts.is_hooked(packet.family):
             self.log.icmp("Outgoing", packet)
         if not self._errors.is_handled(packet) or not self._accounts.is_hooked(packet.family):
