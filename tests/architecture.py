@@ -39,8 +39,8 @@ ROOMS = {
         "state",
         "netlink",
         "path",
-        "kernel",
         "run",
+        "kernel",
         "doors",
         "lab",
         "completion",
@@ -88,10 +88,10 @@ ROOMS = {
         "worlds paths",
         "endpoint",
         "options messages trace",
-        "sockets files",
+        "sockets files old_options",
         "receiving sending",
         "supervisor",
-        "session",
+        "session programs",
     ],
     "ipvssim.lab": ["scenario", "run", "show", "api", "command send"],
 }
@@ -110,8 +110,8 @@ CONVERSIONS = frozenset((
 """What of the C module under ``socket`` opens none."""
 SCAPY = frozenset(("ipvssim.net.scapy_packets",))
 TIME = frozenset((
-    "ipvssim.clock", "ipvssim.doors.sending", "ipvssim.doors.serve", "ipvssim.doors.table_file", "ipvssim.run.receiving",
-    "ipvssim.run.worlds",
+    "ipvssim.clock", "ipvssim.doors.sending", "ipvssim.doors.serve", "ipvssim.doors.table_file", "ipvssim.run.programs",
+    "ipvssim.run.receiving", "ipvssim.run.session", "ipvssim.run.worlds",
 ))  # fmt: skip
 
 Import = tuple[str, str]

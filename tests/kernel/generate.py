@@ -23,11 +23,12 @@ from tests.kernel.traces import (
     sessions,
     settings,
     tracking,
+    tracking_tunables,
 )  # fmt: skip
 
 _FILES = (
     administration, scheduling, lifetimes, paths, corners, pieces, local, crowds, mutants, tracking, sessions, calls,
-    releases, settings, narrow,
+    releases, settings, narrow, tracking_tunables,
 )  # fmt: skip
 KINDS = {kind: make for file in _FILES for kind, make in file.KINDS.items()}
 

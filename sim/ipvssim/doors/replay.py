@@ -35,6 +35,7 @@ from ipvssim.kernel import Kernel
 from ipvssim.net.networks import trace_network
 from ipvssim.netlink.socket import BUFFER
 from ipvssim.state.namespace import RELEASE
+from ipvssim.state.tracking_sysctls import PREFIX as TRACKING
 
 STATISTICS = 2.2
 """Seconds that a ``stats`` step waits: more than an estimator tick."""
@@ -139,18 +140,15 @@ class Replay:
         if step["name"] in ("net.ipv4.ip_forward", "net.ipv6.conf.all.forwarding"):
             self.kernel.network.forwarding = bool(int(step["value"]))
             return {}
-        if step["name"] == "net.netfilter.nf_conntrack_checksum":
-            self.director.tracker.checks = bool(int(step["value"]))
-            return {}
         if step["name"] == "net.ipv4.ip_unprivileged_port_start":
             self.director.unprivileged_port_start = int(step["value"])
             return {}
         if step["name"] in _FRAGMENTS:
             return self._bound(*_FRAGMENTS[step["name"]], int(step["value"]))
-        if not step["name"].startswith("net.ipv4.vs."):
+        if not step["name"].startswith(("net.ipv4.vs.", TRACKING)):
             raise ReplayError(f"the simulator has no {step['name']!r}")
         try:
-            self.kernel.namespace.sysctls.write(step["name"], step["value"])
+            self.kernel.namespace.write_sysctl(step["name"], step["value"])
         except OSError as refused:
             return {"errno": refused.errno}
         return {}

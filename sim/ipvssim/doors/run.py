@@ -12,7 +12,7 @@ from ipvsnl.errors import LinkError
 from ipvssim.doors import debug_option, directors, kernel_options
 from ipvssim.doors.table_file import TableFile
 from ipvssim.kernel import Kernel
-from ipvssim.run.launch import RunError, surroundings
+from ipvssim.run.launch import RunError, complain, surroundings
 from ipvssim.run.session import Session
 from ipvssim.run.supervisor import Supervisor
 from ipvssim.run.trace import Trace
@@ -37,6 +37,10 @@ def parser() -> argparse.ArgumentParser:
     )
     parser.add_argument("--table", metavar="FILE", help="begin with a table file, and write it at the end")
     kernel_options.add(parser)
+    parser.add_argument(
+        "--netlink", choices=("yes", "refused", "none"), default="yes",
+        help="refused: as where root is a user namespace's; none: there are no such sockets, and programs use setsockopt",
+    )  # fmt: skip
     parser.add_argument("--trace", action="store_true", help="show each netlink message, both ways, on standard error")
     parser.add_argument("program", nargs=argparse.REMAINDER, metavar="PROGRAM", help="the program, and its arguments")
     return parser
@@ -53,7 +57,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
         return _run(chosen, words)
     except (RunError, LinkError, OSError, ValueError) as wrong:
         named = isinstance(wrong, OSError) and wrong.filename is not None
-        _complain(f"{wrong.filename}: {wrong.strerror}" if named and isinstance(wrong, OSError) else str(wrong))
+        complain(f"{wrong.filename}: {wrong.strerror}" if named and isinstance(wrong, OSError) else str(wrong))
         return FAILED
 
 
@@ -68,7 +72,9 @@ def _run(chosen: argparse.Namespace, words: Sequence[str]) -> int:
             directors.load(kernel, chosen.rules)
         debug_option.tell(kernel)
         supervisor = Supervisor(
-            Worlds(kernel, lambda: Kernel(**how)), complain=_complain, told=Trace(sys.stderr) if chosen.trace else None
+            Worlds(kernel, lambda: Kernel(**how), netlink=chosen.netlink),
+            complain=complain,
+            told=Trace(sys.stderr) if chosen.trace else None,
         )
         session = Session(supervisor)
         try:
@@ -82,7 +88,3 @@ def _run(chosen: argparse.Namespace, words: Sequence[str]) -> int:
             file.unlock()
     session.leave()
     return status
-
-
-def _complain(text: str) -> None:
-    print(f"ipvssim run: {text}", file=sys.stderr, flush=True)

@@ -5,7 +5,6 @@ Numbers: arch/x86/entry/syscalls/syscall_64.tbl and include/uapi/asm-generic/uni
 
 from __future__ import annotations
 
-import os
 import platform
 from typing import NamedTuple
 
@@ -14,7 +13,7 @@ SOL_IP, SOL_SOCKET, SOL_NETLINK = 0, 1, 270
 SO_TYPE, SO_ERROR, SO_PROTOCOL, SO_DOMAIN = 3, 4, 38, 39
 SO_SNDBUF, SO_RCVBUF, SO_SNDBUFFORCE, SO_RCVBUFFORCE = 7, 8, 32, 33
 MSG_OOB, MSG_PEEK, MSG_TRUNC, MSG_DONTWAIT = 1, 2, 0x20, 0x40
-AT_FDCWD, AT_EMPTY_PATH = -100, 0x1000
+AT_FDCWD = -100
 OLD_INTERFACE = 0x480
 """The first of the sixteen numbers of IP_VS_SO_* (include/uapi/linux/ip_vs.h)."""
 ALL = 0xFFFFFFFF
@@ -48,6 +47,7 @@ ALWAYS: tuple[tuple[Test, ...], ...] = ((),)
 _SET_SIZES = (SO_SNDBUF, SO_RCVBUF, SO_SNDBUFFORCE, SO_RCVBUFFORCE)
 _TOLD = (SO_TYPE, SO_ERROR, SO_SNDBUF, SO_RCVBUF, SO_PROTOCOL, SO_DOMAIN)
 _OLD: tuple[Test, ...] = ((1, ALL, (SOL_IP,)), (2, ALL ^ 15, (OLD_INTERFACE,)))
+_FROM_HERE: tuple[tuple[Test, ...], ...] = (((0, ALL, (AT_FDCWD & ALL,)),),)
 
 LOOKED_AT: dict[str, tuple[tuple[Test, ...], ...]] = {
     "socket": (((0, ALL, (AF_NETLINK,)), (2, ALL, (NETLINK_GENERIC,))),),
@@ -57,11 +57,8 @@ LOOKED_AT: dict[str, tuple[tuple[Test, ...], ...]] = {
     "getsockopt": (((1, ALL, (SOL_NETLINK,)),), ((1, ALL, (SOL_SOCKET,)), (2, ALL, _TOLD)), _OLD),
     **dict.fromkeys(("open", "stat", "lstat", "access", "readlink"), ALWAYS),
     **dict.fromkeys(("getxattr", "lgetxattr", "listxattr", "llistxattr"), ALWAYS),
-    **dict.fromkeys(("openat2", "faccessat", "faccessat2", "readlinkat"), ALWAYS),
-    # A walk through folders opens them by their parents' descriptors, and asks what those are: no file of ours.
-    "openat": (((2, os.O_DIRECTORY, (0,)),), ((0, ALL, (AT_FDCWD & ALL,)),)),
-    "newfstatat": (((3, AT_EMPTY_PATH, (0,)),),),
-    "statx": (((2, AT_EMPTY_PATH, (0,)),),),
+    # Who walks through folders goes from descriptor to descriptor, and sees none of our files on the way.
+    **dict.fromkeys(("openat", "openat2", "newfstatat", "statx", "faccessat", "faccessat2", "readlinkat"), _FROM_HERE),
 }
 """Which calls are looked at: where all tests of one of its rows hold. A test sees numbers; what a pointer leads to, paths
 above all, has to be read afterwards."""

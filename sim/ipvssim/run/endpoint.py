@@ -29,19 +29,23 @@ _LONGEST = 1 << 18
 
 
 class Endpoint:
-    """``kind`` is the type of socket that the program asked for, ``told`` is handed every datagram both ways."""
+    """``kind`` is the type of socket that the program asked for, ``privilege`` the program's (of
+    :class:`~ipvssim.netlink.socket.NetlinkSocket`), ``told`` is handed every datagram both ways."""
 
     def __init__(
         self,
         world: World,
         kind: int,
         channel: socket.socket,
+        privilege: str = "root",
         told: Callable[[Endpoint, str, bytes], object] | None = None,
     ) -> None:
         self.world = world
         self.kind = kind
         self.channel = channel
-        self.netlink = world.kernel.socket(cap_ack=False, ext_ack=False, port=0, sndbuf=_DEFAULT, rcvbuf=_DEFAULT)
+        self.netlink = world.kernel.socket(
+            cap_ack=False, ext_ack=False, port=0, sndbuf=_DEFAULT, rcvbuf=_DEFAULT, privilege=privilege
+        )
         self.groups = 0
         self.peer = (0, 0)
         self.flags: dict[int, bool] = {}

@@ -9,7 +9,6 @@ from errno import EACCES, EEXIST, EINVAL, ENOTDIR, EOPNOTSUPP
 from struct import Struct
 
 from ipvssim.run import memory
-from ipvssim.run.calls import AT_FDCWD
 from ipvssim.run.notify import Call
 from ipvssim.run.outcome import KEPT, PASS, Outcome
 from ipvssim.run.paths import Path, named, status, status_x
@@ -52,59 +51,59 @@ class Files:
 
     def open(self, call: Call) -> Outcome:
         """``open``."""
-        return self._opened(call, AT_FDCWD, call.a0, call.a1)
+        return self._opened(call, call.a0, call.a1)
 
     def openat(self, call: Call) -> Outcome:
         """``openat``."""
-        return self._opened(call, call.a0, call.a1, call.a2)
+        return self._opened(call, call.a1, call.a2)
 
     def openat2(self, call: Call) -> Outcome:
         """``openat2``."""
-        path = named(call.tid, call.a0, call.a1)
+        path = named(call.tid, call.a1)
         if path is None or call.a3 < _HOW.size:
             return PASS
         return self._inject(call, path, _HOW.unpack(memory.read(call.tid, (call.a2, _HOW.size)))[0])
 
-    def _opened(self, call: Call, folder: int, address: int, flags: int) -> Outcome:
-        path = named(call.tid, folder, address)
+    def _opened(self, call: Call, address: int, flags: int) -> Outcome:
+        path = named(call.tid, address)
         return PASS if path is None else self._inject(call, path, flags & 0xFFFFFFFF)
 
     def stat(self, call: Call) -> Outcome:
         """``stat`` and ``lstat``: none of these files is a link."""
-        return self._told(call, named(call.tid, AT_FDCWD, call.a0), call.a1, status)
+        return self._told(call, named(call.tid, call.a0), call.a1, status)
 
     def newfstatat(self, call: Call) -> Outcome:
         """``newfstatat``."""
-        return self._told(call, named(call.tid, call.a0, call.a1), call.a2, status)
+        return self._told(call, named(call.tid, call.a1), call.a2, status)
 
     def statx(self, call: Call) -> Outcome:
         """``statx``."""
-        return self._told(call, named(call.tid, call.a0, call.a1), call.a4, status_x)
+        return self._told(call, named(call.tid, call.a1), call.a4, status_x)
 
     def access(self, call: Call) -> Outcome:
         """``access``."""
-        return self._allowed(named(call.tid, AT_FDCWD, call.a0), call.a1)
+        return self._allowed(named(call.tid, call.a0), call.a1)
 
     def faccessat(self, call: Call) -> Outcome:
         """``faccessat`` and ``faccessat2``."""
-        return self._allowed(named(call.tid, call.a0, call.a1), call.a2)
+        return self._allowed(named(call.tid, call.a1), call.a2)
 
     def readlink(self, call: Call) -> Outcome:
         """``readlink``: none of these files is a link."""
-        return self._no_link(named(call.tid, AT_FDCWD, call.a0))
+        return self._no_link(named(call.tid, call.a0))
 
     def readlinkat(self, call: Call) -> Outcome:
         """``readlinkat``."""
-        return self._no_link(named(call.tid, call.a0, call.a1))
+        return self._no_link(named(call.tid, call.a1))
 
     def getxattr(self, call: Call) -> Outcome:
         """``getxattr`` and ``lgetxattr``: files of ``/proc`` have no attributes."""
-        path = named(call.tid, AT_FDCWD, call.a0)
+        path = named(call.tid, call.a0)
         return -EOPNOTSUPP if path is not None and self._exists(path) else PASS
 
     def listxattr(self, call: Call) -> Outcome:
         """``listxattr`` and ``llistxattr``: none."""
-        path = named(call.tid, AT_FDCWD, call.a0)
+        path = named(call.tid, call.a0)
         return 0 if path is not None and self._exists(path) else PASS
 
     # --- answers ---
@@ -142,8 +141,8 @@ class Files:
         writes = flags & os.O_ACCMODE != os.O_RDONLY
         if writes and not path.tunable:
             return -EACCES
-        self._worlds.tick()
         world = self._worlds.of(path.thread)
+        self._worlds.tick(world)
         text = _tunable(world, path.name) if path.tunable else _file(world, path.name)
         close_on_exec = bool(flags & os.O_CLOEXEC)
         if not writes:

@@ -24,6 +24,11 @@ _PIDFD_GETFD = 438
 _NUMBER = Struct("=i")
 
 
+def complain(text: str) -> None:
+    """Say something on standard error, whatever Python has put before it."""
+    os.write(2, f"ipvssim run: {text}\n".encode(errors="surrogateescape"))
+
+
 class RunError(Exception):
     """A program can't be run here; the text says why, in a line."""
 
@@ -53,10 +58,9 @@ def begin(
     environment: Mapping[str, str],
     *,
     prepare: Callable[[], object] = lambda: None,
-    say: Callable[[str], object],
 ) -> tuple[int, int]:
     """Start a program: its process, and the listener's descriptor. ``prepare`` is called in the new process, before it
-    becomes the program; ``say`` gets the line that tells why it could not. RunError where it can't be held."""
+    becomes the program; where it can't become it, a line on its standard error says why. RunError where it can't be held."""
     machine = check_system()
     code = program(machine)
     from_child, to_parent = os.pipe()
@@ -70,7 +74,7 @@ def begin(
             libc.prctl(_DIES_WITH_PARENT, signal.SIGKILL, 0, 0, 0)
             os.write(to_parent, _held(code, machine))
             if os.read(from_parent, 1):
-                _become(words, environment, say)
+                _become(words, environment)
         finally:
             os._exit(NOT_FOUND)
     os.close(to_parent)
@@ -109,11 +113,11 @@ def _held(code: bytes, machine: calls.Machine) -> bytes:
         return _NUMBER.pack(-(wrong.errno or errno.EIO))
 
 
-def _become(words: Sequence[str], environment: Mapping[str, str], say: Callable[[str], object]) -> None:
+def _become(words: Sequence[str], environment: Mapping[str, str]) -> None:
     try:
         os.execvpe(words[0], list(words), dict(environment))
     except OSError as wrong:
-        say(f"{words[0]}: {wrong.strerror}")
+        complain(f"{words[0]}: {wrong.strerror}")
         os._exit(NOT_FOUND if wrong.errno == errno.ENOENT else NOT_EXECUTABLE)
 
 

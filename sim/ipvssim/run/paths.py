@@ -11,8 +11,7 @@ from struct import Struct
 from typing import NamedTuple
 
 from ipvssim.run import memory
-from ipvssim.run.calls import AT_FDCWD
-from ipvssim.run.tracee import file_of
+from ipvssim.run.tracee import folder_of
 
 MARK = b"vs"
 """What stands in every such path."""
@@ -43,14 +42,14 @@ class Path(NamedTuple):
         return stat.S_IFREG | (0o644 if self.tunable else 0o444)
 
 
-def named(thread: int, folder: int, address: int) -> Path | None:
-    """The file of IPVS that a path in a thread's memory leads to; None for every other. ``folder`` is the descriptor from
-    which a relative path is meant. OSError where the path can't be read."""
+def named(thread: int, address: int) -> Path | None:
+    """The file of IPVS that a path in a thread's memory leads to; None for every other. A relative one is meant from the
+    folder that the thread is in. OSError where the path can't be read."""
     if not memory.mentions(thread, address, MARK):
         return None
     text = memory.string(thread, address).decode(errors="surrogateescape")
     if not text.startswith("/"):
-        text = f"{_folder(thread, folder)}/{text}"
+        text = f"{folder_of(thread)}/{text}"
     text = posixpath.normpath(re.sub("^/+", "/", text))
     found = _NET.fullmatch(text)
     if found is not None:
@@ -58,16 +57,6 @@ def named(thread: int, folder: int, address: int) -> Path | None:
         return Path(found["name"], int(process) if process.isdigit() else thread, tunable=False)
     found = _TUNABLES.fullmatch(text)
     return Path(found["name"] or "", thread, tunable=True) if found is not None else None
-
-
-def _folder(thread: int, descriptor: int) -> str:
-    number = descriptor & 0xFFFFFFFF
-    if number != AT_FDCWD & 0xFFFFFFFF:
-        return file_of(thread, number)
-    try:
-        return os.readlink(f"/proc/{thread}/cwd")  # noqa: PTH115
-    except OSError:
-        return ""
 
 
 def status(path: Path) -> bytes:

@@ -72,7 +72,7 @@ class Sending:
             return said[2]
         if not call.waits():  # what was read may be another's memory
             return KEPT
-        self._sockets.worlds.tick()
+        self._sockets.worlds.tick(endpoint.world)
         done = 0
         for data, name in datagrams:
             try:

@@ -8,11 +8,14 @@ import signal
 from collections.abc import Sequence
 from contextlib import suppress
 from struct import Struct
+from time import monotonic
 
 from ipvssim.run import launch
 from ipvssim.run.notify import failure, libc
 from ipvssim.run.supervisor import Supervisor
 
+_PATIENCE = 2.0
+"""Seconds."""
 _STOPS = (signal.SIGTSTP, signal.SIGTTIN, signal.SIGTTOU)
 _FORWARDED = (
     signal.SIGHUP, signal.SIGINT, signal.SIGQUIT, signal.SIGTERM, signal.SIGUSR1, signal.SIGUSR2, signal.SIGWINCH,
@@ -42,17 +45,30 @@ class Session:
         handle = _signals(chosen)
         launch.be_reaper()
         try:
-            self._program, listener = launch.begin(words, environment, prepare=lambda: _restored(before), say=_say)
+            self._program, listener = launch.begin(words, environment, prepare=lambda: _restored(before))
             self._supervisor.adopt(listener)
             self._supervisor.watch(handle, lambda _: self._signalled(handle))
             self._reap()
-            while self._supervisor.busy or self._status is None:
+            while self._status is None:
                 self._supervisor.turn()
+            self._see_off()
         finally:
             self._supervisor.unwatch(handle)
             os.close(handle)
             signal.pthread_sigmask(signal.SIG_SETMASK, before)
         return self._status
+
+    def _see_off(self) -> None:
+        """The program has ended: go on until what it left behind has, too, and say what for, if that lasts."""
+        until = monotonic() + _PATIENCE
+        said = False
+        while self._supervisor.busy:
+            self._supervisor.turn(None if said else max(until - monotonic(), 0))
+            if not said and monotonic() >= until and self._supervisor.busy:
+                said = True
+                launch.complain(
+                    f"the program has ended, and {len(_children())} processes that it left behind have not: Ctrl-C ends them"
+                )
 
     def _signalled(self, handle: int) -> None:
         with suppress(BlockingIOError):
@@ -118,10 +134,6 @@ def _signals(chosen: set[signal.Signals]) -> int:
     if found < 0:
         raise failure("signalfd")
     return int(found)
-
-
-def _say(text: str) -> None:
-    os.write(2, f"ipvssim run: {text}\n".encode())
 
 
 def _restored(mask: set[int | signal.Signals]) -> None:

@@ -5,7 +5,7 @@ from __future__ import annotations
 import os
 import socket
 from collections.abc import Callable
-from errno import EINVAL, EOPNOTSUPP
+from errno import EINVAL, EOPNOTSUPP, EPROTONOSUPPORT
 from struct import Struct
 
 from ipvssim.run import memory, messages
@@ -21,6 +21,7 @@ _TYPES = (socket.SOCK_RAW, socket.SOCK_DGRAM)
 _TYPE_MASK = 15
 _ALLOWED = _TYPE_MASK | socket.SOCK_NONBLOCK | socket.SOCK_CLOEXEC
 _INT = Struct("=i")
+_PRIVILEGES = {"yes": "root", "refused": "userns_root"}
 
 
 class Sockets:
@@ -46,12 +47,14 @@ class Sockets:
         kind = call.a1 & _TYPE_MASK
         if kind not in _TYPES or call.a1 & 0xFFFFFFFF & ~_ALLOWED:
             return PASS
+        if self.worlds.netlink not in _PRIVILEGES:
+            return -EPROTONOSUPPORT
         world = self.worlds.of(call.tid)
         ours, theirs = socket.socketpair(socket.AF_UNIX, socket.SOCK_SEQPACKET)
         with theirs:
             if call.a1 & socket.SOCK_NONBLOCK:
                 theirs.setblocking(False)
-            endpoint = Endpoint(world, kind, ours, self._told)
+            endpoint = Endpoint(world, kind, ours, _PRIVILEGES[self.worlds.netlink], self._told)
             self._know(endpoint, f"socket:[{os.fstat(theirs.fileno()).st_ino}]")
             there = False
             try:

@@ -12,6 +12,7 @@ from ipvssim.run import calls
 from ipvssim.run.endpoint import Endpoint
 from ipvssim.run.files import Files, Writer
 from ipvssim.run.notify import Call, Listener
+from ipvssim.run.old_options import OldOptions
 from ipvssim.run.outcome import KEPT, PASS, Outcome, Undoable
 from ipvssim.run.receiving import Receiving
 from ipvssim.run.sending import Sending
@@ -48,6 +49,7 @@ class Supervisor:
         self._sockets = Sockets(worlds, self._watch_endpoint, told)
         self._receiving = Receiving(self._sockets, self._descriptors, self.decide)
         self._sending = Sending(self._sockets, self._receiving.wake)
+        self._old = OldOptions(worlds)
         self._files = Files(worlds, self._watch_writer)
         self._handlers = {
             machine.numbers[name]: one for name, one in self._by_name().items() if name in machine.numbers
@@ -59,7 +61,7 @@ class Supervisor:
             "socket": sockets.socket, "bind": sockets.bind, "connect": sockets.connect,
             "getsockname": sockets.getsockname, "getpeername": sockets.getpeername,
             "listen": sockets.unknown, "shutdown": sockets.unknown,
-            "setsockopt": sockets.setsockopt, "getsockopt": sockets.getsockopt,
+            "setsockopt": self._set_option, "getsockopt": self._get_option,
             "sendto": sending.sendto, "sendmsg": sending.sendmsg, "sendmmsg": sending.sendmmsg,
             "recvfrom": receiving.recvfrom, "recvmsg": receiving.recvmsg, "recvmmsg": receiving.recvmmsg,
             "open": files.open, "openat": files.openat, "openat2": files.openat2,
@@ -68,6 +70,12 @@ class Supervisor:
             "getxattr": files.getxattr, "lgetxattr": files.getxattr, "listxattr": files.listxattr,
             "llistxattr": files.listxattr, "readlink": files.readlink, "readlinkat": files.readlinkat,
         }  # fmt: skip
+
+    def _set_option(self, call: Call) -> Outcome:
+        return self._old.set(call) if call.a1 & calls.ALL == calls.SOL_IP else self._sockets.setsockopt(call)
+
+    def _get_option(self, call: Call) -> Outcome:
+        return self._old.get(call) if call.a1 & calls.ALL == calls.SOL_IP else self._sockets.getsockopt(call)
 
     # --- who is looked after ---
 

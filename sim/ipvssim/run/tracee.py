@@ -22,6 +22,14 @@ def file_of(thread: int, descriptor: int) -> str:
         return ""
 
 
+def folder_of(thread: int) -> str:
+    """The folder that it is in; empty where it is gone."""
+    try:
+        return os.readlink(f"/proc/{thread}/cwd")  # noqa: PTH115
+    except OSError:
+        return ""
+
+
 def network_of(thread: int) -> str:
     """Its network namespace, in the kernel's words: ``net:[4026531840]``. OSError where it is gone."""
     return os.readlink(f"/proc/{thread}/ns/net")  # noqa: PTH115
