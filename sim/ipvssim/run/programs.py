@@ -38,13 +38,13 @@ class Program:
         self.words = list(words)
         self._status: int | None = None
         with ExitStack() as opened:
-            files = [opened.enter_context(tempfile.TemporaryFile()) for _ in range(3)]
+            files: list[IO[bytes]] = [opened.enter_context(tempfile.TemporaryFile()) for _ in range(3)]
             files[0].write(stdin.encode())
             files[0].seek(0)
             self.pid, listener = launch.begin(
                 words, launch.surroundings(environment), prepare=lambda: _become_child(files)
             )
-            self._files: list[IO[bytes]] = files
+            self._files = files
             self._opened = opened.pop_all()
         self._handle = os.pidfd_open(self.pid)
         programs.supervisor.adopt(listener)

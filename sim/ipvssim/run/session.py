@@ -5,12 +5,14 @@ from __future__ import annotations
 import ctypes
 import os
 import signal
+import socket
 from collections.abc import Sequence
 from contextlib import suppress
 from struct import Struct
 from time import monotonic
 
 from ipvssim.run import launch
+from ipvssim.run.joining import hand_over
 from ipvssim.run.notify import failure, libc
 from ipvssim.run.supervisor import Supervisor
 
@@ -30,10 +32,11 @@ _GROUPS_TOO = (signal.SIGINT, signal.SIGQUIT, signal.SIGHUP, signal.SIGWINCH)
 
 
 class Session:
-    """Runs one program to its end, with all that it leaves behind."""
+    """Runs one program to its end, with all that it leaves behind. ``joined`` is the connection to another run, which
+    answers for it instead of the supervisor."""
 
-    def __init__(self, supervisor: Supervisor) -> None:
-        self._supervisor = supervisor
+    def __init__(self, supervisor: Supervisor, joined: socket.socket | None = None) -> None:
+        self._supervisor, self._joined = supervisor, joined
         self._program = 0
         self._status: int | None = None
         self._asked = 0
@@ -46,7 +49,7 @@ class Session:
         launch.be_reaper()
         try:
             self._program, listener = launch.begin(words, environment, prepare=lambda: _restored(before))
-            self._supervisor.adopt(listener)
+            self._answered_for(listener)
             self._supervisor.watch(handle, lambda _: self._signalled(handle))
             self._reap()
             while self._status is None:
@@ -57,6 +60,21 @@ class Session:
             os.close(handle)
             signal.pthread_sigmask(signal.SIG_SETMASK, before)
         return self._status
+
+    def _answered_for(self, listener: int) -> None:
+        if self._joined is None:
+            self._supervisor.adopt(listener)
+            return
+        hand_over(self._joined, listener)
+        self._supervisor.watch(self._joined.fileno(), lambda _: self._lost())
+
+    def _lost(self) -> None:
+        """The run that answered has gone: from now on the program's calls about IPVS fail, so it is ended, too."""
+        assert self._joined is not None
+        self._supervisor.unwatch(self._joined.fileno())
+        if self._status is None:
+            launch.complain("the simulated kernel has gone, and the program is ended with it")
+            _send(self._program, signal.SIGKILL)
 
     def _see_off(self) -> None:
         """The program has ended: go on until what it left behind has, too, and say what for, if that lasts."""
