@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import ctypes
 import os
+import resource
 import signal
 import socket
 from collections.abc import Sequence
@@ -46,9 +47,10 @@ class Session:
         chosen = {*_FORWARDED, *_STOPS, signal.SIGCHLD}
         before = signal.pthread_sigmask(signal.SIG_BLOCK, chosen)
         handle = _signals(chosen)
+        limits = _many_descriptors()
         launch.be_reaper()
         try:
-            self._program, listener = launch.begin(words, environment, prepare=lambda: _restored(before))
+            self._program, listener = launch.begin(words, environment, prepare=lambda: _restored(before, limits))
             self._answered_for(listener)
             self._supervisor.watch(handle, lambda _: self._signalled(handle))
             self._reap()
@@ -133,8 +135,6 @@ class Session:
         """End by the signal that ended the program, so that whoever waits sees the same."""
         if self._killed_by:
             with suppress(OSError):
-                import resource
-
                 resource.setrlimit(resource.RLIMIT_CORE, (0, resource.getrlimit(resource.RLIMIT_CORE)[1]))
             number = self._killed_by
             if number not in (signal.SIGKILL, signal.SIGSTOP):
@@ -154,8 +154,17 @@ def _signals(chosen: set[signal.Signals]) -> int:
     return int(found)
 
 
-def _restored(mask: set[int | signal.Signals]) -> None:
-    """In the new process: signals as the command found them. Python ignores SIGPIPE, and programs do not expect that."""
+def _many_descriptors() -> tuple[int, int]:
+    """Allow ourselves as many descriptors as we may have, one for each socket of a program; the limits before."""
+    soft, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
+    resource.setrlimit(resource.RLIMIT_NOFILE, (hard, hard))
+    return soft, hard
+
+
+def _restored(mask: set[int | signal.Signals], limits: tuple[int, int]) -> None:
+    """In the new process: limits and signals as the command found them. Python ignores SIGPIPE, which programs do not
+    expect."""
+    resource.setrlimit(resource.RLIMIT_NOFILE, limits)
     for number in (signal.SIGPIPE, signal.SIGXFSZ):
         signal.signal(number, signal.SIG_DFL)
     signal.pthread_sigmask(signal.SIG_SETMASK, mask)
