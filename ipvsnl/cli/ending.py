@@ -29,6 +29,8 @@ FAILED = 1
 """A sub-command fails."""
 NOTHING_TO_DO, CHANGES = 0, 2
 """Of ``plan``: nothing differs, something does."""
+INCOMPLETE = 2
+"""Of ``convert``: what is written is not the whole table, and the rest is named."""
 INTERRUPTED, PIPE_CLOSED, TERMINATED = 130, 141, 143
 """Ended by SIGINT, by SIGPIPE, by SIGTERM: 128 and the signal's number."""
 BUG = 70

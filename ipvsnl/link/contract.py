@@ -4,8 +4,11 @@ from __future__ import annotations
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
-    from collections.abc import Iterable
+    from collections.abc import Callable, Iterable
     from typing import Protocol
+
+    Log = tuple[int, Callable[[str], object]]
+    """The level of a simulated kernel's log that is wanted, and who gets its lines."""
 
     class Link(Protocol):
         """What a client needs of a link.

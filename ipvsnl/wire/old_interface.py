@@ -163,19 +163,21 @@ class Translator:
     # --- dumps ---
 
     def _dumped(self, sequence: int, message: bytes) -> Iterator[bytes]:
+        """All entries in one datagram, then DONE."""
         command = message[0]
         if command == Command.GET_SERVICE:
-            for entry in self._services():
-                record = replies.service_record(entry)
-                yield self._reply(Command.NEW_SERVICE, sequence, NLM_F_MULTI, service=record)
+            kind, group = Command.NEW_SERVICE, "service"
+            records = [replies.service_record(entry) for entry in self._services()]
         elif command == Command.GET_DEST:
-            for entry in self._dests(message):
-                yield self._reply(Command.NEW_DEST, sequence, NLM_F_MULTI, dest=replies.dest_record(entry))
+            kind, group = Command.NEW_DEST, "dest"
+            records = [replies.dest_record(entry) for entry in self._dests(message)]
         elif command == Command.GET_DAEMON:
-            for record in replies.daemon_records(self._get(Get.DAEMON, bytes(2 * sockopt.DAEMON.size))):
-                yield self._reply(Command.NEW_DAEMON, sequence, NLM_F_MULTI, daemon=record)
+            kind, group = Command.NEW_DAEMON, "daemon"
+            records = replies.daemon_records(self._get(Get.DAEMON, bytes(2 * sockopt.DAEMON.size)))
         else:
             raise RefusedError(_errno.EOPNOTSUPP)
+        if records:
+            yield b"".join([self._reply(kind, sequence, NLM_F_MULTI, **{group: record}) for record in records])
         yield _MESSAGE.pack(NLMSG_HEADER + 4, NLMSG_DONE, NLM_F_MULTI, sequence, 0) + _ERROR.pack(0)
 
     def _services(self) -> list[tuple[Any, ...]]:

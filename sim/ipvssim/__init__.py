@@ -7,10 +7,11 @@ from __future__ import annotations
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
+    from ipvssim.doors.sending import send as send
     from ipvssim.kernel import Kernel as Kernel
     from ipvssim.net.network import Network as Network
 
-__all__ = ["Kernel", "Network"]
+__all__ = ["Kernel", "Network", "send"]
 
 
 def __getattr__(name: str) -> object:
@@ -22,4 +23,8 @@ def __getattr__(name: str) -> object:
         from ipvssim.net.network import Network
 
         return Network
+    if name == "send":
+        from ipvssim.doors.sending import send
+
+        return send
     raise AttributeError(f"module 'ipvssim' has no attribute {name!r}")

@@ -60,11 +60,12 @@ TABLE = (
     Behaviour("quoted_fragments", "7.2 6.12.103 6.1.183", "an ICMP error that quotes a later fragment is let be",
               "ip_vs_core.c"),
     Behaviour("helper_checksums6", "7.2 6.12.103 6.1.183", "a helper's check of an IPv6 request leaves out what connection "
-              "tracking summed up already; before, it fails", "ip_vs_proto_tcp.c", recorded=False),
-    Behaviour("helper_numbers", "7.2 6.1.192", "ip_vs_ftp refuses numbers above 255 in PORT and 227; before, their low byte "
-              "counts. 6.1.177 to 6.1.191 were not looked at", "ip_vs_ftp.c", recorded=False),
-    Behaviour("bounded_caches", "7.2 6.12.113 6.1.191 5.15.210", "lblc and lblcr bound their entries",
-              "ip_vs_lblc.c, ip_vs_lblcr.c", recorded=False),
+              "tracking summed up already; before, it fails", "ip_vs_proto_tcp.c"),
+    Behaviour("helper_numbers", "7.2 6.12.113 6.1.192", "ip_vs_ftp refuses numbers above 255 in PORT and 227; before, "
+              "their low byte counts. Seen in 6.12.113 and 6.1.192; what came shortly before was not looked at",
+              "ip_vs_ftp.c"),
+    Behaviour("bounded_caches", "7.3 6.12.113 6.1.191 5.15.210", "lblc and lblcr bound their entries. 6.12.113 does, and "
+              "7.2.7 does not", "ip_vs_lblc.c, ip_vs_lblcr.c"),
     Behaviour("tables_grow", "7.1", "connection tables of each namespace, which begin with the first service at 256 rows, "
               "and grow; their services are dumped in an order of chance", "ip_vs_conn.c, ip_vs_ctl.c"),
     Behaviour("load_factors", "7.1", "the sysctls conn_lfactor and svc_lfactor", "ip_vs_ctl.c"),

@@ -24,7 +24,7 @@ from ipvssim.state.modules import Modules
 from ipvssim.state.namespace import CONNECTION_TABLE_SIZE, RELEASE, Namespace
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable, Iterator, Mapping, MutableMapping, Sequence
+    from collections.abc import Iterable, Iterator, Mapping, Sequence
 
     from ipvsnl.client import IPVS
     from ipvsnl.procfs import Connection, Trashed
@@ -38,6 +38,7 @@ if TYPE_CHECKING:
     from ipvssim.run.programs import Programs
     from ipvssim.state.debug_log import Line
     from ipvssim.state.service_table import ServiceTable
+    from ipvssim.state.sysctl_view import SysctlView
 
 _LONGEST = 1e16
 """Seconds that may pass at once."""
@@ -106,7 +107,7 @@ class Kernel:
         if isinstance(network, OpenNetwork):
             self.namespace.table.named_hook = network.name
         for name, value in (sysctl or {}).items():
-            self.sysctl[name] = value
+            self.sysctl.put(name, value, stacklevel=3)
         if rules:
             self.load(rules)
 
@@ -319,12 +320,14 @@ class Kernel:
         return self.namespace.release
 
     @cached_property
-    def sysctl(self) -> MutableMapping[str, int | str]:
-        """The tunables ``net.ipv4.vs.*``, by their full or short names; a value is text as ``/proc/sys`` shows it, and
-        numbers are taken, too. KeyError for a name that there is not; OSError for a value that the kernel refuses."""
-        from ipvssim.state.sysctls import SysctlView
+    def sysctl(self) -> SysctlView:
+        """The tunables ``net.ipv4.vs.*``, by their full or short names, and by their full names those of connection tracking
+        (``net.netfilter.nf_conntrack_*``) that have an effect here. A value is text as ``/proc/sys`` shows it, and numbers
+        are taken, too. KeyError for a name that there is not; OSError for a value that the kernel refuses;
+        :class:`~ipvssim.state.sysctl_view.NotModelledWarning` for one that brings less here than in the kernel."""
+        from ipvssim.state.sysctl_view import SysctlView
 
-        return SysctlView(self.namespace.sysctls)
+        return SysctlView(self.namespace)
 
     def proc(self, name: str) -> Iterator[str]:
         """The lines of ``/proc/net/NAME``; FileNotFoundError where there is no such file."""

@@ -24,6 +24,7 @@ import time
 from collections.abc import Callable, Sequence
 from typing import Any
 
+from ipvssim.doors.traces import flooded
 from tests.kernel.director import Network, libc, sysctl
 
 REST, STATISTICS = 0.025, 2.2  # seconds: after what may put something off to the next tick; until an estimator tick
@@ -125,6 +126,14 @@ class Recorder:
         if delivered() == before:
             return {"out": out}
         return {"out": [sent for sent in out if not own_answer(sent)], "local": True}
+
+    def do_flood(self, step: dict[str, Any]) -> dict[str, Any]:
+        left = 0
+        for number, data in enumerate(flooded(bytes.fromhex(step["hex"]), step["count"])):
+            self.network.send(f"mark{step['mark']}" if "mark" in step else "client", data)
+            if number % 50 == 0:  # a device keeps 500 packets for who reads it
+                left += len(self.network.collect(0))
+        return {"left": left + len(self.network.collect(REST))}
 
     def do_sleep(self, step: dict[str, Any]) -> dict[str, Any]:
         time.sleep(step["seconds"])

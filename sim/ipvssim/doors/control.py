@@ -11,6 +11,8 @@ field          what it asks for                                           the an
 ``options``    options of the socket: ``cap_ack``, ``ext_ack``,           ``port``
                ``no_enobufs``, ``rcvbuf``, and its ``port``
 ``proc``       the lines of ``/proc/net/NAME``                            ``lines``; more datagrams while ``more``
+``log``        the lines of the kernel's log up to a level,       ``log``, and from then on datagrams of their
+               whoever causes them                                        own, each with a ``line``
 ``receive``    that a packet (hexadecimal digits) comes in, by the        ``verdict``, ``reason``, ``opened``, ``out``
                device ``on``, with the firewall mark ``mark``             (pairs of a device and hexadecimal digits)
 =============  =========================================================  ==========================================
@@ -23,6 +25,7 @@ from __future__ import annotations
 
 import errno
 import json
+from collections import deque
 from collections.abc import Callable, Iterator
 from struct import Struct
 from typing import Any
@@ -31,12 +34,18 @@ from ipvsnl.consts import NLMSG_CONTROL, NLMSG_HEADER
 from ipvssim.kernel import Kernel
 from ipvssim.netlink.dumps import SMALLEST_DUMP
 from ipvssim.netlink.socket import NetlinkSocket
+from ipvssim.state.debug_log import Line
 
 _MESSAGE = Struct("=IHHII")
 _PIECE = 1 << 16
 """Characters of lines that one datagram holds, and the line that goes beyond them."""
 _SWITCHES = ("cap_ack", "ext_ack", "no_enobufs")
 _LARGEST = 1 << 31
+_MOST_DETAILED = 12
+MOST_LINES = 10000
+"""Lines that wait for a client that does not read; the newest are lost then."""
+
+Waiting = deque[bytes]
 
 
 class _WrongError(Exception):
@@ -52,17 +61,54 @@ def is_control(data: bytes) -> bool:
     return len(data) >= NLMSG_HEADER and bool(_MESSAGE.unpack_from(data)[1] == NLMSG_CONTROL)
 
 
+class Watchers:
+    """Who wants the lines of a kernel's log, and up to which level."""
+
+    def __init__(self, kernel: Kernel) -> None:
+        self._kernel = kernel
+        self._levels: dict[int, tuple[int, Waiting]] = {}
+        log = kernel.namespace.log
+        self._own = (log.level, log.told) if log is not None else (-1, None)
+        """What the kernel itself was told to write, and to whom."""
+
+    def watch(self, level: int, waiting: Waiting) -> None:
+        """From now on lines of this level are among ``waiting``."""
+        self._levels[id(waiting)] = level, waiting
+        self._kernel.namespace.keep_log(0).told = self._tell
+        self._level()
+
+    def forget(self, waiting: Waiting) -> None:
+        """A client is gone."""
+        if self._levels.pop(id(waiting), None) is not None:
+            self._level()
+
+    def _level(self) -> None:
+        self._kernel.debug_level = max(self._own[0], 0, *(level for level, _ in self._levels.values()))
+
+    def _tell(self, line: Line) -> None:
+        level, told = self._own
+        if told is not None and line.level <= level:
+            told(line)
+        for level, waiting in self._levels.values():
+            if line.level <= level and len(waiting) < MOST_LINES:
+                waiting.append(_message(0, {"line": str(line)}))
+
+
 class Control:
-    """What one connection asks for besides netlink. ``is_free`` says whether a port is nobody's."""
+    """What one connection asks for besides netlink. ``is_free`` says whether a port is nobody's; ``watchers`` None: the peer
+    has no privilege."""
 
     def __init__(
-        self, kernel: Kernel, endpoint: NetlinkSocket, is_free: Callable[[int], bool], *, privileged: bool
+        self, kernel: Kernel, endpoint: NetlinkSocket, is_free: Callable[[int], bool], watchers: Watchers | None
     ) -> None:
-        self._kernel, self._endpoint, self._is_free, self._privileged = kernel, endpoint, is_free, privileged
+        self._kernel, self._endpoint, self._is_free, self._watchers = kernel, endpoint, is_free, watchers
+        self.waiting: Waiting = deque()
+        """What the peer has not taken yet."""
         self.offered = SMALLEST_DUMP
         """Bytes that its peer offers to each receive: so much fits every reader who has not told."""
         self._verbs: dict[str, Callable[[dict[str, Any]], Iterator[dict[str, Any]]]] = {
-            "offers": self._offers, "options": self._options, "proc": self._proc, "receive": self._receive,
+            "offers": self._offers, "options": self._options, "proc": self._proc, "log": self._log,
+            "receive": self._receive,
         }  # fmt: skip
 
     def answers(self, data: bytes) -> Iterator[bytes]:
@@ -110,8 +156,20 @@ class Control:
             raise _WrongError(errno.ENOENT, f"no /proc/net/{asked['proc']}") from None
         yield {"lines": lines}
 
+    def _log(self, asked: dict[str, Any]) -> Iterator[dict[str, Any]]:
+        if self._watchers is None:
+            raise _WrongError(errno.EPERM, "the log is for root and for the server's own user")
+        level = _number(asked, "log", 0, _MOST_DETAILED)
+        yield {"log": level}
+        self._watchers.watch(level, self.waiting)
+
+    def close(self) -> None:
+        """The peer is gone."""
+        if self._watchers is not None:
+            self._watchers.forget(self.waiting)
+
     def _receive(self, asked: dict[str, Any]) -> Iterator[dict[str, Any]]:
-        if not self._privileged:
+        if self._watchers is None:
             raise _WrongError(errno.EPERM, "packets are taken from root and from the server's own user")
         try:
             packet = bytes.fromhex(asked["receive"])
@@ -146,4 +204,4 @@ def _message(sequence: int, answer: dict[str, Any]) -> bytes:
     return _MESSAGE.pack(NLMSG_HEADER + len(text), NLMSG_CONTROL, 0, sequence, 0) + text
 
 
-__all__ = ["Control", "is_control"]
+__all__ = ["Control", "Watchers", "is_control"]

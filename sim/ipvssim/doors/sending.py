@@ -11,7 +11,7 @@ import time
 from collections import Counter
 from collections.abc import Iterable, Iterator
 from pathlib import Path
-from typing import NamedTuple, Protocol
+from typing import Any, NamedTuple, Protocol
 
 from ipvsnl.errors import LinkError
 from ipvsnl.link.unix import UnixLink
@@ -115,7 +115,8 @@ class Filed:
 
 
 class Sent:
-    """What became of what was sent."""
+    """What became of what was sent: ``packets``, how many connections they ``opened``, and how many had which verdict
+    (``verdicts``, by the values of :class:`ipvssim.path.result.Verdict`)."""
 
     def __init__(self) -> None:
         self.packets = self.opened = 0
@@ -139,7 +140,34 @@ def target(name: str, on: str | None, *, hurried: bool) -> Target:
     raise ValueError(f"{name!r} takes no packets: unix:PATH (ipvssim serve PATH), sim or sim:FILE does")
 
 
-def send(packets: Iterable[Timed], into: Target, sent: Sent) -> None:
+def send(to: str, packets: Iterable[Any], *, on: str | None = None, mark: int = 0) -> Sent:
+    """Send packets through a simulated table, one behind the other, and say what became of them.
+
+    ``to`` is ``unix:PATH`` (a kernel that ``ipvssim serve`` serves), ``sim`` or ``sim:FILE``. A packet is bytes from its IP
+    header on, or a packet of scapy's. ``on`` is the device by which they come in (None: the one by which their source is
+    reached), ``mark`` their firewall mark. ValueError for another target, and for what is no packet; LinkError where the
+    table can't be reached, or refuses.
+    """
+    sent = Sent()
+    into = target(to, on, hurried=True)
+    try:
+        give((Timed(0, _bytes(packet), mark) for packet in packets), into, sent)
+    finally:
+        into.close()
+    return sent
+
+
+def _bytes(packet: Any) -> bytes:
+    if isinstance(packet, bytes | bytearray | memoryview):
+        return bytes(packet)
+    if not hasattr(packet, "payload"):
+        raise ValueError(f"{packet!r:.200} is no packet: bytes, or a packet of scapy's")
+    from ipvssim.net.scapy_packets import ip_bytes
+
+    return ip_bytes(packet)
+
+
+def give(packets: Iterable[Timed], into: Target, sent: Sent) -> None:
     """Give packets to a table, each at its time; ``sent`` counts, also where an exception ends it."""
     for packet in packets:
         into.wait(packet.when)

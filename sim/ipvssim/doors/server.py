@@ -5,7 +5,8 @@ replies go out as the client reads, so a dump goes on no faster than it is read,
 receive queue overran gets an ``NLMSG_OVERRUN`` message, with the sequence number of its last request, where a netlink
 socket's ``recv`` would fail with ENOBUFS; where its ``send`` would fail, an ``NLMSG_ERROR`` message. Datagrams of a second
 kind (:mod:`ipvssim.doors.control`) stand for what a socket has besides: options, the room that its reader offers (without
-which datagrams of dumps are as short as Linux makes them for anybody), files of ``/proc/net``, and packets that come in.
+which datagrams of dumps are as short as Linux makes them for anybody), files of ``/proc/net``, the
+kernel's log, and packets that come in.
 """
 
 from __future__ import annotations
@@ -15,7 +16,6 @@ import os
 import selectors
 import socket
 import sys
-from collections import deque
 from collections.abc import Callable
 from contextlib import suppress
 from pathlib import Path
@@ -23,7 +23,7 @@ from struct import Struct
 
 from ipvsnl.consts import NLM_F_CAPPED, NLMSG_ERROR, NLMSG_HEADER, NLMSG_OVERRUN
 from ipvssim.clock import SECOND
-from ipvssim.doors.control import Control, is_control
+from ipvssim.doors.control import Control, Watchers, is_control
 from ipvssim.kernel import Kernel
 from ipvssim.netlink.socket import NetlinkSocket
 from ipvssim.schedulers import LoadingError
@@ -48,7 +48,7 @@ class _Client:
         self.endpoint = endpoint
         self.control = control
         self._executed = executed
-        self.waiting: deque[bytes] = deque()
+        self.waiting = control.waiting
         self._last = b""
 
     def execute(self) -> bool:
@@ -79,6 +79,11 @@ class _Client:
         if self._executed is not None:
             self._executed(data)
         return True
+
+    def close(self) -> None:
+        """The peer is gone."""
+        self.control.close()
+        self.connection.close()
 
     def answer(self) -> bool:
         """Send what is queued until the peer's queue is full; whether anything is left. OSError where it is gone."""
@@ -153,6 +158,7 @@ class Server:
         self.kernel = kernel
         self._executed = executed
         self.path = Path(path)
+        self._watchers = Watchers(kernel)
         self._now = now
         self._start = now() - kernel.clock.now / SECOND
         self._port = 0
@@ -245,7 +251,8 @@ class Server:
         while not self._is_free(self._port):
             self._port += 1
         endpoint = self.kernel.socket(port=self._port, privilege="root" if privileged else "none", sndbuf=LARGEST + 32)
-        control = Control(self.kernel, endpoint, self._is_free, privileged=privileged)
+        watchers = self._watchers if privileged else None
+        control = Control(self.kernel, endpoint, self._is_free, watchers)
         client = _Client(connection, endpoint, control, self._executed if privileged else None)
         self._selector.register(connection, selectors.EVENT_READ, client)
 
@@ -265,7 +272,7 @@ class Server:
             self._selector.modify(client.connection, wanted, client)
         else:
             self._selector.unregister(client.connection)
-            client.connection.close()
+            client.close()
             self._listen(True)
 
     def _listen(self, on: bool) -> None:

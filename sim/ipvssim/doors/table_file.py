@@ -35,6 +35,8 @@ TYPE_CHECKING = False
 if TYPE_CHECKING:
     from filelock import BaseFileLock
 
+    from ipvsnl.link.contract import Log
+
 LOCK_TIMEOUT = 10.0
 """Seconds to wait for another command to finish."""
 MEMORY = ":memory:"
@@ -168,14 +170,18 @@ class Endpoint:
     manager it writes nothing where an exception ended the work.
     """
 
-    def __init__(self, file: TableFile | None, timeout: float = LOCK_TIMEOUT) -> None:
-        """``timeout`` is how many seconds it waits for the file's lock."""
-        self._file, self._timeout = file, timeout
+    def __init__(self, file: TableFile | None, timeout: float = LOCK_TIMEOUT, log: Log | None = None) -> None:
+        """``timeout`` is how many seconds it waits for the file's lock; ``log`` the level of the kernel's log, and what gets
+        its lines."""
+        self._file, self._timeout, self._log = file, timeout, log
         self._connect(file.load() if file is not None else Kernel(network=default_network()))
         self._writing = False
 
     def _connect(self, kernel: Kernel) -> None:
         self.kernel = kernel
+        if self._log is not None:
+            level, told = self._log
+            kernel.namespace.keep_log(level).told = lambda line: told(str(line))
         self._socket = kernel.socket()
         self._unchanged = kernel.namespace.changes
 
@@ -231,10 +237,11 @@ class Endpoint:
             self._release()
 
 
-def opened(path: str | None = None, timeout: float = LOCK_TIMEOUT) -> Endpoint:
+def opened(path: str | None = None, timeout: float = LOCK_TIMEOUT, log: Log | None = None) -> Endpoint:
     """The simulated kernel whose table is in ``path`` (default :func:`default_path`; ``:memory:``: in no file). ``timeout``:
-    seconds that a change waits for others. LinkError where the file can't be read, or is no table."""
-    return Endpoint(None if path == MEMORY else TableFile(path), timeout)
+    seconds that a change waits for others. ``log`` is as of :class:`Endpoint`. LinkError where the file can't be read, or is
+    no table."""
+    return Endpoint(None if path == MEMORY else TableFile(path), timeout, log)
 
 
 def may_change(data: bytes) -> bool:

@@ -72,7 +72,7 @@ def _send(chosen: argparse.Namespace, sent: Sent) -> None:
     packets = drawn(chosen.traffic, chosen.seed) if chosen.traffic else sending.captured(chosen.capture, rules)
     into = sending.target(chosen.target, chosen.on, hurried=chosen.fast)
     try:
-        sending.send(packets, into, sent)
+        sending.give(packets, into, sent)
     finally:
         into.close()
     if sent.opened and not into.keeps_connections:

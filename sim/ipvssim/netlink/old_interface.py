@@ -4,6 +4,9 @@
 net/netfilter/nf_sockopt.c, Linux 6.1. The structures are :mod:`ipvsnl.sockopt`'s. The same
 :class:`~ipvssim.netlink.commands.Commands` make the changes that come this way and those that come by netlink. Whoever calls
 asks before whether that is allowed (CAP_NET_ADMIN in the user namespace that owns the network namespace, else EPERM).
+
+A destination's flags that only this interface can give are kept and told. IP_VS_CONN_F_ONE_PACKET is obeyed (UDP connections
+are not kept); IP_VS_CONN_F_NFCT, which asks for connection tracking, changes nothing here.
 """
 
 from __future__ import annotations

@@ -16,7 +16,15 @@ from ipvsnl.consts import AF_INET, AF_INET6
 from ipvssim.net.fragments import INPUT, LOCAL_DELIVERY, Reassembler
 from ipvssim.net.network import BROADCAST, ETHERNET, LOCAL, MULTICAST, Path
 from ipvssim.net.options6 import verify_hops
-from ipvssim.net.packets import BROKEN, HOP_BY_HOP, WITH_PORTS, Packet, parse4, parse6
+from ipvssim.net.packets import (
+    BROKEN,
+    HOP_BY_HOP,
+    WITH_PORTS,
+    Packet,
+    ends_in_fragment_header,
+    parse4,
+    parse6,
+)
 from ipvssim.path.accounts import Accounts
 from ipvssim.path.connection_table import ConnectionTable
 from ipvssim.path.debug_log import PathLog
@@ -81,11 +89,10 @@ class Director:
         )  # fmt: skip
         self._witness: Witness | None = None
         self._sweeper = self.clock.timer(self._sweep)
-        self._defrag6 = False
         self.table.deleted_hook = self._servers_deleted
         self._known = self.inbound.known
         if namespace.log is not None:
-            self._tell(PathLog(namespace.log))
+            self._tell(PathLog(namespace.log, self.accounts.is_hooked))
 
     # --- what users ask ---
 
@@ -225,6 +232,9 @@ class Director:
                 return
             result.packet = packet = whole
             self.tracker.enters(packet)
+        elif packet.protocol == BROKEN and self._defragments6() and ends_in_fragment_header(packet.data):
+            result.drop("it ends within its IPv6 fragment header")
+            return
         path = self.network.path(packet.destination)
         if path.kind == LOCAL or (packet.mark and packet.mark in self.network.local_marks):
             self._to_host(packet, result)
@@ -300,13 +310,13 @@ class Director:
         """Let all parts write to a log. Every packet then takes the long way, which the kernel tells of."""
         self._known = _unknown
         self.connection_table.log = self.selection.log = self.errors.log = self.outbound.log = self.inbound.log = log
+        self.transmitter.log = log
         for machine in self.accounts.machines.values():
             machine.log = log
 
     def _defragments6(self) -> bool:
         """Reassembly of IPv6 at the input begins with the first IPv6 service and stays."""
-        self._defrag6 = self._defrag6 or self.accounts.is_hooked(AF_INET6)
-        return self._defrag6
+        return self.table.ever_six or self.accounts.is_hooked(AF_INET6)
 
     def _expire(self) -> None:
         """What was told to go goes (the kernel's next tick)."""

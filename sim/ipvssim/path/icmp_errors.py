@@ -222,7 +222,7 @@ class IcmpErrors:
         if used is None:
             return mtu
         if used.device is not None and used.mtu < used.device.mtu:
-            return min(believed, used.mtu)
+            return min(believed, used.mtu, self._host.network.path(outer).mtu)
         return used.mtu
 
     # --- from the servers' side ---

@@ -173,7 +173,7 @@ def _write_sysctls(namespace: Namespace, values: object) -> None:
         raise DamagedError(f"sysctls is {values!r:.40}")
     for name, value in values.items():
         try:
-            namespace.sysctls.write(name, value)
+            namespace.write_sysctl(name, value)
         except OSError as refused:
             raise DamagedError(f"sysctls: {name} is {value!r:.40}: {refused.strerror}") from None
 

@@ -29,6 +29,7 @@ from ipvssim.state.service_table import ServiceTable
 from ipvssim.state.services import RealServer, VirtualService
 from ipvssim.state.statistics import Counters
 from ipvssim.state.sysctls import DEBUG_LEVEL, Sysctls
+from ipvssim.state.tracking_sysctls import TrackingSysctls
 
 MAGIC = b"ipvssim table "
 VERSION = 1
@@ -90,7 +91,6 @@ def _undisturbed() -> Iterator[None]:
 
 
 def _body(namespace: Namespace) -> str:
-    defaults = Sysctls()
     head = json.dumps(
         {
             "hash_key": namespace.hash_key,
@@ -98,11 +98,7 @@ def _body(namespace: Namespace) -> str:
             "daemons": [
                 [*one[:1], one[1].hex(), *one[2:4], one[4].hex(), *one[5:]] for one in namespace.daemons.running()
             ],
-            "sysctls": {
-                name: namespace.sysctls.read(name)
-                for name in namespace.sysctls.names()
-                if name != DEBUG_LEVEL and namespace.sysctls.read(name) != defaults.read(name)
-            },
+            "sysctls": {**_changed(namespace.sysctls, Sysctls()), **_changed(namespace.tracking, TrackingSysctls())},
             "total": namespace.table.total.saved(),
             **({"trash": _trash(namespace.table)} if len(namespace.table.trash) else {}),
         },
@@ -110,6 +106,12 @@ def _body(namespace: Namespace) -> str:
     )
     services = ",\n".join(map(_service_row, namespace.table.services()))
     return f'{head[:-1]},"services":[\n{services}\n]}}\n'
+
+
+def _changed(sysctls: Sysctls | TrackingSysctls, defaults: Sysctls | TrackingSysctls) -> dict[str, str]:
+    """The tunables that are no longer what they were at first."""
+    names = [name for name in sysctls.names() if name != DEBUG_LEVEL]
+    return {name: value for name in names if (value := sysctls.read(name)) != defaults.read(name)}
 
 
 def _service_row(one: VirtualService) -> str:

@@ -43,8 +43,8 @@ class ServiceTable:
         these first."""
         self.engine_services = 0
         """How many services have a persistence engine."""
-        self.ever_used = False
-        """Whether a service was ever added in this namespace."""
+        self.ever_used = self.ever_six = False
+        """Whether a service was ever added in this namespace, and one of IPv6: what that switches on stays."""
         self._of_family = {AF_INET: 0, AF_INET6: 0}
         self._address_buckets = Buckets()
         self._mark_buckets = Buckets()
@@ -86,6 +86,7 @@ class ServiceTable:
         """Hash a new service and start its scheduler."""
         self._set_scheduler(service, scheduler)
         self.ever_used = True
+        self.ever_six = self.ever_six or service.family == AF_INET6
         if service.fwmark:
             self.by_mark[service.family, service.fwmark] = service
             self._mark_buckets.add(self._bucket(service), service)

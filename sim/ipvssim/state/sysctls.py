@@ -6,7 +6,7 @@ it is read and written as text, as ``/proc/sys`` has it (``vs_vars`` in net/netf
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, MutableMapping
+from collections.abc import Callable
 from errno import EACCES, EINVAL, ENOENT
 from os import strerror
 from typing import Any
@@ -117,41 +117,6 @@ class _Watched(Sysctls):
 _VARIABLES = frozenset(name for name in Sysctls.__slots__ if not name.startswith("_"))
 
 
-class SysctlView(MutableMapping[str, "int | str"]):
-    """The tunables as a mapping, by full or short name; values are text as ``/proc/sys`` has it, and numbers are taken."""
-
-    def __init__(self, sysctls: Sysctls) -> None:
-        self._sysctls = sysctls
-
-    def __getitem__(self, name: str) -> str:
-        self._known(name)
-        return self._sysctls.read(_full(name))
-
-    def __setitem__(self, name: str, value: int | str) -> None:
-        self._known(name)
-        self._sysctls.write(_full(name), value)
-
-    def __delitem__(self, name: str) -> None:
-        raise TypeError(f"{name}: a tunable can be written, and not deleted")
-
-    def __iter__(self) -> Iterator[str]:
-        return iter(self._sysctls.names())
-
-    def __len__(self) -> int:
-        return len(self._sysctls.names())
-
-    def __repr__(self) -> str:
-        return repr(dict(self))
-
-    def _known(self, name: str) -> None:
-        if _full(name) not in self._sysctls.names():
-            raise KeyError(f"no tunable {_full(name)}")
-
-
-def _full(name: str) -> str:
-    return name if name.startswith(PREFIX) else PREFIX + name
-
-
 def _refuse() -> OSError:
     return OSError(EINVAL, strerror(EINVAL))
 
@@ -184,7 +149,9 @@ def _integer(text: str, old: int) -> int:
     return next(iter(_numbers(text, 1)), old)
 
 
-def _within(low: int, high: int) -> Callable[[str, int], int]:
+def within(low: int, high: int) -> Callable[[str, int], int]:
+    """What reads an int within bounds."""
+
     def parse(text: str, old: int) -> int:
         value = _integer(text, old)
         if not low <= value <= high:
@@ -196,11 +163,12 @@ def _within(low: int, high: int) -> Callable[[str, int], int]:
 
 def _mode(text: str, old: int) -> int:
     """0 off, 1 on when memory is short, 3 always on; 2 is 1 while it is short, and the simulator's never is."""
-    value = _within(0, 3)(text, old)
+    value = within(0, 3)(text, old)
     return 1 if value == 2 else value
 
 
-def _seconds(text: str, old: int) -> int:
+def seconds(text: str, old: int) -> int:
+    """Seconds, as proc_dointvec_jiffies (kernel/sysctl.c) takes them: no more than fit in ticks."""
     value = _integer(text, old)
     if abs(value) > _INT_MAX // HZ:
         raise _refuse()
@@ -242,18 +210,18 @@ _PARSERS: dict[str, Callable[[str, Any], Any]] = {
     "drop_entry": _mode,
     "drop_packet": _mode,
     "secure_tcp": _mode,
-    "sync_version": _within(0, 1),
-    "sync_retries": _within(0, 3),
+    "sync_version": within(0, 1),
+    "sync_retries": within(0, 3),
     "sync_ports": _ports,
     "sync_threshold": _threshold,
     "sync_qlen_max": _unsigned_long,
-    "sync_refresh_period": _seconds,
-    "lblc_expiration": _seconds,
-    "lblcr_expiration": _seconds,
-    "conn_lfactor": _within(-8, 8),
-    "svc_lfactor": _within(-8, 8),
-    "conn_max": _within(0, _CONN_MAX),
+    "sync_refresh_period": seconds,
+    "lblc_expiration": seconds,
+    "lblcr_expiration": seconds,
+    "conn_lfactor": within(-8, 8),
+    "svc_lfactor": within(-8, 8),
+    "conn_max": within(0, _CONN_MAX),
     "est_cpulist": _processors,
-    "est_nice": _within(-20, 19),
+    "est_nice": within(-20, 19),
 }
 """All others take any int."""

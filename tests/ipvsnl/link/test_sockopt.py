@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from errno import EOPNOTSUPP, ESRCH
+from errno import EOPNOTSUPP, EPERM, ESRCH
 from typing import Any
 
 import pytest
@@ -11,7 +11,7 @@ from ipvsnl import Daemon, Destination, Service
 from ipvsnl.client import IPVS
 from ipvsnl.errors import LinkError
 from ipvsnl.link.simulated import SimulatedLink
-from ipvsnl.link.sockopt import SockoptLink
+from ipvsnl.link.sockopt import SockoptLink, instead
 from ipvsnl.refusals import BatchError, KernelError
 from ipvssim import Kernel
 from ipvssim.netlink.old_interface import OldInterface
@@ -123,3 +123,47 @@ def test_the_client_says_how_it_speaks() -> None:
     kernel = Kernel()
     with spoken(kernel) as ipvs, kernel.connect() as other:
         assert (ipvs.interface, other.interface) == ("sockopt", "netlink")
+
+
+class _Allowed:
+    """The old interface of a simulated kernel as a socket of this process; ``errno`` refuses it."""
+
+    errno = 0
+    kernel: Kernel
+
+    def __init__(self, _: object = None) -> None:
+        self._old = OldInterface(self.kernel)
+        self.closed = False
+
+    def set(self, optname: int, value: bytes) -> int:
+        return self.errno or self._old.set(optname, value)
+
+    def get(self, optname: int, value: bytes, room: int) -> tuple[int, bytes]:
+        return (self.errno, b"") if self.errno else self._old.get(optname, value, room)
+
+    def close(self) -> None:
+        self.closed = True
+
+
+@pytest.mark.parametrize(
+    ("privilege", "errno", "interface"),
+    [("root", 0, "netlink"), ("userns_root", 0, "sockopt"), ("userns_root", EPERM, "netlink")],
+)
+def test_the_old_interface_is_chosen_where_it_alone_is_allowed(
+    privilege: str, errno: int, interface: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Netlink wherever it is allowed; and where neither is, netlink's refusal is the one that is told."""
+    kernel = Kernel()
+    monkeypatch.setattr(_Allowed, "kernel", kernel, raising=False)
+    monkeypatch.setattr(_Allowed, "errno", errno)
+    monkeypatch.setattr("ipvsnl.link.sockopt.KernelOptions", _Allowed)
+    link: Any = SimulatedLink(kernel.socket(privilege=privilege))
+    with IPVS(instead(link, None)) as ipvs:
+        assert ipvs.interface == interface
+        if errno:
+            with pytest.raises(KernelError) as refused:
+                ipvs.flush()
+            assert refused.value.errno == EPERM
+        else:
+            ipvs.add_service(WEB)
+            assert len(ipvs.services()) == 1

@@ -477,3 +477,22 @@ class _Strangers:
 
     def unpack(self, _: bytes) -> tuple[int, int, int]:
         return 1, 54321, 1
+
+
+@pytest.mark.parametrize(
+    "text",
+    [
+        b"", b"{", b"[]", b"7", b"\xff", b"[" * 5000, b'{"offers": "x"}', b'{"offers": -1}', b'{"offers": true}',
+        b'{"proc": 7}', b'{"options": 7}', b'{"options": {"port": 0}}', b'{"options": {"rcvbuf": 1e9}}', b'{"receive": 7}',
+        b'{"receive": ""}', b'{"receive": "45", "on": 7}', b'{"receive": "45", "on": []}',
+        b'{"receive": "45", "mark": "x"}', b'{"receive": "45", "mark": -1}',
+    ],
+    ids=lambda text: repr(text[:30]),
+)  # fmt: skip
+def test_whatever_is_asked_for_is_answered(tmp_path: Path, text: bytes) -> None:
+    """What is no JSON, no object, or of another type is an error, or a packet that is dropped; the server serves on."""
+    with serving(tmp_path / "s"), connected(tmp_path / "s") as client:
+        client.send(struct.pack("=IHHII", 16 + len(text), 15, 0, 7, 0) + text)
+        answer = json.loads(client.recv(1 << 16)[16:])
+        assert answer.get("error", 0) > 0 or answer["verdict"] == "drop"
+        assert "lines" in asked(client, proc="ip_vs")[0]

@@ -1,22 +1,24 @@
 """Kinds about what releases of Linux do otherwise: each behaviour of ``ipvssim.behaviours`` is met by one of them.
 
 `limits` (conn_max), `growth` (tables that grow), `hooks` (packets while no service exists), `hashed` (a flag that is the
-kernel's own), `reuse` (conn_reuse_mode=0), `nodest` (deleted servers), `dead` (templates whose server is gone), `settings`
-(tunables and timeouts), `replies` (packets of routed servers that pass the director), `twos` (a scheduler that not every
-package has). They hold only what has one right answer, on whatever kernel.
+kernel's own), `reuse` (conn_reuse_mode=0), `nodest` (deleted servers), `dead` (templates whose server is gone), `replies`
+(packets of routed servers that pass the director), `twos` (a scheduler that not every package has), `caches` (of lblc and
+lblcr). `settings`, `narrow`, `corners`, `pieces` and `ftp_helper`, in files of their own, meet the others. They hold only
+what has one right answer.
 """
 
 from __future__ import annotations
 
 import struct
 from collections.abc import Callable
+from dataclasses import replace
 
 from . import packets as p
 from .administration import attribute, request
 from .script import Flow, Script, Service
 
 HASHED = 2
-NEW_SERVICE, SET_SERVICE, NEW_SERVER, SET_CONFIG = 1, 2, 5, 12
+NEW_SERVICE, SET_SERVICE = 1, 2
 TWOS = "ip_vs_twos"
 
 
@@ -218,51 +220,6 @@ def dead(seed: int) -> Script:
     return script
 
 
-SETTINGS = (
-    ("run_estimation", (0, 1)), ("est_nice", (5, 40, -20, -21)), ("est_cpulist", (0,)),
-    ("conn_lfactor", (-8, 8, -9, 9, -2)), ("svc_lfactor", (-8, 8, -9, 9, -2)), ("conn_max", (100, -1, 0, 2147483647)),
-    ("sync_version", (0, 1, 2, 7, -1)), ("sync_threshold", (1, 3)), ("sync_retries", (3, 4, -1)),
-    ("expire_quiescent_template", (1, 0)), ("ignore_tunneled", (1,)), ("schedule_icmp", (1,)), ("am_droprate", (10, 20)),
-)  # fmt: skip
-"""Tunables, and what is written to them."""
-TIMEOUTS = (0, 60, 900, 21474836, 21474837, 30000000, 0x7FFFFFFF)
-"""Seconds: the least that does not fit into an int of jiffies is one more than INT_MAX / HZ."""
-
-
-def settings(seed: int) -> Script:
-    """Tunables in and out of their ranges; timeouts and thresholds too large for some kernels, by raw requests."""
-    script = Script("settings", seed)
-    script.ipvsadm("-A", "-t", "203.0.113.1:80", "-s", "wlc")
-    sequence = 1
-    for name, values in script.random.sample(SETTINGS, len(SETTINGS)):
-        script.sysctl(name, script.random.choice(values))
-        sequence += 1
-        if script.chance(50):
-            kinds = script.random.sample((4, 5, 6), 2)
-            made = [attribute(kind, struct.pack("=I", script.random.choice(TIMEOUTS))) for kind in kinds]
-            script.netlink(request(SET_CONFIG, sequence, 4, *made))
-            script.ipvsadm("-L", "--timeout")
-        elif script.chance(50):
-            upper = script.pick(0x7FFFFFFF, 0x80000000, 0xFFFFFFFF, 5)
-            script.netlink(request(NEW_SERVER, sequence, 4, *threshold(script.random.randrange(10, 14), upper)))
-            script.ipvsadm("-Ln", "--thresholds")
-    return script
-
-
-def threshold(number: int, upper: int) -> list[bytes]:
-    """Attributes of a server with that upper threshold."""
-    service = [
-        attribute(1, struct.pack("=H", 2)), attribute(2, struct.pack("=H", p.TCP)),
-        attribute(3, p.address("203.0.113.1").ljust(16, b"\0")), attribute(4, struct.pack("!H", 80)),
-    ]  # fmt: skip
-    server = [
-        attribute(1, p.address(f"10.0.0.{number}").ljust(16, b"\0")), attribute(2, struct.pack("!H", 80)),
-        attribute(3, struct.pack("=I", 0)), attribute(4, struct.pack("=i", 1)),
-        attribute(5, struct.pack("=I", upper)), attribute(6, struct.pack("=I", 0)),
-    ]  # fmt: skip
-    return [attribute(1, b"".join(service)), attribute(2, b"".join(server))]
-
-
 def replies(seed: int) -> Script:
     """Packets of routed, tunnelled and translated servers that pass the director, and what is counted of them."""
     script = Script("replies", seed)
@@ -297,7 +254,23 @@ def twos(seed: int) -> Script:
     return script
 
 
+def caches(seed: int) -> Script:
+    """Services by destination address (lblc, lblcr) whose cache fills, or whose one entry is replaced as often."""
+    script = Script("caches", seed, marks=[7])
+    service = script.service(script.pick("lblc", "lblcr"), p.UDP, six=True, mark=7, method="-g")
+    for number in (10, 11):
+        script.server(service, number, 1)
+    flow = script.flow(service)
+    count = 24600 if script.chance(15) else script.pick(20, 100)
+    far = p.address("2001:db8:80::1:0")
+    script.flood(script.datagram(Flow(replace(service, address=far), flow.client, flow.port)), count, 7)
+    for _ in range(script.random.randrange(4, 8)):
+        script.open(script.flow(service))
+    script.ipvsadm("-Ln")
+    return script
+
+
 KINDS: dict[str, Callable[[int], Script]] = {
     "limits": limits, "growth": growth, "hooks": hooks, "hashed": hashed, "reuse": reuse, "nodest": nodest, "dead": dead,
-    "settings": settings, "replies": replies, "twos": twos,
+    "replies": replies, "twos": twos, "caches": caches,
 }  # fmt: skip

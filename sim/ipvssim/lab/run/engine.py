@@ -13,7 +13,7 @@ from typing import Any
 import numpy as np
 
 from ipvssim.clock import SECOND
-from ipvssim.lab.run import measures, reconnect, traffic
+from ipvssim.lab.run import measures, reconnect, requests, traffic
 from ipvssim.lab.run.nodes import Node
 from ipvssim.lab.run.operator import TAKE_OUT, Operator
 from ipvssim.lab.run.outcome import Change, Outcome, columns, grids
@@ -76,9 +76,8 @@ class Engine:
     def run(self, progress: Progress | None = None) -> Outcome:
         """Everything from the beginning to the last arrival; KeyboardInterrupt ends it early, with what there is by then."""
         when = self.traffic.when
-        arrivals = when[np.isin(self.traffic.kind, (OPEN, RAW))]
         timed = sorted((event for event in self.scenario.events if event.at is not None), key=lambda one: one.at or 0.0)
-        end = last_moment(self.scenario.streams, timed, int(arrivals[-1]) + 1 if len(arrivals) else 1)
+        end = last_moment(self.scenario.streams, timed, self.traffic.last_arrival + 1)
         step = max(round(period(self.scenario, end / SECOND) * SECOND), 1)
         waiting = [event for event in self.scenario.events if event.at is None]
         total = int(np.searchsorted(when, end))
@@ -292,6 +291,7 @@ class Engine:
         ends[gone == _REFUSED] = measures.REFUSED
         if self._queues is not None and self._queues.waits:
             outcome.figures["waited"] = float(np.mean(self._queues.waits)) / SECOND
+        requests.judge(outcome, self.traffic, placed, self._again, gone)
         measures.judge(outcome, self.traffic, ends, self._route, gone == _UNANSWERED)
         return outcome
 

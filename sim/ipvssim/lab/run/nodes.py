@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import sys
 from collections.abc import Mapping, Sequence
 from typing import Any
 
@@ -38,9 +39,11 @@ class Node:
         for name, value in sysctls.items():
             full = name if "." in name else f"net.ipv4.vs.{name}"
             try:
-                self.namespace.sysctls.write(full, str(value))
+                missing = self.namespace.write_sysctl(full, str(value))
             except OSError as refused:
                 raise ScenarioError(f"sysctl {full} = {value}: {refused.strerror}") from refused
+            if missing:
+                print(missing, file=sys.stderr)
         self.administer(lines)
 
     def administer(self, lines: Sequence[str]) -> None:

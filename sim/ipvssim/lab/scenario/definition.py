@@ -16,9 +16,11 @@ from ipvsnl import _files as files
 from ipvssim.behaviours import resolve
 from ipvssim.lab.scenario import laws
 from ipvssim.lab.scenario.health import Checks, SlowStart, read_checks, read_slow_start
+from ipvssim.lab.scenario.pools import read_pool
 from ipvssim.lab.scenario.reader import Reader, ScenarioError, changed, check_name, paths, shown
 from ipvssim.lab.scenario.rules import MOST_SERVERS, MOST_WEIGHT, Rules, endpoint, read_rules
 from ipvssim.lab.scenario.values import NUMBERED, SAMPLES, Event, Stream, check_events, check_sizes
+from ipvssim.net.packets import TCP
 
 CLOSES = ("fin", "rst", "none")
 SPREADS = ("flow", "client", "turn")
@@ -132,6 +134,8 @@ def build(raw: Mapping[str, Any]) -> Scenario:
         )
     if rules.capacity and any(stream.users and stream.connections for stream in scenario.streams):
         raise ScenarioError("traffic.connections: users who wait for servers (table.capacity) come for so many seconds")
+    if rules.capacity and any(stream.pool is not None for stream in scenario.streams):
+        raise ScenarioError("traffic.pool: who waits for servers (table.capacity) is not known of pools")
     if not scenario.streams:
         raise ScenarioError("traffic is missing")
     check_sizes(scenario.streams, scenario.sample, rules.servers)
@@ -208,8 +212,14 @@ def _stream(reader: Reader, rules: Rules) -> Stream:
             place=reader.place,
             users=users,
             think=reader.take("think", dict, {}) if closed else {},
+            pool=read_pool(reader) if not recorded else None,
         )
-    size = len(endpoint(stream.service).address)
+    end = endpoint(stream.service)
+    size = len(end.address)
+    if stream.pool is not None and (closed or stream.packets or stream.connections or end.protocol != TCP):
+        raise ScenarioError(
+            f"{reader.name('pool')}: it takes TCP and arrivals for so many seconds; no users, no packets"
+        )
     if not recorded:
         if (stream.connections > 0) == (stream.seconds > 0):
             raise ScenarioError(f"{reader.place}: say either how many connections come or for how many seconds")

@@ -10,10 +10,11 @@ from collections.abc import Iterator
 from enum import Enum
 from typing import TYPE_CHECKING
 
-from ipvssim.clock import HZ, Clock
+from ipvssim.clock import Clock
 
 if TYPE_CHECKING:
     from ipvssim.path.tracking.sequences import Shifts
+    from ipvssim.state.tracking_sysctls import TrackingSysctls
 
 Key = tuple[int, bytes]
 ORIGINAL, REPLY = 0, 1
@@ -49,8 +50,9 @@ class Entry:
 class Entries:
     """The table of confirmed entries."""
 
-    def __init__(self, clock: Clock) -> None:
+    def __init__(self, clock: Clock, sysctls: TrackingSysctls) -> None:
         self.clock = clock
+        self.sysctls = sysctls
         self._sides: dict[Key, tuple[Entry, int]] = {}
 
     def __len__(self) -> int:
@@ -88,13 +90,13 @@ class Entries:
             if found is not None and found[0] is entry:
                 del self._sides[key]
 
-    def refresh(self, entry: Entry, seconds: int) -> None:
-        """It lives for so many seconds from now on."""
-        entry.expires = self.clock.jiffies + seconds * HZ
+    def refresh(self, entry: Entry, life: int) -> None:
+        """It lives for so many jiffies from now on."""
+        entry.expires = self.clock.jiffies + life
 
-    def shorten(self, entry: Entry, seconds: int) -> None:
-        """It lives for so many seconds more at most."""
-        entry.expires = min(entry.expires, self.clock.jiffies + seconds * HZ)
+    def shorten(self, entry: Entry, life: int) -> None:
+        """It lives for so many jiffies more at most."""
+        entry.expires = min(entry.expires, self.clock.jiffies + life)
 
 
 def turned(key: Key) -> Key:

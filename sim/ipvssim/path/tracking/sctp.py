@@ -13,8 +13,11 @@ from ipvssim.path.tracking.entries import ORIGINAL, Entries, Entry, Outcome
     HEARTBEAT_SENT,
 ) = range(9)  # fmt: skip
 _INVALID = 9
-_TIMEOUTS = (0, 10, 3, 3, 210, 3, 3, 3, 30)
-"""Seconds, by state (nf_conntrack_sctp_timeout_*)."""
+_TIMEOUTS = (
+    "", "closed", "cookie_wait", "cookie_echoed", "established", "shutdown_sent", "shutdown_recd", "shutdown_ack_sent",
+    "heartbeat_sent",
+)  # fmt: skip
+"""What the tunables nf_conntrack_sctp_timeout_* end with, by state."""
 _DATA, _INIT, _INIT_ACK, _HEARTBEAT, _HEARTBEAT_ACK, _ABORT, _SHUTDOWN, _SHUTDOWN_ACK, _ERROR = (
     0,
     1,
@@ -107,7 +110,7 @@ def follow(entries: Entries, entry: Entry, which: int, packet: Packet, *, verifi
     except _RefusedError:
         return Outcome.INVALID
     if lasting is not None:
-        entries.refresh(entry, _TIMEOUTS[lasting])
+        entries.refresh(entry, entries.sysctls.life(f"sctp_timeout_{_TIMEOUTS[lasting]}"))
     return Outcome.VALID
 
 
