@@ -10,7 +10,10 @@ if TYPE_CHECKING:
     from ipvssim.kernel import Kernel as Kernel
     from ipvssim.net.network import Network as Network
 
-__all__ = ["Kernel", "Network"]
+__all__ = ["Kernel", "Network", "compiled"]
+
+compiled: bool
+"""Whether the hot modules run compiled (``IPVSSIM_COMPILE=1`` makes such a wheel). They do the same either way."""
 
 
 def __getattr__(name: str) -> object:
@@ -22,4 +25,8 @@ def __getattr__(name: str) -> object:
         from ipvssim.net.network import Network
 
         return Network
+    if name == "compiled":
+        from ipvssim import clock
+
+        return not str(clock.__file__).endswith((".py", ".pyc"))
     raise AttributeError(f"module 'ipvssim' has no attribute {name!r}")

@@ -8,15 +8,18 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 from enum import Enum
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Final
 
+from ipvssim._compiling import mypyc_attr
+from ipvssim._parts import Part
 from ipvssim.clock import HZ, Clock
 
 if TYPE_CHECKING:
     from ipvssim.path.tracking.sequences import Shifts
 
 Key = tuple[int, bytes]
-ORIGINAL, REPLY = 0, 1
+ORIGINAL: Final = 0
+REPLY: Final = 1
 """The two sides of an entry: that of its first packet, and the other."""
 
 
@@ -28,7 +31,8 @@ class Outcome(Enum):
     AGAIN = "again"
 
 
-class Entry:
+@mypyc_attr(allow_interpreted_subclasses=True)
+class Entry(Part):
     """One tracked flow. ``talk`` is what its protocol remembers of it.
 
     ``confirmed`` says that it has been in the table: its first packet went through. ``replied`` says that the other side
@@ -46,7 +50,8 @@ class Entry:
         self.shifts: Shifts | None = None
 
 
-class Entries:
+@mypyc_attr(allow_interpreted_subclasses=True)
+class Entries(Part):
     """The table of confirmed entries."""
 
     def __init__(self, clock: Clock) -> None:

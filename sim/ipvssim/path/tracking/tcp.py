@@ -7,6 +7,8 @@ The switches are the kernel's defaults: connections are picked up in the middle 
 
 from __future__ import annotations
 
+from typing import Final
+
 from ipvssim.net.checksums import is_valid, pseudo
 from ipvssim.net.packets import ACK, FIN, RST, SYN, TCP, Packet
 from ipvssim.path.tracking.entries import ORIGINAL, REPLY, Entries, Entry, Outcome
@@ -43,20 +45,24 @@ from ipvssim.path.tracking.windows import (
     read_options,
 )
 
-_INVALID, _IGNORED = 10, 11
-_DAY, _RETRANSMITTED, _UNANSWERED, _REPEATS = 86400, 300, 300, 3
-_TIMEOUTS = {
+_INVALID: Final = 10
+_IGNORED: Final = 11
+_DAY: Final = 86400
+_RETRANSMITTED: Final = 300
+_UNANSWERED: Final = 300
+_REPEATS: Final = 3
+_TIMEOUTS: Final = {
     SYN_SENT: 120, SYN_RECV: 60, ESTABLISHED: 5 * _DAY, FIN_WAIT: 120, CLOSE_WAIT: 60, LAST_ACK: 30, TIME_WAIT: 120,
     CLOSE: 10, SYN_SENT2: 120,
 }  # fmt: skip
 """Seconds (nf_conntrack_tcp_timeout_*)."""
-_URG = 0x20
-_MEANT = frozenset(
+_URG: Final = 0x20
+_MEANT: Final = frozenset(
     (SYN, SYN | _URG, SYN | ACK, RST, RST | ACK, FIN | ACK, FIN | ACK | _URG, ACK, ACK | _URG)
 )  # what of FIN, SYN, RST, ACK and URG may stand together
-_ALL = FIN | SYN | RST | ACK | _URG
-_ENDING = frozenset((FIN_WAIT, LAST_ACK, TIME_WAIT, CLOSE, CLOSE_WAIT))
-_LETTERS = {
+_ALL: Final = FIN | SYN | RST | ACK | _URG
+_ENDING: Final = frozenset((FIN_WAIT, LAST_ACK, TIME_WAIT, CLOSE, CLOSE_WAIT))
+_LETTERS: Final = {
     "-": NONE, "S": SYN_SENT, "R": SYN_RECV, "E": ESTABLISHED, "F": FIN_WAIT, "W": CLOSE_WAIT, "L": LAST_ACK,
     "T": TIME_WAIT, "C": CLOSE, "2": SYN_SENT2, "x": _INVALID, "i": _IGNORED,
 }  # fmt: skip
@@ -66,7 +72,7 @@ def _table(*rows: str) -> tuple[tuple[int, ...], ...]:
     return tuple(tuple(_LETTERS[letter] for letter in row) for row in rows)
 
 
-_NEXT = (
+_NEXT: Final = (
     #       none, syn_sent, syn_recv, established, fin_wait, close_wait, last_ack, time_wait, close, syn_sent2
     _table("SSiiiiiSS2", "xxRxxxxxxR", "xxFFLLLTCx", "ExEEWWTTCx", "xCCCCCCCCC", "xxxxxxxxxx"),
     _table("x2xxxxxSx2", "xRiiiiiiiR", "xxFFLLLTCx", "xiREWWTTCi", "xCCCCCCCCC", "xxxxxxxxxx"),
