@@ -4,6 +4,8 @@ Source of every number: ``include/uapi/linux/ip_vs.h``, ``netlink.h`` and ``gene
 The attribute tables stand in :mod:`ipvsnl.family`; nothing else in the project holds a number of the wire.
 """
 
+from typing import Final
+
 # --- netlink (linux/netlink.h) ---------------------------------------------------------------------------------------
 NLMSG_HEADER = 16
 """Bytes of ``struct nlmsghdr``: length u32, type u16, flags u16, sequence u32, port u32."""
@@ -46,8 +48,8 @@ CTRL_ATTR_FAMILY_ID = 1
 CTRL_ATTR_FAMILY_NAME = 2
 
 # --- address families ------------------------------------------------------------------------------------------------
-AF_INET = 2
-AF_INET6 = 10
+AF_INET: Final = 2
+AF_INET6: Final = 10
 
 # --- protocols of a virtual service ----------------------------------------------------------------------------------
 IPPROTO_TCP = 6

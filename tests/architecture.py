@@ -33,7 +33,9 @@ ROOMS = {
         "__main__",
     ],
     "ipvssim": [
-        "clock behaviours",
+        "_compiling behaviours",
+        "_parts",
+        "clock",
         "schedulers",
         "net",
         "state",

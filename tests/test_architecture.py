@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import shutil
+import tomllib
 from collections.abc import Callable
 from pathlib import Path
 
@@ -32,6 +33,17 @@ def test_sockets_scapy_time_and_chance_have_one_home_each() -> None:
 def test_there_is_no_circle() -> None:
     """No file imports, by whatever way, a file that imports it."""
     assert architecture.circles(ROOT) == []
+
+
+def test_a_wheel_has_every_package() -> None:
+    """Each folder of modules stands in the list of packages: a wheel that lacks one fails only where it is used."""
+    listed = tomllib.loads((ROOT / "pyproject.toml").read_text())["tool"]["setuptools"]["packages"]
+    found = [
+        ".".join((package, *path.parent.relative_to(ROOT / folder).parts))
+        for package, folder in architecture.PACKAGES.items()
+        for path in (ROOT / folder).rglob("__init__.py")
+    ]
+    assert sorted(set(found) - set(listed)) == []
 
 
 @pytest.fixture

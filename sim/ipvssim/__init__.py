@@ -11,7 +11,10 @@ if TYPE_CHECKING:
     from ipvssim.kernel import Kernel as Kernel
     from ipvssim.net.network import Network as Network
 
-__all__ = ["Kernel", "Network", "send"]
+__all__ = ["Kernel", "Network", "compiled", "send"]
+
+compiled: bool
+"""Whether the hot modules run compiled (``IPVSSIM_COMPILE=1`` makes such a wheel). They do the same either way."""
 
 
 def __getattr__(name: str) -> object:
@@ -27,4 +30,8 @@ def __getattr__(name: str) -> object:
         from ipvssim.doors.sending import send
 
         return send
+    if name == "compiled":
+        from ipvssim import clock
+
+        return not str(clock.__file__).endswith((".py", ".pyc"))
     raise AttributeError(f"module 'ipvssim' has no attribute {name!r}")

@@ -14,32 +14,40 @@ from __future__ import annotations
 from collections.abc import Callable
 from heapq import heappop, heappush
 from random import Random
-from typing import Any, Protocol
+from typing import Any, Final, Protocol
 
-HZ = 100
-SECOND = 1_000_000
-JIFFY = SECOND // HZ
-_NEVER = -1
-FOREVER = 1 << 100
+from ipvssim._compiling import mypyc_attr
+from ipvssim._parts import Part
+
+HZ: Final = 100
+SECOND: Final = 1_000_000
+JIFFY: Final = SECOND // HZ
+NEVER: Final = -1
+"""No jiffy: of a timer that is not started."""
+FOREVER: Final = 1 << 100
 """More ticks, and more jiffies, than any clock is moved."""
 
 
-class Timer:
-    """One callback that fires once, ``delay`` microseconds after it was last started; cheap to restart."""
+@mypyc_attr(allow_interpreted_subclasses=True)
+class Timer(Part):
+    """Something that happens once, ``delay`` microseconds after it was last started; cheap to restart. A subclass says what
+    (:meth:`fire`): so a connection is its own timer, and a million of them are a million objects, not two."""
 
-    __slots__ = ("_argument", "_callback", "_clock", "_queued", "_slot")
+    __slots__ = ("_clock", "_queued", "_slot")
 
-    def __init__(self, clock: Clock, callback: Callable[[Any], object], argument: Any = None) -> None:
+    def __init__(self, clock: Clock) -> None:
         self._clock = clock
-        self._callback = callback
-        self._argument = argument
-        self._slot = _NEVER
-        self._queued = _NEVER
+        self._slot = NEVER
+        self._queued = NEVER
+
+    def fire(self) -> None:
+        """Its time has come."""
+        raise NotImplementedError
 
     @property
     def pending(self) -> bool:
         """Whether it will fire."""
-        return self._slot != _NEVER
+        return self._slot != NEVER
 
     @property
     def expires(self) -> int:
@@ -53,12 +61,28 @@ class Timer:
         if slot <= clock.slot:
             slot = clock.slot + 1
         self._slot = slot
-        if self._queued == _NEVER or slot < self._queued:
+        if self._queued == NEVER or slot < self._queued:
             clock._queue(self, slot)
 
     def cancel(self) -> None:
         """Do not fire."""
-        self._slot = _NEVER
+        self._slot = NEVER
+
+
+@mypyc_attr(allow_interpreted_subclasses=True)
+class Alarm(Timer):
+    """A timer that calls ``callback`` with ``argument``."""
+
+    __slots__ = ("_argument", "_callback")
+
+    def __init__(self, clock: Clock, callback: Callable[[Any], object], argument: Any = None) -> None:
+        super().__init__(clock)
+        self._callback = callback
+        self._argument = argument
+
+    def fire(self) -> None:
+        """Call back."""
+        self._callback(self._argument)
 
 
 class Task(Protocol):
@@ -75,7 +99,8 @@ class Task(Protocol):
         """A tick, the clock standing at it."""
 
 
-class Periodic:
+@mypyc_attr(allow_interpreted_subclasses=True)
+class Periodic(Part):
     """A task that is ticked every ``period`` microseconds from :meth:`start` on, until :meth:`stop`."""
 
     __slots__ = ("_clock", "due", "period", "task")
@@ -85,13 +110,13 @@ class Periodic:
         self.period = period // JIFFY
         """In jiffies."""
         self.task = task
-        self.due = _NEVER
+        self.due = NEVER
         """The jiffy of its next tick."""
 
     @property
     def running(self) -> bool:
         """Whether it will tick."""
-        return self.due != _NEVER
+        return self.due != NEVER
 
     def start(self, first: int | None = None) -> None:
         """Let the first tick be a period from now, or ``first`` microseconds; nothing where it runs already."""
@@ -103,7 +128,7 @@ class Periodic:
     def stop(self) -> None:
         """Tick no more."""
         if self.running:
-            self.due = _NEVER
+            self.due = NEVER
             self._clock._running.remove(self)
             self._clock._look()
 
@@ -119,7 +144,8 @@ class Periodic:
             self.task.skip(ticks)
 
 
-class Clock:
+@mypyc_attr(allow_interpreted_subclasses=True)
+class Clock(Part):
     """``now`` in microseconds, and ``random``, the one seeded source of chance."""
 
     __slots__ = ("_buckets", "_due", "_running", "_slots", "now", "random", "slot")
@@ -139,9 +165,9 @@ class Clock:
         """Whole jiffies since boot."""
         return self.now // JIFFY
 
-    def timer(self, callback: Callable[[Any], object], argument: Any = None) -> Timer:
+    def timer(self, callback: Callable[[Any], object], argument: Any = None) -> Alarm:
         """A timer that is not armed yet."""
-        return Timer(self, callback, argument)
+        return Alarm(self, callback, argument)
 
     def every(self, period: int, task: Task) -> Periodic:
         """What ticks a task every ``period`` microseconds (whole jiffies), once it is started."""
@@ -191,11 +217,11 @@ class Clock:
         for timer in self._buckets.pop(slot):
             if timer._queued != slot:
                 continue
-            timer._queued = _NEVER
+            timer._queued = NEVER
             if timer._slot == slot:
-                timer._slot = _NEVER
-                timer._callback(timer._argument)
-            elif timer._slot != _NEVER:
+                timer._slot = NEVER
+                timer.fire()
+            elif timer._slot != NEVER:
                 self._queue(timer, timer._slot)
 
     def _queue(self, timer: Timer, slot: int) -> None:

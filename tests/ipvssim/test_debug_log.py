@@ -34,7 +34,7 @@ def test_without_a_level_there_is_no_log() -> None:
         _ = kernel.log
     with pytest.raises(RuntimeError):
         kernel.debug_level = 3
-    assert kernel.debug_level == 0 and kernel.director._known == kernel.director.inbound.known
+    assert kernel.debug_level == 0 and kernel.director.inbound.log is None
 
 
 def test_the_level_chooses_the_lines() -> None:

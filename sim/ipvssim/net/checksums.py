@@ -8,8 +8,9 @@ yields 65535 for every sum that is a positive multiple (``csum_fold``, include/a
 from __future__ import annotations
 
 from struct import Struct
+from typing import Final
 
-_ONES = 0xFFFF
+_ONES: Final = 0xFFFF
 _from_bytes = int.from_bytes
 _pack_pseudo = Struct("!II").pack
 
@@ -56,7 +57,7 @@ def _make_table() -> tuple[int, ...]:
     return tuple(table)
 
 
-_CRC32C = _make_table()
+_CRC32C: Final = _make_table()
 
 
 def crc32c(*parts: bytes) -> int:

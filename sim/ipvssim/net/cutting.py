@@ -3,11 +3,12 @@
 from __future__ import annotations
 
 from itertools import pairwise
+from typing import Final
 
 from ipvssim.net.options4 import of_later_fragments
 from ipvssim.net.packets import DESTINATION, DF, FRAGMENT, HOP_BY_HOP, MF, OFFSET, ROUTING, sign4
 
-_AHEAD = (HOP_BY_HOP, ROUTING, DESTINATION)
+_AHEAD: Final = (HOP_BY_HOP, ROUTING, DESTINATION)
 
 
 def split4(

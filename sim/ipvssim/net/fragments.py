@@ -9,9 +9,12 @@ than ``max_dist`` other fragments of the same sender came since its last one.
 from __future__ import annotations
 
 from collections.abc import Callable
+from typing import Final
 from weakref import WeakValueDictionary
 
 from ipvsnl.consts import AF_INET, AF_INET6
+from ipvssim._compiling import mypyc_attr
+from ipvssim._parts import Part
 from ipvssim.clock import SECOND, Clock
 from ipvssim.net.packets import (
     AH,
@@ -31,25 +34,31 @@ from ipvssim.net.packets import (
 )
 from ipvssim.net.pieces import PACKET, Pieces, Sender, buffer_size
 
-LOCAL_DELIVERY, REPLIES, INPUT, TRACKING = "local", "replies", "input", "tracking"
+LOCAL_DELIVERY: Final = "local"
+REPLIES: Final = "replies"
+INPUT: Final = "input"
+TRACKING: Final = "tracking"
 """The places on the way where fragments are gathered."""
-TIMEOUT4, TIMEOUT6 = 30 * SECOND, 60 * SECOND
-HIGH_THRESH = 4 << 20
+TIMEOUT4: Final = 30 * SECOND
+TIMEOUT6: Final = 60 * SECOND
+HIGH_THRESH: Final = 4 << 20
 """net.ipv4.ipfrag_high_thresh and net.netfilter.nf_conntrack_frag6_high_thresh: bytes."""
-LOW_THRESH = 3 << 20
+LOW_THRESH: Final = 3 << 20
 """Their lower twins, which bound nothing any more but the higher ones."""
-MAX_DIST = 64
+MAX_DIST: Final = 64
 """net.ipv4.ipfrag_max_dist."""
-_LARGEST = 65535
-_QUEUE = {AF_INET: 200, AF_INET6: 184}
+_LARGEST: Final = 65535
+_QUEUE: Final = {AF_INET: 200, AF_INET6: 184}
 """What a packet that waits costs besides its fragments (struct ipq, struct frag_queue)."""
-_HEADERS = {TCP: 20, UDP: 8, ICMPV6: 8}
+_HEADERS: Final = {TCP: 20, UDP: 8, ICMPV6: 8}
 """Bytes of transport headers that a first fragment has to have; of any other, one."""
-_NOT_ECT, _CE = 1, 8
+_NOT_ECT: Final = 1
+_CE: Final = 8
 _Key = tuple[str, bytes, bytes, int]
 
 
-class _Waiting:
+@mypyc_attr(allow_interpreted_subclasses=True)
+class _Waiting(Part):
     """The packets of one family that wait for fragments, the oldest first; they are given up in that order."""
 
     def __init__(self, clock: Clock, family: int, timeout: int) -> None:
@@ -100,7 +109,8 @@ class _Waiting:
                 self.given_up(pieces.first)
 
 
-class Reassembler:
+@mypyc_attr(allow_interpreted_subclasses=True)
+class Reassembler(Part):
     """Waits for the fragments of packets. :meth:`add` returns the packet once it is whole, or why there is none yet.
 
     ``high_thresh``, ``low_thresh`` (bytes, by family) and ``max_dist`` (fragments) are the kernel's tunables.

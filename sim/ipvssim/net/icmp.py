@@ -3,24 +3,36 @@
 from __future__ import annotations
 
 from struct import Struct
+from typing import Final
 
 from ipvsnl.consts import AF_INET
 from ipvssim.net.checksums import checksum, transport
 from ipvssim.net.packets import ICMP, ICMPV6, MF, OFFSET, Packet, sign4
 
-UNREACHABLE, SOURCE_QUENCH, TIME_EXCEEDED, PARAMETER_PROBLEM = 3, 4, 11, 12
-HOST_UNREACHABLE, PORT_UNREACHABLE, FRAGMENTATION_NEEDED = 1, 3, 4
-ERRORS4 = frozenset((3, 4, 5, 11, 12))
-ECHO_TYPES4 = frozenset((0, 3, 4, 5, 8, 11, 12, 13, 14, 15, 16, 17, 18))
+UNREACHABLE: Final = 3
+SOURCE_QUENCH: Final = 4
+TIME_EXCEEDED: Final = 11
+PARAMETER_PROBLEM: Final = 12
+HOST_UNREACHABLE: Final = 1
+PORT_UNREACHABLE: Final = 3
+FRAGMENTATION_NEEDED: Final = 4
+ERRORS4: Final = frozenset((3, 4, 5, 11, 12))
+ECHO_TYPES4: Final = frozenset((0, 3, 4, 5, 8, 11, 12, 13, 14, 15, 16, 17, 18))
 """Types that icmp_pointers knows; an ICMP packet of any higher type gets no error in answer."""
 
-UNREACHABLE6, TOO_BIG6, TIME_EXCEEDED6, PARAMETER_PROBLEM6 = 1, 2, 3, 4
-NO_ROUTE6, ADDRESS6, PORT6 = 0, 3, 4
-INFORMATIONAL6 = 0x80
-REDIRECT6 = 137
+UNREACHABLE6: Final = 1
+TOO_BIG6: Final = 2
+TIME_EXCEEDED6: Final = 3
+PARAMETER_PROBLEM6: Final = 4
+NO_ROUTE6: Final = 0
+ADDRESS6: Final = 3
+PORT6: Final = 4
+INFORMATIONAL6: Final = 0x80
+REDIRECT6: Final = 137
 
-HOPS = 64
-LARGEST4, LARGEST6 = 576, 1280
+HOPS: Final = 64
+LARGEST4: Final = 576
+LARGEST6: Final = 1280
 
 _ip4 = Struct("!BBHHHBBH4s4s").pack
 _ip6 = Struct("!IHBB16s16s").pack

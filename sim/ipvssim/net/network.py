@@ -9,9 +9,12 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from ipaddress import IPv4Address, IPv4Interface, IPv4Network, IPv6Address, IPv6Interface, IPv6Network
+from typing import Final
 
 from ipvsnl.address import family_of, pack
 from ipvsnl.consts import AF_INET
+from ipvssim._compiling import mypyc_attr
+from ipvssim._parts import Part
 from ipvssim.net.routes import (
     BLACKHOLE,
     BROADCAST,
@@ -36,12 +39,13 @@ from ipvssim.net.routes import (
 Address = str | IPv4Address | IPv6Address
 Prefix = Address | IPv4Interface | IPv6Interface | IPv4Network | IPv6Network
 """``10.0.0.1/8``; without a length it is the one address."""
-_ALL_ONES = b"\xff" * 4
-_LINK = b"\xfe\x80" + bytes(6)
-_CACHE_LIMIT = 1 << 16
+_ALL_ONES: Final = b"\xff" * 4
+_LINK: Final = b"\xfe\x80" + bytes(6)
+_CACHE_LIMIT: Final = 1 << 16
 
 
-class Network:
+@mypyc_attr(allow_interpreted_subclasses=True)
+class Network(Part):
     """The devices and tables of one network namespace. It begins with ``lo``, as every Linux host has it up
     (``loopback=False``: with nothing, as the kernel makes a namespace)."""
 
@@ -323,7 +327,7 @@ def _host_only(address: bytes) -> bool:
     return address[0] == 127 if len(address) == 4 else address == bytes(15) + b"\x01"
 
 
-_ETHER_TYPES = {4: b"\x08\x00", 6: b"\x86\xdd"}
+_ETHER_TYPES: Final = {4: b"\x08\x00", 6: b"\x86\xdd"}
 
 
 def ether_type(data: bytes) -> bytes:

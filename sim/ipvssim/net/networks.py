@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from ipvssim._compiling import mypyc_attr
 from ipvssim.net.network import (
     BLACKHOLE,
     DUMMY,
@@ -60,6 +61,7 @@ def vectors_network() -> Network:
     return network
 
 
+@mypyc_attr(allow_interpreted_subclasses=True)
 class OpenNetwork(Network):
     """A network in which any addresses work: whatever a table names has its place as soon as it is named.
 

@@ -3,11 +3,20 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator
+from typing import Final
 
-END, NOOP, RECORD_ROUTE, TIMESTAMP = 0, 1, 7, 68
-LOOSE_ROUTE, STRICT_ROUTE, ROUTER_ALERT, CIPSO = 131, 137, 148, 134
-COPIED = 0x80
-TS_ONLY, TS_AND_ADDRESS, TS_PRESPECIFIED = 0, 1, 3
+END: Final = 0
+NOOP: Final = 1
+RECORD_ROUTE: Final = 7
+TIMESTAMP: Final = 68
+LOOSE_ROUTE: Final = 131
+STRICT_ROUTE: Final = 137
+ROUTER_ALERT: Final = 148
+CIPSO: Final = 134
+COPIED: Final = 0x80
+TS_ONLY: Final = 0
+TS_AND_ADDRESS: Final = 1
+TS_PRESPECIFIED: Final = 3
 
 
 class BadOptionError(Exception):

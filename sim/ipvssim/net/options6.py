@@ -5,14 +5,21 @@ A host looks hop-by-hop options through before all else, and destination options
 
 from __future__ import annotations
 
+from typing import Final
+
 from ipvssim.net.packets import DESTINATION, HOP_BY_HOP
 
-PAD1, PADN, ROUTER_ALERT, JUMBO = 0, 1, 5, 0xC2
-HEADER_FIELD, UNKNOWN_OPTION, INCOMPLETE = 0, 2, 3
+PAD1: Final = 0
+PADN: Final = 1
+ROUTER_ALERT: Final = 5
+JUMBO: Final = 0xC2
+HEADER_FIELD: Final = 0
+UNKNOWN_OPTION: Final = 2
+INCOMPLETE: Final = 3
 """Codes of a parameter problem."""
-_MOST_PADDING = 7
+_MOST_PADDING: Final = 7
 """Bytes in a row: more would be no alignment."""
-_MOST_OPTIONS = 8
+_MOST_OPTIONS: Final = 8
 """net.ipv6.max_hbh_opts_number, and max_dst_opts_number."""
 
 
@@ -51,7 +58,7 @@ def _verify(data: bytes, start: int, header: int) -> None:
             raise BadOption6Error
         if kind in (PAD1, PADN):
             padding += size
-            if padding > _MOST_PADDING or any(data[at + 2 : at + size]):
+            if padding > _MOST_PADDING or (kind == PADN and any(data[at + 2 : at + size])):
                 raise BadOption6Error
         else:
             padding, options = 0, options + 1

@@ -7,24 +7,43 @@ net/ipv6/ip6_input.c; Linux 6.1) and cut link-layer padding off.
 from __future__ import annotations
 
 from struct import Struct
+from typing import Any, Final
 
 from ipvsnl.consts import AF_INET, AF_INET6
 
-ICMP, IPIP, TCP, UDP, IPV6, GRE, ESP, AH, ICMPV6, SCTP = 1, 4, 6, 17, 41, 47, 50, 51, 58, 132
-HOP_BY_HOP, ROUTING, FRAGMENT, NO_NEXT, DESTINATION = 0, 43, 44, 59, 60
-BROKEN = -1
+ICMP: Final = 1
+IPIP: Final = 4
+TCP: Final = 6
+UDP: Final = 17
+IPV6: Final = 41
+GRE: Final = 47
+ESP: Final = 50
+AH: Final = 51
+ICMPV6: Final = 58
+SCTP: Final = 132
+HOP_BY_HOP: Final = 0
+ROUTING: Final = 43
+FRAGMENT: Final = 44
+NO_NEXT: Final = 59
+DESTINATION: Final = 60
+BROKEN: Final = -1
 """The protocol of an IPv6 packet whose extension headers end too early: no protocol's number (ipv6_find_hdr fails)."""
-WITH_PORTS = frozenset((TCP, UDP, SCTP))
-SYN, FIN, RST, ACK = 0x02, 0x01, 0x04, 0x10
-DF, MF, OFFSET = 0x4000, 0x2000, 0x1FFF
-MORE6 = 0x1
+WITH_PORTS: Final = frozenset((TCP, UDP, SCTP))
+SYN: Final = 0x02
+FIN: Final = 0x01
+RST: Final = 0x04
+ACK: Final = 0x10
+DF: Final = 0x4000
+MF: Final = 0x2000
+OFFSET: Final = 0x1FFF
+MORE6: Final = 0x1
 """IPv6: more fragments follow."""
-FRAGMENTED = 0x10000
+FRAGMENTED: Final = 0x10000
 """Set in :attr:`Packet.fragment` for IPv6: there is a fragment header, even if it cuts nothing off."""
 
-_HEADER4 = Struct("!BxHxxHBB2x4s4s").unpack_from
-_HEADER6 = Struct("!IHBB").unpack_from
-_EXTENSIONS = frozenset((HOP_BY_HOP, ROUTING, FRAGMENT, AH, NO_NEXT, DESTINATION))
+_HEADER4: Final = Struct("!BxHxxHBB2x4s4s").unpack_from
+_HEADER6: Final = Struct("!IHBB").unpack_from
+_EXTENSIONS: Final = frozenset((HOP_BY_HOP, ROUTING, FRAGMENT, AH, NO_NEXT, DESTINATION))
 _from_bytes = int.from_bytes
 
 
@@ -69,6 +88,10 @@ class Packet:
         self.device = device
         self.mark = mark
         self.unicast = unicast
+
+    def __deepcopy__(self, memo: dict[int, Any]) -> Packet:
+        """Itself: it never changes once it is on its way."""
+        return self
 
     def replaced(self, data: bytes) -> Packet:
         """The packet with other bytes of the same shape: addresses, ports and lifetime are read again."""
@@ -164,9 +187,10 @@ def parse4(
             key = b""
     else:
         key = data[12:20] + data[offset : offset + 4] if length >= offset + 4 else b""
-    return kind(
-        data, AF_INET, protocol, offset, hops, source, destination, key, fragment & 0x3FFF, device, mark, unicast
-    )
+    fragment &= 0x3FFF
+    if kind is not Packet:
+        return kind(data, AF_INET, protocol, offset, hops, source, destination, key, fragment, device, mark, unicast)
+    return Packet(data, AF_INET, protocol, offset, hops, source, destination, key, fragment, device, mark, unicast)
 
 
 def parse6(

@@ -3,16 +3,21 @@
 from __future__ import annotations
 
 from bisect import bisect_right, insort
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Final
+
+from ipvssim._compiling import mypyc_attr
+from ipvssim._parts import Part
 
 if TYPE_CHECKING:
     from ipvssim.net.packets import Packet
 
-BUFFER, PACKET = 320, 256
+BUFFER: Final = 320
+PACKET: Final = 256
 """What a kernel on a 64-bit machine keeps with a packet: behind its bytes (skb_shared_info), and beside them (sk_buff)."""
-_ROOM_AHEAD = 64
+_ROOM_AHEAD: Final = 64
 
 
+@mypyc_attr(native_class=False)  # a compiled one has no weak references
 class Sender:
     """Who sent fragments that wait: ``heard`` counts all fragments that came from it."""
 
@@ -22,7 +27,8 @@ class Sender:
         self.heard = 0
 
 
-class Pieces:
+@mypyc_attr(allow_interpreted_subclasses=True)
+class Pieces(Part):
     """The fragments of one packet. ``expires`` is when they are given up, in microseconds; ``memory`` what they cost the
     kernel, in bytes; ``heard`` how many fragments of their ``sender`` had come when the last of these did."""
 

@@ -6,13 +6,26 @@ Addresses are 4 or 16 bytes in network order.
 from __future__ import annotations
 
 from ipaddress import ip_address
+from typing import Final
 
-RAW, ETHERNET, DUMMY, LOOPBACK = "raw", "ethernet", "dummy", "loopback"
-LOCAL, UNICAST, BROADCAST, MULTICAST = "local", "unicast", "broadcast", "multicast"
-UNREACHABLE, BLACKHOLE, PROHIBIT, NONE = "unreachable", "blackhole", "prohibit", "none"
-KINDS = (RAW, ETHERNET, DUMMY, LOOPBACK)
+from ipvssim._compiling import mypyc_attr
+from ipvssim._parts import Part
+
+RAW: Final = "raw"
+ETHERNET: Final = "ethernet"
+DUMMY: Final = "dummy"
+LOOPBACK: Final = "loopback"
+LOCAL: Final = "local"
+UNICAST: Final = "unicast"
+BROADCAST: Final = "broadcast"
+MULTICAST: Final = "multicast"
+UNREACHABLE: Final = "unreachable"
+BLACKHOLE: Final = "blackhole"
+PROHIBIT: Final = "prohibit"
+NONE: Final = "none"
+KINDS: Final = (RAW, ETHERNET, DUMMY, LOOPBACK)
 """The kinds of devices."""
-ROUTES = (UNICAST, LOCAL, BROADCAST, MULTICAST, UNREACHABLE, BLACKHOLE, PROHIBIT)
+ROUTES: Final = (UNICAST, LOCAL, BROADCAST, MULTICAST, UNREACHABLE, BLACKHOLE, PROHIBIT)
 """The kinds of routes."""
 
 
@@ -21,7 +34,8 @@ def _text(address: bytes) -> str:
     return str(ip_address(address)) if address else "none"
 
 
-class Device:
+@mypyc_attr(allow_interpreted_subclasses=True)
+class Device(Part):
     """A network device. ``kind`` is ``raw`` (bare IP packets), ``ethernet``, ``dummy`` or ``loopback``; ``addresses`` are
     (address, prefix length). Change them through :class:`Network`, which forgets what it has looked up."""
 
@@ -40,7 +54,8 @@ class Device:
         return f"<Device {self.name} {self.kind}{addresses} mtu {self.mtu}{'' if self.up else ' down'}>"
 
 
-class Route:
+@mypyc_attr(allow_interpreted_subclasses=True)
+class Route(Part):
     """One entry of a routing table: ``kind`` is a route type, ``gateway`` and ``source`` are empty where there is none."""
 
     __slots__ = ("device", "gateway", "kind", "mtu", "source")
@@ -60,7 +75,8 @@ class Route:
         return f"<Route {self.kind}{device}{via}>"
 
 
-class Path:
+@mypyc_attr(allow_interpreted_subclasses=True)
+class Path(Part):
     """Where packets to one address go.
 
     ``kind`` is the route's type (``none`` where no route matches); ``device`` is set for local, unicast, broadcast and
@@ -90,7 +106,8 @@ class Path:
         return f"<Path {self.kind}{device} to {_text(self.next_hop)} from {_text(self.source)} mtu {self.mtu}>"
 
 
-class RouteTable:
+@mypyc_attr(allow_interpreted_subclasses=True)
+class RouteTable(Part):
     """Routes of one family by prefix; the longest that matches wins, and of equal ones the first that was added."""
 
     __slots__ = ("_bits", "_by_length", "_lengths")

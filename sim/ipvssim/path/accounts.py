@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Final
 
 from ipvsnl.consts import AF_INET, AF_INET6
+from ipvssim._compiling import mypyc_attr
+from ipvssim._parts import Part
 from ipvssim.clock import SECOND
 from ipvssim.net.packets import AH, ESP, SCTP, TCP, UDP, WITH_PORTS, Packet, quote
 from ipvssim.path.connection_table import ConnectionTable
@@ -15,10 +17,11 @@ if TYPE_CHECKING:
     from ipvssim.state.namespace import Namespace
     from ipvssim.state.services import RealServer
 
-_ALWAYS = 3
+_ALWAYS: Final = 3
 
 
-class Accounts:
+@mypyc_attr(allow_interpreted_subclasses=True)
+class Accounts(Part):
     """The protocols' machines and the counters of one director."""
 
     def __init__(self, namespace: Namespace, entries: ConnectionTable) -> None:

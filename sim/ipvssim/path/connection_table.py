@@ -7,10 +7,11 @@ There is a dictionary for each direction and protocol. Where two connections hav
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Final
 
+from ipvssim._compiling import mypyc_attr
 from ipvssim.behaviours import BEHAVIOURS, Behaviours
-from ipvssim.clock import Clock, Timer
+from ipvssim.clock import Clock
 from ipvssim.path.connections import (
     F_ALIVE,
     F_INACTIVE,
@@ -24,6 +25,7 @@ from ipvssim.path.connections import (
     TEMPLATE_ASSURED,
     ConnectionEntry,
     EngineTemplate,
+    Keeper,
     reply_key,
 )
 from ipvssim.path.memory import Memory
@@ -33,20 +35,20 @@ if TYPE_CHECKING:
     from ipvssim.path.debug_log import PathLog
     from ipvssim.state.services import RealServer
 
-_U32 = 0xFFFFFFFF
+_U32: Final = 0xFFFFFFFF
 
 
-class ConnectionTable:
+@mypyc_attr(allow_interpreted_subclasses=True)
+class ConnectionTable(Keeper):
     """The connection table of one namespace. ``behaviours`` are those of the release."""
 
     def __init__(self, clock: Clock, behaviours: Behaviours = BEHAVIOURS) -> None:
-        self.clock = clock
+        super().__init__(clock)
         self._behaviours = behaviours
         self._recomputes = behaviours.overload_by_all
         self._requests = Shadowed()
         self._replies = Shadowed()
         self._templates = Shadowed()
-        self._expire = self.expire  # one bound method for a million timers
         self.requests = self._requests.by_protocol
         """Protocol and request key to connection."""
         self.replies = self._replies.by_protocol
@@ -80,8 +82,7 @@ class ConnectionTable:
     ) -> ConnectionEntry:
         """A new connection (or template, by its flag), bound to its server and hashed; its timer is not started yet."""
         kind = ConnectionEntry if self.made_as is None else self.made_as(protocol, key[-2:], flags)
-        connection = kind(protocol, key, address, port, flags | self.flags_of_new, server, mark)
-        connection.timer = Timer(self.clock, self._expire, connection)
+        connection = kind(self, protocol, key, address, port, flags | self.flags_of_new, server, mark)
         if server is not None:
             self._bind(connection, server)
         if not flags & F_ONE_PACKET:
@@ -97,8 +98,7 @@ class ConnectionTable:
         engine: tuple[str, bytes],
     ) -> ConnectionEntry:  # fmt: skip
         """A template of a persistence engine's (its name, and what it read in the packet): only that finds it."""
-        template = EngineTemplate(protocol, key, address, port, flags | self.flags_of_new, server, mark)
-        template.timer = Timer(self.clock, self._expire, template)
+        template = EngineTemplate(self, protocol, key, address, port, flags | self.flags_of_new, server, mark)
         template.engine, template.engine_data = engine
         self._bind(template, server)
         self._templates.add(protocol, key + template.engine_data, template)
@@ -137,7 +137,7 @@ class ConnectionTable:
         if connection.flags & F_ONE_PACKET:
             self.expire(connection)
         else:
-            connection.timer.start(connection.timeout)
+            connection.start(connection.timeout)
 
     def expire(self, connection: ConnectionEntry) -> None:
         """Its timer fired, or it was told to go: it goes unless it still controls others (``ip_vs_conn_expire``)."""
@@ -145,15 +145,15 @@ class ConnectionTable:
             if self.log is not None:
                 self.log.delayed(connection)
             connection.timeout = LATE
-            connection.timer.start(LATE)
+            connection.start(LATE)
             return
         if not connection.flags & F_ALIVE:  # its last controlled connection took it along
             return
         connection.flags ^= F_ALIVE
         if self.memory is not None:
             self.memory.ended(connection, self.clock.now)
-        if connection.timer.pending:
-            connection.timer.cancel()
+        if connection.pending:
+            connection.cancel()
         self._unhash(connection)
         if connection.flags & F_NO_CPORT:
             self.waiting -= 1

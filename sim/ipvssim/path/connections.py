@@ -5,45 +5,69 @@ A connection is found by a slice of the packet: source, destination and both por
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Final
 
 from ipvsnl.address import shown
 from ipvsnl.consts import FORWARDING, PROTOCOLS
-from ipvssim.clock import SECOND, Timer
+from ipvssim._compiling import mypyc_attr
+from ipvssim._parts import Part
+from ipvssim.clock import NEVER, SECOND, Clock, Timer
 
 if TYPE_CHECKING:
     from ipvssim.state.services import RealServer
 
-MASQUERADE, LOCAL_NODE, TUNNEL, DIRECT, BYPASS = range(5)
-METHOD = 0x7
-F_ALIVE = 0x40
+MASQUERADE: Final = 0
+LOCAL_NODE: Final = 1
+TUNNEL: Final = 2
+DIRECT: Final = 3
+BYPASS: Final = 4
+METHOD: Final = 0x7
+F_ALIVE: Final = 0x40
 """The kernel's HASHED: not gone yet."""
-F_INACTIVE, F_NO_OUTPUT, F_TEMPLATE, F_ONE_PACKET = 0x100, 0x80, 0x1000, 0x2000
-F_NO_CPORT = 0x800
+F_INACTIVE: Final = 0x100
+F_NO_OUTPUT: Final = 0x80
+F_TEMPLATE: Final = 0x1000
+F_ONE_PACKET: Final = 0x2000
+F_NO_CPORT: Final = 0x800
 """Its client's port is not known yet."""
-F_TRACKED = 0x10000
+F_TRACKED: Final = 0x10000
 """The kernel's NFCT: it keeps the connection-tracking entries of its packets."""
-F_HELPED = 0x1000000
+F_HELPED: Final = 0x1000000
 """None of the kernel's, which has a pointer for it: an application helper looks into its packets."""
-TEMPLATE_ASSURED = 1
+TEMPLATE_ASSURED: Final = 1
 """The state of a template that is worth keeping."""
-FIRST_TIMEOUT = 3 * SECOND
+FIRST_TIMEOUT: Final = 3 * SECOND
 """The timeout of a new connection, until its first packet's transition sets another. A connection that was opened by an ICMP
 error has no such packet, and keeps it."""
-LATE = 60 * SECOND
+LATE: Final = 60 * SECOND
 """The timeout of a template whose timer fired while it still controlled connections. It keeps this timeout from then on."""
-NO_PORTS = b"\x00\x00"
-GONE = b"\xff\xff"
-TCP, UDP, SCTP = 6, 17, 132
+NO_PORTS: Final = b"\x00\x00"
+GONE: Final = b"\xff\xff"
+TCP: Final = 6
+UDP: Final = 17
+SCTP: Final = 132
 STATES: dict[int, tuple[str, ...]] = {}
-"""The names of each protocol's states; its machine enters them (:class:`ipvssim.path.protocols.machine.Machine`)."""
-TEMPLATE_STATES = ("NONE", "ASSURED")
-_METHODS = {number: word for word, number in FORWARDING.items()}
-_PROTOCOLS = {0: "IP"} | {number: word.upper() for word, number in PROTOCOLS.items()}
+"""The names of each protocol's states; each protocol enters its own (:mod:`ipvssim.path.protocols`)."""
+TEMPLATE_STATES: Final = ("NONE", "ASSURED")
+_METHODS: Final = {number: word for word, number in FORWARDING.items()}
+_PROTOCOLS: Final = {0: "IP"} | {number: word.upper() for word, number in PROTOCOLS.items()}
 
 
-class ConnectionEntry:
-    """One entry of the connection table.
+@mypyc_attr(allow_interpreted_subclasses=True)
+class Keeper(Part):
+    """Who keeps connections (:class:`ipvssim.path.connection_table.ConnectionTable`)."""
+
+    def __init__(self, clock: Clock) -> None:
+        self.clock = clock
+
+    def expire(self, connection: ConnectionEntry) -> None:
+        """A connection's timer fired."""
+        raise NotImplementedError
+
+
+@mypyc_attr(allow_interpreted_subclasses=True)
+class ConnectionEntry(Timer):
+    """One entry of the connection table, and its own timer.
 
     ``key`` is client, virtual address, client port, virtual port; ``reply_key`` what a reply carries: server (or virtual)
     address, client, its port, client port. A template's ``key`` holds the masked client with port 0. ``state`` belongs to
@@ -51,13 +75,18 @@ class ConnectionEntry:
     """
 
     __slots__ = (
-        "address", "control", "controlled", "flags", "in_packets", "key", "mark", "port", "protocol", "reply_key", "server",
-        "shift", "state", "timeout", "timer",
+        "address", "control", "controlled", "flags", "in_packets", "keeper", "key", "mark", "port", "protocol",
+        "reply_key", "server", "shift", "state", "timeout",
     )  # fmt: skip
 
     def __init__(
-        self, protocol: int, key: bytes, address: bytes, port: bytes, flags: int, server: RealServer | None, mark: int
-    ) -> None:
+        self, keeper: Keeper, protocol: int, key: bytes, address: bytes, port: bytes, flags: int,
+        server: RealServer | None, mark: int,
+    ) -> None:  # fmt: skip
+        self._clock = keeper.clock
+        self._slot = NEVER
+        self._queued = NEVER
+        self.keeper = keeper
         self.protocol = protocol
         self.key = key
         self.address = address
@@ -76,7 +105,10 @@ class ConnectionEntry:
         self.reply_key = b""
         self.shift: tuple[int, int] | None = None
         """What address translation adds to the header's sum and to the transport's, towards the server."""
-        self.timer: Timer
+
+    def fire(self) -> None:
+        """Its time is over."""
+        self.keeper.expire(self)
 
     @property
     def method(self) -> int:
@@ -128,6 +160,7 @@ class ConnectionEntry:
         return f"<{kind} {protocol} {client} -> {virtual} -> {server} {_METHODS[self.method]} {self.state_name}>"
 
 
+@mypyc_attr(allow_interpreted_subclasses=True)
 class EngineTemplate(ConnectionEntry):
     """A persistence template that is found by what a persistence engine read in a packet (:mod:`ipvssim.path.engines`)."""
 

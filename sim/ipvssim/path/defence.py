@@ -5,8 +5,10 @@ Modes 1 and 2 flip with the host's free memory, which the simulator takes to be 
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Final
 
+from ipvssim._compiling import mypyc_attr
+from ipvssim._parts import Part
 from ipvssim.clock import FOREVER, SECOND
 from ipvssim.path.protocols import sctp, tcp
 
@@ -15,17 +17,18 @@ if TYPE_CHECKING:
     from ipvssim.path.connections import ConnectionEntry
     from ipvssim.state.namespace import Namespace
 
-ALWAYS = 3
-PERIOD = SECOND
-_SHARE = 32
-_IDLE = 60 * SECOND
-_HALF_OPEN = {
+ALWAYS: Final = 3
+PERIOD: Final = SECOND
+_SHARE: Final = 32
+_IDLE: Final = 60 * SECOND
+_HALF_OPEN: Final = {
     tcp.NUMBER: frozenset((tcp.SYN_RECV, tcp.SYNACK)),
     sctp.NUMBER: frozenset((sctp.INIT1, sctp.INIT)),
 }
 
 
-class Defence:
+@mypyc_attr(allow_interpreted_subclasses=True)
+class Defence(Part):
     """The counters of drop_packet, and the random drops of drop_entry."""
 
     def __init__(self, namespace: Namespace, connections: ConnectionTable) -> None:
@@ -88,7 +91,7 @@ class Defence:
             return True
         if half_open is not None and connection.state not in (tcp.ESTABLISHED, sctp.ESTABLISHED):
             return False
-        idle = connection.timeout - (connection.timer.expires - self._clock.now)
+        idle = connection.timeout - (connection.expires - self._clock.now)
         packets = connection.in_packets
         if idle <= _IDLE or not 0 < packets <= 8:
             return False

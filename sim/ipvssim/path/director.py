@@ -10,9 +10,11 @@ A request is looked up, scheduled if it is new, counted, followed by its protoco
 from __future__ import annotations
 
 from collections.abc import Iterator
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, Final
 
 from ipvsnl.consts import AF_INET, AF_INET6
+from ipvssim._compiling import mypyc_attr
+from ipvssim._parts import Part
 from ipvssim.net.fragments import INPUT, LOCAL_DELIVERY, Reassembler
 from ipvssim.net.network import BROADCAST, ETHERNET, LOCAL, MULTICAST, Path
 from ipvssim.net.options6 import verify_hops
@@ -46,8 +48,8 @@ if TYPE_CHECKING:
     from ipvssim.path.connections import ConnectionEntry
     from ipvssim.state.namespace import Namespace
 
-_TYPES = {b"\x08\x00": 4, b"\x86\xdd": 6}
-_JOINED = frozenset(
+_TYPES: Final = {b"\x08\x00": 4, b"\x86\xdd": 6}
+_JOINED: Final = frozenset(
     (
         bytes((224, 0, 0, 1)),
         *(bytes.fromhex(f"{group}{member:028x}") for group in ("ff01", "ff02") for member in (1, 2)),
@@ -56,7 +58,8 @@ _JOINED = frozenset(
 """The groups that every router joins."""
 
 
-class Director:
+@mypyc_attr(allow_interpreted_subclasses=True)
+class Director(Part):
     """One director: give it packets with :meth:`receive`. It works on the namespace that the netlink family works on."""
 
     def __init__(self, namespace: Namespace) -> None:
@@ -91,7 +94,6 @@ class Director:
         self._witness: Witness | None = None
         self._sweeper = self.clock.timer(self._sweep)
         self.table.deleted_hook = self._servers_deleted
-        self._known = self.inbound.known
         if namespace.log is not None:
             self._tell(PathLog(namespace.log, self.accounts.is_hooked))
 
@@ -133,28 +135,27 @@ class Director:
         result = Result() if self._witness is None else self._witness.result()
         result.network = self.network
         device = self.network.devices[on]
-        if type(data) is not bytes:
-            data = _as_bytes(data, device)
+        raw: bytes = data if type(data) is bytes else _as_bytes(data, device)
         unicast = True
         if device.kind == ETHERNET:
-            to = data[:6]
+            to = raw[:6]
             if to != device.mac:
-                if not data or not data[0] & 1:
+                if not raw or not raw[0] & 1:
                     return result.drop("a frame for another host")
                 unicast = False
-            version = _TYPES.get(data[12:14], 0)
-            data = data[14:]
+            version = _TYPES.get(raw[12:14], 0)
+            raw = raw[14:]
         else:
-            version = data[0] >> 4 if data else 0
+            version = raw[0] >> 4 if raw else 0
         if version == 4:
-            packet = parse4(data, on, mark, unicast)
+            packet = parse4(raw, on, mark, unicast)
         elif version == 6:
-            packet = parse6(data, on, mark, unicast)
+            packet = parse6(raw, on, mark, unicast)
         else:
             return result.drop("no IP packet")
         if isinstance(packet, str):
             return result.drop(packet)
-        result.packet = packet
+        result.meet(packet)
         self.accounts.take_timeouts()
         self._input(packet, result)
         if result.verdict is TO_HOST and version == 6:
@@ -174,7 +175,7 @@ class Director:
         packet = parse4(data, mark=mark) if data[:1] < b"\x60" else parse6(data, mark=mark)
         if isinstance(packet, str):
             return result.drop(packet)
-        result.packet = packet
+        result.meet(packet)
         self.accounts.take_timeouts()
         if self.tracker.on:
             self.tracker.enters(packet, own=True)
@@ -211,7 +212,7 @@ class Director:
             packet = tracked
         path = self.network.path(packet.destination)
         if path.kind == LOCAL:
-            connection = self._known(packet)
+            connection = self.inbound.known(packet)
             if connection is not None:
                 self.inbound.serve(packet, connection, result)
                 if result.verdict is TO_HOST:
@@ -225,13 +226,15 @@ class Director:
             taken = self.host.take_options(packet, result)
             if taken is None:
                 return
-            result.packet = packet = taken
+            packet = taken
+            result.meet(packet)
         elif packet.fragment and packet.family == AF_INET6 and self._defragments6():
             whole = self.reassembler.add(packet, INPUT)
             if isinstance(whole, str):
                 result.verdict, result.reason = HELD, whole
                 return
-            result.packet = packet = whole
+            packet = whole
+            result.meet(packet)
             self.tracker.enters(packet)
         elif packet.protocol == BROKEN and self._defragments6() and ends_in_fragment_header(packet.data):
             result.drop("it ends within its IPv6 fragment header")
@@ -256,7 +259,8 @@ class Director:
             if isinstance(whole, str):
                 result.verdict, result.reason = HELD, whole
                 return
-            result.packet = packet = whole
+            packet = whole
+            result.meet(packet)
         index = self.connection_table.replies.get(packet.protocol)
         if index is None or packet.key in index or self.sysctls.nat_icmp_send or self.outbound.log is not None:
             passed = self.outbound.pass_through(packet, result, comes_in=True)
@@ -309,7 +313,6 @@ class Director:
 
     def _tell(self, log: PathLog) -> None:
         """Let all parts write to a log. Every packet then takes the long way, which the kernel tells of."""
-        self._known = _unknown
         self.connection_table.log = self.selection.log = self.errors.log = self.outbound.log = self.inbound.log = log
         self.transmitter.log = log
         for machine in self.accounts.machines.values():
@@ -350,9 +353,3 @@ def _as_bytes(data: Any, device: Device) -> bytes:
     from ipvssim.net.scapy_packets import packet_bytes
 
     return packet_bytes(data, device)
-
-
-def _unknown(packet: Packet) -> ConnectionEntry | None:
-    """No short way for any packet."""
-    del packet
-    return None

@@ -7,8 +7,11 @@ redirects and the rate limits of ICMP errors off.
 from __future__ import annotations
 
 from collections.abc import Callable
+from typing import Final
 
 from ipvsnl.consts import AF_INET
+from ipvssim._compiling import mypyc_attr
+from ipvssim._parts import Part
 from ipvssim.behaviours import BEHAVIOURS, Behaviours
 from ipvssim.clock import SECOND, Clock
 from ipvssim.net import icmp
@@ -20,16 +23,19 @@ from ipvssim.net.options6 import HEADER_FIELD, INCOMPLETE, BadOption6Error, veri
 from ipvssim.net.packets import MORE6, Packet, Recorded, sign4, with_hops
 from ipvssim.path.result import FORWARD, Result
 
-_TYPE4, _TYPE6 = b"\x08\x00", b"\x86\xdd"
-_ANY4, _ANY6 = bytes(4), bytes(16)
-_PEERS = 1 << 16
-_PAYLOAD_LENGTH = 4
+_TYPE4: Final = b"\x08\x00"
+_TYPE6: Final = b"\x86\xdd"
+_ANY4: Final = bytes(4)
+_ANY6: Final = bytes(16)
+_PEERS: Final = 1 << 16
+_PAYLOAD_LENGTH: Final = 4
 """Where an IPv6 header has it."""
-_UNREACHABLE4 = {NONE: 0, PROHIBIT: 13}
-_UNREACHABLE6 = {NONE: icmp.NO_ROUTE6, PROHIBIT: 1}
+_UNREACHABLE4: Final = {NONE: 0, PROHIBIT: 13}
+_UNREACHABLE6: Final = {NONE: icmp.NO_ROUTE6, PROHIBIT: 1}
 
 
-class Allowance:
+@mypyc_attr(allow_interpreted_subclasses=True)
+class Allowance(Part):
     """How often each peer is told something: once a second, and six times at once after a pause (inet_peer_xrlim_allow,
     net/ipv4/inetpeer.c, Linux 6.1)."""
 
@@ -53,7 +59,8 @@ class Allowance:
         self._peers[peer] = 0, self._clock.now
 
 
-class Host:
+@mypyc_attr(allow_interpreted_subclasses=True)
+class Host(Part):
     """Sends packets, and forwards those that IPVS leaves alone."""
 
     def __init__(self, network: Network, clock: Clock, behaviours: Behaviours = BEHAVIOURS) -> None:

@@ -3,9 +3,11 @@ net/netfilter/ipvs/ip_vs_core.c, Linux 6.1)."""
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Final
 
 from ipvsnl.consts import AF_INET
+from ipvssim._compiling import mypyc_attr
+from ipvssim._parts import Part
 from ipvssim.net import icmp
 from ipvssim.net.checksums import is_valid, pseudo
 from ipvssim.net.packets import AH, ESP, GRE, ICMPV6, IPIP, SCTP, TCP, UDP, Packet, quote
@@ -25,14 +27,15 @@ if TYPE_CHECKING:
     from ipvssim.path.transmit import Transmitter
     from ipvssim.state.sysctls import Sysctls
 
-_HANDLED4 = frozenset((icmp.UNREACHABLE, icmp.SOURCE_QUENCH, icmp.TIME_EXCEEDED))
-_FOLLOWED = frozenset((TCP, UDP, SCTP, AH, ESP))
-_KINDS = {IPIP: tunnel.KIND_IPIP, UDP: tunnel.KIND_GUE, GRE: tunnel.KIND_GRE}
-_LEAST_LEARNED = 552
+_HANDLED4: Final = frozenset((icmp.UNREACHABLE, icmp.SOURCE_QUENCH, icmp.TIME_EXCEEDED))
+_FOLLOWED: Final = frozenset((TCP, UDP, SCTP, AH, ESP))
+_KINDS: Final = {IPIP: tunnel.KIND_IPIP, UDP: tunnel.KIND_GUE, GRE: tunnel.KIND_GRE}
+_LEAST_LEARNED: Final = 552
 """net.ipv4.route.min_pmtu."""
 
 
-class IcmpErrors:
+@mypyc_attr(allow_interpreted_subclasses=True)
+class IcmpErrors(Part):
     """What the director does with ICMP errors that reach it."""
 
     def __init__(

@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Final
 
 from ipvsnl.consts import AF_INET
+from ipvssim._compiling import mypyc_attr
+from ipvssim._parts import Part
 from ipvssim.net.checksums import is_valid, pseudo
 from ipvssim.net.icmp import LARGEST4, LARGEST6
 from ipvssim.net.packets import ICMP, ICMPV6, RST, SCTP, SYN, TCP, UDP, WITH_PORTS, Packet
@@ -33,11 +35,12 @@ if TYPE_CHECKING:
     from ipvssim.path.transmit import Transmitter
     from ipvssim.state.namespace import Namespace
 
-_RESET = bytes(13) + b"\x14" + bytes(6)
+_RESET: Final = bytes(13) + b"\x14" + bytes(6)
 """A TCP header with RST, as far as states look at it."""
 
 
-class Inbound:
+@mypyc_attr(allow_interpreted_subclasses=True)
+class Inbound(Part):
     """The hook for requests. ``expiring`` are connections that were told to go: they do once the packet is done."""
 
     def __init__(
@@ -64,7 +67,7 @@ class Inbound:
         short way. Its addresses passed the routing's checks when it was opened, and nothing else of the order of work
         applies to it. None: the long way decides."""
         requests = self.connections.requests.get(packet.protocol)
-        if requests is None:
+        if requests is None or self.log is not None:  # the kernel tells of the long way
             return None
         key = packet.key
         connection = requests.get(key)
@@ -111,7 +114,7 @@ class Inbound:
         if connection.flags & F_ONE_PACKET:
             self.connections.expire(connection)
         else:
-            connection.timer.start(connection.timeout)
+            connection.start(connection.timeout)
 
     def _not_balanced(self, packet: Packet, result: Result) -> None:
         if self.takes_error(packet) and self.errors.request(packet, result):

@@ -3,6 +3,8 @@ net/netfilter/ipvs/ip_vs_core.c, Linux 6.1)."""
 
 from __future__ import annotations
 
+from ipvssim._compiling import mypyc_attr
+from ipvssim._parts import Part
 from ipvssim.net.packets import UDP, Packet
 from ipvssim.path.connection_table import ConnectionTable
 from ipvssim.path.connections import F_INACTIVE, F_ONE_PACKET, F_TEMPLATE, MASQUERADE, NO_PORTS, ConnectionEntry
@@ -11,7 +13,8 @@ from ipvssim.path.selection import Selection, masked
 from ipvssim.state.services import RealServer, VirtualService
 
 
-class Initiated:
+@mypyc_attr(allow_interpreted_subclasses=True)
+class Initiated(Part):
     """Looks at datagrams of servers that belong to no connection."""
 
     def __init__(self, connections: ConnectionTable, selection: Selection) -> None:

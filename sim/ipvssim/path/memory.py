@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
-from typing import NamedTuple
+from typing import Final, NamedTuple
 
+from ipvssim._compiling import mypyc_attr
+from ipvssim._parts import Part
 from ipvssim.path.connections import F_ONE_PACKET, F_TEMPLATE, ConnectionEntry
 
-MOST = 4096
+MOST: Final = 4096
 """So many connections that ended are remembered."""
 
 
@@ -18,7 +20,8 @@ class Ended(NamedTuple):
     expired: bool
 
 
-class Memory:
+@mypyc_attr(allow_interpreted_subclasses=True)
+class Memory(Part):
     """Begins empty: of what was there before, only the table tells."""
 
     def __init__(self) -> None:
@@ -36,7 +39,7 @@ class Memory:
         self._began.pop(connection, None)
         if connection.flags & (F_ONE_PACKET | F_TEMPLATE):
             return
-        ended = Ended(connection, now, expired=bool(connection.timeout) and not connection.timer.pending)
+        ended = Ended(connection, now, expired=bool(connection.timeout) and not connection.pending)
         for remembered, key in ((self._requests, connection.key), (self._replies, connection.reply_key)):
             remembered.pop((connection.protocol, key), None)
             remembered[connection.protocol, key] = ended

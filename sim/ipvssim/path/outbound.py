@@ -3,9 +3,11 @@ net/netfilter/ipvs/ip_vs_core.c, Linux 6.1)."""
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Final
 
 from ipvsnl.consts import AF_INET
+from ipvssim._compiling import mypyc_attr
+from ipvssim._parts import Part
 from ipvssim.net.fragments import REPLIES, Reassembler
 from ipvssim.net.packets import AH, ESP, ICMP, ICMPV6, RST, TCP, UDP, WITH_PORTS, Packet
 from ipvssim.path.connections import F_HELPED, MASQUERADE, METHOD, ConnectionEntry
@@ -24,10 +26,11 @@ if TYPE_CHECKING:
     from ipvssim.path.selection import Selection
     from ipvssim.path.tracking import Tracker
 
-_NOT_HELPED = "the helper can't work on it: too short, a wrong checksum, or not part of what conntrack knows"
+_NOT_HELPED: Final = "the helper can't work on it: too short, a wrong checksum, or not part of what conntrack knows"
 
 
-class Outbound:
+@mypyc_attr(allow_interpreted_subclasses=True)
+class Outbound(Part):
     """The hook through which replies pass."""
 
     def __init__(

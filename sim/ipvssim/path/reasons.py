@@ -261,9 +261,9 @@ class Reasons:
         if connection.flags & F_ONE_PACKET:
             yield "One-packet scheduling keeps no connection"
             return
-        if not connection.flags & F_ALIVE or not connection.timer.pending:
+        if not connection.flags & F_ALIVE or not connection.pending:
             return
-        left = seconds(max(connection.timer.expires - self.witness.clock.now, 0))
+        left = seconds(max(connection.expires - self.witness.clock.now, 0))
         state, had = connection.state_name, self.result.state_before
         if self.result.opened or not had or had == state:
             yield f"The connection is in {state} now; without another packet it ends in {left}"

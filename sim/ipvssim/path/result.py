@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from enum import Enum
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, Final
 
 if TYPE_CHECKING:
     from ipvssim.net.network import Network
@@ -22,10 +22,14 @@ class Verdict(Enum):
     HELD = "held"
 
 
-FORWARD, TO_HOST, DROP, HELD = Verdict
-UNMOVED = "its sequence numbers can't be moved: it has options that can't be read"
-CLASH = "another connection-tracking entry has its addresses and ports"
+FORWARD: Final = Verdict.FORWARD
+TO_HOST: Final = Verdict.LOCAL
+DROP: Final = Verdict.DROP
+HELD: Final = Verdict.HELD
+UNMOVED: Final = "its sequence numbers can't be moved: it has options that can't be read"
+CLASH: Final = "another connection-tracking entry has its addresses and ports"
 _Frames = list[tuple[str, bytes]]
+_NOTHING: Final[Mapping[str, str]] = {}
 
 
 class Result:
@@ -50,13 +54,12 @@ class Result:
     why: tuple[str, ...] = ()
     state_before = ""
     lived: int | None = None
-    consulted: Mapping[str, str] = {}
-
     network: Network | None = None
     """Where its devices are described."""
 
     def __init__(self) -> None:
         self.out: _Frames = []
+        self.consulted: Mapping[str, str] = _NOTHING
 
     @property
     def local(self) -> bool:
@@ -69,6 +72,10 @@ class Result:
         from ipvssim.net.scapy_packets import packets
 
         return packets(self.out, self.network)
+
+    def meet(self, packet: Packet) -> None:
+        """Its packet is this: as it came in, later as it was put together."""
+        self.packet = packet
 
     def drop(self, reason: str) -> Result:
         """Say that it is dropped, and why."""

@@ -3,13 +3,13 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Iterator
-from typing import NotRequired, TypedDict
+from typing import Final, NotRequired, TypedDict
 
 from ipvssim.clock import SECOND
 from ipvssim.path.connections import ConnectionEntry, EngineTemplate
 from ipvssim.path.protocols import sctp, tcp, udp
 
-_NAMES = {0: "IP", tcp.NUMBER: tcp.NAME, udp.NUMBER: udp.NAME, sctp.NUMBER: sctp.NAME}
+_NAMES: Final = {0: "IP", tcp.NUMBER: tcp.NAME, udp.NUMBER: udp.NAME, sctp.NUMBER: sctp.NAME}
 
 
 class Row(TypedDict):
@@ -40,7 +40,7 @@ def rows(connections: Iterable[ConnectionEntry], now: int) -> Iterator[Row]:
             dest=address_text(connection.address),
             dport=connection.port.hex().upper(),
             state=connection.state_name,
-            expires=max(connection.timer.expires - now, 0) // SECOND,
+            expires=max(connection.expires - now, 0) // SECOND,
         )
         if isinstance(connection, EngineTemplate):
             row["engine"] = f" {connection.engine} {connection.engine_data.decode('latin-1')}"

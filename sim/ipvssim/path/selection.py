@@ -6,8 +6,12 @@ After ip_vs_try_to_schedule, *_conn_schedule, ip_vs_schedule, ip_vs_sched_persis
 
 from __future__ import annotations
 
+from typing import Final
+
 from ipvsnl.consts import AF_INET, AF_INET6
 from ipvsnl.sockopt import CONN_F_ONE_PACKET
+from ipvssim._compiling import mypyc_attr
+from ipvssim._parts import Part
 from ipvssim.clock import JIFFY
 from ipvssim.net.network import UNICAST
 from ipvssim.net.packets import RST, SCTP, SYN, TCP, UDP, Packet
@@ -32,13 +36,15 @@ from ipvssim.schedulers import Flow
 from ipvssim.state.namespace import Namespace
 from ipvssim.state.services import RealServer, VirtualService
 
-FTP, FTP_DATA = 21, 20
-_FTP_DATA = FTP_DATA.to_bytes(2, "big")
-_DROPPED = "dropped"
-_ACCEPTED = "accepted"
+FTP: Final = 21
+FTP_DATA: Final = 20
+_FTP_DATA: Final = FTP_DATA.to_bytes(2, "big")
+_DROPPED: Final = "dropped"
+_ACCEPTED: Final = "accepted"
 
 
-class Selection:
+@mypyc_attr(allow_interpreted_subclasses=True)
+class Selection(Part):
     """Opens connections. ``explaining`` makes it ask schedulers for their reasons before each pick."""
 
     def __init__(self, namespace: Namespace, connections: ConnectionTable, host: Host) -> None:
@@ -102,7 +108,7 @@ class Selection:
         """A new connection for the packet; None where there is none, with the verdict in ``result``."""
         refused = self.may_open(packet)
         if refused:
-            if refused is _DROPPED:
+            if refused == _DROPPED:
                 result.drop("shorter than its transport header")
             else:
                 result.accept("no packet that opens a connection")

@@ -4,12 +4,15 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 
+from ipvssim._compiling import mypyc_attr
+from ipvssim._parts import Part
 from ipvssim.path.connections import SCTP, TCP, UDP, ConnectionEntry
 
 Index = dict[bytes, ConnectionEntry]
 
 
-class Shadowed:
+@mypyc_attr(allow_interpreted_subclasses=True)
+class Shadowed(Part):
     """Dictionaries whose newest entry hides older ones of the same key until it goes."""
 
     __slots__ = ("_older", "by_protocol")

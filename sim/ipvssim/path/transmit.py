@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Final
 
 from ipvsnl.consts import AF_INET
+from ipvssim._compiling import mypyc_attr
+from ipvssim._parts import Part
 from ipvssim.net.checksums import total
 from ipvssim.net.network import LOCAL, UNICAST, Path
 from ipvssim.net.packets import Packet, with_hops
@@ -29,14 +31,16 @@ if TYPE_CHECKING:
     from ipvssim.state.services import RealServer
     from ipvssim.state.sysctls import Sysctls
 
-_LEAST_MTU4, _LEAST_MTU6 = 68, 1280
-_NOT_HELPED = "the helper can't work on it: too short, or a wrong checksum"
-_SPECIAL = F_HELPED | F_NO_CPORT
-_GUE_PORTS = 32768, 60999
-_LOOPBACK6 = bytes(15) + b"\x01"
+_LEAST_MTU4: Final = 68
+_LEAST_MTU6: Final = 1280
+_NOT_HELPED: Final = "the helper can't work on it: too short, or a wrong checksum"
+_SPECIAL: Final = F_HELPED | F_NO_CPORT
+_GUE_PORTS: Final = 32768, 60999
+_LOOPBACK6: Final = bytes(15) + b"\x01"
 
 
-class Transmitter:
+@mypyc_attr(allow_interpreted_subclasses=True)
+class Transmitter(Part):
     """The forwarding methods, with all that decides whether a packet leaves."""
 
     def __init__(self, host: Host, sysctls: Sysctls, tracker: Tracker, helpers: Helpers) -> None:
@@ -63,7 +67,7 @@ class Transmitter:
         if method == LOCAL_NODE:
             result.accept("the connection is served by the director itself")
             return
-        translated: Translate = nat.request
+        translated: Translate | None = None
         if connection.flags & _SPECIAL and method == MASQUERADE:
             translated = self._helpers.takes(packet, connection)
         path = self.network.path(packet.destination if method == BYPASS else connection.address)
@@ -79,7 +83,8 @@ class Transmitter:
             if mtu is None or not self._fits(packet, method, mtu, result):
                 return
         if method == MASQUERADE:
-            data = translated(packet, connection, packet.hops - 1)
+            hops = packet.hops - 1
+            data = nat.request(packet, connection, hops) if translated is None else translated(packet, connection, hops)
             if data is None:
                 result.drop(_NOT_HELPED if connection.flags & F_HELPED else "shorter than its transport header")
                 return

@@ -9,6 +9,8 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, NamedTuple
 
 from ipvsnl.consts import AF_INET
+from ipvssim._compiling import mypyc_attr
+from ipvssim._parts import Part
 from ipvssim.net.packets import AH, ESP, ICMP, ICMPV6, UDP, WITH_PORTS, Packet, quote
 from ipvssim.path.memory import Memory
 from ipvssim.path.protocols import ISAKMP
@@ -53,18 +55,11 @@ class Witnessed(Result):
     def __init__(self, witness: Witness) -> None:
         super().__init__()
         self._witness = witness
-        self._packet: Packet | None = None
 
-    @property
-    def packet(self) -> Packet | None:
-        """The packet, put together where it came in fragments."""
-        return self._packet
-
-    @packet.setter
-    def packet(self, packet: Packet | None) -> None:
-        self._packet = packet
-        if packet is not None:
-            self.before = self._witness.look(packet)
+    def meet(self, packet: Packet) -> None:
+        """Its packet is this, and what there is for it is looked at."""
+        self.packet = packet
+        self.before = self._witness.look(packet)
 
     def drop(self, reason: str) -> Result:
         """Say that it is dropped; of what is no packet at all, there is no more to say."""
@@ -73,7 +68,8 @@ class Witnessed(Result):
         return super().drop(reason)
 
 
-class Witness:
+@mypyc_attr(allow_interpreted_subclasses=True)
+class Witness(Part):
     """Looks before and after, for one director."""
 
     def __init__(self, namespace: Namespace, selection: Selection, inbound: Inbound, outbound: Outbound) -> None:
@@ -121,7 +117,7 @@ class Witness:
         if connection is None:
             return None
         now, since = self.clock.now, self.memory.since(connection)
-        left = max(connection.timer.expires - now, 0) if connection.timer.pending else 0
+        left = max(connection.expires - now, 0) if connection.pending else 0
         return Known(connection, connection.state_name, left, None if since is None else now - since)
 
     def _request_key(self, packet: Packet) -> tuple[int, bytes]:

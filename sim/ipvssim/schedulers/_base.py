@@ -12,17 +12,21 @@ refer to the namespace's tunables. The present moment comes with each :class:`Fl
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Mapping, Sequence
-from typing import Any, Protocol
+from copy import copy
+from typing import Any, ClassVar, Final, Protocol
 
 from ipvsnl.address import shown, unpack
 from ipvsnl.consts import AF_INET, AF_INET6
+from ipvssim._compiling import mypyc_attr
+from ipvssim._parts import Part
 from ipvssim.behaviours import BEHAVIOURS, Behaviours
 
-_NAMED = 4
+_NAMED: Final = 4
 """So many servers are named in words; of the others there is a number."""
 
 
-class Server(Protocol):
+@mypyc_attr(allow_interpreted_subclasses=True)
+class Server(Part):
     """What a scheduler may look at of a real server (:class:`ipvssim.state.services.RealServer`).
 
     ``active`` and ``inactive`` count its connections; ``last_weight`` is its last weight that was not 0; ``order`` is the
@@ -30,19 +34,21 @@ class Server(Protocol):
     deleted one from being freed: a scheduler that remembers servers counts itself in.
     """
 
-    address: bytes
-    port: int
-    weight: int
-    last_weight: int
-    active: int
-    inactive: int
-    overloaded: bool
-    available: bool
-    order: int
-    holders: int
+    __slots__ = (
+        "active", "address", "available", "holders", "inactive", "last_weight", "order", "overloaded", "port", "weight",
+    )  # fmt: skip
 
-    def __hash__(self) -> int:
-        """By identity."""
+    def __init__(self, address: bytes, port: int) -> None:
+        self.address = address
+        self.port = port
+        self.weight = 0
+        self.last_weight = 0
+        self.active = 0
+        self.inactive = 0
+        self.overloaded = False
+        self.available = False
+        self.order = 0
+        self.holders = 0
 
 
 class Service(Protocol):
@@ -85,34 +91,45 @@ class Tunables(Protocol):
     lblcr_expiration: int
 
 
-class _Defaults:
-    lblc_expiration = lblcr_expiration = 86400
+@mypyc_attr(allow_interpreted_subclasses=True)
+class _Defaults(Part):
+    lblc_expiration = 86400
+    lblcr_expiration = 86400
 
 
-class Settings:
+@mypyc_attr(allow_interpreted_subclasses=True)
+class Settings(Part):
     """What schedulers see of the namespace: the release's behaviours, the tunables as they are at each moment, and the one
     source of chance, which :meth:`draw` asks for 32 bits."""
 
     __slots__ = ("behaviours", "draw", "tunables")
 
     def __init__(
-        self, behaviours: Behaviours = BEHAVIOURS, tunables: Tunables | None = None, draw: Callable[[], int] = lambda: 0
+        self,
+        behaviours: Behaviours = BEHAVIOURS,
+        tunables: Tunables | None = None,
+        draw: Callable[[], int] | None = None,
     ) -> None:
         self.behaviours = behaviours
-        self.draw = draw
+        self.draw = draw if draw is not None else _no_chance
         self.tunables = tunables if tunables is not None else _Defaults()
 
 
-class Scheduler:
+def _no_chance() -> int:
+    return 0
+
+
+@mypyc_attr(allow_interpreted_subclasses=True)
+class Scheduler(Part):
     """Base of the schedulers. A subclass has ``NAME`` and :meth:`pick`; the hooks do nothing unless overridden."""
 
-    NAME = ""
-    RULE = ""
+    NAME: ClassVar[str] = ""
+    RULE: ClassVar[str] = ""
     """In one line, how it chooses; :meth:`explain` says it."""
-    LOADS = False
+    LOADS: ClassVar[bool] = False
     """Whether picks depend on connection counts. Where not, :meth:`loaded` need not be called for a change of them; for a
     change of ``overloaded`` it must be called always."""
-    COLLECTS = False
+    COLLECTS: ClassVar[bool] = False
     """Whether :meth:`collect` is to be called every 60 s."""
 
     def __init__(self, service: Service, settings: Settings | None = None) -> None:
@@ -160,9 +177,7 @@ class Scheduler:
 
         It picks on a shallow copy: a scheduler whose pick changes a container in place overrides it.
         """
-        twin = object.__new__(type(self))
-        twin.__dict__.update(self.__dict__)
-        return twin.pick(flow)
+        return copy(self).pick(flow)
 
     def state(self, flow: Flow) -> dict[str, Any]:
         """What else than the servers a pick for ``flow`` looks at, in JSON's types: a cursor, a bucket, a cache entry."""

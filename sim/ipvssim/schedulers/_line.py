@@ -5,10 +5,13 @@ from __future__ import annotations
 from bisect import bisect_left, bisect_right
 from collections.abc import Iterable
 
+from ipvssim._compiling import mypyc_attr
+from ipvssim._parts import Part
 from ipvssim.schedulers._base import Server
 
 
-class Line:
+@mypyc_attr(allow_interpreted_subclasses=True)
+class Line(Part):
     """Some of a service's servers, sorted by ``order`` (smaller is newer, and nearer the list's head)."""
 
     __slots__ = ("_orders", "_servers")

@@ -2,25 +2,28 @@
 
 from __future__ import annotations
 
-from typing import Generic, TypeVar
+from typing import ClassVar, Final, Generic, TypeVar
 
+from ipvssim._compiling import mypyc_attr
+from ipvssim._parts import Part
 from ipvssim.clock import FOREVER, HZ
 from ipvssim.schedulers._base import Server, Service, Settings
 from ipvssim.schedulers._hashing import fold, hash_32
 from ipvssim.schedulers._ranked import LeastOverhead
 
-BITS = 10
+BITS: Final = 10
 FULL = 16 << BITS
 """Above so many entries those unused for STALE are dropped by the minute."""
 BOUND = FULL * 3 // 2
 """So many entries are the most since 6.1.191."""
-STALE = 360 * HZ
-WLC = "least connection overhead / weight of all"
-MINUTES = 30
+STALE: Final = 360 * HZ
+WLC: Final = "least connection overhead / weight of all"
+MINUTES: Final = 30
 """Every so many minutes entries unused for the tunable's time are dropped."""
 
 
-class CacheEntry:
+@mypyc_attr(allow_interpreted_subclasses=True)
+class CacheEntry(Part):
     """What is cached for one destination address; it holds its servers in the trash should they be deleted."""
 
     __slots__ = ("last_use",)
@@ -36,10 +39,11 @@ class CacheEntry:
 E = TypeVar("E", bound=CacheEntry)
 
 
+@mypyc_attr(allow_interpreted_subclasses=True)
 class Locality(LeastOverhead, Generic[E]):
     """The cache and its collector. What to do on hit and miss is the subclass's :meth:`pick`."""
 
-    COLLECTS = True
+    COLLECTS: ClassVar[bool] = True
 
     def __init__(self, service: Service, settings: Settings | None = None) -> None:
         super().__init__(service, settings)

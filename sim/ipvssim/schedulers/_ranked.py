@@ -11,22 +11,30 @@ from __future__ import annotations
 
 from collections.abc import Iterable
 from heapq import heapify, heappop, heappush
+from typing import Any, ClassVar, Final
 
+from ipvssim._compiling import mypyc_attr
+from ipvssim._parts import Part
 from ipvssim.schedulers._base import Flow, Scheduler, Server, Service, Settings, label
 
-SCALE = 62
-_SLACK = 64
+SCALE: Final = 62
+_SLACK: Final = 64
 
 
-class Least:
+Ranking = tuple[Any, ...]
+"""Rank, place and server. A tuple of declared length is made anew at each use in compiled code, and ``is`` fails."""
+
+
+@mypyc_attr(allow_interpreted_subclasses=True)
+class Least(Part):
     """Servers by (rank, place), the least at hand: a heap whose entries are left in it when they are out of date, until they
     come to its top or outnumber the others."""
 
     __slots__ = ("_entries", "_heap")
 
     def __init__(self) -> None:
-        self._entries: dict[Server, tuple[int, int, Server]] = {}
-        self._heap: list[tuple[int, int, Server]] = []
+        self._entries: dict[Server, Ranking] = {}
+        self._heap: list[Ranking] = []
 
     def put(self, server: Server, rank: int | None, place: int) -> None:
         """Its rank is this now; None takes it out. Of servers of equal rank the one of smaller place comes first."""
@@ -36,7 +44,8 @@ class Least:
         old = self._entries.get(server)
         if old is not None and old[0] == rank and old[1] == place:
             return
-        self._entries[server] = entry = (rank, place, server)
+        entry: Ranking = (rank, place, server)
+        self._entries[server] = entry
         heappush(self._heap, entry)
         if len(self._heap) > 2 * len(self._entries) + _SLACK:
             self._heap[:] = self._entries.values()
@@ -56,20 +65,21 @@ class Least:
         heap, entries = self._heap, self._entries
         while heap:
             entry = heap[0]
-            server = entry[2]
+            server: Server = entry[2]
             if entries.get(server) is entry:
                 return server
             heappop(heap)
         return None
 
 
+@mypyc_attr(allow_interpreted_subclasses=True)
 class Ranked(Scheduler):
     """Takes the server of least :meth:`rank`, the first in list order of equals.
 
     What changed is only noted; the next pick ranks it anew.
     """
 
-    LOADS = True
+    LOADS: ClassVar[bool] = True
 
     def __init__(self, service: Service, settings: Settings | None = None) -> None:
         super().__init__(service, settings)
@@ -135,6 +145,7 @@ class Ranked(Scheduler):
         self._changed.clear()
 
 
+@mypyc_attr(allow_interpreted_subclasses=True)
 class LeastOverhead(Ranked):
     """Takes the server of least connection overhead by weight: what wlc, lblc and lblcr do."""
 
@@ -161,7 +172,7 @@ class LeastOverhead(Ranked):
         return server
 
 
-_WRAPPED = -1 << 100
+_WRAPPED: Final = -1 << 100
 """Ranked before all: a weight of 0 whose overhead wrapped below 0 wins the kernel's comparison with any that precedes it."""
 
 

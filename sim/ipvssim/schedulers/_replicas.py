@@ -3,16 +3,20 @@
 from __future__ import annotations
 
 from collections.abc import Iterable
+from typing import Final
 
+from ipvssim._compiling import mypyc_attr
+from ipvssim._parts import Part
 from ipvssim.schedulers._base import Server
 from ipvssim.schedulers._locality import CacheEntry
 from ipvssim.schedulers._ranked import Least, least_overhead, overhead
 
-FEW = 16
-KEPT = 4096
+FEW: Final = 16
+KEPT: Final = 4096
 
 
-class Changes:
+@mypyc_attr(allow_interpreted_subclasses=True)
+class Changes(Part):
     """Which servers changed, in order, for sets that look only when they are asked: the last few thousand."""
 
     __slots__ = ("_log", "_start")
@@ -41,6 +45,7 @@ class Changes:
         return self._log[number - self._start :]
 
 
+@mypyc_attr(allow_interpreted_subclasses=True)
 class Replicas(CacheEntry):
     """The servers of one destination address. A set of a few is scanned as in the kernel, a larger one is kept ranked."""
 

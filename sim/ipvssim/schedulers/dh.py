@@ -9,17 +9,19 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from itertools import cycle, islice
-from typing import Any
+from typing import Any, ClassVar
 
+from ipvssim._compiling import mypyc_attr
 from ipvssim.schedulers._base import Flow, Scheduler, Server, Service, Settings, address_text, label
 from ipvssim.schedulers._hashing import fold, hash_32
 
 
+@mypyc_attr(allow_interpreted_subclasses=True)
 class DestinationHashing(Scheduler):
     """The server of the destination address."""
 
-    NAME = "dh"
-    RULE = "the destination address hashed into 256 buckets, filled in list order"
+    NAME: ClassVar[str] = "dh"
+    RULE: ClassVar[str] = "the destination address hashed into 256 buckets, filled in list order"
 
     def __init__(self, service: Service, settings: Settings | None = None) -> None:
         super().__init__(service, settings)

@@ -6,16 +6,20 @@ Kernel: net/netfilter/ipvs/ip_vs_fo.c, Linux 6.1.
 
 from __future__ import annotations
 
+from typing import ClassVar
+
+from ipvssim._compiling import mypyc_attr
 from ipvssim.schedulers._base import Server
 from ipvssim.schedulers._ranked import Ranked
 
 
+@mypyc_attr(allow_interpreted_subclasses=True)
 class Failover(Ranked):
     """Highest weight among the usable."""
 
-    NAME = "fo"
-    RULE = "highest weight, first in list order of equals"
-    LOADS = False
+    NAME: ClassVar[str] = "fo"
+    RULE: ClassVar[str] = "highest weight, first in list order of equals"
+    LOADS: ClassVar[bool] = False
 
     def rank(self, server: Server) -> int | None:
         weight = server.weight

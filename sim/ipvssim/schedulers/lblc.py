@@ -8,18 +8,22 @@ are dropped. Kernel: net/netfilter/ipvs/ip_vs_lblc.c, Linux 6.1.
 
 from __future__ import annotations
 
-from typing import Any
+from typing import Any, ClassVar
 
+from ipvssim._compiling import mypyc_attr
 from ipvssim.clock import HZ
 from ipvssim.schedulers._base import Flow, Server, address_text, label
 from ipvssim.schedulers._locality import WLC, CacheEntry, Locality
 
 
+@mypyc_attr(allow_interpreted_subclasses=True)
 class LocalityBased(Locality["Home"]):
     """The server of the destination address, given anew by least overhead / weight."""
 
-    NAME = "lblc"
-    RULE = "the destination address's server unless it has too much, else least connection overhead / weight"
+    NAME: ClassVar[str] = "lblc"
+    RULE: ClassVar[str] = (
+        "the destination address's server unless it has too much, else least connection overhead / weight"
+    )
 
     def pick(self, flow: Flow) -> Server | None:
         home = self._cache.get(flow.destination)
@@ -58,6 +62,7 @@ class LocalityBased(Locality["Home"]):
         return server.available and server.weight > 0 and not self.over(server)
 
 
+@mypyc_attr(allow_interpreted_subclasses=True)
 class Home(CacheEntry):
     """One destination address's server."""
 

@@ -8,19 +8,23 @@ newest first, else list order. Sets unused for that time are dropped. Kernel: ne
 
 from __future__ import annotations
 
-from typing import Any
+from typing import Any, ClassVar
 
+from ipvssim._compiling import mypyc_attr
 from ipvssim.clock import HZ
 from ipvssim.schedulers._base import Flow, Server, Service, Settings, address_text, label
 from ipvssim.schedulers._locality import WLC, Locality
 from ipvssim.schedulers._replicas import Changes, Replicas
 
 
+@mypyc_attr(allow_interpreted_subclasses=True)
 class LocalityBasedReplicated(Locality[Replicas]):
     """The least overhead / weight in the destination address's set, which grows by the least of all."""
 
-    NAME = "lblcr"
-    RULE = "the least connection overhead / weight in the destination address's set unless it has too much, else of all"
+    NAME: ClassVar[str] = "lblcr"
+    RULE: ClassVar[str] = (
+        "the least connection overhead / weight in the destination address's set unless it has too much, else of all"
+    )
 
     def __init__(self, service: Service, settings: Settings | None = None) -> None:
         super().__init__(service, settings)

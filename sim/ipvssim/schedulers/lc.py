@@ -6,15 +6,19 @@ Kernel: net/netfilter/ipvs/ip_vs_lc.c, Linux 6.1.
 
 from __future__ import annotations
 
+from typing import ClassVar
+
+from ipvssim._compiling import mypyc_attr
 from ipvssim.schedulers._base import Server, Service, Settings
 from ipvssim.schedulers._ranked import Ranked, overhead_of_active
 
 
+@mypyc_attr(allow_interpreted_subclasses=True)
 class LeastConnection(Ranked):
     """Least overhead among the usable."""
 
-    NAME = "lc"
-    RULE = "least connection overhead, first in list order of equals"
+    NAME: ClassVar[str] = "lc"
+    RULE: ClassVar[str] = "least connection overhead, first in list order of equals"
 
     def __init__(self, service: Service, settings: Settings | None = None) -> None:
         super().__init__(service, settings)

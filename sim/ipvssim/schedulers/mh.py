@@ -10,21 +10,27 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Sequence
 from math import gcd
-from typing import Any
+from typing import Any, ClassVar, Final
 
+from ipvssim._compiling import mypyc_attr
 from ipvssim.schedulers._base import Flow, Scheduler, Server, Service, Settings, address_text, label
 from ipvssim.schedulers._hashing import PROTOCOLS_WITH_PORTS, fold, hsiphash
 
-F_FALLBACK, F_PORT = 0x8, 0x10
-SLOTS = 4093
-KEY_OFFSET, KEY_SKIP = 2654435761, 2654446892
+F_FALLBACK: Final = 0x8
+F_PORT: Final = 0x10
+SLOTS: Final = 4093
+KEY_OFFSET: Final = 2654435761
+KEY_SKIP: Final = 2654446892
 
 
+@mypyc_attr(allow_interpreted_subclasses=True)
 class Maglev(Scheduler):
     """The server of the client; few clients move when servers come and go."""
 
-    NAME = "mh"
-    RULE = "the client hashed into 4093 slots, shared out by last weight through each server's permutation"
+    NAME: ClassVar[str] = "mh"
+    RULE: ClassVar[str] = (
+        "the client hashed into 4093 slots, shared out by last weight through each server's permutation"
+    )
 
     def __init__(self, service: Service, settings: Settings | None = None) -> None:
         super().__init__(service, settings)

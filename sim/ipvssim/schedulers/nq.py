@@ -6,15 +6,19 @@ Kernel: net/netfilter/ipvs/ip_vs_nq.c, Linux 6.1.
 
 from __future__ import annotations
 
+from typing import ClassVar
+
+from ipvssim._compiling import mypyc_attr
 from ipvssim.schedulers._base import Server
 from ipvssim.schedulers._ranked import SCALE, Ranked
 
 
+@mypyc_attr(allow_interpreted_subclasses=True)
 class NeverQueue(Ranked):
     """An idle server, else the least (active + 1) / weight among the usable."""
 
-    NAME = "nq"
-    RULE = "first in list order with no active connection, else least (active + 1) / weight"
+    NAME: ClassVar[str] = "nq"
+    RULE: ClassVar[str] = "first in list order with no active connection, else least (active + 1) / weight"
 
     def rank(self, server: Server) -> int | None:
         weight = server.weight

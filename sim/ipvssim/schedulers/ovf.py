@@ -6,15 +6,19 @@ Kernel: net/netfilter/ipvs/ip_vs_ovf.c, Linux 6.1.
 
 from __future__ import annotations
 
+from typing import ClassVar
+
+from ipvssim._compiling import mypyc_attr
 from ipvssim.schedulers._base import Server
 from ipvssim.schedulers._ranked import Ranked
 
 
+@mypyc_attr(allow_interpreted_subclasses=True)
 class Overflow(Ranked):
     """Highest weight among the usable with active <= weight."""
 
-    NAME = "ovf"
-    RULE = "highest weight with active <= weight, first in list order of equals"
+    NAME: ClassVar[str] = "ovf"
+    RULE: ClassVar[str] = "highest weight with active <= weight, first in list order of equals"
 
     def rank(self, server: Server) -> int | None:
         weight = server.weight

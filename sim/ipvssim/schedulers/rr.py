@@ -6,17 +6,19 @@ Ties: none. Weights matter only as zero or not. Kernel: net/netfilter/ipvs/ip_vs
 
 from __future__ import annotations
 
-from typing import Any
+from typing import Any, ClassVar
 
+from ipvssim._compiling import mypyc_attr
 from ipvssim.schedulers._base import Flow, Scheduler, Server, Service, Settings, label
 from ipvssim.schedulers._line import Line
 
 
+@mypyc_attr(allow_interpreted_subclasses=True)
 class RoundRobin(Scheduler):
     """All usable servers in turn."""
 
-    NAME = "rr"
-    RULE = "next usable server in list order after the last picked"
+    NAME: ClassVar[str] = "rr"
+    RULE: ClassVar[str] = "next usable server in list order after the last picked"
 
     def __init__(self, service: Service, settings: Settings | None = None) -> None:
         super().__init__(service, settings)

@@ -6,15 +6,19 @@ Kernel: net/netfilter/ipvs/ip_vs_sed.c, Linux 6.1.
 
 from __future__ import annotations
 
+from typing import ClassVar
+
+from ipvssim._compiling import mypyc_attr
 from ipvssim.schedulers._base import Server
 from ipvssim.schedulers._ranked import SCALE, Ranked
 
 
+@mypyc_attr(allow_interpreted_subclasses=True)
 class ShortestExpectedDelay(Ranked):
     """Least (active + 1) / weight among the usable."""
 
-    NAME = "sed"
-    RULE = "least (active + 1) / weight, first in list order of equals"
+    NAME: ClassVar[str] = "sed"
+    RULE: ClassVar[str] = "least (active + 1) / weight, first in list order of equals"
 
     def rank(self, server: Server) -> int | None:
         weight = server.weight

@@ -9,19 +9,22 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from itertools import chain, cycle, islice, repeat
-from typing import Any
+from typing import Any, ClassVar, Final
 
+from ipvssim._compiling import mypyc_attr
 from ipvssim.schedulers._base import Flow, Scheduler, Server, Service, Settings, address_text, label
 from ipvssim.schedulers._hashing import PROTOCOLS_WITH_PORTS, fold, hash_32
 
-F_FALLBACK, F_PORT = 0x8, 0x10
+F_FALLBACK: Final = 0x8
+F_PORT: Final = 0x10
 
 
+@mypyc_attr(allow_interpreted_subclasses=True)
 class SourceHashing(Scheduler):
     """The server of the client."""
 
-    NAME = "sh"
-    RULE = "the client hashed into 256 buckets, filled in list order by weight"
+    NAME: ClassVar[str] = "sh"
+    RULE: ClassVar[str] = "the client hashed into 256 buckets, filled in list order by weight"
 
     def __init__(self, service: Service, settings: Settings | None = None) -> None:
         super().__init__(service, settings)

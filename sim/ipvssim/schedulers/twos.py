@@ -9,15 +9,19 @@ Kernel: net/netfilter/ipvs/ip_vs_twos.c, Linux 6.1. Debian builds the module fro
 
 from __future__ import annotations
 
+from typing import ClassVar
+
+from ipvssim._compiling import mypyc_attr
 from ipvssim.schedulers._base import Flow, Scheduler, Server, Service, Settings
 from ipvssim.schedulers._ranked import overhead, overhead_of_active
 
 
+@mypyc_attr(allow_interpreted_subclasses=True)
 class PowerOfTwo(Scheduler):
     """The less loaded of two that are drawn by weight."""
 
-    NAME = "twos"
-    RULE = "of two servers drawn by weight, the one of less overhead by weight; the first of equals"
+    NAME: ClassVar[str] = "twos"
+    RULE: ClassVar[str] = "of two servers drawn by weight, the one of less overhead by weight; the first of equals"
 
     def __init__(self, service: Service, settings: Settings | None = None) -> None:
         super().__init__(service, settings)

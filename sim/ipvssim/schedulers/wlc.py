@@ -6,11 +6,15 @@ Kernel: net/netfilter/ipvs/ip_vs_wlc.c, Linux 6.1.
 
 from __future__ import annotations
 
+from typing import ClassVar
+
+from ipvssim._compiling import mypyc_attr
 from ipvssim.schedulers._ranked import LeastOverhead
 
 
+@mypyc_attr(allow_interpreted_subclasses=True)
 class WeightedLeastConnection(LeastOverhead):
     """Least overhead / weight among the usable."""
 
-    NAME = "wlc"
-    RULE = "least connection overhead / weight, first in list order of equals"
+    NAME: ClassVar[str] = "wlc"
+    RULE: ClassVar[str] = "least connection overhead / weight, first in list order of equals"

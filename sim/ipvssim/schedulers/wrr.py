@@ -15,19 +15,23 @@ from __future__ import annotations
 from bisect import bisect_left, bisect_right, insort
 from collections import Counter
 from math import gcd
-from typing import Any
+from typing import Any, ClassVar
 
+from ipvssim._compiling import mypyc_attr
 from ipvssim.schedulers._base import Flow, Scheduler, Server, Service, Settings, label
 from ipvssim.schedulers._line import Line
 
 Entry = tuple[int, int, "Server"]
 
 
+@mypyc_attr(allow_interpreted_subclasses=True)
 class WeightedRoundRobin(Scheduler):
     """Each server in turn, as often in a cycle as its weight has steps."""
 
-    NAME = "wrr"
-    RULE = "next usable server in list order with at least the current weight, which falls by the step after each pass"
+    NAME: ClassVar[str] = "wrr"
+    RULE: ClassVar[str] = (
+        "next usable server in list order with at least the current weight, which falls by the step after each pass"
+    )
 
     def __init__(self, service: Service, settings: Settings | None = None) -> None:
         super().__init__(service, settings)
@@ -146,6 +150,7 @@ class WeightedRoundRobin(Scheduler):
             self._pass.admit(server)
 
 
+@mypyc_attr(allow_interpreted_subclasses=True)
 class _Pass(Line):
     """The usable servers of at least the weight ``least``."""
 

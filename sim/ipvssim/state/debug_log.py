@@ -14,6 +14,7 @@ from typing import NamedTuple
 
 from ipvsnl.address import shown
 from ipvsnl.consts import AF_INET
+from ipvssim._compiling import mypyc_attr
 from ipvssim.clock import SECOND, Clock
 from ipvssim.state.debug_places import PLACES
 from ipvssim.state.services import RealServer, VirtualService
@@ -38,6 +39,7 @@ _TABLES = {
 """The schedulers that make a table for each service, and how the kernel calls it."""
 
 
+@mypyc_attr(allow_interpreted_subclasses=True)
 class Line(NamedTuple):
     """One line of the log. ``when`` is in microseconds since the kernel began; ``level`` is the debug level from which on it
     is written (errors and information are written at any: 0); ``severity`` is syslog's: 3 errors, 6 information, 7 debug."""

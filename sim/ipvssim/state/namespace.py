@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Mapping
-from typing import Any
+from typing import Any, Final
 
+from ipvssim._compiling import mypyc_attr
+from ipvssim._parts import Part
 from ipvssim.behaviours import DEFAULT, Release, resolve
 from ipvssim.clock import Clock
 from ipvssim.net.network import Network
@@ -17,14 +19,15 @@ from ipvssim.state.service_table import ServiceTable
 from ipvssim.state.sysctls import PREFIX, Sysctls
 from ipvssim.state.tracking_sysctls import NOT_MODELLED, TrackingSysctls
 
-RELEASE = DEFAULT
-CONNECTION_TABLE_SIZE = 4096
-LEAST_ROWS = 256
+RELEASE: Final = DEFAULT
+CONNECTION_TABLE_SIZE: Final = 4096
+LEAST_ROWS: Final = 256
 """Where tables grow: so many from the first service on."""
 CONNTRACK = f"{PREFIX}conntrack"
 
 
-class ConnectionTimeouts:
+@mypyc_attr(allow_interpreted_subclasses=True)
+class ConnectionTimeouts(Part):
     """Connection timeouts in seconds, as SET_CONFIG sets and GET_CONFIG shows them."""
 
     __slots__ = ("tcp", "tcp_fin", "udp")
@@ -39,7 +42,8 @@ class ConnectionTimeouts:
         return self.tcp, self.tcp_fin, self.udp
 
 
-class Namespace:
+@mypyc_attr(allow_interpreted_subclasses=True)
+class Namespace(Part):
     """One network namespace of the simulated kernel.
 
     ``release`` chooses behaviours (:func:`ipvssim.behaviours.resolve`); ``padding`` puts 64-bit attributes at multiples of
@@ -104,7 +108,11 @@ class Namespace:
         return self.log
 
     def _settings(self) -> Settings:
-        return Settings(self.behaviours, self.sysctls, lambda: self.clock.random.getrandbits(32))
+        return Settings(self.behaviours, self.sysctls, self.draw)
+
+    def draw(self) -> int:
+        """32 bits of chance. It is a method, and no lambda: so the copy of a namespace has a chance of its own."""
+        return self.clock.random.getrandbits(32)
 
     def sysctl_names(self) -> list[str]:
         """The full names of all tunables."""

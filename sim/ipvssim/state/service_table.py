@@ -8,8 +8,11 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterator
 from itertools import chain
+from typing import Final
 
 from ipvsnl.consts import AF_INET, AF_INET6
+from ipvssim._compiling import mypyc_attr
+from ipvssim._parts import Part
 from ipvssim.clock import JIFFY, SECOND, Clock, Periodic
 from ipvssim.schedulers import Scheduler, Settings
 from ipvssim.schedulers._hashing import fold
@@ -18,11 +21,12 @@ from ipvssim.state.services import Buckets, RealServer, VirtualService
 from ipvssim.state.statistics import Counters, Estimator
 from ipvssim.state.trash import Trash
 
-COLLECT_PERIOD = 60 * SECOND
-FTP = 21
+COLLECT_PERIOD: Final = 60 * SECOND
+FTP: Final = 21
 
 
-class ServiceTable:
+@mypyc_attr(allow_interpreted_subclasses=True)
+class ServiceTable(Part):
     """The services of one network namespace. ``hash_key`` is the secret byte that orders its dumps; ``settings`` is what
     schedulers see of the namespace."""
 
@@ -224,7 +228,10 @@ class ServiceTable:
     def tell(self, log: DebugLog) -> None:
         """Write to a log from now on."""
         self.log = self.trash.log = log
-        self.trash.freed_hook = lambda server: self._tell_unused(server.service)
+        self.trash.freed_hook = self._freed
+
+    def _freed(self, server: RealServer) -> None:
+        self._tell_unused(server.service)
 
     def _tell_unused(self, service: VirtualService | None) -> None:
         """A deleted service is freed when nothing in the trash was a server of it."""
@@ -272,7 +279,8 @@ class ServiceTable:
             collector.start()
 
 
-class _Collection:
+@mypyc_attr(allow_interpreted_subclasses=True)
+class _Collection(Part):
     """What a scheduler does every 60 s (lblc and lblcr, whose caches age)."""
 
     def __init__(self, clock: Clock, scheduler: Scheduler) -> None:

@@ -7,21 +7,26 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Reversible
 from itertools import chain
-from typing import cast
+from typing import Final, cast
 
 from ipvsnl.address import shown
 from ipvsnl.consts import AF_INET6, FORWARDING, PROTOCOLS
-from ipvssim.schedulers import Flow, Scheduler
+from ipvssim._compiling import mypyc_attr
+from ipvssim._parts import Part
+from ipvssim.schedulers import Flow, Scheduler, Server
 from ipvssim.state.statistics import Counters
 
-BUCKETS = 256
-_METHODS = {number: word for word, number in FORWARDING.items()}
-_PROTOCOLS = {number: word for word, number in PROTOCOLS.items()}
+BUCKETS: Final = 256
+_METHODS: Final = {number: word for word, number in FORWARDING.items()}
+_PROTOCOLS: Final = {number: word for word, number in PROTOCOLS.items()}
 
-F_PERSISTENT, F_HASHED, F_ONEPACKET = 0x1, 0x2, 0x4
+F_PERSISTENT: Final = 0x1
+F_HASHED: Final = 0x2
+F_ONEPACKET: Final = 0x4
 
 
-class RealServer:
+@mypyc_attr(allow_interpreted_subclasses=True)
+class RealServer(Server):
     """A destination of one virtual service (``struct ip_vs_dest``).
 
     ``active``, ``inactive`` and ``persistent`` count its connections and templates; ``holders`` counts whatever else keeps
@@ -29,37 +34,27 @@ class RealServer:
     """
 
     __slots__ = (
-        "active", "address", "available", "conns", "counters", "family", "flags", "forwarding", "holders", "idle_since",
-        "inactive", "last_weight", "lower", "of", "order", "overloaded", "persistent", "port", "service", "tunnel_flags",
-        "tunnel_port", "tunnel_type", "upper", "weight",
+        "conns", "counters", "family", "flags", "forwarding", "idle_since", "lower", "of", "persistent", "service",
+        "tunnel_flags", "tunnel_port", "tunnel_type", "upper",
     )  # fmt: skip
 
     def __init__(self, family: int, address: bytes, port: int) -> None:
+        super().__init__(address, port)
         self.family = family
-        self.address = address
-        self.port = port
         self.forwarding = 0
         self.flags = 0
         """What its connections are besides (:data:`ipvsnl.sockopt.DEST_FLAGS`): only the old interface can give it any."""
-        self.weight = 0
-        self.last_weight = 0
-        """The last weight that was not 0 (mh builds its table from it)."""
         self.upper = self.lower = 0
         self.tunnel_type = self.tunnel_port = self.tunnel_flags = 0
-        self.active = self.inactive = self.persistent = 0
+        self.persistent = 0
         self.conns = 0
         """Connections bound to it (templates left out), whichever way active and inactive are counted."""
-        self.holders = 0
-        self.overloaded = False
-        self.available = False
-        """Whether it is in its service's list; False once deleted."""
         self.counters = Counters()
         self.service: VirtualService | None = None
         """The service it belongs to, or belonged to when it was deleted."""
         self.of: tuple[int, int, int, bytes, int] = (0, 0, 0, b"", 0)
         """What it was a destination of, by value: family, fwmark, protocol, virtual address and port (for revival)."""
         self.idle_since: int | None = None
-        self.order = 0
 
     @property
     def endpoint(self) -> str:
@@ -81,7 +76,8 @@ class RealServer:
         return bool(self.conns or self.persistent or self.holders)
 
 
-class VirtualService:
+@mypyc_attr(allow_interpreted_subclasses=True)
+class VirtualService(Part):
     """A virtual service (``struct ip_vs_service``). ``netmask`` is the wire's u32; ``timeout`` is in jiffies, 32 bits."""
 
     __slots__ = (
@@ -142,7 +138,8 @@ class VirtualService:
         return reversed(self.destinations.values())
 
 
-class Buckets:
+@mypyc_attr(allow_interpreted_subclasses=True)
+class Buckets(Part):
     """One of the kernel's two service hash tables: 256 buckets, newest first in each."""
 
     __slots__ = ("_buckets",)

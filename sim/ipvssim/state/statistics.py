@@ -6,13 +6,18 @@ point that ZERO sets. Rates are kept in the kernel's fixed point: 10 fraction bi
 
 from __future__ import annotations
 
+from typing import Final
+
+from ipvssim._compiling import mypyc_attr
+from ipvssim._parts import Part
 from ipvssim.clock import FOREVER, SECOND, Clock
 
-TICK = 2 * SECOND
-_MASK64 = (1 << 64) - 1
+TICK: Final = 2 * SECOND
+_MASK64: Final = (1 << 64) - 1
 
 
-class Counters:
+@mypyc_attr(allow_interpreted_subclasses=True)
+class Counters(Part):
     """The statistics of one destination, service or of the whole namespace.
 
     The first five are live and are counted up by the packet path. ``shown`` and ``rates`` are what reports read.
@@ -90,12 +95,13 @@ class Counters:
         self.conns, self.inpkts, self.outpkts, self.inbytes, self.outbytes = live
 
 
-_NOTHING = (0, 0, 0, 0, 0)
-_NOTHING_SHOWN = (0,) * 10
-_SHIFTS = (9, 9, 9, 4, 4)
+_NOTHING: Final[tuple[int, ...]] = (0, 0, 0, 0, 0)
+_NOTHING_SHOWN: Final[tuple[int, ...]] = (0,) * 10
+_SHIFTS: Final[tuple[int, ...]] = (9, 9, 9, 4, 4)
 
 
-class Estimator:
+@mypyc_attr(allow_interpreted_subclasses=True)
+class Estimator(Part):
     """Ticks every 2 s from the namespace's creation, over all counters that run; stands still while it is disabled."""
 
     def __init__(self, clock: Clock) -> None:

@@ -11,6 +11,7 @@ from errno import EACCES, EINVAL, ENOENT
 from os import strerror
 from typing import Any
 
+from ipvssim._parts import Part
 from ipvssim.behaviours import BEHAVIOURS, Behaviours
 from ipvssim.clock import HZ
 
@@ -26,7 +27,7 @@ _SINCE = {
 """Variables that not every release has, and the behaviour that brought them."""
 
 
-class Sysctls:
+class Sysctls(Part):
     """The tunables of one namespace, at the kernel's defaults. Expirations and periods are in seconds."""
 
     __slots__ = (

@@ -7,16 +7,20 @@ through it: what nothing refers to is stamped, and freed once its stamp is 120 s
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator
+from typing import Final
 
+from ipvssim._compiling import mypyc_attr
+from ipvssim._parts import Part
 from ipvssim.clock import FOREVER, JIFFY, SECOND, Clock
 from ipvssim.state.debug_log import DebugLog
 from ipvssim.state.services import RealServer, VirtualService
 
-TRASH_PERIOD = 60 * SECOND
-TRASH_IDLE = 120 * SECOND
+TRASH_PERIOD: Final = 60 * SECOND
+TRASH_IDLE: Final = 120 * SECOND
 
 
-class Trash:
+@mypyc_attr(allow_interpreted_subclasses=True)
+class Trash(Part):
     """The deleted servers of one namespace."""
 
     def __init__(self, clock: Clock) -> None:

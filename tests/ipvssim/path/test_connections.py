@@ -118,7 +118,7 @@ def test_a_template_is_late_once_and_then_for_good() -> None:
     world.pass_seconds(12)
     assert template.timeout == 60 * SECOND
     world.client(w.tcp(w.SYN, 2000))
-    assert template.timer.expires - world.namespace.clock.now >= 59 * SECOND
+    assert template.expires - world.namespace.clock.now >= 59 * SECOND
 
 
 def test_a_template_whose_server_is_gone_is_orphaned() -> None:

@@ -144,6 +144,18 @@ def test_asking_leaves_no_trace(kernel: Kernel, steps: list[bytes | str], last: 
 RULES = "-A -t 192.0.2.1:80 -s wlc\n-a -t 192.0.2.1:80 -r 10.0.0.10 -m -w 1\n-a -t 192.0.2.1:80 -r 10.0.0.11 -m -w 0"
 
 
+def test_asking_draws_no_chance() -> None:
+    """A copy of a kernel has a chance of its own: twos, which draws, picks the same whether somebody asked or not."""
+    rules = "-A -t 192.0.2.1:80 -s twos\n" + "".join(
+        f"-a -t 192.0.2.1:80 -r 10.0.0.{last} -m\n" for last in (10, 11, 12)
+    )
+    asked, other = Kernel(rules, modules=["ip_vs_twos"]), Kernel(rules, modules=["ip_vs_twos"])
+    for port in range(1024, 1064):
+        packet = request(0, port, w.SYN, udp=False)
+        asked.why(packet)
+        assert fate(asked.receive(packet)) == fate(other.receive(packet))
+
+
 def test_what_would_change_it_is_found() -> None:
     """A server of weight 0 that would win, and a tunable that decides, are named; what changes nothing is not."""
     kernel = Kernel(RULES)

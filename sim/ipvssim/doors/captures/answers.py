@@ -53,5 +53,7 @@ def _sent_by(connection: ConnectionEntry, data: bytes, packet: Packet) -> bytes 
     if isinstance(whole, str) or len(connection.address) != len(packet.source):
         return None
     key = b"".join((packet.destination, connection.address, packet.key[-2:], connection.port))
-    turned = ConnectionEntry(packet.protocol, key, packet.source, packet.key[-4:-2], MASQUERADE, None, 0)
+    turned = ConnectionEntry(
+        connection.keeper, packet.protocol, key, packet.source, packet.key[-4:-2], MASQUERADE, None, 0
+    )
     return nat.reply(whole, turned)

@@ -27,7 +27,7 @@ if TYPE_CHECKING:
 _PROTOCOLS = {"IP": 0} | {word.upper(): number for word, number in PROTOCOLS.items()}
 _LONGEST = 0xFFFFFFFF
 """Seconds that the kernel's timeouts may have, at most."""
-_ACTIVE = {TCP: tcp.Tcp.ACTIVE, sctp.NUMBER: sctp.Sctp.ACTIVE}
+_ACTIVE = {TCP: tcp.ACTIVE, sctp.NUMBER: sctp.ACTIVE}
 
 
 def load(director: Director, listing: str) -> int:
@@ -65,7 +65,7 @@ def _open(director: Director, words: list[str]) -> None:
     entry = director.connection_table.open(protocol, key, address, port.to_bytes(2, "big"), flags, server, 0)
     entry.state = names.index(state)
     entry.timeout = (_number(minutes, _LONGEST // 60) * 60 + _number(seconds, 59)) * SECOND
-    entry.timer.start(entry.timeout)
+    entry.start(entry.timeout)
 
 
 def _place(text: str) -> tuple[bytes, int]:

@@ -7,13 +7,16 @@ two templates.
 
 from __future__ import annotations
 
+from typing import Final
+
 from ipvssim.net.packets import UDP, Packet
 
-NAME = "sip"
-LONGEST = 255
+NAME: Final = "sip"
+LONGEST: Final = 255
 """The longest Call-ID that is taken (IP_VS_PEDATA_MAXLEN)."""
-_HEADER, _COMPACT = b"call-id", b"i"
-_WORD = frozenset(b"0123456789-.!%*_+`'~()<>:\\\"/[]?{}")
+_HEADER: Final = b"call-id"
+_COMPACT: Final = b"i"
+_WORD: Final = frozenset(b"0123456789-.!%*_+`'~()<>:\\\"/[]?{}")
 
 
 def call_id(packet: Packet) -> bytes | None:

@@ -8,7 +8,7 @@ transport header, which drops it.
 from __future__ import annotations
 
 from struct import Struct
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Final
 
 from ipvsnl.consts import AF_INET
 from ipvssim.net.checksums import crc32c, finish, pseudo, total, transport
@@ -17,8 +17,8 @@ from ipvssim.net.packets import ICMPV6, SCTP, TCP, UDP, WITH_PORTS, Packet, sign
 if TYPE_CHECKING:
     from ipvssim.path.connections import ConnectionEntry
 
-_LEAST = {TCP: 20, UDP: 8, SCTP: 12}
-_MANGLED_ZERO = b"\xff\xff"
+_LEAST: Final = {TCP: 20, UDP: 8, SCTP: 12}
+_MANGLED_ZERO: Final = b"\xff\xff"
 _middle = Struct("!BBH").pack
 _short = Struct("!H").pack
 _from_bytes = int.from_bytes

@@ -3,15 +3,19 @@
 from __future__ import annotations
 
 from struct import Struct
+from typing import Final
 
 from ipvsnl.consts import AF_INET
 from ipvssim.net.checksums import checksum, transport
 from ipvssim.net.packets import GRE, IPIP, IPV6, UDP, Packet, sign4
 
-KIND_IPIP, KIND_GUE, KIND_GRE = range(3)
-F_CHECKSUM, F_REMOTE_CHECKSUM = 0x1, 0x2
-GRE_CHECKSUM = 0x8000
-_ETHERTYPES = {IPIP: 0x0800, IPV6: 0x86DD}
+KIND_IPIP: Final = 0
+KIND_GUE: Final = 1
+KIND_GRE: Final = 2
+F_CHECKSUM: Final = 0x1
+F_REMOTE_CHECKSUM: Final = 0x2
+GRE_CHECKSUM: Final = 0x8000
+_ETHERTYPES: Final = {IPIP: 0x0800, IPV6: 0x86DD}
 
 _udp = Struct("!HHHHBBBB").pack
 _gre = Struct("!HH").pack

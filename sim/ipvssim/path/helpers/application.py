@@ -9,6 +9,8 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 from ipvsnl.consts import AF_INET, AF_INET6
+from ipvssim._compiling import mypyc_attr
+from ipvssim._parts import Part
 from ipvssim.net.checksums import is_valid, pseudo, total
 from ipvssim.net.packets import TCP, Packet, sign4
 from ipvssim.path.connections import F_HELPED, F_NO_CPORT, MASQUERADE, METHOD, ConnectionEntry
@@ -27,7 +29,8 @@ if TYPE_CHECKING:
     Translate = Callable[[Packet, ConnectionEntry, int], bytes | None]
 
 
-class Helpers:
+@mypyc_attr(allow_interpreted_subclasses=True)
+class Helpers(Part):
     """The application helpers of one namespace: FTP's, where it is loaded."""
 
     def __init__(

@@ -10,6 +10,8 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 from ipvsnl.consts import AF_INET6
+from ipvssim._compiling import mypyc_attr
+from ipvssim._parts import Part
 from ipvssim.net.packets import TCP, Packet
 from ipvssim.path.connections import F_INACTIVE, F_NO_OUTPUT, F_TRACKED, MASQUERADE, NO_PORTS
 from ipvssim.path.helpers import words
@@ -32,7 +34,8 @@ class Rewriting:
         self.start, self.old, self.new = start, old, new
 
 
-class Ftp:
+@mypyc_attr(allow_interpreted_subclasses=True)
+class Ftp(Part):
     """The helper of one namespace."""
 
     def __init__(self, connections: ConnectionTable, accounts: Accounts, behaviours: Behaviours) -> None:

@@ -7,12 +7,13 @@ asks for several things, the first PASV or EPSV in it counts; PORT and EPRT have
 from __future__ import annotations
 
 from _socket import AF_INET6, inet_pton
-from typing import NamedTuple
+from typing import Final, NamedTuple
 
 from ipvssim.path.helpers.entries import EPSV, PASV
 
-_DIGITS = frozenset(b"0123456789")
-_CR, _SPACE = 0x0D, 0x20
+_DIGITS: Final = frozenset(b"0123456789")
+_CR: Final = 0x0D
+_SPACE: Final = 0x20
 
 
 class Endpoint(NamedTuple):

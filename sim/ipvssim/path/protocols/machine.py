@@ -3,16 +3,20 @@
 from __future__ import annotations
 
 from collections.abc import Callable
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Final
 
+from ipvssim._compiling import mypyc_attr
+from ipvssim._parts import Part
 from ipvssim.clock import SECOND
-from ipvssim.path.connections import F_INACTIVE, F_NO_OUTPUT, F_TEMPLATE, STATES, TEMPLATE_ASSURED, ConnectionEntry
+from ipvssim.path.connections import F_INACTIVE, F_NO_OUTPUT, F_TEMPLATE, TEMPLATE_ASSURED, ConnectionEntry
 
 if TYPE_CHECKING:
     from ipvssim.path.debug_log import PathLog
 
-INPUT, OUTPUT, INPUT_ONLY = range(3)
-DIRECTIONS = ("input", "output", "input only")
+INPUT: Final = 0
+OUTPUT: Final = 1
+INPUT_ONLY: Final = 2
+DIRECTIONS: Final = ("input", "output", "input only")
 
 Tables = tuple[tuple[tuple[int, ...], ...], ...]
 
@@ -23,25 +27,21 @@ def drawn(text: str, short: dict[str, int]) -> dict[int, list[int]]:
     return {short[row[0]]: [short[cell] for cell in row[1:]] for row in rows}
 
 
-class Machine:
+@mypyc_attr(allow_interpreted_subclasses=True)
+class Machine(Part):
     """A protocol that follows the state of its connections."""
-
-    NUMBER = 0
-    NAME = ""
-    STATES: tuple[str, ...] = ()
-    ACTIVE: frozenset[int] = frozenset()
-    ASSURED = -1
-    """The state whose entry makes a connection's template worth keeping."""
-
-    def __init_subclass__(cls) -> None:
-        """Enter the names of its states, for connections to be shown with."""
-        if cls.STATES:
-            STATES[cls.NUMBER] = cls.STATES
 
     def __init__(self, seconds: tuple[int, ...], tables: Tables) -> None:
         self.timeouts = [value * SECOND for value in seconds]
         """A state's timeout in microseconds."""
         self.tables = tables
+        self.name = ""
+        self.states: tuple[str, ...] = ()
+        """The names of its states."""
+        self.active: frozenset[int] = frozenset()
+        """Those in which a connection counts as active."""
+        self.assured = -1
+        """The state whose entry makes a connection's template worth keeping."""
         self.activity_changed: Callable[[ConnectionEntry, bool], None] = _nobody
         """Called when a connection becomes active or inactive."""
         self.log: PathLog | None = None
@@ -70,17 +70,17 @@ class Machine:
         if new != old:
             connection.state = new
             if self.log is not None:
-                self.log.entered(connection, data, offset, direction, self.NAME, self.STATES[old])
+                self.log.entered(connection, data, offset, direction, self.name, self.states[old])
             self._entered(connection, flags, new)
         connection.timeout = self.timeouts[new]
 
     def _entered(self, connection: ConnectionEntry, flags: int, state: int) -> None:
-        active = state in self.ACTIVE
+        active = state in self.active
         if active == bool(flags & F_INACTIVE):
             connection.flags = flags ^ F_INACTIVE
             if connection.server is not None:
                 self.activity_changed(connection, active)
-        if state == self.ASSURED:
+        if state == self.assured:
             assure(connection)
 
 

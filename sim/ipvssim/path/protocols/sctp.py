@@ -6,27 +6,42 @@ what changes the state: ``state: event event NEXT, ...``. ABORT closes from ever
 
 from __future__ import annotations
 
+from typing import ClassVar, Final
+
+from ipvssim._compiling import mypyc_attr
+from ipvssim.path.connections import STATES as NAMES
 from ipvssim.path.protocols.machine import Machine, Tables
 
-NUMBER = 132
-NAME = "SCTP"
+NUMBER: Final = 132
+NAME: Final = "SCTP"
 
-STATES = (
+STATES: Final[tuple[str, ...]] = (
     "NONE", "INIT1", "INIT", "C-SENT", "C-REPLIED", "C-WAIT", "COOKIE", "C-ECHOED", "ESTABLISHED",
     "S-SENT", "S-RECEIVED", "S-ACK-SENT", "REJECTED", "CLOSED",
 )  # fmt: skip
-INIT1, INIT, ESTABLISHED, SHUTDOWN_SENT, SHUTDOWN_ACK_SENT, CLOSED = 1, 2, 8, 9, 11, 13
-TIMEOUTS = (2, 4, 61, 61, 61, 61, 61, 61, 900, 61, 61, 61, 4, 61)
-_SHORT = ("NO", "I1", "IN", "CS", "CR", "CW", "CO", "CE", "ES", "SS", "SR", "SA", "RJ", "CL")
-SHORT = {name: state for state, name in enumerate(_SHORT)}
+INIT1: Final = 1
+INIT: Final = 2
+ESTABLISHED: Final = 8
+SHUTDOWN_SENT: Final = 9
+SHUTDOWN_ACK_SENT: Final = 11
+CLOSED: Final = 13
+ACTIVE: Final = frozenset((ESTABLISHED,))
+TIMEOUTS: Final[tuple[int, ...]] = (2, 4, 61, 61, 61, 61, 61, 61, 900, 61, 61, 61, 4, 61)
+_SHORT: Final = ("NO", "I1", "IN", "CS", "CR", "CW", "CO", "CE", "ES", "SS", "SR", "SA", "RJ", "CL")
+SHORT: Final = {name: state for state, name in enumerate(_SHORT)}
 
-EVENTS = ("data", "init", "iack", "cecho", "cack", "shut", "shack", "shcomp", "err", "abort")
-DATA, INITIATE, ABORT = 0, 1, 9
-EVENT_OF_CHUNK = (0, 1, 2, 0, 0, 0, 9, 5, 6, 8, 3, 4, 0, 0, 7)
+EVENTS: Final = ("data", "init", "iack", "cecho", "cack", "shut", "shack", "shcomp", "err", "abort")
+DATA: Final = 0
+INITIATE: Final = 1
+ABORT: Final = 9
+EVENT_OF_CHUNK: Final[tuple[int, ...]] = (0, 1, 2, 0, 0, 0, 9, 5, 6, 8, 3, 4, 0, 0, 7)
 """By chunk type; SACK, heartbeats, ECN and every unknown type count as data."""
-CID_INIT, CID_ABORT, CID_COOKIE_ECHO, CID_COOKIE_ACK = 1, 6, 10, 11
+CID_INIT: Final = 1
+CID_ABORT: Final = 6
+CID_COOKIE_ECHO: Final = 10
+CID_COOKIE_ACK: Final = 11
 
-CHANGES = {
+CHANGES: Final = {
     "input": """
         NO: data cack ES, init I1, iack CW, cecho CR, shut SR, shack shcomp err CL
         I1: init cecho shack IN, iack CW, shcomp CL
@@ -88,21 +103,27 @@ def table(changes: dict[str, str]) -> Tables:
     return tuple(directions)
 
 
+_TABLE: Final[Tables] = table(CHANGES)
+NAMES[NUMBER] = STATES
+
+
 def chunk_type(data: bytes, offset: int) -> int:
     """The type of the first chunk; -1 where the packet is too short for one."""
     return data[offset + 12] if len(data) >= offset + 16 else -1
 
 
+@mypyc_attr(allow_interpreted_subclasses=True)
 class Sctp(Machine):
     """SCTP's machine."""
 
-    NUMBER, NAME, STATES = NUMBER, NAME, STATES
-    ACTIVE = frozenset((ESTABLISHED,))
-    ASSURED = ESTABLISHED
-    TABLE = table(CHANGES)
+    TABLE: ClassVar[Tables] = _TABLE
 
     def __init__(self, seconds: tuple[int, ...] = TIMEOUTS) -> None:
-        super().__init__(seconds, self.TABLE)
+        super().__init__(seconds, _TABLE)
+        self.name = NAME
+        self.states = STATES
+        self.active = ACTIVE
+        self.assured = ESTABLISHED
 
     def event(self, data: bytes, offset: int) -> int:
         """The event of a packet; -1 for one without a chunk."""

@@ -6,23 +6,39 @@ for one state, what follows SYN, FIN, ACK and RST.
 
 from __future__ import annotations
 
+from typing import ClassVar, Final
+
+from ipvssim._compiling import mypyc_attr
+from ipvssim.path.connections import STATES as NAMES
 from ipvssim.path.protocols.machine import Machine, Tables, drawn
 
-NUMBER = 6
-NAME = "TCP"
+NUMBER: Final = 6
+NAME: Final = "TCP"
 
-STATES = (
+STATES: Final[tuple[str, ...]] = (
     "NONE", "ESTABLISHED", "SYN_SENT", "SYN_RECV", "FIN_WAIT", "TIME_WAIT", "CLOSE", "CLOSE_WAIT", "LAST_ACK", "LISTEN",
     "SYNACK",
 )  # fmt: skip
-NONE, ESTABLISHED, SYN_SENT, SYN_RECV, FIN_WAIT, TIME_WAIT, CLOSE, CLOSE_WAIT, LAST_ACK, LISTEN, SYNACK = range(11)
-TIMEOUTS = (2, 900, 120, 60, 120, 120, 10, 60, 30, 120, 120)
+NONE: Final = 0
+ESTABLISHED: Final = 1
+SYN_SENT: Final = 2
+SYN_RECV: Final = 3
+FIN_WAIT: Final = 4
+TIME_WAIT: Final = 5
+CLOSE: Final = 6
+CLOSE_WAIT: Final = 7
+LAST_ACK: Final = 8
+LISTEN: Final = 9
+SYNACK: Final = 10
+TIMEOUTS: Final[tuple[int, ...]] = (2, 900, 120, 60, 120, 120, 10, 60, 30, 120, 120)
 """Seconds a state lasts without packets; ESTABLISHED and FIN_WAIT follow ``ipvsadm --set``."""
-ACTIVE = frozenset((ESTABLISHED, SYN_SENT, SYN_RECV, SYNACK))
-EVENTS = ("SYN", "FIN", "ACK", "RST", "none of them")
-SHORT = {name: state for state, name in enumerate(("NO", "ES", "SS", "SR", "FW", "TW", "CL", "CW", "LA", "LI", "SA"))}
+ACTIVE: Final = frozenset((ESTABLISHED, SYN_SENT, SYN_RECV, SYNACK))
+EVENTS: Final = ("SYN", "FIN", "ACK", "RST", "none of them")
+SHORT: Final = {
+    name: state for state, name in enumerate(("NO", "ES", "SS", "SR", "FW", "TW", "CL", "CW", "LA", "LI", "SA"))
+}
 
-NORMAL = {
+NORMAL: Final = {
     "input": """
         NO  SR CL ES CL
         ES  ES CW ES CL
@@ -60,7 +76,7 @@ NORMAL = {
         LI  SR LI LI LI
         SA  SR TW ES CL""",
 }
-SECURE = {
+SECURE: Final = {
     "input": """
         NO  SR CL ES CL
         ES  ES CW ES CL
@@ -99,7 +115,7 @@ SECURE = {
         SA  SA TW ES CL""",
 }
 
-_NO_FLAG = (CLOSE,) * len(STATES)
+_NO_FLAG: Final = (CLOSE,) * len(STATES)
 
 
 def table(rows: dict[str, str]) -> Tables:
@@ -119,18 +135,25 @@ def _event(flags: int) -> int:
     return 4
 
 
-EVENT_OF_FLAGS = tuple(_event(flags) for flags in range(256))
+EVENT_OF_FLAGS: Final[tuple[int, ...]] = tuple(_event(flags) for flags in range(256))
+_NORMAL_TABLE: Final[Tables] = table(NORMAL)
+_SECURE_TABLE: Final[Tables] = table(SECURE)
+NAMES[NUMBER] = STATES
 
 
+@mypyc_attr(allow_interpreted_subclasses=True)
 class Tcp(Machine):
     """TCP's machine: two tables, of which ``net.ipv4.vs.secure_tcp`` chooses."""
 
-    NUMBER, NAME, STATES, ACTIVE = NUMBER, NAME, STATES, ACTIVE
-    ASSURED = ESTABLISHED
-    NORMAL, SECURE = table(NORMAL), table(SECURE)
+    NORMAL: ClassVar[Tables] = _NORMAL_TABLE
+    SECURE: ClassVar[Tables] = _SECURE_TABLE
 
     def __init__(self, seconds: tuple[int, ...] = TIMEOUTS) -> None:
-        super().__init__(seconds, self.NORMAL)
+        super().__init__(seconds, _NORMAL_TABLE)
+        self.name = NAME
+        self.states = STATES
+        self.active = ACTIVE
+        self.assured = ESTABLISHED
 
     def event(self, data: bytes, offset: int) -> int:
         """The event of a segment; -1 for one shorter than a TCP header."""

@@ -2,26 +2,30 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Final
 
+from ipvssim._compiling import mypyc_attr
+from ipvssim.path.connections import STATES as NAMES
 from ipvssim.path.protocols.machine import OUTPUT, Machine, assure
 
 if TYPE_CHECKING:
     from ipvssim.path.connections import ConnectionEntry
 
-NUMBER = 17
-NAME = "UDP"
-STATES = ("UDP",)
-TIMEOUTS = (300,)
+NUMBER: Final = 17
+NAME: Final = "UDP"
+STATES: Final[tuple[str, ...]] = ("UDP",)
+TIMEOUTS: Final[tuple[int, ...]] = (300,)
+NAMES[NUMBER] = STATES
 
 
+@mypyc_attr(allow_interpreted_subclasses=True)
 class Udp(Machine):
     """UDP's machine: never active; a reply makes the connection's template worth keeping."""
 
-    NUMBER, NAME, STATES = NUMBER, NAME, STATES
-
     def __init__(self, seconds: tuple[int, ...] = TIMEOUTS) -> None:
         super().__init__(seconds, (((0,),),) * 3)
+        self.name = NAME
+        self.states = STATES
 
     def transition(self, connection: ConnectionEntry, data: bytes, offset: int, direction: int) -> None:
         """Every packet renews the timeout."""

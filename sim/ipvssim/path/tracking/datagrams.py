@@ -2,15 +2,20 @@
 
 from __future__ import annotations
 
+from typing import Final
+
+from ipvssim._compiling import mypyc_attr
+from ipvssim._parts import Part
 from ipvssim.clock import HZ
 from ipvssim.net.checksums import is_valid, pseudo
 from ipvssim.net.packets import UDP, Packet
 from ipvssim.path.tracking.entries import Entries, Entry, Outcome
 
-_STREAM_AFTER = 2 * HZ
+_STREAM_AFTER: Final = 2 * HZ
 
 
-class Stream:
+@mypyc_attr(allow_interpreted_subclasses=True)
+class Stream(Part):
     """What is remembered of a UDP flow: from when on it is a stream, in jiffies."""
 
     __slots__ = ("since",)

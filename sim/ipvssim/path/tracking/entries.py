@@ -8,8 +8,10 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 from enum import Enum
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Final
 
+from ipvssim._compiling import mypyc_attr
+from ipvssim._parts import Part
 from ipvssim.clock import Clock
 
 if TYPE_CHECKING:
@@ -17,7 +19,8 @@ if TYPE_CHECKING:
     from ipvssim.state.tracking_sysctls import TrackingSysctls
 
 Key = tuple[int, bytes]
-ORIGINAL, REPLY = 0, 1
+ORIGINAL: Final = 0
+REPLY: Final = 1
 """The two sides of an entry: that of its first packet, and the other."""
 
 
@@ -29,7 +32,8 @@ class Outcome(Enum):
     AGAIN = "again"
 
 
-class Entry:
+@mypyc_attr(allow_interpreted_subclasses=True)
+class Entry(Part):
     """One tracked flow. ``talk`` is what its protocol remembers of it.
 
     ``confirmed`` says that it has been in the table: its first packet went through. ``replied`` says that the other side
@@ -47,7 +51,8 @@ class Entry:
         self.shifts: Shifts | None = None
 
 
-class Entries:
+@mypyc_attr(allow_interpreted_subclasses=True)
+class Entries(Part):
     """The table of confirmed entries."""
 
     def __init__(self, clock: Clock, sysctls: TrackingSysctls) -> None:

@@ -2,39 +2,46 @@
 
 from __future__ import annotations
 
-from typing import NamedTuple
+from typing import Final, NamedTuple
 
+from ipvssim._compiling import mypyc_attr
+from ipvssim._parts import Part
 from ipvssim.net.checksums import crc32c
 from ipvssim.net.packets import Packet
 from ipvssim.path.tracking.entries import ORIGINAL, Entries, Entry, Outcome
 
-(
-    NONE, CLOSED, COOKIE_WAIT, COOKIE_ECHOED, ESTABLISHED, SHUTDOWN_SENT, SHUTDOWN_RECEIVED, SHUTDOWN_ACK_SENT,
-    HEARTBEAT_SENT,
-) = range(9)  # fmt: skip
-_INVALID = 9
-_TIMEOUTS = (
+NONE: Final = 0
+CLOSED: Final = 1
+COOKIE_WAIT: Final = 2
+COOKIE_ECHOED: Final = 3
+ESTABLISHED: Final = 4
+SHUTDOWN_SENT: Final = 5
+SHUTDOWN_RECEIVED: Final = 6
+SHUTDOWN_ACK_SENT: Final = 7
+HEARTBEAT_SENT: Final = 8
+_INVALID: Final = 9
+_TIMEOUTS: Final[tuple[str, ...]] = (
     "", "closed", "cookie_wait", "cookie_echoed", "established", "shutdown_sent", "shutdown_recd", "shutdown_ack_sent",
     "heartbeat_sent",
 )  # fmt: skip
 """What the tunables nf_conntrack_sctp_timeout_* end with, by state."""
-_DATA, _INIT, _INIT_ACK, _HEARTBEAT, _HEARTBEAT_ACK, _ABORT, _SHUTDOWN, _SHUTDOWN_ACK, _ERROR = (
-    0,
-    1,
-    2,
-    4,
-    5,
-    6,
-    7,
-    8,
-    9,
-)
-_COOKIE_ECHO, _COOKIE_ACK, _COMPLETE = 10, 11, 14
-_ROWS = (
+_DATA: Final = 0
+_INIT: Final = 1
+_INIT_ACK: Final = 2
+_HEARTBEAT: Final = 4
+_HEARTBEAT_ACK: Final = 5
+_ABORT: Final = 6
+_SHUTDOWN: Final = 7
+_SHUTDOWN_ACK: Final = 8
+_ERROR: Final = 9
+_COOKIE_ECHO: Final = 10
+_COOKIE_ACK: Final = 11
+_COMPLETE: Final = 14
+_ROWS: Final = (
     _INIT, _INIT_ACK, _ABORT, _SHUTDOWN, _SHUTDOWN_ACK, _ERROR, _COOKIE_ECHO, _COOKIE_ACK, _COMPLETE, _HEARTBEAT,
     _HEARTBEAT_ACK,
 )  # fmt: skip
-_LETTERS = "-CWEASRKHx"
+_LETTERS: Final = "-CWEASRKHx"
 """Of the states, in their order; x is invalid."""
 
 
@@ -42,7 +49,7 @@ def _table(*rows: str) -> dict[int, tuple[int, ...]]:
     return {kind: tuple(map(_LETTERS.index, row)) for kind, row in zip(_ROWS, rows, strict=True)}
 
 
-_NEXT = (
+_NEXT: Final = (
     _table(
         "CCWEACCKW", "CCWEASRKC", "CCCCCCCCC", "CCWESSRKC", "KCWEAKKKK", "CCWEASRKC", "CCEEASRKC", "CCWAASRKC",
         "CCWEASRCC", "HCWEASRKH", "CCWEASRKH",
@@ -53,14 +60,14 @@ _NEXT = (
     ),
 )  # fmt: skip
 """By side and kind of chunk: state to next state."""
-_NO_ENTRY = frozenset((_ABORT, _COMPLETE, _COOKIE_ACK))
-_OWN_RULES = frozenset(
+_NO_ENTRY: Final = frozenset((_ABORT, _COMPLETE, _COOKIE_ACK))
+_OWN_RULES: Final = frozenset(
     (_INIT, _COMPLETE, _COOKIE_ECHO, _ABORT, _SHUTDOWN_ACK, _HEARTBEAT, _HEARTBEAT_ACK)
 )  # chunks whose verification tag is checked in their own way
-_ALONE = frozenset((_INIT, _INIT_ACK, _COMPLETE))
-_FIRST = frozenset((_COOKIE_ACK, _COOKIE_ECHO))
-_REFLECTED = 1
-_NO_TAG = bytes(4)
+_ALONE: Final = frozenset((_INIT, _INIT_ACK, _COMPLETE))
+_FIRST: Final = frozenset((_COOKIE_ACK, _COOKIE_ECHO))
+_REFLECTED: Final = 1
+_NO_TAG: Final = bytes(4)
 
 
 class Chunk(NamedTuple):
@@ -71,7 +78,8 @@ class Chunk(NamedTuple):
     tag: bytes
 
 
-class Association:
+@mypyc_attr(allow_interpreted_subclasses=True)
+class Association(Part):
     """An association as it is tracked: the tag that packets of each side carry, and who has sent an INIT."""
 
     __slots__ = ("failed", "failed_side", "inits", "state", "tags")

@@ -6,17 +6,24 @@ ip_vs_app.c has an adjustment of its own, in_seq and out_seq. ip_vs_ftp leaves i
 
 from __future__ import annotations
 
+from typing import Final
+
+from ipvssim._compiling import mypyc_attr
+from ipvssim._parts import Part
 from ipvssim.net.checksums import total, transport
 from ipvssim.net.packets import ACK, TCP
 from ipvssim.path.tracking.windows import before
 
-_FULL = 1 << 32
-_END, _NOP, _SACK = 0, 1, 5
-_MANGLED_ZERO = b"\xff\xff"
+_FULL: Final = 1 << 32
+_END: Final = 0
+_NOP: Final = 1
+_SACK: Final = 5
+_MANGLED_ZERO: Final = b"\xff\xff"
 _from_bytes = int.from_bytes
 
 
-class Shift:
+@mypyc_attr(allow_interpreted_subclasses=True)
+class Shift(Part):
     """What was added to one side's stream: ``until`` up to the place of the last rewriting, ``behind`` after it."""
 
     __slots__ = ("behind", "place", "until")
@@ -40,7 +47,8 @@ class Shift:
         return self.behind if before(self.place, number - self.until) else self.until
 
 
-class Shifts:
+@mypyc_attr(allow_interpreted_subclasses=True)
+class Shifts(Part):
     """Both sides' shifts of one entry. ``begun`` says that a length was changed once: every packet is looked at then."""
 
     __slots__ = ("begun", "sides")

@@ -7,6 +7,8 @@ What the switches change: connections picked up in the middle (tcp_loose), windo
 
 from __future__ import annotations
 
+from typing import Final
+
 from ipvssim.clock import HZ
 from ipvssim.net.checksums import is_valid, pseudo
 from ipvssim.net.packets import ACK, FIN, RST, SYN, TCP, Packet
@@ -44,23 +46,24 @@ from ipvssim.path.tracking.windows import (
     read_options,
 )
 
-_INVALID, _IGNORED = 10, 11
-_TIMEOUTS = {
+_INVALID: Final = 10
+_IGNORED: Final = 11
+_TIMEOUTS: Final = {
     SYN_SENT: "syn_sent", SYN_RECV: "syn_recv", ESTABLISHED: "established", FIN_WAIT: "fin_wait", CLOSE_WAIT: "close_wait",
     LAST_ACK: "last_ack", TIME_WAIT: "time_wait", CLOSE: "close",
 }  # fmt: skip
 """What the tunables nf_conntrack_tcp_timeout_* end with, by state."""
-_SIMULTANEOUS = 120 * HZ
+_SIMULTANEOUS: Final = 120 * HZ
 """The one state without a tunable: SYN_SENT2."""
-_LONG = 120 * HZ
+_LONG: Final = 120 * HZ
 """A life that a misfit may shorten (``nf_tcp_handle_invalid``)."""
-_URG = 0x20
-_MEANT = frozenset(
+_URG: Final = 0x20
+_MEANT: Final = frozenset(
     (SYN, SYN | _URG, SYN | ACK, RST, RST | ACK, FIN | ACK, FIN | ACK | _URG, ACK, ACK | _URG)
 )  # what of FIN, SYN, RST, ACK and URG may stand together
-_ALL = FIN | SYN | RST | ACK | _URG
-_ENDING = frozenset((FIN_WAIT, LAST_ACK, TIME_WAIT, CLOSE, CLOSE_WAIT))
-_LETTERS = {
+_ALL: Final = FIN | SYN | RST | ACK | _URG
+_ENDING: Final = frozenset((FIN_WAIT, LAST_ACK, TIME_WAIT, CLOSE, CLOSE_WAIT))
+_LETTERS: Final = {
     "-": NONE, "S": SYN_SENT, "R": SYN_RECV, "E": ESTABLISHED, "F": FIN_WAIT, "W": CLOSE_WAIT, "L": LAST_ACK,
     "T": TIME_WAIT, "C": CLOSE, "2": SYN_SENT2, "x": _INVALID, "i": _IGNORED,
 }  # fmt: skip
@@ -70,7 +73,7 @@ def _table(*rows: str) -> tuple[tuple[int, ...], ...]:
     return tuple(tuple(_LETTERS[letter] for letter in row) for row in rows)
 
 
-_NEXT = (
+_NEXT: Final = (
     #       none, syn_sent, syn_recv, established, fin_wait, close_wait, last_ack, time_wait, close, syn_sent2
     _table("SSiiiiiSS2", "xxRxxxxxxR", "xxFFLLLTCx", "ExEEWWTTCx", "xCCCCCCCCC", "xxxxxxxxxx"),
     _table("x2xxxxxSx2", "xRiiiiiiiR", "xxFFLLLTCx", "xiREWWTTCi", "xCCCCCCCCC", "xxxxxxxxxx"),

@@ -11,9 +11,11 @@ by an entry, and opens none that another protocol could meet.
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Final
 
 from ipvsnl.consts import AF_INET, AF_INET6
+from ipvssim._compiling import mypyc_attr
+from ipvssim._parts import Part
 from ipvssim.net.fragments import TRACKING, Reassembler
 from ipvssim.net.packets import AH, ESP, SCTP, TCP, UDP, Packet
 from ipvssim.path.connections import (
@@ -37,12 +39,13 @@ if TYPE_CHECKING:
     from ipvssim.path.connection_table import ConnectionTable
     from ipvssim.state.namespace import Namespace
 
-_ANY_PORTS = NO_PORTS * 2
-_SHARED = frozenset((UDP, AH, ESP))
+_ANY_PORTS: Final = NO_PORTS * 2
+_SHARED: Final = frozenset((UDP, AH, ESP))
 """Protocols of which two entries may claim one key: the later packet takes the earlier entry for its own."""
 
 
-class Tracker:
+@mypyc_attr(allow_interpreted_subclasses=True)
+class Tracker(Part):
     """The tracking of one director. It handles one packet at a time: that which :meth:`enters` was called with last."""
 
     def __init__(self, namespace: Namespace, connections: ConnectionTable, reassembler: Reassembler) -> None:
@@ -99,7 +102,8 @@ class Tracker:
             if isinstance(whole, str):
                 result.verdict, result.reason = HELD, whole
                 return None
-            result.packet = packet = whole
+            packet = whole
+            result.meet(packet)
         self.enters(packet)
         return packet
 

@@ -4,24 +4,45 @@ net/netfilter/nf_conntrack_proto_tcp.c, Linux 6.1). Sequence numbers are of 32 b
 from __future__ import annotations
 
 from enum import Enum
-from typing import NamedTuple
+from typing import Final, NamedTuple
 
+from ipvssim._compiling import mypyc_attr
+from ipvssim._parts import Part
 from ipvssim.net.packets import ACK, FIN, RST, SYN, Packet
 
-SCALES, SELECTIVE, CLOSES, LIBERAL, UNACKNOWLEDGED, HAS_ACKED = 1, 2, 4, 8, 16, 32
+SCALES: Final = 1
+SELECTIVE: Final = 2
+CLOSES: Final = 4
+LIBERAL: Final = 8
+UNACKNOWLEDGED: Final = 16
+HAS_ACKED: Final = 32
 """Of a side: it scales its window, takes selective acknowledgements, closed first, is not measured at all, has data on the
 way, has acknowledged something."""
-(
-    NONE, SYN_SENT, SYN_RECV, ESTABLISHED, FIN_WAIT, CLOSE_WAIT, LAST_ACK, TIME_WAIT, CLOSE, SYN_SENT2,
-) = range(10)  # fmt: skip
+NONE: Final = 0
+SYN_SENT: Final = 1
+SYN_RECV: Final = 2
+ESTABLISHED: Final = 3
+FIN_WAIT: Final = 4
+CLOSE_WAIT: Final = 5
+LAST_ACK: Final = 6
+TIME_WAIT: Final = 7
+CLOSE: Final = 8
+SYN_SENT2: Final = 9
 """The states of a connection."""
-A_SYN, A_SYNACK, A_FIN, AN_ACK, A_RST, ANOTHER = range(6)
+A_SYN: Final = 0
+A_SYNACK: Final = 1
+A_FIN: Final = 2
+AN_ACK: Final = 3
+A_RST: Final = 4
+ANOTHER: Final = 5
 """The kinds of segments, by their flags."""
-_MASK = 0xFFFFFFFF
-_LEAST_WINDOW = 66000
-_LARGEST_SCALE = 14
-_NOP_TIMESTAMP = b"\x01\x01\x08\x0a"
-_SELECTIVE, _WINDOW, _BLOCKS = 4, 3, 5
+_MASK: Final = 0xFFFFFFFF
+_LEAST_WINDOW: Final = 66000
+_LARGEST_SCALE: Final = 14
+_NOP_TIMESTAMP: Final = b"\x01\x01\x08\x0a"
+_SELECTIVE: Final = 4
+_WINDOW: Final = 3
+_BLOCKS: Final = 5
 
 
 class Measure(Enum):
@@ -44,7 +65,8 @@ class Segment(NamedTuple):
     options: bytes
 
 
-class Side:
+@mypyc_attr(allow_interpreted_subclasses=True)
+class Side(Part):
     """What one end has sent and said."""
 
     __slots__ = ("end", "flags", "max_ack", "max_end", "max_window", "scale")
@@ -59,7 +81,8 @@ class Side:
         self.flags &= LIBERAL
 
 
-class Talk:
+@mypyc_attr(allow_interpreted_subclasses=True)
+class Talk(Part):
     """A TCP connection as it is tracked. What begins with ``last`` is of the last segment that was let through."""
 
     __slots__ = (
