@@ -91,6 +91,7 @@ ROOMS = {
         "sockets files old_options",
         "receiving sending",
         "supervisor",
+        "joining",
         "session programs",
     ],
     "ipvssim.lab": ["scenario", "run", "show", "api", "command send"],
@@ -110,8 +111,8 @@ CONVERSIONS = frozenset((
 """What of the C module under ``socket`` opens none."""
 SCAPY = frozenset(("ipvssim.net.scapy_packets",))
 TIME = frozenset((
-    "ipvssim.clock", "ipvssim.doors.sending", "ipvssim.doors.serve", "ipvssim.doors.table_file", "ipvssim.run.programs",
-    "ipvssim.run.receiving", "ipvssim.run.session", "ipvssim.run.worlds",
+    "ipvssim.clock", "ipvssim.doors.run", "ipvssim.doors.sending", "ipvssim.doors.serve", "ipvssim.doors.table_file",
+    "ipvssim.run.programs", "ipvssim.run.receiving", "ipvssim.run.session", "ipvssim.run.worlds",
 ))  # fmt: skip
 
 Import = tuple[str, str]

@@ -5,7 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass, field
 from pathlib import Path
 
-from ipvssim.behaviours import DEFAULT
+from ipvssim.behaviours import BEHAVIOURS, DEFAULT, TABLE, resolve
 from tests.kernel.judges import Judge
 from tests.places import ROOT
 
@@ -50,6 +50,7 @@ class Campaign:
             f"- first seed: {self.first}",
             f"- command: `{self.command}`",
             "",
+            *otherwise(self.judge.kernel),
             "| kind | traces | steps | differing steps |",
             "| --- | ---: | ---: | ---: |",
         ]
@@ -64,6 +65,17 @@ class Campaign:
             )
             lines.append(f"| {name} | {row.traces} | {row.steps} | {found} |")
         return "\n".join(lines) + "\n"
+
+
+def otherwise(kernel: str) -> list[str]:
+    """What this kernel does otherwise than the one that is modelled by default, as lines of a page."""
+    has = resolve(kernel).behaviours
+    found = [one for one in TABLE if (one.name in has.names) != (one.name in BEHAVIOURS.names)]
+    if not found:
+        return []
+    rows = [f"| `{one.name}` | {'yes' if one.name in has.names else 'no'} | {one.what} |" for one in found]
+    words = f"What it does otherwise than {DEFAULT} ([what is not modelled](../../use/kernels.md#not-modelled)):"
+    return [words, "", "| behaviour | here | |", "| --- | --- | --- |", *rows, ""]
 
 
 def page(asked: Judge) -> Path:

@@ -23,6 +23,15 @@ LIMIT = 1800  # seconds that one boot may take
 os.environ.setdefault("IPVSNL_LAB_CACHE", str(ROOT / "build" / "kernels"))
 
 
+TURNS = ("bullseye", "trixie", "sid", "qemu:bookworm", "qemu:trixie", "qemu:experimental")
+"""Kernels that are compared besides the installed one, each in turn."""
+
+
+def in_turn(day: int) -> str:
+    """Whose turn it is on that day (counted from whatever day)."""
+    return TURNS[day % len(TURNS)]
+
+
 class Judge(NamedTuple):
     """A real kernel. ``release`` is the word for ``lab-kernel --release`` (None: the installed one)."""
 

@@ -5,13 +5,17 @@ from __future__ import annotations
 import argparse
 import os
 import sys
+import time
 from collections.abc import Sequence
+from contextlib import ExitStack
 from pathlib import Path
 
 from ipvsnl.errors import LinkError
 from ipvssim.doors import debug_option, directors, kernel_options
+from ipvssim.doors.server import Server
 from ipvssim.doors.table_file import TableFile
 from ipvssim.kernel import Kernel
+from ipvssim.run.joining import Door, join
 from ipvssim.run.launch import RunError, complain, surroundings
 from ipvssim.run.session import Session
 from ipvssim.run.supervisor import Supervisor
@@ -41,6 +45,11 @@ def parser() -> argparse.ArgumentParser:
         "--netlink", choices=("yes", "refused", "none"), default="yes",
         help="refused: as where root is a user namespace's; none: there are no such sockets, and programs use setsockopt",
     )  # fmt: skip
+    share = parser.add_mutually_exclusive_group()
+    share.add_argument(
+        "--serve", metavar="PATH", help="let others share the table: --target unix:PATH, run --join PATH"
+    )
+    share.add_argument("--join", metavar="PATH", help="run the program on the table that another run serves there")
     parser.add_argument("--trace", action="store_true", help="show each netlink message, both ways, on standard error")
     parser.add_argument("program", nargs=argparse.REMAINDER, metavar="PROGRAM", help="the program, and its arguments")
     return parser
@@ -63,6 +72,8 @@ def main(arguments: Sequence[str] | None = None) -> int:
 
 def _run(chosen: argparse.Namespace, words: Sequence[str]) -> int:
     file = TableFile(chosen.table) if chosen.table else None
+    if chosen.join and (file is not None or chosen.rules):
+        raise ValueError("--join: the table is another run's, so --table and --rules are not for this one")
     how = kernel_options.made_of(chosen)
     if file is not None:
         file.lock()
@@ -71,16 +82,10 @@ def _run(chosen: argparse.Namespace, words: Sequence[str]) -> int:
         if chosen.rules:
             directors.load(kernel, chosen.rules)
         debug_option.tell(kernel)
-        supervisor = Supervisor(
-            Worlds(kernel, lambda: Kernel(**how), netlink=chosen.netlink),
-            complain=complain,
-            told=Trace(sys.stderr) if chosen.trace else None,
-        )
-        session = Session(supervisor)
+        worlds = Worlds(kernel, lambda: Kernel(**how), netlink=chosen.netlink)
         try:
-            status = session.run(words, surroundings(os.environ))
+            session, status = _played(chosen, words, kernel, worlds)
         finally:
-            supervisor.close()
             if file is not None:
                 file.save(kernel.namespace)
     finally:
@@ -88,3 +93,17 @@ def _run(chosen: argparse.Namespace, words: Sequence[str]) -> int:
             file.unlock()
     session.leave()
     return status
+
+
+def _played(chosen: argparse.Namespace, words: Sequence[str], kernel: Kernel, worlds: Worlds) -> tuple[Session, int]:
+    """Run the program; who else shares the table does so meanwhile."""
+    with ExitStack() as ending:
+        supervisor = Supervisor(worlds, complain=complain, told=Trace(sys.stderr) if chosen.trace else None)
+        ending.callback(supervisor.close)
+        if chosen.serve:
+            server = Server(kernel, chosen.serve, now=time.monotonic)
+            ending.callback(server.close)
+            supervisor.watch(server.fileno(), lambda _: server.turn(0))
+            ending.callback(Door(chosen.serve, supervisor).close)
+        session = Session(supervisor, ending.enter_context(join(chosen.join)) if chosen.join else None)
+        return session, session.run(words, surroundings(os.environ))

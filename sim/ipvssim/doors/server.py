@@ -178,6 +178,10 @@ class Server:
         while True:
             self.turn()
 
+    def fileno(self) -> int:
+        """Readable when there is something to do: for who waits for other things, too."""
+        return self._selector.fileno()
+
     def turn(self, timeout: float | None = None) -> None:
         """Wait for something to do, at most ``timeout`` seconds, and do it."""
         ready = self._selector.select(timeout)

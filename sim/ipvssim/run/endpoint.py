@@ -11,7 +11,7 @@ import os
 import socket
 import termios
 from collections.abc import Callable
-from errno import EADDRINUSE, ECONNREFUSED, EINVAL
+from errno import EADDRINUSE, ECONNREFUSED, EINVAL, ENODATA
 from fcntl import ioctl
 from struct import Struct
 from typing import TYPE_CHECKING
@@ -105,6 +105,8 @@ class Endpoint:
     def send(self, data: bytes, address: bytes, process: Callable[[], int]) -> None:
         """Execute a datagram of requests. OSError: EINVAL, ECONNREFUSED (there is nobody but the kernel), ENODATA, EMSGSIZE;
         LoadingError where a scheduler of the user's can't be loaded."""
+        if not data:
+            raise _refusal(ENODATA)
         port = self.peer[0]
         if address:
             family, _, port, _ = _address(address)

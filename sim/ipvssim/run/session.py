@@ -4,13 +4,16 @@ from __future__ import annotations
 
 import ctypes
 import os
+import resource
 import signal
+import socket
 from collections.abc import Sequence
 from contextlib import suppress
 from struct import Struct
 from time import monotonic
 
 from ipvssim.run import launch
+from ipvssim.run.joining import hand_over
 from ipvssim.run.notify import failure, libc
 from ipvssim.run.supervisor import Supervisor
 
@@ -30,10 +33,11 @@ _GROUPS_TOO = (signal.SIGINT, signal.SIGQUIT, signal.SIGHUP, signal.SIGWINCH)
 
 
 class Session:
-    """Runs one program to its end, with all that it leaves behind."""
+    """Runs one program to its end, with all that it leaves behind. ``joined`` is the connection to another run, which
+    answers for it instead of the supervisor."""
 
-    def __init__(self, supervisor: Supervisor) -> None:
-        self._supervisor = supervisor
+    def __init__(self, supervisor: Supervisor, joined: socket.socket | None = None) -> None:
+        self._supervisor, self._joined = supervisor, joined
         self._program = 0
         self._status: int | None = None
         self._asked = 0
@@ -43,10 +47,11 @@ class Session:
         chosen = {*_FORWARDED, *_STOPS, signal.SIGCHLD}
         before = signal.pthread_sigmask(signal.SIG_BLOCK, chosen)
         handle = _signals(chosen)
+        limits = _many_descriptors()
         launch.be_reaper()
         try:
-            self._program, listener = launch.begin(words, environment, prepare=lambda: _restored(before))
-            self._supervisor.adopt(listener)
+            self._program, listener = launch.begin(words, environment, prepare=lambda: _restored(before, limits))
+            self._answered_for(listener)
             self._supervisor.watch(handle, lambda _: self._signalled(handle))
             self._reap()
             while self._status is None:
@@ -57,6 +62,21 @@ class Session:
             os.close(handle)
             signal.pthread_sigmask(signal.SIG_SETMASK, before)
         return self._status
+
+    def _answered_for(self, listener: int) -> None:
+        if self._joined is None:
+            self._supervisor.adopt(listener)
+            return
+        hand_over(self._joined, listener)
+        self._supervisor.watch(self._joined.fileno(), lambda _: self._lost())
+
+    def _lost(self) -> None:
+        """The run that answered has gone: from now on the program's calls about IPVS fail, so it is ended, too."""
+        assert self._joined is not None
+        self._supervisor.unwatch(self._joined.fileno())
+        if self._status is None:
+            launch.complain("the simulated kernel has gone, and the program is ended with it")
+            _send(self._program, signal.SIGKILL)
 
     def _see_off(self) -> None:
         """The program has ended: go on until what it left behind has, too, and say what for, if that lasts."""
@@ -115,8 +135,6 @@ class Session:
         """End by the signal that ended the program, so that whoever waits sees the same."""
         if self._killed_by:
             with suppress(OSError):
-                import resource
-
                 resource.setrlimit(resource.RLIMIT_CORE, (0, resource.getrlimit(resource.RLIMIT_CORE)[1]))
             number = self._killed_by
             if number not in (signal.SIGKILL, signal.SIGSTOP):
@@ -136,8 +154,17 @@ def _signals(chosen: set[signal.Signals]) -> int:
     return int(found)
 
 
-def _restored(mask: set[int | signal.Signals]) -> None:
-    """In the new process: signals as the command found them. Python ignores SIGPIPE, and programs do not expect that."""
+def _many_descriptors() -> tuple[int, int]:
+    """Allow ourselves as many descriptors as we may have, one for each socket of a program; the limits before."""
+    soft, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
+    resource.setrlimit(resource.RLIMIT_NOFILE, (hard, hard))
+    return soft, hard
+
+
+def _restored(mask: set[int | signal.Signals], limits: tuple[int, int]) -> None:
+    """In the new process: limits and signals as the command found them. Python ignores SIGPIPE, which programs do not
+    expect."""
+    resource.setrlimit(resource.RLIMIT_NOFILE, limits)
     for number in (signal.SIGPIPE, signal.SIGXFSZ):
         signal.signal(number, signal.SIG_DFL)
     signal.pthread_sigmask(signal.SIG_SETMASK, mask)

@@ -17,8 +17,8 @@ SETTINGS = (
     ("expire_quiescent_template", (1, 0)), ("ignore_tunneled", (1,)), ("schedule_icmp", (1,)), ("am_droprate", (10, 20)),
 )  # fmt: skip
 """Tunables, and what is written to them."""
-TIMEOUTS = (0, 60, 900, 21474836, 21474837, 30000000, 0x7FFFFFFF)
-"""Seconds: the least that does not fit into an int of jiffies is one more than INT_MAX / HZ."""
+TIMEOUTS = (0, 60, 900, 2147483, 30000000, 0x7FFFFFFF)
+"""Seconds: what fits into an int of jiffies, however many of them a second has (100 to 1000), and what does not."""
 
 
 def settings(seed: int) -> Script:

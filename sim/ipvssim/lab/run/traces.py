@@ -37,9 +37,12 @@ class Trace:
 
 def traces(scenario: Scenario, variant: str, seed: int = 1) -> tuple[Outcome, list[Trace]]:
     """A run, and its trace at each director. The last step of each asks for the statistics, unless a table was made anew on
-    the way: what counters then begin with depends on the moment of the kernel's last estimation."""
+    the way: what counters then begin with depends on the moment of the kernel's last estimation. KeyboardInterrupt where one
+    ended the run: half a scenario is no trace of it."""
     engine = Engine(scenario, variant, seed, tracing=True)
     outcome = engine.run()
+    if not outcome.complete:
+        raise KeyboardInterrupt
     words = re.sub(r"[^a-z0-9]+", "-", f"{scenario.name} {variant}".lower()).strip("-")
     made = []
     for number, node in enumerate(engine.nodes):
