@@ -65,7 +65,7 @@ def test_every_row_of_the_tables_stands_on_the_page() -> None:
     """Whatever is not compared is told to readers."""
     page = (DATA.parent.parent / "docs" / "use" / "debug-log.md").read_text()
     assert page.count("\n| `") >= len(UNMODELLED) + len(UNKNOWN)
-    for word in ("Enter: ", "new dst ", "ip_vs_dest_set_max()", "selected unavailable", "frag needed for", "Bind-dest"):
+    for word in ("Enter: ", "new dst ", "ip_vs_dest_set_max()", "selected unavailable", "filled cport=", "Bind-dest"):
         assert word in page
 
 
