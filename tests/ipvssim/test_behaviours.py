@@ -142,7 +142,7 @@ LATE = frozenset(
         ("4.18.0-553.el8_10.x86_64", "4.18", set(), {"timeout_limits", "sync_version_checked"}),
         ("5.14.0-503.11.1.el9_5.x86_64", "5.14", {"hooks_follow_services"}, {"run_estimation"}),
         ("6.12.0-55.el10.x86_64", "6.12", {"estimator_sysctls"}, {*LATE}),
-        ("7.2.7", "7.2.7", {*LATE, "conn_max", "tables_grow"}, set()),
+        ("7.2.7", "7.2.7", {*LATE, "conn_max", "tables_grow"} - {"bounded_caches"}, {"bounded_caches"}),
         ("7.1.3", "7.1.3", {"tables_grow", "load_factors"}, {"conn_max"}),
         ("5.15.167.4-microsoft-standard-WSL2", "5.15.167", {"reuse0_reschedules"}, {"offsets6"}),
         ("debian13", "6.12.118", {*LATE}, {"tables_grow"}),

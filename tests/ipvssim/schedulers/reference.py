@@ -287,7 +287,8 @@ class Lblc(Cached):
         if server is None or (entry and entry["server"] is server) or not self.may_add():
             return server
         self.cache[flow.destination] = {"server": server, "use": flow.now}
-        self.entries += 1
+        if not entry or self.sublevel < 191:  # what is replaced was counted, and goes on to be
+            self.entries += 1
         return server
 
 
