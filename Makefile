@@ -3,6 +3,8 @@ PY := $(VENV)/bin/python
 # Random traces of each kind that `make kernel-test` records and compares, and the minutes it may take for that.
 SEEDS ?= 18
 MINUTES ?= 7
+# Kinds of traces that it records on one other kernel, each day another, if it can be had.
+TURN ?= limits growth hooks hashed reuse nodest dead settings replies narrow corners pieces states ftp_tracked
 # Seconds of `make fuzz`: for the packet path, and for all readers.
 FUZZ ?= 600
 # Kills of `make soak`, and their seed.
@@ -27,7 +29,7 @@ VERSION = $(shell sed -n 's/^version = "\(.*\)"/\1/p' pyproject.toml)
 # `make release UPLOAD=1` goes on to PyPI; without it the release stops before.
 UPLOAD ?=
 
-.PHONY: demo test test-ctypes test-compiled lint coverage docs man bench kernel-test fidelity fuzz soak dist wheels release publish clean
+.PHONY: demo test test-ctypes test-compiled lint coverage docs man bench kernel-test run-test fidelity fuzz soak dist wheels release publish clean
 
 demo: $(VENV)/.ready ; $(PY) bench/demo.py
 test: $(VENV)/.ready lint ; $(PY) -m pytest
@@ -59,6 +61,10 @@ kernel-test: $(VENV)/.ready
 	$(LAB) env IPVSNL_TEST_TARGET=kernel IPVSNL_BACKEND=ctypes $(PY) -m pytest -p no:cacheprovider tests/ipvsnl/test_client.py
 	$(LAB) env IPVSNL_TEST_TARGET=kernel $(PY) -m pytest -p no:cacheprovider tests/ipvsnl/tables/test_apply.py tests/ipvsnl/test_explanations.py tests/e2e/test_operating.py
 	$(PY) -m tests.kernel.compare --seeds $(SEEDS) --minutes $(MINUTES)
+	$(PY) -m tests.kernel.compare --release turn --seeds 1 --kinds $(TURN) --report build/fidelity-turn.md
+# Suites of clients of the real kernel, on the simulated one by `ipvssim run`, without root.
+run-test: $(VENV)/.ready
+	IPVSNL_TEST_TARGET=kernel $(VENV)/bin/ipvssim run -- $(PY) -m pytest -p no:cacheprovider tests/ipvsnl/test_client.py tests/ipvsnl/test_aio.py tests/ipvsnl/bulk/test_bulk_columns.py tests/ipvsnl/test_explanations.py
 # The table of `make kernel-test`, written to the page of docs that shows the kernel's release (IPVSNL_LAB_KERNEL: another one).
 fidelity: $(VENV)/.ready ; $(PY) -m tests.kernel.compare --seeds $(SEEDS) --minutes $(MINUTES) --page
 bench: $(VENV)/.ready

@@ -118,9 +118,13 @@ def process(command: list[str], stdin: bytes = b"", env: dict[str, str] | None =
 
 def warm() -> Any:
     """A client that has loaded and read something: its modules are there, and the pages of this child its own."""
+    from ipvsnl import Service
+
     ipvs = client()
     ipvs.load("-A -f 1 -s rr\n-D -f 1\n")
+    ipvs.add_service(Service(fwmark=1))
     list(ipvs.snapshot())
+    ipvs.flush()
     return ipvs
 
 

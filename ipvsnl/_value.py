@@ -132,24 +132,47 @@ def value(cls: type[_T]) -> type[_T]:
     fields = tuple(cls.__annotations__)
     body = dict(vars(cls))
     defaults = {name: body.pop(name) for name in fields if name in body}
-    ranges: dict[str, tuple[int, int]] = body.get("_ranges", {})
     body.pop("__dict__", None)
     body.pop("__weakref__", None)
     body["__slots__"] = body["__fields__"] = fields
     made: Any = type(cls.__name__, cls.__bases__, body)
-    parameters = ", ".join(f"{name}=_default_{name}" if name in defaults else name for name in fields)
-    lines = [f"def __init__(self, {parameters}):"]
-    for name, (least, most) in ranges.items():
-        optional = f"{name} is not None and " if defaults.get(name, 0) is None else ""
-        lines.append(f"    if {optional}not (type({name}) is int and {least} <= {name} <= {most}):")
-        lines.append(f"        {name} = _whole('{cls.__name__}.{name}', {name}, {least}, {most})")
-    lines += [f"    _set_{name}(self, {name})" for name in fields]
-    if "_derive" in body:
-        lines.append("    self._derive(_assign)")
-    scope: dict[str, Any] = {f"_set_{name}": vars(made)[name].__set__ for name in fields}
-    scope |= {f"_default_{name}": default for name, default in defaults.items()}
-    scope |= {"_assign": object.__setattr__, "_whole": whole}
-    exec("\n".join(lines), scope)  # noqa: S102 (the source is our own annotations, as in dataclasses)
-    made.__init__ = scope["__init__"]
-    made.__init__.__qualname__ = f"{cls.__qualname__}.__init__"
+    made.__init__ = _Initializer(cls.__qualname__, made, defaults, body)
     return made  # type: ignore[no-any-return]
+
+
+class _Initializer:
+    """The ``__init__`` of a value's class until it is first asked for: compiling one costs a tenth of a millisecond or two.
+
+    A command makes values of two or three of the classes that it imports. Asked for, it writes itself and takes its place.
+    """
+
+    __slots__ = ("_body", "_defaults", "_made", "_qualname")
+
+    def __init__(self, qualname: str, made: Any, defaults: dict[str, Any], body: dict[str, Any]) -> None:
+        self._qualname, self._made, self._defaults, self._body = qualname, made, defaults, body
+
+    def __get__(self, instance: object, owner: type) -> Any:
+        made = self._made
+        if vars(made)["__init__"] is self:
+            made.__init__ = self._written()
+        return vars(made)["__init__"].__get__(instance, owner)
+
+    def _written(self) -> Any:
+        made, defaults, fields = self._made, self._defaults, self._made.__fields__
+        ranges: dict[str, tuple[int, int]] = self._body.get("_ranges", {})
+        parameters = ", ".join(f"{name}=_default_{name}" if name in defaults else name for name in fields)
+        lines = [f"def __init__(self, {parameters}):"]
+        for name, (least, most) in ranges.items():
+            optional = f"{name} is not None and " if defaults.get(name, 0) is None else ""
+            lines.append(f"    if {optional}not (type({name}) is int and {least} <= {name} <= {most}):")
+            lines.append(f"        {name} = _whole('{made.__name__}.{name}', {name}, {least}, {most})")
+        lines += [f"    _set_{name}(self, {name})" for name in fields]
+        if "_derive" in self._body:
+            lines.append("    self._derive(_assign)")
+        scope: dict[str, Any] = {f"_set_{name}": vars(made)[name].__set__ for name in fields}
+        scope |= {f"_default_{name}": default for name, default in defaults.items()}
+        scope |= {"_assign": object.__setattr__, "_whole": whole}
+        exec("\n".join(lines), scope)  # noqa: S102 (the source is our own annotations, as in dataclasses)
+        written = scope["__init__"]
+        written.__qualname__ = f"{self._qualname}.__init__"
+        return written

@@ -31,7 +31,7 @@ if TYPE_CHECKING:
     from types import TracebackType
     from typing import Any, Self
 
-    from ipvsnl.link.contract import Link
+    from ipvsnl.link.contract import Link, Log
     from ipvsnl.model import Daemon, Destination, DestinationStatus, Info, Service, ServiceStatus, Timeouts
     from ipvsnl.wire.snapshot import Snapshot
     from ipvsnl.wire.steps import Result, Steps
@@ -146,6 +146,11 @@ class IPVS(Verbs["Awaited"]):
         await self._carried(steps.stop_daemon(role, self._timeout))
 
     # --- the conversation ---
+
+    @property
+    def interface(self) -> str:
+        """See :attr:`ipvsnl.client.IPVS.interface`."""
+        return str(getattr(self._link, "interface", "netlink"))
 
     def close(self) -> None:
         """Let go of the link; every later call is a LinkError (EBADF), and so is one that still waits."""
@@ -275,12 +280,14 @@ async def _readable(descriptor: int, seconds: float) -> None:
         loop.remove_reader(descriptor)
 
 
-async def open(target: str = "kernel", *, netns: str | None = None, timeout: float = 5.0) -> IPVS:
+async def open(
+    target: str = "kernel", *, netns: str | None = None, timeout: float = 5.0, log: Log | None = None
+) -> IPVS:  # fmt: skip
     """The IPVS that ``target`` names, as in :func:`ipvsnl.client.open`; LinkError says why where it cannot be reached."""
     end = asyncio.get_running_loop().time() + timeout
     while True:
         try:
-            return await IPVS.over(open_link(target, netns, 0.0), timeout=timeout)
+            return await IPVS.over(open_link(target, netns, 0.0, log), timeout=timeout)
         except LinkError as full:  # of a served one that has no room for a connection yet
             if full.errno != _errno.ETIMEDOUT or asyncio.get_running_loop().time() >= end:
                 raise

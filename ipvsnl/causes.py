@@ -37,8 +37,8 @@ _OF_SERVICES = frozenset(
 )
 _OF_SERVERS = frozenset((Command.NEW_DEST, Command.SET_DEST, Command.DEL_DEST, Command.GET_DEST))
 _PRIVILEGE = (
-    "netlink needs CAP_NET_ADMIN in the initial user namespace: root of a user namespace of its own (a rootless "
-    "container, unshare -r) is refused, too"
+    "netlink needs CAP_NET_ADMIN in the initial user namespace; root of a user namespace of its own (a rootless container, "
+    "unshare -r -n) gets by with the kernel's old interface, and is refused, too, in a network namespace that is not its own"
 )  # fmt: skip
 
 

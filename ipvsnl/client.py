@@ -20,7 +20,7 @@ if TYPE_CHECKING:
     from ipvsnl.bulk.batch import Batch
     from ipvsnl.bulk.feed import Report
     from ipvsnl.bulk.load import Load
-    from ipvsnl.link.contract import Link
+    from ipvsnl.link.contract import Link, Log
     from ipvsnl.model import Daemon, Destination, DestinationStatus, Info, Service, ServiceStatus, Statistics, Timeouts
     from ipvsnl.procfs import Connection, Listed, Trashed
     from ipvsnl.tables.plan import Plan
@@ -229,6 +229,13 @@ class IPVS(Verbs[None]):
         """What tells this table from others on this machine, for locks and journals; empty for one that has no name."""
         return str(getattr(self._conversation.link, "place", ""))
 
+    @property
+    def interface(self) -> str:
+        """How the kernel is spoken to: ``"netlink"``, or ``"sockopt"``: its older interface, for root of a user namespace (a
+        rootless container), which says less. A request that it has no form for is a KernelError (EOPNOTSUPP) whose
+        ``field`` says what."""
+        return str(getattr(self._conversation.link, "interface", "netlink"))
+
     # --- the kernel's files ---
 
     def connections(
@@ -316,13 +323,17 @@ class IPVS(Verbs[None]):
         return step.accepted(exchange, simulated=talk.simulated)
 
 
-def open(target: str = "kernel", *, netns: str | None = None, timeout: float = 5.0, shared: bool = False) -> IPVS:
+def open(
+    target: str = "kernel", *, netns: str | None = None, timeout: float = 5.0, shared: bool = False, log: Log | None = None
+) -> IPVS:  # fmt: skip
     """The IPVS that ``target`` names; LinkError says why where it cannot be reached.
 
     ``"kernel"``, ``"sim"`` or ``"sim:FILE"`` for the simulated one, ``"unix:PATH"`` for one that is served. ``netns``
     (a name or a path) is the network namespace of the kernel's table; the calling thread stays in its own. ``timeout``
-    and ``shared`` are as in :class:`IPVS`.
+    and ``shared`` are as in :class:`IPVS`. ``log`` is ``(level, told)``: ``told`` is called
+    with each line of a simulated kernel's log up to that level, as ``dmesg`` shows it. Those of a served kernel come with
+    its answers.
     """
     from ipvsnl.link.opening import open_link
 
-    return IPVS(open_link(target, netns, timeout), timeout=timeout, shared=shared)
+    return IPVS(open_link(target, netns, timeout, log), timeout=timeout, shared=shared)

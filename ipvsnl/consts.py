@@ -13,6 +13,8 @@ NLMSG_NOOP = 1
 NLMSG_ERROR = 2
 NLMSG_DONE = 3
 NLMSG_OVERRUN = 4
+NLMSG_CONTROL = 15
+"""What a served simulated kernel is asked besides netlink (:mod:`ipvssim.doors.control`); Linux passes over it."""
 NLMSG_MIN_TYPE = 16
 
 NLM_F_REQUEST = 0x01

@@ -151,7 +151,7 @@ def read_trash(lines: Iterable[str]) -> Iterator[Trashed]:
             references, connections, templates, caches = map(int, words[:4])
             deleted, idle, freed_in = (None if word == "-" else float(word) for word in words[4:])
             family = AF_INET if len(virtual) == 8 else AF_INET6
-            protocol = _PROTOCOLS[kind] if kind in _PROTOCOLS else int(kind.removeprefix("IP_"))
+            protocol = PROTOCOL_WORDS[kind] if kind in PROTOCOL_WORDS else int(kind.removeprefix("IP_"))
             service = (
                 Service(fwmark=int(mark, 16), family=family)
                 if int(mark, 16)
@@ -183,8 +183,10 @@ ALWAYS_UNKNOWN = ("flags", "persistence_engine", "statistics")
 """Of every service."""
 SERVER_UNKNOWN = ("upper_threshold", "lower_threshold", "tunnel", "connections.persistent", "statistics")
 """Of every real server."""
-_PROTOCOLS: dict[str, str | int] = {"TCP": "tcp", "UDP": "udp", "SCTP": "sctp", "IP": 0, "ICMP": 1, "ICMPv6": 58}
-_METHODS = {"Masq": "masq", "Local": "local", "Tunnel": "tunnel", "Route": "route"}
+PROTOCOL_WORDS: dict[str, str | int] = {"TCP": "tcp", "UDP": "udp", "SCTP": "sctp", "IP": 0, "ICMP": 1, "ICMPv6": 58}
+"""The file's words for protocols; any other is ``IP_`` and its number."""
+METHODS = {"Masq": "masq", "Local": "local", "Tunnel": "tunnel", "Route": "route"}
+"""The file's words for forwarding methods."""
 
 
 @value
@@ -246,7 +248,7 @@ def _listed_service(words: list[str]) -> tuple[Service, bool]:
     if kind == "FWM":
         return Service(fwmark=int(where, 16), scheduler=scheduler, one_packet=one_packet), persistent
     address, port = _listed_endpoint(where)
-    protocol = _PROTOCOLS[kind] if kind in _PROTOCOLS else int(kind.removeprefix("IP_"))
+    protocol = PROTOCOL_WORDS[kind] if kind in PROTOCOL_WORDS else int(kind.removeprefix("IP_"))
     mask = netmask(rest[-1], address) if persistent else None
     return Service(protocol, address, port, scheduler=scheduler, one_packet=one_packet, netmask=mask), persistent
 
@@ -265,7 +267,7 @@ def _listed(service: Service, persistent: bool, servers: list[DestinationStatus]
 def _listed_server(words: list[str]) -> DestinationStatus:
     _, where, method, weight, active, inactive = words
     address, port = _listed_endpoint(where)
-    server = Destination(address, port, _METHODS[method], int(weight))
+    server = Destination(address, port, METHODS[method], int(weight))
     return DestinationStatus(server, int(active), int(inactive), 0, Statistics())
 
 

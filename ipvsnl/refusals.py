@@ -55,6 +55,9 @@ class KernelError(IPVSError, OSError):
         return self._diagnosis()[0]
 
     def _diagnosis(self) -> tuple[str, str]:
+        if self.errno == _errno.EOPNOTSUPP and self.extack:  # the old interface cannot say it: ipvsnl.wire.old_requests
+            field, _, why = self.extack.partition(": ")
+            return field, why
         from ipvsnl.causes import diagnose
 
         of = self.service, self.destination, self.daemon

@@ -14,7 +14,7 @@ PACKAGES = {"ipvsnl": "ipvsnl", "ipvssim": "sim/ipvssim"}
 
 ROOMS = {
     "ipvsnl": [
-        "consts family _later _files _held",
+        "consts family sockopt _later _files _held",
         "errors",
         "address _value",
         "model",
@@ -41,6 +41,7 @@ ROOMS = {
         "state",
         "netlink",
         "path",
+        "run",
         "kernel",
         "doors",
         "lab",
@@ -50,8 +51,8 @@ ROOMS = {
         "__main__",
     ],
     "ipvsnl.cli": [
-        "statuses progress help extras offers shells serving",
-        "streams as_json ending node_metrics",
+        "ending progress help extras offers shells serving",
+        "streams as_json node_metrics",
         "fallback top export planning",
         "convert",
         "formats",
@@ -82,23 +83,39 @@ ROOMS = {
         "changes",
         "whatif",
     ],
-    "ipvssim.lab": ["scenario", "run", "show", "api", "command"],
+    "ipvssim.run": [
+        "calls outcome",
+        "filter notify",
+        "memory tracee launch",
+        "worlds paths",
+        "endpoint",
+        "options messages trace",
+        "sockets files old_options",
+        "receiving sending",
+        "supervisor",
+        "joining",
+        "session programs",
+    ],
+    "ipvssim.lab": ["scenario", "run", "show", "api", "command send"],
 }
 """The layers, ground first. A room imports from the layers before its own, and from inside itself."""
 
-GROUND = frozenset(("consts", "family", "address", "errors", "model"))
+GROUND = frozenset(("consts", "family", "sockopt", "address", "errors", "model"))
 """The words of ipvsnl that every room of the simulator speaks; its front door, its doors and its lab use all of ipvsnl."""
-USES_ALL_OF_IPVSNL = frozenset(("kernel", "doors", "lab", "completion", "command"))
+USES_ALL_OF_IPVSNL = frozenset(("kernel", "run", "doors", "lab", "completion", "command"))
 PLUG = "ipvsnl.link.opening"
 """The one module of ipvsnl that reaches the simulator: it names the module that opens its tables."""
-SOCKETS = frozenset(("ipvsnl.link", "ipvssim.doors"))
+SOCKETS = frozenset(("ipvsnl.link", "ipvssim.doors", "ipvssim.run"))
 CONVERSIONS = frozenset((
     "AF_INET", "AF_INET6", "gethostbyaddr", "gethostbyname_ex", "getservbyname", "getservbyport", "inet_aton", "inet_ntoa",
     "inet_ntop", "inet_pton", "ntohs",
 ))  # fmt: skip
 """What of the C module under ``socket`` opens none."""
 SCAPY = frozenset(("ipvssim.net.scapy_packets",))
-TIME = frozenset(("ipvssim.clock", "ipvssim.doors.serve", "ipvssim.doors.table_file"))
+TIME = frozenset((
+    "ipvssim.clock", "ipvssim.doors.run", "ipvssim.doors.sending", "ipvssim.doors.serve", "ipvssim.doors.table_file",
+    "ipvssim.run.programs", "ipvssim.run.receiving", "ipvssim.run.session", "ipvssim.run.worlds",
+))  # fmt: skip
 
 Import = tuple[str, str]
 """The importing module, and the name that it imports: a module, or something in one."""

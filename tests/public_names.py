@@ -18,7 +18,7 @@ MODULES = ["ipvsnl", "ipvssim", "ipvssim.schedulers", "ipvssim.lab"]
 """Whose ``__all__`` is the public interface."""
 WHOLE = [
     "ipvssim.path.result", "ipvssim.path.explain", "ipvssim.path.whatif", "ipvssim.net.networks", "ipvssim.net.routes",
-    "ipvssim.doors.pytest_plugin",
+    "ipvssim.doors.pytest_plugin", "ipvssim.run.programs",
 ]  # fmt: skip
 """Modules of which every function and class without an underscore is public."""
 ELSEWHERE = {"ipvsnl.backend": "a text that is made when it is asked for: described by hand on client.md"}

@@ -5,8 +5,8 @@ from __future__ import annotations
 import ctypes
 
 from ipvsnl.backends import _ctypes_messages as messages
-from ipvsnl.backends._faults import Fault, encode_error
 from ipvsnl.backends._layout import MessageHeader
+from ipvsnl.backends.contract import Fault, encode_error
 from ipvsnl.consts import NLM_F_DUMP_INTR, NLMSG_DONE, NLMSG_ERROR, NLMSG_HEADER, NLMSG_MIN_TYPE, NLMSG_OVERRUN
 from ipvsnl.errors import DecodeError
 from ipvsnl.family import REPLY_COMMANDS

@@ -4,8 +4,8 @@ from __future__ import annotations
 
 import ctypes
 
-from ipvsnl.backends._faults import ERRNO_MAX, FAMILY_NAME_MAX, Fault, encode_error, family_name
 from ipvsnl.backends._layout import LAYOUTS, GenericHeader, Layout, MessageHeader, attribute, attributes, text_end
+from ipvsnl.backends.contract import ERRNO_MAX, FAMILY_NAME_MAX, Fault, encode_error, family_name
 from ipvsnl.consts import (
     CTRL_ATTR_FAMILY_ID,
     CTRL_ATTR_FAMILY_NAME,

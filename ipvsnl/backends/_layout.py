@@ -8,7 +8,7 @@ from __future__ import annotations
 import ctypes
 
 from ipvsnl import family
-from ipvsnl.backends._faults import Fault, encode_error
+from ipvsnl.backends.contract import Fault, encode_error
 from ipvsnl.consts import NLA_F_NESTED, NLA_HEADER, NLA_TYPE_MASK
 from ipvsnl.errors import DecodeError
 

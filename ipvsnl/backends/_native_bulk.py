@@ -8,8 +8,7 @@ handler raises: the traceback holds every frame, and cffi's borrowed buffers do 
 from __future__ import annotations
 
 from ipvsnl._native._core import ffi, lib
-from ipvsnl.backends._faults import Fault, encode_error
-from ipvsnl.backends.contract import Print, Stop
+from ipvsnl.backends.contract import Fault, Print, Stop, encode_error
 from ipvsnl.errors import DecodeError
 
 TYPE_CHECKING = False

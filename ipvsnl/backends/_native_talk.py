@@ -11,7 +11,7 @@ from os import strerror
 
 from ipvsnl._native._core import ffi, lib
 from ipvsnl.backends import contract
-from ipvsnl.backends._faults import Fault
+from ipvsnl.backends.contract import Fault
 from ipvsnl.errors import DecodeError, LinkError
 
 TYPE_CHECKING = False

@@ -10,9 +10,9 @@ from __future__ import annotations
 import errno
 
 from ipvsnl._held import Terminated, held
+from ipvsnl.cli.ending import FAILED, INTERRUPTED, LIST_FAILED, REFUSED, TERMINATED, USAGE
 from ipvsnl.cli.formats import SOURCE, as_rules
 from ipvsnl.cli.planning import tell, what_was_under_way
-from ipvsnl.cli.statuses import FAILED, INTERRUPTED, LIST_FAILED, REFUSED, TERMINATED, USAGE
 from ipvsnl.cli.streams import printable, words
 from ipvsnl.errors import IPVSError
 from ipvsnl.family import Command
@@ -25,8 +25,8 @@ from ipvsnl.tables.plan import Plan, difference
 from ipvsnl.tables.table import Table, live
 from ipvsnl.text.grammar import Request, parse
 from ipvsnl.text.hints import rule_reason
+from ipvsnl.text.popt import UsageError
 from ipvsnl.text.rules import split
-from ipvsnl.text.usage import UsageError
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:

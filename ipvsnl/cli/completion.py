@@ -6,9 +6,9 @@ line names: its services, its servers.
 
 from __future__ import annotations
 
+from ipvsnl.cli.ending import USAGE
 from ipvsnl.cli.offers import Offers, behind, names, of_parser
 from ipvsnl.cli.shells import FILES, SHELLS, script
-from ipvsnl.cli.statuses import USAGE
 from ipvsnl.consts import FORWARDING, GENERIC_SCHEDULER_FLAGS, SCHEDULER_FLAGS, TUNNEL_TYPES
 from ipvsnl.errors import IPVSError
 from ipvsnl.text.options import ALLOWED, COMMAND_KEYS, COMMANDS, GROUP, NONE, OPTIONS, OWN, SHORT
@@ -42,7 +42,10 @@ _CHOICES: dict[str, Sequence[str]] = {
     "stop-daemon": ["master", "backup"],
 }
 _SERVICES = frozenset(("tcp", "udp", "sctp", "fwmark"))
-_BEFORE = {"--target": "the kernel that is meant", "--netns": "a network namespace", "--progress": "show how far -R is"}
+_BEFORE = {
+    "--target": "the kernel that is meant", "--netns": "a network namespace", "--progress": "show how far -R is",
+    "--debug-level": "a simulated kernel's log",
+}  # fmt: skip
 _TARGETS = ("kernel", "sim", "sim::memory:")
 _OURS = {
     "list": {"--json": "the listing as JSON", "--trash": "deleted servers that are not freed yet"},
@@ -74,7 +77,7 @@ def _offers(words: Sequence[str], client: Callable[[], IPVS]) -> Offers:
             continue
         if not equals:
             if len(rest) == 1:
-                return _targets() if name == "--target" else Offers(files=True)
+                return _values(name)
             text = rest.pop(0)
         chosen[name] = text
     if len(rest) > 1 and not rest[0].startswith("-"):
@@ -83,6 +86,13 @@ def _offers(words: Sequence[str], client: Callable[[], IPVS]) -> Offers:
     if rest[0].startswith("--target="):
         return behind("--target", _targets())
     return _Line(rest, lambda: _entries(chosen, client)).offers()
+
+
+def _values(name: str) -> Offers:
+    """What may stand behind one of our own options."""
+    if name == "--debug-level":
+        return Offers([(str(level), "") for level in range(13)])
+    return _targets() if name == "--target" else Offers(files=True)
 
 
 def _targets() -> Offers:

@@ -12,7 +12,7 @@ from ipvsnl.errors import LinkError
 from ipvsnl.refusals import KernelError
 from ipvsnl.text.compat import OURS, STRICT
 from ipvsnl.text.grammar import Request, parse
-from ipvsnl.text.usage import UsageError
+from ipvsnl.text.popt import UsageError
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:

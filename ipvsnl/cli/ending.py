@@ -8,13 +8,33 @@ from __future__ import annotations
 import gc
 import sys
 from _signal import SIG_IGN, SIGINT, signal  # type: ignore[import-not-found]  # "signal" costs "enum" at every start
-
-from ipvsnl.cli.statuses import BUG, FAILED, INTERRUPTED, PIPE_CLOSED
+from _thread import get_ident, interrupt_main, start_new_thread
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Sequence
     from typing import Any, TextIO
+
+# --- exit statuses ---
+
+REFUSED = 255
+"""The kernel refuses a change (-1 in ipvsadm)."""
+LIST_FAILED = 1
+"""A listing fails."""
+NO_KERNEL = 2
+"""There is no kernel to speak to."""
+USAGE = 2
+"""The command line is not understood; with ipvsadm's own refusals it is ipvsadm's status."""
+FAILED = 1
+"""A sub-command fails."""
+NOTHING_TO_DO, CHANGES = 0, 2
+"""Of ``plan``: nothing differs, something does."""
+INCOMPLETE = 2
+"""Of ``convert``: what is written is not the whole table, and the rest is named."""
+INTERRUPTED, PIPE_CLOSED, TERMINATED = 130, 141, 143
+"""Ended by SIGINT, by SIGPIPE, by SIGTERM: 128 and the signal's number."""
+BUG = 70
+"""A fault of ours (EX_SOFTWARE of sysexits.h)."""
 
 
 class OutputError(Exception):
@@ -68,6 +88,39 @@ class Output:
 
 def guarded(prog: str, words: Sequence[str], run: Callable[[], int], stdout: Output, stderr: Output) -> int:
     """The exit status of ``run``, or of its end: whatever it raises is said in one line on ``stderr``."""
+    before = sys.unraisablehook
+    sys.unraisablehook = once_more(KeyboardInterrupt)
+    try:
+        return _guarded(prog, words, run, stdout, stderr)
+    finally:
+        sys.unraisablehook = before
+
+
+def once_more(kind: type[BaseException], begin: Callable[[], object] = bool) -> Callable[[Any], None]:
+    """A ``sys.unraisablehook``: SIGINT comes once more where the exception of its handler, of this kind, went nowhere.
+
+    It goes nowhere at the end of a generator that was not read to its end, or in a ``__del__``. Python would print a
+    traceback there, and go on as if no signal had come. ``begin`` is called first.
+    """
+    before = sys.unraisablehook
+
+    def hook(lost: Any) -> None:
+        if not issubclass(lost.exc_type, kind):
+            before(lost)
+            return
+        begin()
+        # From another thread: sent from here, it would be raised in here, and lost again.
+        try:
+            from _signal import pthread_kill
+        except ImportError:  # Windows
+            start_new_thread(interrupt_main, ())
+        else:
+            start_new_thread(pthread_kill, (get_ident(), SIGINT))
+
+    return hook
+
+
+def _guarded(prog: str, words: Sequence[str], run: Callable[[], int], stdout: Output, stderr: Output) -> int:
     try:
         status = run()
         stdout.flush()

@@ -6,7 +6,7 @@ import time
 from errno import EADDRINUSE, EPERM
 
 from ipvsnl.address import endpoint
-from ipvsnl.cli.statuses import FAILED
+from ipvsnl.cli.ending import FAILED
 from ipvsnl.consts import AF_INET6
 from ipvsnl.errors import IPVSError, LinkError
 from ipvsnl.refusals import KernelError

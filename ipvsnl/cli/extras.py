@@ -4,7 +4,7 @@ connections to list. ipvsadm has none of these names, so they are taken out befo
 from __future__ import annotations
 
 from ipvsnl._value import Value, value
-from ipvsnl.text.usage import UsageError
+from ipvsnl.text.popt import UsageError
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:

@@ -17,7 +17,7 @@ _USAGE = """\
   {prog} --set TCP TCPFIN UDP
   {prog} --start-daemon master|backup [DAEMON]         {prog} --stop-daemon master|backup
   {prog} plan|apply [--prune] [--drain SECONDS] FILE   {prog} top   {prog} export   (each with --help)
-  {prog} convert [--to rules|json] FILE                FILE: rules, a pasted listing, /proc/net/ip_vs, JSON, keepalived.conf
+  {prog} convert [--to FORMAT] FILE                    FILE, FORMAT: rules, json, listing, proc (/proc/net/ip_vs), keepalived
   {prog} completion bash|zsh|fish
   {prog} lab-kernel [--timeout SECONDS] -- COMMAND     COMMAND as root on a real kernel of its own (--help)
 
@@ -27,6 +27,7 @@ Before the command:
                           unix:PATH (served by `ipvssim serve'). IPVSNL_TARGET in the environment sets another default
       --netns NAME|PATH   the network namespace whose kernel table is meant
       --progress          show how far -R is
+      --debug-level N     a simulated kernel's log on standard error, up to that level (0 to 12)
 Anywhere:
       --json              listings as JSON
       --atomic            -R: all lines or none

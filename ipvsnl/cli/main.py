@@ -8,8 +8,7 @@ from __future__ import annotations
 import sys
 from os import environ
 
-from ipvsnl.cli.ending import Output, brief, guarded, impatient
-from ipvsnl.cli.statuses import FAILED, INTERRUPTED, USAGE
+from ipvsnl.cli.ending import FAILED, INTERRUPTED, USAGE, Output, brief, guarded, impatient
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
@@ -17,9 +16,15 @@ if TYPE_CHECKING:
     from typing import Any, TextIO
 
     from ipvsnl.client import IPVS
+    from ipvsnl.link.contract import Log
 
 PROG = "ipvsnl"
 TARGET_VARIABLE = "IPVSNL_TARGET"
+
+
+_OWN = ("--target", "--netns", "--progress", "--debug-level")
+HIGHEST = 12
+"""No line of a kernel's log has a higher level."""
 
 
 class Own:
@@ -29,11 +34,12 @@ class Own:
         self.target = environ.get(TARGET_VARIABLE) or "kernel"
         self.netns: str | None = None
         self.progress: bool | None = None
+        self.log: Log | None = None
 
     def read(self, argv: Sequence[str]) -> list[str]:
-        """Take them off the front; what follows them. ValueError for one without its value."""
+        """Take them off the front; what follows them. ValueError for one without its value, or with a wrong one."""
         rest = list(argv)
-        while rest and (word := rest[0].partition("="))[0] in ("--target", "--netns", "--progress"):
+        while rest and (word := rest[0].partition("="))[0] in _OWN:
             name, equals, text = word
             del rest[0]
             if name == "--progress":
@@ -43,14 +49,28 @@ class Own:
                 if not rest:
                     raise ValueError(f"{name}: missing argument")
                 text = rest.pop(0)
-            setattr(self, name[2:], text)
+            if name == "--debug-level":
+                self.log = _level(text), _tell
+            else:
+                setattr(self, name[2:], text)
         return rest
 
     def client(self) -> IPVS:
         """The client of the target."""
         from ipvsnl.client import open as open_client
 
-        return open_client(self.target, netns=self.netns)
+        return open_client(self.target, netns=self.netns, log=self.log)
+
+
+def _level(text: str) -> int:
+    if not (text.isascii() and text.isdecimal() and len(text) <= 2 and int(text) <= HIGHEST):
+        raise ValueError(f"--debug-level: {text!r} is not a level from 0 to {HIGHEST}")
+    return int(text)
+
+
+def _tell(line: str) -> None:
+    """A line of a simulated kernel's log."""
+    print(line, file=sys.stderr)
 
 
 def main(argv: Sequence[str] | None = None) -> int:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from argparse import ArgumentParser, ArgumentTypeError
 
-from ipvsnl.cli.statuses import FAILED
+from ipvsnl.cli.ending import FAILED
 from ipvsnl.cli.streams import words as said
 from ipvsnl.errors import IPVSError, LinkError
 from ipvsnl.refusals import KernelError
@@ -22,6 +22,8 @@ SHORTEST, LONGEST = 0.1, 86400 * 365
 """Seconds between two looks of ``top``; the longest is any waiting's."""
 
 
+FORMATS = ("rules", "json", "keepalived", "listing", "proc")
+"""What ``convert`` writes; the words of :mod:`ipvsnl.tables.wanted`."""
 _HZ = "ticks a second (CONFIG_HZ) of the kernel whose /proc/net/ip_vs FILE is: it counts persistence in them"
 
 
@@ -67,10 +69,10 @@ def _parser() -> tuple[ArgumentParser, dict[str, ArgumentParser]]:
             help="make only these changes: of add,edit,delete; leave out the others",
         )
         one.add_argument("--hz", type=_ticks, metavar="N", help=_HZ)
-    convert = commands.add_parser("convert", help="what is read of a file, as rules or JSON")
+    convert = commands.add_parser("convert", help="what is read of a file, as rules or in another format")
     convert.add_argument("file", metavar="FILE", help="as of apply")
     convert.add_argument("--hz", type=_ticks, metavar="N", help=_HZ)
-    convert.add_argument("--to", choices=("rules", "json"), default="rules", help="(rules)")
+    convert.add_argument("--to", choices=FORMATS, default="rules", help="the format (rules)")
     top = commands.add_parser("top", help="a live view")
     top.add_argument("--interval", type=_interval, default=2.0, metavar="SECONDS", help="between two looks (2)")
     top.add_argument("--once", action="store_true", help="one look, and done")

@@ -6,7 +6,7 @@ import signal
 import time
 
 from ipvsnl._held import Terminated, held
-from ipvsnl.cli.statuses import CHANGES, FAILED, INTERRUPTED, NOTHING_TO_DO, TERMINATED
+from ipvsnl.cli.ending import CHANGES, FAILED, INTERRUPTED, NOTHING_TO_DO, TERMINATED
 from ipvsnl.refusals import KernelError
 from ipvsnl.tables.failures import ApplyError
 from ipvsnl.tables.wanted import read_file

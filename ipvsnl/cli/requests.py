@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from ipvsnl.cli.statuses import LIST_FAILED, REFUSED
+from ipvsnl.cli.ending import LIST_FAILED, REFUSED
 from ipvsnl.cli.streams import EPERM, likely_cause, unreachable, words
 from ipvsnl.errors import IPVSError
 from ipvsnl.refusals import KernelError

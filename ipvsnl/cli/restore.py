@@ -11,13 +11,13 @@ from errno import ENOENT
 
 from ipvsnl.bulk.feed import Feeder, chunks_of
 from ipvsnl.bulk.load import PUT_OFF
+from ipvsnl.cli.ending import INTERRUPTED, LIST_FAILED, NO_KERNEL, REFUSED
 from ipvsnl.cli.formats import SOURCE, as_rules
 from ipvsnl.cli.requests import Requests
-from ipvsnl.cli.statuses import INTERRUPTED, LIST_FAILED, NO_KERNEL, REFUSED
 from ipvsnl.cli.streams import EPERM, describe, likely_cause, printable, unreachable, words
 from ipvsnl.errors import IPVSError
 from ipvsnl.text.grammar import parse
-from ipvsnl.text.usage import UsageError
+from ipvsnl.text.popt import UsageError
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:

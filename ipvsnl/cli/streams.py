@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from ipvsnl.cli.statuses import NO_KERNEL
+from ipvsnl.cli.ending import NO_KERNEL
 from ipvsnl.errors import IPVSError, LinkError
 from ipvsnl.refusals import KernelError
 

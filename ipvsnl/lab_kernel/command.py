@@ -9,9 +9,10 @@ from argparse import REMAINDER, ArgumentParser, Namespace, RawDescriptionHelpFor
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 
+from ipvsnl.lab_kernel.choosing import chosen
 from ipvsnl.lab_kernel.conversation import BootError
 from ipvsnl.lab_kernel.frames import write_all
-from ipvsnl.lab_kernel.machine import MissingError, kernel_release
+from ipvsnl.lab_kernel.image import Image, MissingError
 from ipvsnl.lab_kernel.running import boot
 from ipvsnl.lab_kernel.users import User, UserError
 from ipvsnl.lab_kernel.users import chosen as whose
@@ -28,6 +29,8 @@ _MORE = """\
 examples:
   ipvsnl lab-kernel -- ipvsadm -Ln
   ipvsnl lab-kernel --timeout 600 -- python -m pytest tests/
+  ipvsnl lab-kernel --release trixie -- ipvsadm -Ln
+  ipvsnl lab-kernel --release qemu:6.12 -- uname -a
 
 exit status, where it is not COMMAND's:
   69  something is not installed, or not to be read: the message says what, and how to get it
@@ -38,6 +41,9 @@ exit status, where it is not COMMAND's:
 environment:
   IPVSNL_LAB_KERNEL   the kernel, a program (linux.uml, of Debian's package user-mode-linux)
   IPVSNL_LAB_MODULES  the directory with RELEASE/ and its modules (/usr/lib/uml/modules)
+  IPVSNL_LAB_CACHE    where kernels that --release fetched are kept (~/.cache/ipvsnl/kernels, or for root
+                      /var/cache/ipvsnl/kernels)
+  IPVSNL_LAB_ARCHIVE  the address of Debian's archive, as in sources.list, if this machine's apt has none
   IPVSNL_LAB_SPREAD   1: leave it to the host on which processors the kernel runs (it stays on one)
 """
 
@@ -51,13 +57,19 @@ def main(arguments: Sequence[str]) -> int:
     for number in (signal.SIGTERM, signal.SIGINT, signal.SIGHUP):
         signal.signal(number, _stop)
     try:
-        kernel_release()
+        if options.renew:
+            from ipvsnl.lab_kernel.fetched import forget
+
+            forget(options.release)
+        image = chosen(options.release)
         user = whose(options.user, options.as_root)
         if user is not None:
             print(
                 f"{PROG}: the kernel is a process of {user.name}, not of root (--as-root keeps root)", file=sys.stderr
             )
-        return _between_streams(options, user)
+        return _between_streams(options, image, user)
+    except ValueError as error:
+        parser().error(str(error))
     except (MissingError, BootError, UserError) as error:
         print(f"{PROG}: {error}", file=sys.stderr)
         return EXIT_BOOT if isinstance(error, BootError) else EXIT_MISSING
@@ -86,6 +98,11 @@ def parser() -> ArgumentParser:
     whose.add_argument(
         "--as-root", action="store_true", help="leave it root's: COMMAND may do to the host what root may"
     )
+    parser.add_argument(
+        "--release", metavar="NAME", help="boot a kernel of Debian's: a suite (bullseye, bookworm, trixie, sid, ...) or a"
+        " series (6.12); by QEMU's emulation with qemu: before it (the installed user-mode-linux)",
+    )  # fmt: skip
+    parser.add_argument("--renew", action="store_true", help="look for a newer one than was fetched before")
     parser.add_argument("command", nargs=REMAINDER, metavar="COMMAND", help="what to run, and its arguments")
     return parser
 
@@ -97,10 +114,12 @@ def _options(arguments: Sequence[str]) -> Namespace:
         del chosen.command[0]
     if not chosen.command:
         reader.error("there is no COMMAND")
+    if chosen.renew and not chosen.release:
+        reader.error("--renew is about --release")
     return chosen
 
 
-def _between_streams(chosen: Namespace, user: User | None) -> int:
+def _between_streams(chosen: Namespace, image: Image, user: User | None) -> int:
     """Terminals inside where there are terminals outside; input as typed where this process is in the foreground."""
     foreground = os.isatty(0) and os.tcgetpgrp(0) == os.getpgrp()
     terminals = "".join(name for name, fd in zip("OE", (1, 2), strict=True) if os.isatty(fd))
@@ -117,6 +136,7 @@ def _between_streams(chosen: Namespace, user: User | None) -> int:
             memory=chosen.memory,
             terminals=terminals,
             user=user,
+            image=image,
         )
 
 

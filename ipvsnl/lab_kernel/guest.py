@@ -7,7 +7,6 @@ import ctypes
 import json
 import os
 import select
-import shutil
 import signal
 import subprocess
 from collections.abc import Iterable, Sequence
@@ -15,7 +14,8 @@ from pathlib import Path
 from typing import Any
 
 from ipvsnl.lab_kernel.frames import Unframer, frame, write_all
-from ipvsnl.lab_kernel.places import MODULES
+from ipvsnl.lab_kernel.modules import Tree
+from ipvsnl.lab_kernel.places import LINE, MODULES
 
 with contextlib.suppress(ImportError, TypeError):  # Linux runs this; other systems only look at it
     import fcntl
@@ -27,7 +27,9 @@ with contextlib.suppress(ImportError, TypeError):  # Linux runs this; other syst
 
 SKIPPED = {"ip_vs_ftp"}  # loaded only if asked for: it brings address translation into every namespace
 NOT_EXECUTABLE, NOT_FOUND, NOT_READY = 126, 127, 125
-EEXIST, FINIT_MODULE, MS_BIND = 17, 313, 4096
+MS_BIND = 4096
+MODULES_ROOT = "/run/modules"
+"""Below this lies lib/modules, where the host has none."""
 
 
 def mount(source: str, target: str, kind: str, options: str = "") -> None:
@@ -38,20 +40,6 @@ def mount(source: str, target: str, kind: str, options: str = "") -> None:
         raise OSError(ctypes.get_errno(), f"mount {target}: {os.strerror(ctypes.get_errno())}")
 
 
-def load(names: Sequence[str], tree: str) -> None:
-    """Loads modules and what they need, from modules.dep; no modprobe is asked."""
-    needs = {}
-    with Path(tree, "modules.dep").open() as table:
-        for line in table:
-            path, _, others = line.partition(":")
-            needs[Path(path).name.removesuffix(".ko").replace("-", "_")] = [path, *others.split()]
-    for name in names:
-        for path in reversed(needs[name.replace("-", "_")]):
-            with Path(tree, path).open("rb") as module:
-                if libc.syscall(FINIT_MODULE, module.fileno(), b"", 0) and ctypes.get_errno() != EEXIST:
-                    raise OSError(ctypes.get_errno(), f"module {name}: {os.strerror(ctypes.get_errno())}")
-
-
 def furnish(extra: Sequence[str]) -> None:
     """Mounts, devices, modules. Every mount is the guest's own: the host's files stay as they are."""
     mount("run", "/run", "tmpfs", "mode=755")
@@ -60,28 +48,26 @@ def furnish(extra: Sequence[str]) -> None:
     for name, target in (("fd", ""), ("stdin", "/0"), ("stdout", "/1"), ("stderr", "/2")):
         with contextlib.suppress(FileExistsError):
             Path("/dev", name).symlink_to(f"/proc/self/fd{target}")
-    tree = f"{MODULES}/{os.uname().release}"
+    tree = Tree(Path(MODULES, os.uname().release))
     lib_modules(tree)
-    ours = sorted(path.stem for path in Path(tree, "kernel/net/netfilter/ipvs").glob("*.ko"))
-    load(
-        [name for name in ours if name not in SKIPPED]
-        + ["tun", "dummy", "act_skbedit", "cls_matchall", "sch_ingress", *extra],
-        tree,
-    )
+    ours = [name for name in tree.under("net/netfilter/ipvs") if name not in SKIPPED]
+    tree.load([*ours, "tun", "dummy", "act_skbedit", "cls_matchall", "sch_ingress", *extra])
     subprocess.run(["ip", "link", "set", "lo", "up"], env={"PATH": "/usr/sbin:/sbin:/usr/bin:/bin"}, check=True)
 
 
-def lib_modules(tree: str) -> None:
-    """/lib/modules/RELEASE for modprobe. A host without that directory gets it in memory only, over its /usr/lib."""
-    if not Path("/lib/modules").is_dir():
-        if not shutil.which("modprobe", path="/sbin:/usr/sbin"):
-            return  # nobody would look
-        load(["overlay"], tree)
-        for part in ("upper/modules", "work"):
-            Path("/run/.lib", part).mkdir(parents=True)
-        mount("lib", "/usr/lib", "overlay", "lowerdir=/usr/lib,upperdir=/run/.lib/upper,workdir=/run/.lib/work")
-    mount("modules", "/lib/modules", "tmpfs")
-    mount(tree, f"/lib/modules/{os.uname().release}", "bind")
+def lib_modules(tree: Tree) -> None:
+    """/lib/modules/RELEASE for modprobe, over the host's. Where the host has no such directory one in memory is used, and
+    both the kernel and MODPROBE_OPTIONS tell modprobe so: 5.10 can open no file of hostfs through an overlay."""
+    target = Path("/lib/modules")
+    if not target.is_dir():
+        target = Path(MODULES_ROOT, "lib/modules")
+        helper = Path("/run/modprobe")
+        helper.write_text(f'#!/bin/sh\nexec modprobe -d {MODULES_ROOT} "$@"\n')
+        helper.chmod(0o755)
+        Path("/proc/sys/kernel/modprobe").write_text(str(helper))
+        os.environ["MODPROBE_OPTIONS"] = f"-d {MODULES_ROOT}"
+    mount("modules", str(target), "tmpfs")
+    mount(str(tree.place), f"{target}/{os.uname().release}", "bind")
 
 
 class Child:
@@ -93,7 +79,8 @@ class Child:
         typed = "I" in terminals
         passed = {kind: self.stream(kind, kind in terminals, typed, config["size"]) for kind in "OE"}
         inside, self.input = (passed["O"], os.dup(next(iter(self.streams)))) if typed else os.pipe()
-        environment = {"TMPDIR": "/dev/shm", **config["env"]}
+        told = {name: os.environ[name] for name in ("MODPROBE_OPTIONS",) if name in os.environ}
+        environment = {"TMPDIR": "/dev/shm", **told, **config["env"]}
         # The command is root here, whoever started the kernel: an ordinary user's PATH has no ipvsadm, ip or tc.
         environment["PATH"] = ":".join(dict.fromkeys([*environment.get("PATH", "").split(":"), "/usr/sbin", "/sbin"]))
         self.process = subprocess.Popen(
@@ -217,7 +204,7 @@ def power_off() -> None:
 
 
 def converse(line: int) -> int:
-    """Get the configuration over the serial line, furnish the machine, run the command; the exit status."""
+    """Get the configuration over the line to the host, furnish the machine, run the command; the exit status."""
     write_all(line, frame(b"R"))
     frames = Unframer()
     told: list[tuple[bytes, bytes]] = []
@@ -232,7 +219,7 @@ def converse(line: int) -> int:
         relay = Relay(line, frames, Child(config))
         relay.accept(told[1:])
         return relay.hold()
-    except (OSError, KeyError, subprocess.CalledProcessError) as error:
+    except (OSError, LookupError, subprocess.CalledProcessError) as error:
         write_all(line, frame(b"E", f"ipvsnl lab-kernel: {error}\n".encode()))
         if isinstance(error, FileNotFoundError):
             return NOT_FOUND
@@ -243,12 +230,15 @@ def main() -> None:
     """Process 1: it must not end before the machine does."""
     mount("proc", "/proc", "proc")
     mount("sys", "/sys", "sysfs")
-    line = os.open("/dev/ttyS0", os.O_RDWR | os.O_NOCTTY)
-    tty.setraw(line)
+    line = os.open(LINE, os.O_RDWR | os.O_NOCTTY)
+    serial = os.isatty(line)  # QEMU's line is none: it takes bytes as they are, and a write ends when the host has them
+    if serial:
+        tty.setraw(line)
     status = converse(line)
     libc.sync()
     write_all(line, frame(b"X", b"%d" % status))
-    termios.tcdrain(line)
+    if serial:
+        termios.tcdrain(line)
     power_off()
 
 

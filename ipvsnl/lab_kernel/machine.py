@@ -1,4 +1,4 @@
-"""The packaged kernel as a process: where it is, what it needs, how it is started and ended."""
+"""A kernel as a process: what it needs of the host, how it is started and ended."""
 
 from __future__ import annotations
 
@@ -11,11 +11,10 @@ import sys
 from collections.abc import Iterator
 from pathlib import Path
 
-from ipvsnl.lab_kernel.places import KERNEL, MODULES, PATH
+from ipvsnl.lab_kernel.image import Image, MissingError
+from ipvsnl.lab_kernel.places import PATH
+from ipvsnl.lab_kernel.starting import Lines, command_line
 from ipvsnl.lab_kernel.users import User, check
-
-PACKAGES = Path(__file__).resolve().parents[2]
-"""The directory in which the package ipvsnl lies: in there the guest's process 1 finds its program."""
 
 # The kernel keeps 2696 bytes of a process's floating-point state, and hands the host as many back. A host whose
 # processor has AMX wants all of its 11 kilobytes, so the call that hands them over is completed with zeros.
@@ -49,25 +48,6 @@ long ptrace(enum __ptrace_request request, ...) {
     return next(request, pid, kind, &all);
 }
 """
-
-
-class MissingError(RuntimeError):
-    """Something that the laboratory needs is not installed; the message says what, and how to get it."""
-
-
-def kernel() -> str | None:
-    """The kernel's program, by its absolute path; None where it is not installed."""
-    found = shutil.which(KERNEL, path=PATH)
-    return None if found is None else str(Path(found).absolute())
-
-
-def kernel_release() -> str:
-    """The release of the kernel that would be booted; raises MissingError if there is none."""
-    releases = sorted(path.name for path in Path(MODULES).iterdir()) if Path(MODULES).is_dir() else []
-    if not kernel() or not releases:
-        what = KERNEL if not kernel() else f"{MODULES}/*"
-        raise MissingError(f"user-mode-linux is not installed ({what} not found): apt-get install user-mode-linux")
-    return releases[-1]
 
 
 def shim() -> int | None:
@@ -107,49 +87,27 @@ def one_processor(turn: int) -> Iterator[None]:
         os.sched_setaffinity(0, allowed)
 
 
-def _command_line(program: str, memory: str, below: int, above: int, messages: int) -> list[str]:
-    """The kernel with its words: which descriptors are its serial line and its console, and what process 1 is."""
-    return [
-        program,
-        f"mem={memory}",
-        "uml_dir=/dev/null/",
-        "rootfstype=hostfs",
-        "rootflags=/",
-        "rw",
-        "con=null",
-        f"con0=null,fd:{messages}",
-        "ssl=null",
-        f"ssl0=fd:{below},fd:{above}",
-        "quiet",
-        "log_buf_len=1M",  # a whole trace at the highest debug level
-        f'IPVSNL_LAB_MODULES="{MODULES}"',  # words that the kernel does not know become init's environment
-        f'PYTHONPATH="{PACKAGES}"',
-        f'init="{sys.executable}"',
-        *("--", "-S", "-P", "-m", "ipvsnl.lab_kernel.guest"),
-    ]
-
-
 class Guest:
     """A running kernel: `line` to write frames to, `answers` to read them from, `console` with its messages."""
 
-    def __init__(self, memory: str, user: User | None = None) -> None:
+    def __init__(self, image: Image, memory: str, user: User | None = None) -> None:
         """Start it, as ``user`` where one is given. MissingError, UserError: it was not started."""
-        kernel_release()
-        program = kernel() or KERNEL
         if user is not None:
-            check(user, program, sys.executable, __file__)
-        library = shim()
+            check(user, image.program, sys.executable, __file__)
+        library = None if image.initramfs else shim()
         below, self.line = os.pipe()
         self.answers, above = os.pipe()
         self.console, messages = os.pipe()
         passed = [below, above, messages] + ([] if library is None else [library])
         environment = dict(os.environ, **({} if library is None else {"LD_PRELOAD": f"/proc/self/fd/{library}"}))
+        if image.libraries:
+            environment["LD_LIBRARY_PATH"] = image.libraries
         try:
             with one_processor(os.getpid()):
                 self.process = subprocess.Popen(
-                    _command_line(program, memory, below, above, messages),
-                    stdin=subprocess.DEVNULL,
-                    stdout=messages,
+                    command_line(image, memory, Lines(below, above, messages)),
+                    stdin=below if image.initramfs else subprocess.DEVNULL,
+                    stdout=above if image.initramfs else messages,
                     stderr=messages,
                     pass_fds=passed,
                     env=environment,

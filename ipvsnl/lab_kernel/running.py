@@ -9,10 +9,13 @@ import time
 from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 
+from ipvsnl.lab_kernel.choosing import chosen
 from ipvsnl.lab_kernel.conversation import Conversation
 from ipvsnl.lab_kernel.frames import frame, write_all
+from ipvsnl.lab_kernel.image import Image, installed
 from ipvsnl.lab_kernel.machine import Guest
-from ipvsnl.lab_kernel.users import User, chosen
+from ipvsnl.lab_kernel.users import User
+from ipvsnl.lab_kernel.users import chosen as whose
 
 
 def boot(
@@ -27,10 +30,11 @@ def boot(
     memory: str,
     terminals: str = "",
     user: User | None = None,
+    image: Image | None = None,
 ) -> int:
     """Boots, runs, ends; the exit status. `terminals`: which of O and E are terminals, and I for input as typed.
 
-    `user`: whose process the kernel is (None: the caller's).
+    `user`: whose process the kernel is (None: the caller's). `image`: the kernel (None: the installed one).
     """
     deadline = None if timeout is None else time.monotonic() + timeout
     config = {
@@ -41,7 +45,7 @@ def boot(
         "modules": list(modules),
         "size": window_size(terminals),
     }
-    guest = Guest(memory, user)
+    guest = Guest(image or installed(), memory, user)
     try:
         first = frame(b"C", json.dumps(config).encode())
         return Conversation(guest, first, source, sink, "I" in terminals).hold(deadline)
@@ -59,12 +63,15 @@ def run(
     modules: Sequence[str] = (),
     memory: str = "512M",
     user: str | None = None,
+    release: str | None = None,
 ) -> subprocess.CompletedProcess[bytes]:
     """Runs `command` in a kernel of its own and returns status, stdout and stderr, as subprocess.run does.
 
-    `user`: whose process the kernel is, where root calls (None: root's own).
+    `user`: whose process the kernel is, where root calls (None: root's own). `release`: as ``--release`` (None: the kernel
+    that is installed); fetching one does not count as time of `timeout`.
 
-    Raises MissingError, BootError, UserError, and subprocess.TimeoutExpired (`timeout` is in seconds and includes the boot).
+    Raises MissingError, ValueError where nothing is called like `release`,
+    BootError, UserError, and subprocess.TimeoutExpired (`timeout` is in seconds and includes the boot).
     """
     caught = {b"O": bytearray(), b"E": bytearray()}
     source = os.memfd_create("input")
@@ -80,7 +87,8 @@ def run(
             cwd=cwd,
             modules=modules,
             memory=memory,
-            user=chosen(user, as_root=user is None),
+            user=whose(user, as_root=user is None),
+            image=chosen(release),
         )
     except TimeoutError:
         raise subprocess.TimeoutExpired(list(command), timeout or 0, bytes(caught[b"O"]), bytes(caught[b"E"])) from None

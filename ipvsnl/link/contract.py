@@ -4,15 +4,19 @@ from __future__ import annotations
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
-    from collections.abc import Iterable
+    from collections.abc import Callable, Iterable
     from typing import Protocol
+
+    Log = tuple[int, Callable[[str], object]]
+    """The level of a simulated kernel's log that is wanted, and who gets its lines."""
 
     class Link(Protocol):
         """What a client needs of a link.
 
         A link may have more: ``descriptor``, a socket's, so that C converses over it; ``waitable``, a descriptor that is
         readable when there is something to receive, for coroutines; ``widen()``; ``place``, see
-        :attr:`ipvsnl.client.IPVS.place`; ``simulated``, true where no Linux is at the other end.
+        :attr:`ipvsnl.client.IPVS.place`; ``simulated``, true where no Linux is at the other end; ``interface``, how the
+        kernel is spoken to (``"netlink"`` where it does not tell).
         """
 
         max_send: int
@@ -44,7 +48,3 @@ if TYPE_CHECKING:
 
         def close(self) -> None:
             """Let go of it; a table that is kept in a file is written to it."""
-
-
-RECEIVE_BUFFER = 32768
-"""Bytes offered to each receive: the kernel cuts the datagrams of a dump to what a socket was seen to offer."""

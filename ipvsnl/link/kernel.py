@@ -8,7 +8,7 @@ import sys
 from time import monotonic
 
 from ipvsnl.errors import LinkError
-from ipvsnl.link.contract import RECEIVE_BUFFER
+from ipvsnl.wire.exchange import RECEIVE_BUFFER
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:

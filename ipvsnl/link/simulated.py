@@ -6,7 +6,7 @@ import errno as _errno
 import os
 
 from ipvsnl.errors import LinkError
-from ipvsnl.link.contract import RECEIVE_BUFFER
+from ipvsnl.wire.exchange import RECEIVE_BUFFER
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:

@@ -28,6 +28,7 @@ class TracedLink:
         self.place = getattr(link, "place", "")
         self.simulated = getattr(link, "simulated", False)
         self.at_once = getattr(link, "at_once", False)
+        self.interface = getattr(link, "interface", "netlink")
 
     @property
     def waitable(self) -> int | None:

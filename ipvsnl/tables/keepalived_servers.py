@@ -22,7 +22,7 @@ PERSISTENCE = 360
 _FLAGS = dict(GENERIC_SCHEDULER_FLAGS)
 _OWN_FLAGS = {name: (scheduler, bit) for scheduler, flags in SCHEDULER_FLAGS.items() for name, bit in flags.items()}
 _METHODS = {"NAT": "masq", "DR": "route", "TUN": "tunnel"}
-_SCHEDULERS = ("rr", "wrr", "lc", "wlc", "lblc", "sh", "mh", "dh", "fo", "ovf", "lblcr", "sed", "nq", "twos")
+SCHEDULERS = ("rr", "wrr", "lc", "wlc", "lblc", "sh", "mh", "dh", "fo", "ovf", "lblcr", "sed", "nq", "twos")
 _SUMS = {"nocsum": 0, "csum": TUNNEL_F_CSUM, "remcsum": TUNNEL_F_REMCSUM}
 _CHECKS = frozenset((
     "BFD_CHECK", "DNS_CHECK", "FILE_CHECK", "HTTP_GET", "MISC_CHECK", "PING_CHECK", "SMTP_CHECK", "SSL_GET", "TCP_CHECK",
@@ -147,8 +147,8 @@ class Virtual:
 
     def _scheduler(self, one: Statement) -> None:
         word = word_of(one, 1, "the scheduler")
-        if word not in _SCHEDULERS:
-            raise wrong(one.place, f"{word!r} is none of keepalived's schedulers: {', '.join(_SCHEDULERS)}")
+        if word not in SCHEDULERS:
+            raise wrong(one.place, f"{word!r} is none of keepalived's schedulers: {', '.join(SCHEDULERS)}")
         self._fields["scheduler"] = word
 
     def _kind(self, one: Statement) -> None:

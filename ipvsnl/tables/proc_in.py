@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+import sys
 
 from ipvsnl.consts import AF_INET, AF_INET6
 from ipvsnl.errors import DecodeError, EncodeError
@@ -57,13 +58,13 @@ class _Listed:
         """Add it to a table, and note what of it is not known."""
         service, unsaid = self.service, set()
         if self.ticks is not None:
-            service = service.replace(persistence=max(1, self.ticks // (hz or TICKS)))
+            service = service.replace(persistence=max(min(1, self.ticks), self.ticks // (hz or TICKS)))
             if hz is None:
                 unsaid.add("persistence")
-        if service.fwmark:  # the file does not tell its family: it is that of its servers, where they have but one
-            six = bool(self.servers) and all(server.family == AF_INET6 for _, server in self.servers)
-            mask = netmask(self.word, "::" if six else "") if self.ticks is not None else None
-            service = service.replace(family=AF_INET6 if six else AF_INET, netmask=mask)
+        if service.fwmark:
+            family = family_of_mark([server for _, server in self.servers], self.word if self.ticks is not None else "")
+            mask = netmask(self.word, "::" if family == AF_INET6 else "") if self.ticks is not None else None
+            service = service.replace(family=family, netmask=mask)
         elif service.family == AF_INET6:  # nor, of IPv6, whether packets are scheduled one by one
             unsaid.add("one_packet")
         table.add_service(service, self.line)
@@ -71,6 +72,17 @@ class _Listed:
             table.unsaid_of[service.key] = unsaid
         for line, server in self.servers:
             table.add_server(service, server, line)
+
+
+def family_of_mark(servers: list[Destination], word: str = "") -> int:
+    """The family that a mark is taken for, since the file does not tell it: that of its servers which are no tunnel's, for
+    these have the mark's; else what its mask can be (``word``, where it is persistent); else that of the tunnels, where they
+    have but one."""
+    bound = [server for server in servers if server.forwarding != "tunnel"]
+    if not bound and word:
+        return AF_INET6 if 1 <= int.from_bytes(bytes.fromhex(word), sys.byteorder) <= 128 else AF_INET
+    found = {server.family for server in bound or servers}
+    return AF_INET6 if found == {AF_INET6} else AF_INET
 
 
 def own_ticks() -> int | None:

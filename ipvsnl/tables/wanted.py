@@ -91,7 +91,7 @@ def read_table(text: str, source: str = "", *, folder: str | None = None, hz: in
 def _timeouts(lines: list[str]) -> Timeouts | None:
     """What a line ``--set TCP TCPFIN UDP`` wants, as ``convert`` writes it. The line is made empty, for it is no rule."""
     from ipvsnl.text.grammar import parse
-    from ipvsnl.text.usage import UsageError
+    from ipvsnl.text.popt import UsageError
 
     found: Timeouts | None = None
     for number, line in enumerate(lines, start=1):

@@ -14,7 +14,7 @@ from ipvsnl.consts import (
     TUNNEL_TYPES,
 )
 from ipvsnl.text.options import GROUP, OPTIONS, OWN_PROTOCOL
-from ipvsnl.text.usage import UsageError
+from ipvsnl.text.popt import UsageError
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:

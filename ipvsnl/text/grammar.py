@@ -9,8 +9,7 @@ from __future__ import annotations
 from ipvsnl._value import Value, value
 from ipvsnl.text.gathered import HANDLERS, Gathered, protocol_address
 from ipvsnl.text.options import ALLOWED, COMMAND_KEYS, LONG, NAMES, OWN_LONG, OWN_PROTOCOL, TUNNEL_NAMES, TUNNELS, Table
-from ipvsnl.text.popt import Popt, PoptError
-from ipvsnl.text.usage import UsageError, try_help
+from ipvsnl.text.popt import Popt, PoptError, UsageError, try_help
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:

@@ -222,7 +222,7 @@ def daemon(of: Daemon, *, escaped: bool = False) -> str:
     """A line of ``-L --daemon``; ``escaped`` is what :class:`~ipvsnl.text.compat.Compat` says of names."""
     return (
         f"{of.role} sync daemon (mcast={_shown(of.interface, escaped)}, syncid={of.sync_id}, maxlen={of.max_length or 0}, "
-        f"group={of.group}, port={of.port or 0}, ttl={of.ttl or 0})\n"
+        f"group={of.group or '0.0.0.0'}, port={of.port or 0}, ttl={of.ttl or 0})\n"
     )
 
 

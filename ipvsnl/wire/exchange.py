@@ -11,7 +11,7 @@ import sys
 from errno import EOVERFLOW
 
 from ipvsnl.backends import contract
-from ipvsnl.backends._faults import Fault
+from ipvsnl.backends.contract import Fault
 from ipvsnl.consts import NLM_F_ACK, NLM_F_DUMP, NLM_F_REQUEST, NLMSG_DONE, NLMSG_ERROR, NLMSG_MIN_TYPE, NLMSG_OVERRUN
 from ipvsnl.errors import DecodeError, LinkError
 from ipvsnl.family import REPLY_COMMANDS
@@ -29,6 +29,8 @@ DUMP_TRIES = 5
 """How often a dump is read that changed meanwhile, or that the rest of an earlier one was in the way of."""
 MOST_REPLIES = 64
 """Replies to a request that is no dump: the family's have one, a dump of daemons two."""
+RECEIVE_BUFFER = 32768
+"""Bytes offered to each receive: the kernel cuts the datagrams of a dump to what a socket was seen to offer."""
 _SEQUENCES = 0xFFFFFFFF
 _FLAGS_OFFSET = 6 if sys.byteorder == "little" else 7
 """Of the low byte of nlmsg_flags."""

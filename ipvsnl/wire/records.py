@@ -9,8 +9,8 @@ from __future__ import annotations
 import sys
 from _socket import AF_INET6 as HOST_AF_INET6
 from _socket import inet_ntop
-from struct import Struct
-from struct import error as StructError
+from _struct import Struct  # "struct" is one file more to open at every start
+from _struct import error as StructError  # type: ignore[attr-defined]  # typeshed has it in "struct" alone
 
 from ipvsnl import address as addresses
 from ipvsnl import family
@@ -293,6 +293,8 @@ def read_destinations(records: Any, family_of_service: int = 0) -> Iterator[Dest
 
 
 _DAEMON, _CONFIG, _INFO = (Struct(group.record_format) for group in (family.DAEMON, family.CONFIG, family.INFO))
+_OPTIONAL = [family.DAEMON.bits(name) for name in ("sync_maxlen", "mcast_port", "mcast_ttl")]
+"""What kernels before 4.3 do not tell of a daemon, and the old interface never does."""
 _GROUP4, _GROUP6 = (family.DAEMON.bits(name) for name in ("mcast_group", "mcast_group6"))
 
 
@@ -327,12 +329,14 @@ def daemon_key(role: str | int) -> bytes:
 def read_daemon(record: bytes) -> Daemon:
     """The value of a reply's record."""
     present, role, sync_id, length, port, ttl, interface, group4, group6 = _DAEMON.unpack(record)
+    group: str | None
     if present & _GROUP6:
         group = addresses.unpack(AF_INET6, group6)
     else:
-        group = addresses.unpack(AF_INET, group4)
+        group = addresses.unpack(AF_INET, group4) if present & _GROUP4 else None
     name = interface.rstrip(b"\0").decode(errors="replace")
-    return _make_daemon(_ROLE_WORDS.get(role, role), name, sync_id, length, group, port, ttl)
+    rest = [value if present & bit else None for value, bit in zip((length, port, ttl), _OPTIONAL, strict=True)]
+    return _make_daemon(_ROLE_WORDS.get(role, role), name, sync_id, rest[0], group, *rest[1:])
 
 
 def read_daemons(records: Any) -> list[Daemon]:

@@ -43,6 +43,8 @@ TABLE = (
               "ip_vs_ctl.c, ip_vs_core.c"),
     Behaviour("reuse0_reschedules", "5.16 5.15.6 5.10.83", "with conn_reuse_mode=0 and expire_nodest_conn a SYN to the "
               "connection of a server of weight 0 is scheduled anew; before, it stayed there", "ip_vs_core.c"),
+    Behaviour("later_options", "5.17 5.16.5 5.15.19 5.10.96", "later fragments of a packet that came in fragments lose the "
+              "options that are not to be copied; before, they kept them", "net/ipv4/ip_output.c"),
     Behaviour("run_estimation", "5.19", "the sysctl run_estimation", "ip_vs_ctl.c"),
     Behaviour("estimator_sysctls", "6.2", "the sysctls est_cpulist and est_nice", "ip_vs_est.c"),
     Behaviour("offsets6", "7.2 6.12.97 6.1.178 5.15.210 5.10.261", "TCP and SCTP states are read behind IPv6 extension "
@@ -58,11 +60,12 @@ TABLE = (
     Behaviour("quoted_fragments", "7.2 6.12.103 6.1.183", "an ICMP error that quotes a later fragment is let be",
               "ip_vs_core.c"),
     Behaviour("helper_checksums6", "7.2 6.12.103 6.1.183", "a helper's check of an IPv6 request leaves out what connection "
-              "tracking summed up already; before, it fails", "ip_vs_proto_tcp.c", recorded=False),
-    Behaviour("helper_numbers", "7.2 6.1.192", "ip_vs_ftp refuses numbers above 255 in PORT and 227; before, their low byte "
-              "counts. 6.1.177 to 6.1.191 were not looked at", "ip_vs_ftp.c", recorded=False),
-    Behaviour("bounded_caches", "7.2 6.12.113 6.1.191 5.15.210", "lblc and lblcr bound their entries",
-              "ip_vs_lblc.c, ip_vs_lblcr.c", recorded=False),
+              "tracking summed up already; before, it fails", "ip_vs_proto_tcp.c"),
+    Behaviour("helper_numbers", "7.2 6.12.113 6.1.192", "ip_vs_ftp refuses numbers above 255 in PORT and 227; before, "
+              "their low byte counts. Seen in 6.12.113 and 6.1.192; what came shortly before was not looked at",
+              "ip_vs_ftp.c"),
+    Behaviour("bounded_caches", "7.3 6.12.113 6.1.191 5.15.210", "lblc and lblcr bound their entries. 6.12.113 does, and "
+              "7.2.7 does not", "ip_vs_lblc.c, ip_vs_lblcr.c"),
     Behaviour("tables_grow", "7.1", "connection tables of each namespace, which begin with the first service at 256 rows, "
               "and grow; their services are dumped in an order of chance", "ip_vs_conn.c, ip_vs_ctl.c"),
     Behaviour("load_factors", "7.1", "the sysctls conn_lfactor and svc_lfactor", "ip_vs_ctl.c"),

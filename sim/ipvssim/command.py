@@ -8,8 +8,7 @@ from importlib import import_module
 from io import StringIO
 from typing import Any
 
-from ipvsnl.cli.ending import Output, guarded, impatient
-from ipvsnl.cli.statuses import INTERRUPTED
+from ipvsnl.cli.ending import INTERRUPTED, Output, guarded, impatient
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
@@ -18,6 +17,8 @@ if TYPE_CHECKING:
 PROG = "ipvssim"
 COMMANDS = {
     "serve": ("ipvssim.doors.serve", "the simulated kernel's netlink family on a Unix socket"),
+    "run": ("ipvssim.doors.run", "any program, on the simulated kernel"),
+    "send": ("ipvssim.lab.send", "packets into a table that is served, or kept in a file"),
     "lab": ("ipvssim.lab.command", "compare schedulers under traffic, before you deploy them"),
     "pcap": ("ipvssim.doors.pcap", "what a director with given rules makes of a capture"),
     "why": ("ipvssim.doors.why", "what happens to a packet, what decided it, and what would change that"),

@@ -24,18 +24,21 @@ from ipvssim.state.modules import Modules
 from ipvssim.state.namespace import CONNECTION_TABLE_SIZE, RELEASE, Namespace
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable, Iterator, Mapping, MutableMapping, Sequence
+    from collections.abc import Iterable, Iterator, Mapping, Sequence
 
     from ipvsnl.client import IPVS
     from ipvsnl.procfs import Connection, Trashed
     from ipvsnl.refusals import KernelError
     from ipvsnl.wire.snapshot import Snapshot
+    from ipvssim.netlink.family import Family
     from ipvssim.netlink.socket import NetlinkSocket
     from ipvssim.path.director import Director
     from ipvssim.path.result import Result
     from ipvssim.path.whatif import Why
+    from ipvssim.run.programs import Programs
     from ipvssim.state.debug_log import Line
     from ipvssim.state.service_table import ServiceTable
+    from ipvssim.state.sysctl_view import SysctlView
 
 _LONGEST = 1e16
 """Seconds that may pass at once."""
@@ -104,7 +107,7 @@ class Kernel:
         if isinstance(network, OpenNetwork):
             self.namespace.table.named_hook = network.name
         for name, value in (sysctl or {}).items():
-            self.sysctl[name] = value
+            self.sysctl.put(name, value, stacklevel=3)
         if rules:
             self.load(rules)
 
@@ -144,7 +147,15 @@ class Kernel:
         """A netlink socket of this kernel (:class:`ipvssim.netlink.socket.NetlinkSocket`), as a client wants it."""
         from ipvssim.netlink.socket import NetlinkSocket
 
-        return NetlinkSocket(self.namespace, **{"cap_ack": True, "ext_ack": True, "sndbuf": SEND_BUFFER, **how})
+        how = {"cap_ack": True, "ext_ack": True, "sndbuf": SEND_BUFFER, "family": self._family, **how}
+        return NetlinkSocket(self.namespace, **how)
+
+    @cached_property
+    def _family(self) -> Family:
+        """What its sockets have learnt to read fast, together."""
+        from ipvssim.netlink.family import Family
+
+        return Family(self.namespace)
 
     def ipvsadm(self, *arguments: str, stdin: str = "") -> Completed:
         """Run a command line of ``ipvsadm`` on this kernel, in this process."""
@@ -164,6 +175,23 @@ class Kernel:
         out, err = io.StringIO(), io.StringIO()
         status = execute(list(arguments), self.connect, io.StringIO(stdin), out, err, progress=False)
         return Completed(status, out.getvalue(), err.getvalue())
+
+    def run(self, words: Sequence[str], **how: Any) -> Completed:
+        """Run any program to its end, its calls about IPVS answered by this kernel: ``kernel.run(["ipvsadm", "-Ln"])``.
+
+        ``how`` are ``stdin`` (text), ``environment`` and ``timeout`` (seconds; TimeoutError). The status is negative where a
+        signal ended it. The kernel's time stands still meanwhile. :class:`ipvssim.run.launch.RunError` says why programs
+        can't be run here.
+        """
+        return Completed(*self.programs(words, **how))
+
+    @cached_property
+    def programs(self) -> Programs:
+        """Programs on this kernel that go on while the test does something else: ``kernel.programs.start([...])``
+        (:class:`ipvssim.run.programs.Programs`)."""
+        from ipvssim.run.programs import Programs
+
+        return Programs(self, lambda: Kernel(release=self.release))
 
     def snapshot(self) -> Snapshot:
         """All virtual services with their real servers, as a client reads them."""
@@ -292,12 +320,14 @@ class Kernel:
         return self.namespace.release
 
     @cached_property
-    def sysctl(self) -> MutableMapping[str, int | str]:
-        """The tunables ``net.ipv4.vs.*``, by their full or short names; a value is text as ``/proc/sys`` shows it, and
-        numbers are taken, too. KeyError for a name that there is not; OSError for a value that the kernel refuses."""
-        from ipvssim.state.sysctls import SysctlView
+    def sysctl(self) -> SysctlView:
+        """The tunables ``net.ipv4.vs.*``, by their full or short names, and by their full names those of connection tracking
+        (``net.netfilter.nf_conntrack_*``) that have an effect here. A value is text as ``/proc/sys`` shows it, and numbers
+        are taken, too. KeyError for a name that there is not; OSError for a value that the kernel refuses;
+        :class:`~ipvssim.state.sysctl_view.NotModelledWarning` for one that brings less here than in the kernel."""
+        from ipvssim.state.sysctl_view import SysctlView
 
-        return SysctlView(self.namespace.sysctls)
+        return SysctlView(self.namespace)
 
     def proc(self, name: str) -> Iterator[str]:
         """The lines of ``/proc/net/NAME``; FileNotFoundError where there is no such file."""

@@ -14,8 +14,8 @@ from ipvsnl.tables import json_in, json_out, keepalived_in, listing_in, proc_in
 from ipvsnl.tables.table import Table, TableError, of_rules
 from ipvsnl.tables.wanted import read_table
 from ipvsnl.text.grammar import Reading, parse, read_rule
+from ipvsnl.text.popt import UsageError
 from ipvsnl.text.rules import PlainReader, RuleError, split
-from ipvsnl.text.usage import UsageError
 from ipvssim.kernel import Kernel
 from tests.fuzz.law import Reader
 from tests.places import DATA

@@ -28,7 +28,9 @@ class World:
     """A director on the network of traces, and short words for what tests do to it."""
 
     def __init__(self, release: str = "6.1.176", **sysctls: int) -> None:
-        self.kernel = Kernel(network=trace_network(), release=release, sysctl=sysctls)
+        self.kernel = Kernel(network=trace_network(), release=release)
+        for name, value in sysctls.items():
+            self.kernel.sysctl.told(name, value)
         self.namespace = self.kernel.namespace
         self.director = self.kernel.director
 

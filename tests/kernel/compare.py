@@ -1,6 +1,7 @@
 """The campaign: fresh random traces, recorded on a real kernel, replayed on the simulator, compared step by step.
 
-    python -m tests.kernel.compare --seeds N [--first SEED] [--minutes M] [--kinds KIND ...] [--keep DIR] [--shrink]
+    python -m tests.kernel.compare --seeds N [--release NAME] [--first SEED] [--minutes M] [--kinds KIND ...]
+                                   [--keep DIR] [--shrink]
 
 Writes a table under build/, or with --page (`make fidelity`) the page of docs that shows this kernel's release. Exit status:
 0 no difference, 1 differences (the traces are kept), 2 nothing could be compared, 69 and 70 as those of the laboratory.
@@ -16,18 +17,21 @@ import sys
 import tempfile
 import time
 from collections.abc import Sequence
+from datetime import date
 from pathlib import Path
 
-from ipvsnl.lab_kernel import MissingError, kernel_release
-from ipvsnl.lab_kernel.command import EXIT_BOOT, EXIT_MISSING
-from ipvsnl.lab_kernel.machine import one_processor
-from tests.kernel.fidelity import Campaign, Row, behaviour, page
+from ipvsnl.lab_kernel import MissingError
+from ipvsnl.lab_kernel.command import EXIT_MISSING
+from tests.kernel.fidelity import Campaign, Row, page
 from tests.kernel.generate import KINDS, generate
+from tests.kernel.judges import Judge, in_turn, judge, record
+from tests.kernel.traces.releases import TWOS
 from tests.places import ROOT
 
+TURN = "turn"
+"""Instead of a release: one that changes from day to day. Where it can't be had that is said, and is no failure."""
 BUILD = ROOT / "build"
 ROUND = 2  # seeds of each kind that are recorded together
-LIMIT = 1200  # seconds that one boot may take
 
 
 def python() -> str:
@@ -46,59 +50,9 @@ def replayable() -> bool:
     return subprocess.run([python(), "-c", probe], cwd=ROOT).returncode == 0
 
 
-def record(traces: Sequence[Path], boots: int, jobs: int) -> None:
-    """Records traces beside themselves, in several kernels at once, showing progress."""
-    runs = []
-    for number, (modules, some) in enumerate(shared_out(traces, boots)):
-        command = [
-            sys.executable,
-            "-m",
-            "ipvsnl.lab_kernel",
-            "--as-root",
-            "--timeout",
-            str(LIMIT),
-            *(f"--module={name}" for name in modules),
-            "--",
-            sys.executable,
-            "-m",
-            "tests.kernel.recorder",
-            "--jobs",
-            str(jobs),
-            *map(str, some),
-        ]
-        with one_processor(number):
-            runs.append(subprocess.Popen(command, cwd=ROOT, stdin=subprocess.DEVNULL, stdout=subprocess.DEVNULL))
-    try:
-        while any(run.poll() is None for run in runs):
-            time.sleep(0.5)
-            show(f"recording: {sum(path.with_suffix('.kernel').exists() for path in traces)} of {len(traces)} traces")
-    finally:
-        for run in runs:
-            run.terminate()
-            run.wait()
-    show("")
-    for run in runs:
-        if run.returncode in (EXIT_MISSING, EXIT_BOOT):
-            raise SystemExit(run.returncode)
-
-
-def shared_out(traces: Sequence[Path], boots: int) -> list[tuple[tuple[str, ...], list[Path]]]:
-    """The traces of each boot. A module is there for every namespace of its kernel, so those that want one are apart."""
-    groups: dict[tuple[str, ...], list[Path]] = {}
-    for trace in traces:
-        with trace.open() as file:
-            groups.setdefault(tuple(json.loads(file.readline()).get("modules", ())), []).append(trace)
-    return [(modules, some[at::boots]) for modules, some in groups.items() for at in range(min(boots, len(some)))]
-
-
-def show(text: str) -> None:
-    if sys.stderr.isatty():
-        print(f"\r\033[K{text}", end="", file=sys.stderr, flush=True)
-
-
-def differing(trace: Path, release: str) -> tuple[int, str]:
+def differing(trace: Path, kernel: str) -> tuple[int, str]:
     """How many steps of a recorded trace differ (-1: it can't be replayed), and what the comparison said."""
-    done = replay("--kernel", behaviour(release), "--check", str(trace))
+    done = replay("--kernel", kernel, "--check", str(trace))
     if done.returncode not in (0, 1) or "Traceback" in done.stderr:
         return -1, done.stderr.strip() or f"exit status {done.returncode}"
     return len({json.loads(line)["step"] for line in done.stdout.splitlines()}), done.stdout
@@ -108,7 +62,7 @@ def check(campaign: Campaign, traces: Sequence[Path], keep: Path) -> None:
     """Compares recorded traces and counts; differing ones are kept, with what was said about them."""
     recorded = [trace for trace in traces if trace.with_suffix(".kernel").exists()]
     names = [str(trace) for trace in recorded]
-    equal = not campaign.comparable or not replay("--kernel", behaviour(campaign.release), "--check", *names).returncode
+    equal = not campaign.comparable or not replay("--kernel", campaign.judge.kernel, "--check", *names).returncode
     for trace in traces:
         row = campaign.rows.setdefault(trace.stem.rpartition("-")[0], Row())
         if trace not in recorded:
@@ -116,8 +70,8 @@ def check(campaign: Campaign, traces: Sequence[Path], keep: Path) -> None:
             continue
         row.traces += 1
         row.steps += len(trace.with_suffix(".kernel").read_text().splitlines()) - 1  # the first line is no step
-        count, words = (0, "") if equal else differing(trace, campaign.release)
-        if count > 0 and not again(trace, campaign.release):
+        count, words = (0, "") if equal else differing(trace, campaign.judge.kernel)
+        if count > 0 and not again(trace, campaign.judge):
             row.unsteady += 1
             print(
                 f"{trace.stem}: {count} differing steps at first, none when the kernel was asked again:\n{words}",
@@ -132,14 +86,14 @@ def check(campaign: Campaign, traces: Sequence[Path], keep: Path) -> None:
             print(f"{trace.stem}: {f'{count} differing steps' if count > 0 else words.splitlines()[-1]}", flush=True)
 
 
-def again(trace: Path, release: str) -> int:
+def again(trace: Path, asked: Judge) -> int:
     """How many steps differ when the kernel is asked once more, with nothing beside it. Its timers may be an eighth late
     and its memory's state is its own, so an answer that does not come twice says nothing of the simulator."""
     with tempfile.TemporaryDirectory() as place:
         copy = Path(place) / trace.name
         copy.write_bytes(trace.read_bytes())
-        record([copy], 1, 1)
-        return differing(copy, release)[0] if copy.with_suffix(".kernel").exists() else -1
+        record(asked, [copy], 1, 1)
+        return differing(copy, asked.kernel)[0] if copy.with_suffix(".kernel").exists() else -1
 
 
 def store(trace: Path, keep: Path, words: str) -> Path:
@@ -150,7 +104,7 @@ def store(trace: Path, keep: Path, words: str) -> Path:
     return keep / trace.name
 
 
-def shrink(trace: Path, release: str, boots: int, jobs: int, rounds: int = 12) -> Path:
+def shrink(trace: Path, asked: Judge, boots: int, jobs: int, rounds: int = 12) -> Path:
     """A shorter trace that differs too: pieces of several sizes are left out, all variants are recorded at once."""
     header, *steps = trace.read_text().splitlines()
     small = trace.with_name(trace.stem + "-short.trace")
@@ -161,11 +115,11 @@ def shrink(trace: Path, release: str, boots: int, jobs: int, rounds: int = 12) -
             paths = [Path(place) / f"variant-{number}.trace" for number in range(len(variants))]
             for path, variant in zip(paths, variants, strict=True):
                 path.write_text("\n".join([header, *variant]) + "\n")
-            record(paths, boots, jobs)
+            record(asked, paths, boots, jobs)
             found = [
                 (len(variant), path)
                 for path, variant in zip(paths, variants, strict=True)
-                if path.with_suffix(".kernel").exists() and differing(path, release)[0]
+                if path.with_suffix(".kernel").exists() and differing(path, asked.kernel)[0]
             ]
             if not found:
                 break
@@ -181,19 +135,23 @@ def campaign_of(chosen: argparse.Namespace) -> Campaign:
     """Rounds of generating, recording and checking, until the seeds or the minutes are used up."""
     first = secrets.randbelow(10**9) if chosen.first is None else chosen.first
     command = f"python -m tests.kernel.compare --seeds {chosen.seeds} --first {first}"
+    command += f" --release {chosen.release}" if chosen.release else ""
     command += f" --kinds {' '.join(chosen.kinds)}" if chosen.kinds else ""
-    campaign = Campaign(kernel_release(), first, command, replayable())
-    print(f"kernel {campaign.release}, first seed {first}; again: {command}", flush=True)
+    asked = judge(chosen.release)
+    jobs = chosen.jobs or (1 if asked.emulated else 4)
+    campaign = Campaign(asked, first, command, replayable())
+    print(f"kernel {asked.image.release}, first seed {first}; again: {command}", flush=True)
+    kinds = [kind for kind in chosen.kinds or KINDS if kind != "twos" or asked.has(TWOS)]
     end = time.monotonic() + chosen.minutes * 60 if chosen.minutes else None
     for start in range(first, first + chosen.seeds, ROUND):
         began = time.monotonic()
         with tempfile.TemporaryDirectory() as place:
             traces = []
             for seed in range(start, min(start + ROUND, first + chosen.seeds)):
-                for kind in chosen.kinds or KINDS:
+                for kind in kinds:
                     traces.append(Path(place) / f"{kind}-{seed}.trace")
                     traces[-1].write_text(generate(kind, seed))
-            record(traces, chosen.boots, chosen.jobs)
+            record(asked, traces, chosen.boots, jobs)
             check(campaign, traces, chosen.keep)
         total = campaign.total
         print(f"{total.traces} traces, {total.steps} steps, {total.differing} differing", flush=True)
@@ -205,6 +163,9 @@ def campaign_of(chosen: argparse.Namespace) -> Campaign:
 def options(arguments: Sequence[str]) -> argparse.Namespace:
     parser = argparse.ArgumentParser(
         prog="python -m tests.kernel.compare", description="Random traces: a real kernel against the simulator."
+    )
+    parser.add_argument(
+        "--release", metavar="NAME", help="another kernel, as for lab-kernel, or turn (the installed one)"
     )
     parser.add_argument("--seeds", type=int, default=2, help="traces of each kind (2)")
     parser.add_argument("--first", type=int, help="the first seed (a random one, printed)")
@@ -218,25 +179,36 @@ def options(arguments: Sequence[str]) -> argparse.Namespace:
     table.add_argument("--report", type=Path, metavar="FILE", help="the table (build/fidelity.md)")
     table.add_argument("--page", action="store_true", help="write the page of docs that shows this kernel's release")
     parser.add_argument("--boots", type=int, default=2, help="kernels at a time (2)")
-    parser.add_argument("--jobs", type=int, default=4, help="traces at a time in each kernel (4)")
+    parser.add_argument("--jobs", type=int, help="traces at a time in each kernel (4; one where QEMU emulates it)")
     return parser.parse_args(arguments)
+
+
+def not_compared(release: str) -> int:
+    """Say which kernel was not compared; no failure."""
+    print(f"NOT compared: {release}, whose turn it is today: it can't be had here")
+    return 0
 
 
 def main(arguments: Sequence[str]) -> int:
     chosen = options(arguments)
+    turn = chosen.release == TURN
+    if turn:
+        chosen.release = in_turn(date.today().toordinal())
     try:
         campaign = campaign_of(chosen)
-    except MissingError as error:
+    except (MissingError, ValueError) as error:
         print(f"compare: {error}", file=sys.stderr)
-        return EXIT_MISSING
-    report = page(campaign.release) if chosen.page else chosen.report or BUILD / "fidelity.md"
+        return not_compared(chosen.release) if turn else EXIT_MISSING
+    except SystemExit as ended:
+        return not_compared(chosen.release) if turn and ended.code == EXIT_MISSING else int(ended.code or 0)
+    report = page(campaign.judge) if chosen.page else chosen.report or BUILD / "fidelity.md"
     report.parent.mkdir(parents=True, exist_ok=True)
     report.write_text(campaign.table())
     print(campaign.table())
     if chosen.shrink:
         firsts = {path.stem.rpartition("-")[0]: path for path in reversed(campaign.different)}
         for path in firsts.values():
-            short = shrink(path, campaign.release, chosen.boots, chosen.jobs)
+            short = shrink(path, campaign.judge, chosen.boots, chosen.jobs or 4)
             steps = [json.loads(line) for line in short.read_text().splitlines()[1:]]
             print(f"{short}: {len(steps)} steps")
     if campaign.different or campaign.total.unrecorded:

@@ -2,10 +2,11 @@
 
 from __future__ import annotations
 
-import re
 from dataclasses import dataclass, field
 from pathlib import Path
 
+from ipvssim.behaviours import BEHAVIOURS, DEFAULT, TABLE, resolve
+from tests.kernel.judges import Judge
 from tests.places import ROOT
 
 
@@ -26,7 +27,7 @@ class Row:
 class Campaign:
     """What has been found so far."""
 
-    release: str
+    judge: Judge
     first: int
     command: str
     comparable: bool
@@ -44,11 +45,12 @@ class Campaign:
             "Random traces, replayed on a real kernel and on the simulator, and compared step by step.",
             "This page is generated; do not edit it.",
             "",
-            f"- kernel: Linux {self.release} (user-mode-linux),"
-            f" compared with the simulator's `--kernel {behaviour(self.release)}`",
+            f"- kernel: Linux {self.judge.image.release} ({self.judge.booted}),"
+            f" compared with the simulator's `--kernel {self.judge.kernel}`",
             f"- first seed: {self.first}",
             f"- command: `{self.command}`",
             "",
+            *otherwise(self.judge.kernel),
             "| kind | traces | steps | differing steps |",
             "| --- | ---: | ---: | ---: |",
         ]
@@ -65,13 +67,18 @@ class Campaign:
         return "\n".join(lines) + "\n"
 
 
-def behaviour(release: str) -> str:
-    """The simulator's switch for a kernel release: from 6.1.192 on it behaves as that one."""
-    numbers = tuple(int(number) for number in re.findall(r"\d+", release)[:3])
-    return "6.1.192" if numbers >= (6, 1, 192) else "6.1.176"
+def otherwise(kernel: str) -> list[str]:
+    """What this kernel does otherwise than the one that is modelled by default, as lines of a page."""
+    has = resolve(kernel).behaviours
+    found = [one for one in TABLE if (one.name in has.names) != (one.name in BEHAVIOURS.names)]
+    if not found:
+        return []
+    rows = [f"| `{one.name}` | {'yes' if one.name in has.names else 'no'} | {one.what} |" for one in found]
+    words = f"What it does otherwise than {DEFAULT} ([what is not modelled](../../use/kernels.md#not-modelled)):"
+    return [words, "", "| behaviour | here | |", "| --- | --- | --- |", *rows, ""]
 
 
-def page(release: str) -> Path:
-    """The page of docs that shows how this release compares: the modelled kernel's, or that of a later behaviour."""
-    shown = behaviour(release)
-    return ROOT / "docs" / "inside" / ("fidelity.md" if shown == "6.1.176" else f"fidelity-{shown}.md")
+def page(asked: Judge) -> Path:
+    """The page of docs that shows how this kernel compares: the modelled kernel's, or that of another release."""
+    inside = ROOT / "docs" / "inside"
+    return inside / "fidelity.md" if asked.kernel == DEFAULT else inside / "kernels" / f"{asked.kernel}.md"

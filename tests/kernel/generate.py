@@ -15,15 +15,20 @@ from tests.kernel.traces import (
     lifetimes,
     local,
     mutants,
+    narrow,
     paths,
     pieces,
+    releases,
     scheduling,
     sessions,
+    settings,
     tracking,
+    tracking_tunables,
 )  # fmt: skip
 
 _FILES = (
     administration, scheduling, lifetimes, paths, corners, pieces, local, crowds, mutants, tracking, sessions, calls,
+    releases, settings, narrow, tracking_tunables,
 )  # fmt: skip
 KINDS = {kind: make for file in _FILES for kind, make in file.KINDS.items()}
 

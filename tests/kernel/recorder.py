@@ -24,6 +24,7 @@ import time
 from collections.abc import Callable, Sequence
 from typing import Any
 
+from ipvssim.doors.traces import flooded
 from tests.kernel.director import Network, libc, sysctl
 
 REST, STATISTICS = 0.025, 2.2  # seconds: after what may put something off to the next tick; until an estimator tick
@@ -126,6 +127,14 @@ class Recorder:
             return {"out": out}
         return {"out": [sent for sent in out if not own_answer(sent)], "local": True}
 
+    def do_flood(self, step: dict[str, Any]) -> dict[str, Any]:
+        left = 0
+        for number, data in enumerate(flooded(bytes.fromhex(step["hex"]), step["count"])):
+            self.network.send(f"mark{step['mark']}" if "mark" in step else "client", data)
+            if number % 50 == 0:  # a device keeps 500 packets for who reads it
+                left += len(self.network.collect(0))
+        return {"left": left + len(self.network.collect(REST))}
+
     def do_sleep(self, step: dict[str, Any]) -> dict[str, Any]:
         time.sleep(step["seconds"])
         return {}
@@ -193,25 +202,31 @@ def renumber(data: bytes, old: int, new: int, port: int | None) -> bytes:
     return bytes(changed)
 
 
-def about(jobs: int) -> dict[str, Any]:
+def about(jobs: int, package: str) -> dict[str, Any]:
     """What a recording says of itself: which kernel answered, on what, and how many recordings were made at once."""
     with open("/proc/cpuinfo") as file:
         machine = "uml" if "User Mode Linux" in file.read() else os.uname().machine
     release = os.uname().release
-    found = {"recording": 1, "release": release, "machine": machine, "jobs": jobs}
+    found = {"recording": 1, "release": release, "version": os.uname().version, "machine": machine, "jobs": jobs}
+    if package:
+        found["package"] = package
     if machine != "uml":
         return found | {"padding": False}  # user-mode-linux ceased to pad 64-bit attributes between 6.12 and 7.2
     query = ["dpkg-query", "--show", "--showformat=${Package} ${Version}", "user-mode-linux"]
-    if shutil.which(query[0]) and not (done := subprocess.run(query, capture_output=True, text=True)).returncode:
+    if (
+        not package
+        and shutil.which(query[0])
+        and not (done := subprocess.run(query, capture_output=True, text=True)).returncode
+    ):
         found["package"] = done.stdout
     return found | {"padding": int(release.split(".")[0]) < 7}
 
 
-def record(path: str, into: str | None, jobs: int = 1) -> None:
+def record(path: str, into: str | None, jobs: int = 1, package: str = "") -> None:
     """One trace, in this process. The recording appears under its name only when it is whole."""
     with open(path) as file:
         header, *steps = [json.loads(line) for line in file]
-    lines = [json.dumps(about(jobs))]
+    lines = [json.dumps(about(jobs, package))]
     recorder = Recorder(header)
     lines += [json.dumps(recorder.answer(number, step)) for number, step in enumerate(steps)]
     recorder.answer(len(steps), {"do": "ipvsadm", "args": ["-C"]})  # now, and not when the namespace is taken apart
@@ -225,6 +240,9 @@ def main(arguments: Sequence[str]) -> int:
     parser = argparse.ArgumentParser(prog="python -m tests.kernel.recorder")
     parser.add_argument("--jobs", type=int, default=1)
     parser.add_argument("--into", metavar="DIR", help="where recordings go (beside their traces)")
+    parser.add_argument(
+        "--package", default="", help="the kernel's package (that of user-mode-linux, if it is installed)"
+    )
     parser.add_argument("traces", nargs="+")
     chosen = parser.parse_args(arguments)
     for name, value in (("msgs_per_sec", 1000000), ("msgs_burst", 1000000)):
@@ -237,7 +255,7 @@ def main(arguments: Sequence[str]) -> int:
             pid = os.fork()
             if not pid:
                 try:
-                    record(path, chosen.into, chosen.jobs)
+                    record(path, chosen.into, chosen.jobs, chosen.package)
                 except BaseException as error:
                     print(f"{path}: {error!r}", file=sys.stderr, flush=True)
                     os._exit(1)

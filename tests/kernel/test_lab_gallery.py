@@ -17,13 +17,19 @@ pytest.importorskip("numpy", reason="the laboratory of schedulers needs numpy: p
 from ipvssim.doors.replay import SAME, Job, replay
 from ipvssim.lab import gallery, load
 from ipvssim.lab.run.traces import Trace, opened, traces
+from ipvssim.lab.scenario.definition import parted
 from ipvssim.net.packets import SYN
 from ipvssim.state.namespace import RELEASE
 from tests.places import ROOT
 
 pytestmark = pytest.mark.kernel
 JOBS = 12
-RUNS = [(name, variant) for name in gallery() for variant in load(name).small.compare]
+RUNS = [
+    (name, variant)
+    for name in gallery()
+    for variant in load(name).small.variants
+    if parted(variant)[1] in ("", RELEASE)
+]
 
 
 @pytest.fixture(scope="module")

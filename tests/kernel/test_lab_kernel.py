@@ -18,7 +18,7 @@ import pytest
 
 import ipvsnl
 from ipvsnl import lab_kernel
-from ipvsnl.lab_kernel import machine, places
+from ipvsnl.lab_kernel import image, places
 
 pytestmark = pytest.mark.kernel
 PACKAGE = Path(ipvsnl.__file__).parent
@@ -193,7 +193,7 @@ def test_boot_failure_shows_the_console(monkeypatch: pytest.MonkeyPatch) -> None
 
 
 def test_missing_package(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(machine, "MODULES", "/nonexistent")
+    monkeypatch.setattr(image, "MODULES", "/nonexistent")
     with pytest.raises(lab_kernel.MissingError, match="apt-get install user-mode-linux"):
         lab_kernel.run(["true"])
 

@@ -45,11 +45,13 @@ def described(chosen: argparse.Namespace, kernel: Kernel | None = None) -> Kerne
         try:
             if not equals:
                 raise ValueError("it is NAME=VALUE")
-            kernel.sysctl[name] = value
+            missing = kernel.sysctl.told(name, value)
         except KeyError as wrong:
             raise ValueError(f"--sysctl {given}: {wrong.args[0]}") from wrong
         except (OSError, ValueError) as wrong:
             raise ValueError(f"--sysctl {given}: {getattr(wrong, 'strerror', None) or wrong}") from wrong
+        if missing:
+            print(f"--sysctl {missing}", file=sys.stderr)
     if chosen.set is not None:
         _set(kernel, *chosen.set)
     return kernel

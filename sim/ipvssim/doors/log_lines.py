@@ -10,11 +10,11 @@ import re
 from collections.abc import Iterable
 
 UNMODELLED = {
-    r"IPVS: (Enter|Leave): ": "tells which function of the kernel's source is run, and in which line of it",
+    "ipvssim: ": "the simulator's own: no kernel writes it",
     r"IPVS: new dst ": "a route was looked up and is kept; its reference count is the routing cache's",
     r"IPVS: ip_vs_dest_set_max\(\): ": "lblcr looks for the server to drop from a set that grew old",
     r"IPVS: (SH|MH): selected unavailable ": "sh and mh look for another server (flags sh-fallback, mh-fallback)",
-    r"IPVS: (frag needed for|filled cport|.*stopping DNAT to|We are crossing|.*mtu less than|ip6?_route_output error) ":
+    r"IPVS: (filled cport|.*stopping DNAT to|We are crossing|.*mtu less than|ip6?_route_output error) ":
         "the way to a server; the result's own reason tells it",
     r"IPVS: (ICMP for|Sending ICMP for) ": "errors about tunnels, passed on to the client",
     r"IPVS: (Unknown ISAKMP entry|.*: Binding conn) ": "AH and ESP; application helpers",

@@ -23,6 +23,7 @@ if TYPE_CHECKING:
     from ipvsnl.client import IPVS
     from ipvssim.kernel import Kernel
     from ipvssim.path.director import Director
+    from ipvssim.run.programs import Programs
 
 
 def pytest_configure(config: pytest.Config) -> None:
@@ -69,3 +70,17 @@ def ipvs(kernel: Kernel) -> Iterator[IPVS]:
     """A client of ``kernel``'s table; it speaks to it as to a real one, in netlink's bytes."""
     with kernel.connect() as client:
         yield client
+
+
+@pytest.fixture
+def ipvs_run(kernel: Kernel) -> Iterator[Programs]:
+    """Runs any program on ``kernel``: ``ipvs_run(["ipvsadm", "-Ln"]).stdout``; ``ipvs_run.start([...])`` for one that goes
+    on while the test lets time pass, or hands packets in. Programs that run still are ended with the test."""
+    from ipvssim.run.launch import RunError, check_system
+
+    try:
+        check_system()
+    except RunError as wrong:
+        pytest.skip(f"programs can't be run here: {wrong}")
+    yield kernel.programs
+    kernel.programs.close()

@@ -21,11 +21,21 @@ from ipvssim.clock import SECOND
 from ipvssim.doors import debug_option, kernel_options
 from ipvssim.doors.compare import differences
 from ipvssim.doors.listeners import Listeners
-from ipvssim.doors.traces import ReplayError, check_answer, check_header, check_recording, check_step, explained, read
+from ipvssim.doors.traces import (
+    ReplayError,
+    check_answer,
+    check_header,
+    check_recording,
+    check_step,
+    explained,
+    flooded,
+    read,
+)
 from ipvssim.kernel import Kernel
 from ipvssim.net.networks import trace_network
 from ipvssim.netlink.socket import BUFFER
 from ipvssim.state.namespace import RELEASE
+from ipvssim.state.tracking_sysctls import PREFIX as TRACKING
 
 STATISTICS = 2.2
 """Seconds that a ``stats`` step waits: more than an estimator tick."""
@@ -74,6 +84,7 @@ class Replay:
         self._steps: dict[str, Callable[[dict[str, Any]], dict[str, Any]]] = {
             "ipvsadm": self._ipvsadm,
             "packet": self._packet,
+            "flood": self._flood,
             "sleep": self._sleep,
             "sysctl": self._sysctl,
             "conns": self._conns,
@@ -117,6 +128,10 @@ class Replay:
             answer["explain"] = result.explain()
         return answer
 
+    def _flood(self, step: dict[str, Any]) -> dict[str, Any]:
+        packets = flooded(bytes.fromhex(step["hex"]), step["count"])
+        return {"left": sum(len(self.director.receive(data, "client", step.get("mark", 0)).out) for data in packets)}
+
     def _sleep(self, step: dict[str, Any]) -> dict[str, Any]:
         self._clock.advance(round(step["seconds"] * SECOND))
         return {}
@@ -125,18 +140,15 @@ class Replay:
         if step["name"] in ("net.ipv4.ip_forward", "net.ipv6.conf.all.forwarding"):
             self.kernel.network.forwarding = bool(int(step["value"]))
             return {}
-        if step["name"] == "net.netfilter.nf_conntrack_checksum":
-            self.director.tracker.checks = bool(int(step["value"]))
-            return {}
         if step["name"] == "net.ipv4.ip_unprivileged_port_start":
             self.director.unprivileged_port_start = int(step["value"])
             return {}
         if step["name"] in _FRAGMENTS:
             return self._bound(*_FRAGMENTS[step["name"]], int(step["value"]))
-        if not step["name"].startswith("net.ipv4.vs."):
+        if not step["name"].startswith(("net.ipv4.vs.", TRACKING)):
             raise ReplayError(f"the simulator has no {step['name']!r}")
         try:
-            self.kernel.namespace.sysctls.write(step["name"], step["value"])
+            self.kernel.namespace.write_sysctl(step["name"], step["value"])
         except OSError as refused:
             return {"errno": refused.errno}
         return {}

@@ -8,12 +8,13 @@ import sys
 import time
 from collections.abc import Sequence
 
+from ipvsnl.cli.ending import once_more
 from ipvsnl.errors import LinkError
 from ipvssim.doors import debug_option, kernel_options
-from ipvssim.doors.server import Server
+from ipvssim.doors.server import Executed, Server
 from ipvssim.doors.table_file import TableFile
 from ipvssim.kernel import Kernel
-from ipvssim.net.networks import default_network
+from ipvssim.net.networks import ServedNetwork
 
 
 class _Leave(BaseException):
@@ -30,6 +31,7 @@ def _leave_once() -> None:
         if len(asked) == 1:
             raise _Leave
 
+    sys.unraisablehook = once_more(_Leave, asked.clear)
     for number in (signal.SIGTERM, signal.SIGINT):
         signal.signal(number, leave)
 
@@ -56,17 +58,32 @@ def main(arguments: Sequence[str] | None = None) -> int:
         return 0
 
 
+def _keeping(file: TableFile, kernel: Kernel) -> Executed:
+    """What the server acknowledges outlives it, however it ends."""
+    file.keep(kernel.namespace)
+
+    def executed(datagram: bytes) -> None:
+        try:
+            file.acknowledge(kernel.clock.now, datagram)
+        except LinkError as wrong:
+            print(f"ipvssim serve: {wrong.strerror}", file=sys.stderr)
+            raise
+
+    return executed
+
+
 def _serve(chosen: argparse.Namespace) -> int:
     file = TableFile(chosen.table) if chosen.table else None
     try:
         how = {**kernel_options.made_of(chosen), "padding": chosen.padding}
         if file is None:
-            kernel = Kernel(network=default_network(), **how)
+            kernel = Kernel(network=ServedNetwork(), **how)
         else:
             file.lock()
-            kernel = file.load(**how)
+            kernel = file.load(network=ServedNetwork(), **how)
         debug_option.tell(kernel)
-        server = Server(kernel, chosen.path, now=time.monotonic)
+        executed = _keeping(file, kernel) if file is not None else None
+        server = Server(kernel, chosen.path, now=time.monotonic, executed=executed)
         try:
             server.serve()
         finally:

@@ -3,7 +3,10 @@
 Datagrams of a ``SOCK_SEQPACKET`` socket stand for those of a netlink socket. Every datagram received is executed at once;
 replies go out as the client reads, so a dump goes on no faster than it is read, as the kernel's does. A client whose
 receive queue overran gets an ``NLMSG_OVERRUN`` message, with the sequence number of its last request, where a netlink
-socket's ``recv`` would fail with ENOBUFS; where its ``send`` would fail, an ``NLMSG_ERROR`` message.
+socket's ``recv`` would fail with ENOBUFS; where its ``send`` would fail, an ``NLMSG_ERROR`` message. Datagrams of a second
+kind (:mod:`ipvssim.doors.control`) stand for what a socket has besides: options, the room that its reader offers (without
+which datagrams of dumps are as short as Linux makes them for anybody), files of ``/proc/net``, the
+kernel's log, and packets that come in.
 """
 
 from __future__ import annotations
@@ -13,7 +16,6 @@ import os
 import selectors
 import socket
 import sys
-from collections import deque
 from collections.abc import Callable
 from contextlib import suppress
 from pathlib import Path
@@ -21,26 +23,32 @@ from struct import Struct
 
 from ipvsnl.consts import NLM_F_CAPPED, NLMSG_ERROR, NLMSG_HEADER, NLMSG_OVERRUN
 from ipvssim.clock import SECOND
+from ipvssim.doors.control import Control, Watchers, is_control
 from ipvssim.kernel import Kernel
 from ipvssim.netlink.socket import NetlinkSocket
 from ipvssim.schedulers import LoadingError
 
 LARGEST = 1 << 20
 """Bytes that a datagram of requests may have."""
-_RECEIVE = 32768
 _BACKLOG = 64
 _CREDENTIALS = Struct("3i")
 _MESSAGE = Struct("=IHHII")
 _ERROR = Struct("=i")
+Executed = Callable[[bytes], None]
+"""Is told of a datagram before it is answered. OSError: then it is not answered, and the connection ends."""
 
 
 class _Client:
-    """One connection: its netlink socket, and the datagram that its peer was too slow to take."""
+    """One connection: its netlink socket, what it asks for besides, and the datagrams that its peer was too slow to take."""
 
-    def __init__(self, connection: socket.socket, endpoint: NetlinkSocket) -> None:
+    def __init__(
+        self, connection: socket.socket, endpoint: NetlinkSocket, control: Control, executed: Executed | None
+    ) -> None:
         self.connection = connection
         self.endpoint = endpoint
-        self.waiting: deque[bytes] = deque()
+        self.control = control
+        self._executed = executed
+        self.waiting = control.waiting
         self._last = b""
 
     def execute(self) -> bool:
@@ -54,6 +62,9 @@ class _Client:
             return False
         if not data and not ancillary:  # only a datagram has its sender's credentials
             return False
+        if is_control(data):
+            self.waiting.extend(self.control.answers(data))
+            return True
         self._last = data
         try:
             if len(data) > LARGEST:
@@ -61,10 +72,18 @@ class _Client:
             self.endpoint.send(data)
         except OSError as refused:
             self.waiting.append(_refusal(data, self.endpoint.port, refused.errno or errno.EIO))
+            return True
         except LoadingError as wrong:
             print(f"ipvssim serve: {wrong}", file=sys.stderr)
             self.waiting.append(_refusal(data, self.endpoint.port, errno.ENOENT))
+        if self._executed is not None:
+            self._executed(data)
         return True
+
+    def close(self) -> None:
+        """The peer is gone."""
+        self.control.close()
+        self.connection.close()
 
     def answer(self) -> bool:
         """Send what is queued until the peer's queue is full; whether anything is left. OSError where it is gone."""
@@ -82,7 +101,7 @@ class _Client:
 
     def _next(self) -> bytes | None:
         try:
-            return self.endpoint.recv(_RECEIVE)
+            return self.endpoint.take(self.control.offered)
         except BlockingIOError:
             return None
         except OSError as wrong:
@@ -127,12 +146,19 @@ def _sequences(data: bytes) -> tuple[int, int]:
 class Server:
     """Serves one kernel on ``path``. ``now`` tells the time in seconds: the simulated clock follows it.
 
+    ``executed`` is called with each datagram of a privileged peer that was executed, before it is answered.
+
     Peers of the server's own user and root are privileged as root is with the kernel; others are refused with EPERM.
     """
 
-    def __init__(self, kernel: Kernel, path: str | os.PathLike[str], *, now: Callable[[], float]) -> None:
+    def __init__(
+        self, kernel: Kernel, path: str | os.PathLike[str], *, now: Callable[[], float],
+        executed: Executed | None = None,
+    ) -> None:  # fmt: skip
         self.kernel = kernel
+        self._executed = executed
         self.path = Path(path)
+        self._watchers = Watchers(kernel)
         self._now = now
         self._start = now() - kernel.clock.now / SECOND
         self._port = 0
@@ -151,6 +177,10 @@ class Server:
         """Serve until an exception (KeyboardInterrupt, say) ends it."""
         while True:
             self.turn()
+
+    def fileno(self) -> int:
+        """Readable when there is something to do: for who waits for other things, too."""
+        return self._selector.fileno()
 
     def turn(self, timeout: float | None = None) -> None:
         """Wait for something to do, at most ``timeout`` seconds, and do it."""
@@ -216,11 +246,20 @@ class Server:
         connection.setsockopt(socket.SOL_SOCKET, socket.SO_PASSCRED, 1)
         credentials = connection.getsockopt(socket.SOL_SOCKET, socket.SO_PEERCRED, _CREDENTIALS.size)
         _, user, _ = _CREDENTIALS.unpack(credentials)
+        privileged = user in (0, os.geteuid())
         self._port += 1
-        endpoint = self.kernel.socket(
-            port=self._port, privilege="root" if user in (0, os.geteuid()) else "none", sndbuf=LARGEST + 32
-        )
-        self._selector.register(connection, selectors.EVENT_READ, _Client(connection, endpoint))
+        while not self._is_free(self._port):
+            self._port += 1
+        endpoint = self.kernel.socket(port=self._port, privilege="root" if privileged else "none", sndbuf=LARGEST + 32)
+        watchers = self._watchers if privileged else None
+        control = Control(self.kernel, endpoint, self._is_free, watchers)
+        client = _Client(connection, endpoint, control, self._executed if privileged else None)
+        self._selector.register(connection, selectors.EVENT_READ, client)
+
+    def _is_free(self, port: int) -> bool:
+        """Whether no connection has that port."""
+        clients = (key.data for key in self._selector.get_map().values())
+        return all(client is None or client.endpoint.port != port for client in clients)
 
     def _attend(self, client: _Client, events: int) -> None:
         try:
@@ -233,7 +272,7 @@ class Server:
             self._selector.modify(client.connection, wanted, client)
         else:
             self._selector.unregister(client.connection)
-            client.connection.close()
+            client.close()
             self._listen(True)
 
     def _listen(self, on: bool) -> None:

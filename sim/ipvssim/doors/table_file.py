@@ -11,7 +11,7 @@ from __future__ import annotations
 import errno
 import os
 import time
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable
 from functools import partial
 from pathlib import Path
 from struct import Struct
@@ -22,6 +22,8 @@ from ipvsnl._held import acquired, held
 from ipvsnl.consts import NLM_F_DUMP, NLMSG_HEADER
 from ipvsnl.errors import LinkError
 from ipvsnl.family import Command
+from ipvssim.doors import acknowledged
+from ipvssim.doors.acknowledged import Acknowledged
 from ipvssim.kernel import Kernel
 from ipvssim.net.networks import default_network
 from ipvssim.netlink.socket import FAMILY_ID
@@ -32,6 +34,8 @@ from ipvssim.state.saving import MAGIC, StateError, dumped, restored
 TYPE_CHECKING = False
 if TYPE_CHECKING:
     from filelock import BaseFileLock
+
+    from ipvsnl.link.contract import Log
 
 LOCK_TIMEOUT = 10.0
 """Seconds to wait for another command to finish."""
@@ -53,35 +57,69 @@ class TableFile:
     def __init__(self, path: str | os.PathLike[str] | None = None) -> None:
         self.path = Path(os.path.realpath(path if path is not None else default_path()))
         self._lock: BaseFileLock | None = None
-        self._read: tuple[int, ...] | None = None
+        self._log: Acknowledged | None = None
+        self._read: tuple[object, ...] = ()
+        self._base = b""
+        """The first line of what was read: it tells every table from all others."""
 
     def load(self, **how: Any) -> Kernel:
-        """A kernel with what it holds; with an empty table where there is no file. LinkError where it can't be read or is no
-        table. ``how`` are more arguments of :class:`ipvssim.kernel.Kernel`."""
+        """A kernel with what it holds, and what a server acknowledged since; with an empty table where there is no file.
+        LinkError where it can't be read or is no table. ``how`` are more arguments of :class:`ipvssim.kernel.Kernel`."""
         make = partial(Kernel, **{"network": default_network(), **how})
+        self._read = self._there()
+        kernel, written = self._restored(make)
+        served = acknowledged.place(self.path)
+        try:
+            written = acknowledged.repeat(kernel, self.path, self._base) or written
+        except StateError as wrong:
+            raise LinkError(errno.EBADMSG, f"{served}: {wrong}; it is left as it is") from wrong
+        except OSError as wrong:
+            raise _trouble(served, wrong) from wrong
+        if len(kernel.table.trash) or not kernel.table.total.settled:  # all else stays, however much time passes
+            kernel.advance(max(time.time() - written, 0))
+        return kernel
+
+    def _restored(self, make: Callable[..., Kernel]) -> tuple[Kernel, float]:
+        """The kernel of the file, and when that was written."""
         try:
             text, status = files.read(self.path, MAGIC)
-            self._read = _identity(status)
         except FileNotFoundError:
-            self._read = None
-            return make()
+            self._base = b""
+            return make(), time.time()
         except OSError as wrong:
             raise _trouble(self.path, wrong) from wrong
+        self._base = text.partition(b"\n")[0]
         try:
-            kernel = restored(text, make)
+            return restored(text, make), status.st_mtime
         except StateError as wrong:
             raise LinkError(errno.EBADMSG, f"{self.path}: {wrong}; it is left as it is") from wrong
-        if len(kernel.table.trash):  # all else in a table at rest stays as it is, however much time passes
-            kernel.advance(max(time.time() - status.st_mtime, 0))
-        return kernel
+
+    def keep(self, namespace: Namespace) -> None:
+        """Begin to keep what a server of this namespace acknowledges, which holds the lock; LinkError where it can't. What a
+        killed one left is saved first."""
+        try:
+            if acknowledged.place(self.path).exists():
+                self.save(namespace)
+            self._log = Acknowledged(self.path, self._base)
+        except OSError as wrong:
+            raise _trouble(acknowledged.place(self.path), wrong) from wrong
+
+    def acknowledge(self, moment: int, datagram: bytes) -> None:
+        """Keep a datagram of requests that was executed then, where it may change something; LinkError where it can't."""
+        if self._log is None or not may_change(datagram):
+            return
+        try:
+            self._log.add(moment, datagram)
+        except OSError as wrong:
+            raise _trouble(acknowledged.place(self.path), wrong) from wrong
 
     @property
     def stale(self) -> bool:
-        """Whether the file is another one than when it was last loaded."""
-        try:
-            return _identity(self.path.stat()) != self._read
-        except FileNotFoundError:
-            return self._read is not None
+        """Whether the file is another one than when it was last loaded, or a server went on with it."""
+        return self._there() != self._read
+
+    def _there(self) -> tuple[object, ...]:
+        return _identity(self.path), _identity(acknowledged.place(self.path))
 
     def lock(self, timeout: float = LOCK_TIMEOUT) -> None:
         """Keep other commands from changing it; LinkError where one does for longer than ``timeout`` seconds, and at once
@@ -107,6 +145,9 @@ class TableFile:
 
     def unlock(self) -> None:
         """Let other commands go on."""
+        if self._log is not None:
+            self._log.close()
+            self._log = None
         if self._lock is not None:
             self._lock.release()
             self._lock = None
@@ -115,7 +156,9 @@ class TableFile:
         """Replace the file: another one, whole and on the disk, takes its name and its permissions."""
         text = dumped(namespace)
         try:
-            self._read = _identity(files.replace(self.path, text))
+            files.replace(self.path, text)
+            acknowledged.forget(self.path)
+            self._read, self._base = self._there(), text.partition(b"\n")[0]
         except OSError as wrong:
             raise _trouble(self.path, wrong) from wrong
 
@@ -127,21 +170,25 @@ class Endpoint:
     manager it writes nothing where an exception ended the work.
     """
 
-    def __init__(self, file: TableFile | None, timeout: float = LOCK_TIMEOUT) -> None:
-        """``timeout`` is how many seconds it waits for the file's lock."""
-        self._file, self._timeout = file, timeout
+    def __init__(self, file: TableFile | None, timeout: float = LOCK_TIMEOUT, log: Log | None = None) -> None:
+        """``timeout`` is how many seconds it waits for the file's lock; ``log`` the level of the kernel's log, and what gets
+        its lines."""
+        self._file, self._timeout, self._log = file, timeout, log
         self._connect(file.load() if file is not None else Kernel(network=default_network()))
         self._writing = False
 
     def _connect(self, kernel: Kernel) -> None:
         self.kernel = kernel
+        if self._log is not None:
+            level, told = self._log
+            kernel.namespace.keep_log(level).told = lambda line: told(str(line))
         self._socket = kernel.socket()
         self._unchanged = kernel.namespace.changes
 
     def send(self, data: bytes) -> None:
         """Execute a datagram of requests. LinkError where the file can't be locked, or the environment names schedulers that
         can't be loaded."""
-        if self._file is not None and not self._writing and _may_change(data):
+        if self._file is not None and not self._writing and may_change(data):
             self._file.lock(self._timeout)
             self._writing = True
             if self._file.stale:
@@ -190,13 +237,14 @@ class Endpoint:
             self._release()
 
 
-def opened(path: str | None = None, timeout: float = LOCK_TIMEOUT) -> Endpoint:
+def opened(path: str | None = None, timeout: float = LOCK_TIMEOUT, log: Log | None = None) -> Endpoint:
     """The simulated kernel whose table is in ``path`` (default :func:`default_path`; ``:memory:``: in no file). ``timeout``:
-    seconds that a change waits for others. LinkError where the file can't be read, or is no table."""
-    return Endpoint(None if path == MEMORY else TableFile(path), timeout)
+    seconds that a change waits for others. ``log`` is as of :class:`Endpoint`. LinkError where the file can't be read, or is
+    no table."""
+    return Endpoint(None if path == MEMORY else TableFile(path), timeout, log)
 
 
-def _may_change(data: bytes) -> bool:
+def may_change(data: bytes) -> bool:
     """Whether a datagram holds a request of the family that is more than a question."""
     at, end = 0, len(data)
     while end - at > NLMSG_HEADER:
@@ -209,7 +257,11 @@ def _may_change(data: bytes) -> bool:
     return False
 
 
-def _identity(status: os.stat_result) -> tuple[int, ...]:
+def _identity(path: Path) -> tuple[int, ...] | None:
+    try:
+        status = path.stat()
+    except OSError:
+        return None
     return status.st_dev, status.st_ino, status.st_size, status.st_mtime_ns
 
 

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from pathlib import Path
 from typing import Any
 
@@ -63,6 +63,13 @@ def check_answer(answer: Mapping[str, Any]) -> None:
     _check(answer, {}, _ANSWER)
 
 
+def flooded(packet: bytes, count: int) -> Iterator[bytes]:
+    """An IPv6 packet so many times, each to the next address."""
+    first = int.from_bytes(packet[36:40], "big")
+    for number in range(count):
+        yield packet[:36] + (first + number & 0xFFFFFFFF).to_bytes(4, "big") + packet[40:]
+
+
 def explained(wrong: BaseException) -> ReplayError:
     """What went wrong while a step was replayed or compared, in one line."""
     return wrong if isinstance(wrong, ReplayError) else ReplayError(f"{type(wrong).__name__}: {_words(wrong)}")
@@ -106,6 +113,10 @@ def _hex(value: object) -> bool:
         return isinstance(value, str) and bytes.fromhex(value) is not None
     except ValueError:
         return False
+
+
+def _ipv6(value: object) -> bool:
+    return isinstance(value, str) and _hex(value) and len(value) >= 80 and value[0] == "6"
 
 
 def _texts(value: object) -> bool:
@@ -154,16 +165,18 @@ _STEPS: dict[str, tuple[dict[str, _Check], dict[str, _Check]]] = {
     "conns": ({}, {}),
     "stats": ({}, {}),
     "netlink": ({"hex": _hex}, {}),
+    "flood": ({"hex": _ipv6, "count": _integer(1, 1 << 16)}, {"mark": _integer(0, _MARKS)}),
 }
 """Each kind of step: the values that it needs, and those that it may have."""
 _ANSWER: dict[str, _Check] = {
     "at": _seconds, "local": _is(bool), "out": _packets, "rc": _is(int), "errno": _is(int), "stdout": _text,
     "stderr": _text, "conns": _connections, "replies": _replies, "log": _texts,
+    "left": _is(int),
 }  # fmt: skip
 
 _RECORDING: dict[str, _Check] = {
     "recording": _integer(1, 1), "release": _is(str), "package": _is(str), "machine": _is(str), "padding": _is(bool),
-    "jobs": _integer(1, 1 << 16),
+    "jobs": _integer(1, 1 << 16), "version": _is(str),
 }  # fmt: skip
 """The first line of a recording may say of which kernel it is: ``uname -r``, the package and its version, the machine (uml,
 x86_64, ...), whether 64-bit attributes are padded, how many recordings were made at once."""

@@ -60,7 +60,8 @@ def sweep(
 ) -> list[dict[str, Any]]:
     """Every combination of the scenario's ranges, variants and seeds, to a CSV or Parquet file.
 
-    Runs that the file's journal has already are not done again. However it ends, what was finished is in the file.
+    Runs that the file's journal has already are not done again. However it ends, what was finished is in the
+    file; where nothing was, none is made.
     """
     path = Path(out)
     check(path)
@@ -79,7 +80,8 @@ def sweep(
     finally:
         workers.close()
         rows = [journal.rows[point.key] for point in every if point.key in journal.rows]
-        write(rows, path)
+        if rows:
+            write(rows, path)
     return rows
 
 

@@ -12,6 +12,7 @@ from importlib import import_module
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, NoReturn
 
+from ipvssim.doors import kernel_options
 from ipvssim.lab.scenario.reader import ScenarioError
 
 if TYPE_CHECKING:
@@ -121,7 +122,8 @@ def parser() -> argparse.ArgumentParser:
     run.add_argument(
         "--formats", default="html,png,svg", metavar="LIST", help="what the report is of (html,png,svg,pdf)"
     )
-    run.set_defaults(command=_run)
+    run.add_argument("--kernels", metavar="LIST", help="compare on these kernels: 5.15,6.12, or what uname -r says")
+    run.set_defaults(command=_run, kernels=None)
     sweep = commands.add_parser("sweep", help="run a scenario over its ranges", epilog=_EPILOG)
     sweep.add_argument("--out", metavar="FILE", type=Path, required=True, help="results: FILE.csv or FILE.parquet")
     sweep.set_defaults(command=_sweep)
@@ -155,6 +157,8 @@ def _scenario(chosen: argparse.Namespace) -> Scenario:
         if not found:
             raise ScenarioError(f"--set {text}: PATH=VALUE is wanted")
         changes[path] = _value(value)
+    if getattr(chosen, "kernels", None) is not None:
+        changes["kernels"] = [one.strip() for one in chosen.kernels.split(",") if one.strip()]
     if chosen.seeds is not None:
         changes["seeds"] = chosen.seeds
     return scenario.changed(changes) if changes else scenario
@@ -180,6 +184,8 @@ def _run(chosen: argparse.Namespace) -> int:
         with _leaving():
             api.check_report(scenario, chosen.out, formats)
     shown, said = Console(), Console(stderr=True, quiet=chosen.quiet)
+    for kernel in scenario.kernels:
+        kernel_options.release(kernel)  # says what had to be guessed
     outcomes: list[Outcome] = []
     status = 0
     try:

@@ -11,10 +11,13 @@ from ipvssim.net.packets import DESTINATION, DF, FRAGMENT, HOP_BY_HOP, MF, OFFSE
 _AHEAD: Final = (HOP_BY_HOP, ROUTING, DESTINATION)
 
 
-def split4(data: bytes, limit: int, *, keep_df: bool = False, cuts: tuple[int, ...] = ()) -> list[bytes]:
+def split4(
+    data: bytes, limit: int, *, keep_df: bool = False, cuts: tuple[int, ...] = (), copies_all: bool = False
+) -> list[bytes]:
     """An IPv4 packet in pieces of at most ``limit`` bytes; at ``cuts`` where those pieces fit (``ip_do_fragment``).
 
-    DF is lost, unless the packet's own fragments had it (``keep_df``) and it is cut anew.
+    DF is lost, unless the packet's own fragments had it (``keep_df``) and it is cut anew. ``copies_all``: along ``cuts``
+    later pieces have all options, as kernels without ``later_options`` give them.
     """
     start = (data[0] & 15) * 4
     payload = data[start:]
@@ -23,12 +26,20 @@ def split4(data: bytes, limit: int, *, keep_df: bool = False, cuts: tuple[int, .
     room = limit - start
     spans = _along(len(payload), room, cuts)
     df = DF if keep_df and not spans else 0
+    options = data[20:start]
+    later = options if spans and copies_all else of_later_fragments(options)
     pieces = []
     for at, end in spans or _ranges(len(payload), room):
-        options = data[20:start] if at == 0 else of_later_fragments(data[20:start])
         field = df | base + at // 8 | (MF if end < len(payload) or more_behind else 0)
         size = start + end - at
-        header = data[:2] + size.to_bytes(2, "big") + data[4:6] + field.to_bytes(2, "big") + data[8:20] + options
+        header = (
+            data[:2]
+            + size.to_bytes(2, "big")
+            + data[4:6]
+            + field.to_bytes(2, "big")
+            + data[8:20]
+            + (later if at else options)
+        )
         pieces.append(sign4(header) + payload[at:end])
     return pieces
 

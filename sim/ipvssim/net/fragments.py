@@ -8,6 +8,7 @@ than ``max_dist`` other fragments of the same sender came since its last one.
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from typing import Final
 from weakref import WeakValueDictionary
 
@@ -65,6 +66,8 @@ class _Waiting(Part):
         self._timeout = timeout
         self._queue = _QUEUE[family]
         self._timer = clock.timer(self._give_up)
+        self.given_up: Callable[[Packet], object] = lambda _: None
+        """Told the first fragment of a packet whose others did not come in time."""
         self.packets: dict[_Key, Pieces] = {}
         self.memory = 0
 
@@ -102,6 +105,8 @@ class _Waiting(Part):
                 self._timer.start(pieces.expires - now)
                 return
             self.remove(key)
+            if pieces.first is not None:
+                self.given_up(pieces.first)
 
 
 @mypyc_attr(allow_interpreted_subclasses=True)
@@ -117,6 +122,10 @@ class Reassembler(Part):
         self.max_dist = MAX_DIST
         self._waiting = {AF_INET: _Waiting(clock, AF_INET, TIMEOUT4), AF_INET6: _Waiting(clock, AF_INET6, TIMEOUT6)}
         self._senders: WeakValueDictionary[bytes, Sender] = WeakValueDictionary()
+
+    def tell6(self, given_up: Callable[[Packet], object]) -> None:
+        """Call it with the first fragment of each IPv6 packet whose others did not come in time."""
+        self._waiting[AF_INET6].given_up = given_up
 
     def __len__(self) -> int:
         return sum(len(waiting.packets) for waiting in self._waiting.values())

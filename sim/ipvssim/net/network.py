@@ -51,6 +51,8 @@ class Network(Part):
 
     def __init__(self, *, loopback: bool = True) -> None:
         self.devices: dict[str, Device] = {}
+        self.others: Callable[[str], bool] | None = None
+        """Who knows whether there is a device that nobody described: ``ipvssim run`` asks the machine."""
         self.neighbours: dict[tuple[str, bytes], bytes] = {}
         """(device name, address) to link-layer address; what is not in it does not resolve."""
         self.forwarding = True
@@ -84,6 +86,14 @@ class Network(Part):
             self.add_address(device, text)
         self.changed()
         return device
+
+    def find_device(self, name: str) -> Device | None:
+        """The device of that name; one that :attr:`others` knows is added when it is first asked for, as a dummy with the
+        link-local address that every device has which is up."""
+        found = self.devices.get(name)
+        if found is None and self.others is not None and self.others(name):
+            found = self.add_device(name, DUMMY, f"fe80::{len(self.devices):x}/64")
+        return found
 
     def add_address(self, device: Device, text: Prefix) -> None:
         """One more address, as ``10.0.0.1/8``."""

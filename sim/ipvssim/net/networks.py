@@ -96,3 +96,12 @@ class OpenNetwork(Network):
         if server and ("server", server) not in self.neighbours and not self.is_local(server):
             self.neighbours["server", server] = b"\x02\x00" + server[-4:]
             self.add_host(server, self._wired)
+
+
+class ServedNetwork(OpenNetwork):
+    """An open network in which the device of :func:`default_network` is there, too: for tables that are told of by
+    administrators and meet packets all the same."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.add_device("eth0", ETHERNET, "192.0.2.1/32", "2001:db8::1/128", mac=bytes.fromhex("020000000002"))

@@ -246,6 +246,21 @@ def walk6(data: bytes, offset: int, following: int) -> tuple[int, int, int] | No
     return following, offset, fragment
 
 
+def ends_in_fragment_header(data: bytes) -> bool:
+    """Whether an IPv6 packet ends within the first four bytes of its fragment header: reassembly at the input drops it.
+
+    Recorded of 6.1.176 (``tests/data/traces/fragment-header-*``); one that says it has no payload passes, for it may be a
+    jumbogram (nf_ct_frag6_gather, net/ipv6/netfilter/nf_conntrack_reasm.c).
+    """
+    following, at = data[6], 40
+    while following != FRAGMENT:
+        if following not in _EXTENSIONS or following == NO_NEXT or len(data) < at + 2:
+            return False
+        size = data[at + 1]
+        following, at = data[at], at + ((size + 2) * 4 if following == AH else (size + 1) * 8)
+    return data[4:6] != b"\0\0" and at <= len(data) < at + 4
+
+
 def quote(data: bytes, family: int, *, reverse: bool) -> Packet | None:
     """The packet that an ICMP error quotes, as far as it was quoted; ``reverse`` turns its direction round.
 

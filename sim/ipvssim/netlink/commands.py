@@ -36,7 +36,6 @@ class Commands:
         self._table = namespace.table
         self._by_mark = namespace.table.by_mark
         self._by_address = namespace.table.by_address
-        self._log = namespace.log
         self._schedulers: dict[bytes, type[Scheduler] | None] = {b"none\0": None}
 
     def find(
@@ -65,15 +64,22 @@ class Commands:
         found = self.find(af, protocol, address, port, fwmark)
         if found is not None:
             return found if isinstance(found, int) else EEXIST
+        if fwmark is not None:
+            protocol, address, port = IPPROTO_TCP, _ANY6, 0
+        return self.add_service(af, protocol, address, port, fwmark, scheduler, flags, mask, timeout, netmask, engine)
+
+    def add_service(
+        self, af: int, protocol: int, address: bytes, port: int, fwmark: int | None, scheduler: bytes, flags: int,
+        mask: int, timeout: int, netmask: int, engine: bytes,
+    ) -> int:  # fmt: skip
+        """A service whose key is free; one of a mark keeps protocol, address and port, too (``ip_vs_add_service``)."""
         wanted = self._scheduler(scheduler)
-        if self._log is not None:
-            self._log.wants(scheduler, engine, wanted is not False, self._knows_engine(engine))
+        if self._namespace.log is not None:
+            self._namespace.log.wants(scheduler, engine, wanted is not False, self._knows_engine(engine))
         if wanted is False or not self._knows_engine(engine):
             return ENOENT
         if af == AF_INET6 and not 1 <= netmask <= _LONGEST_PREFIX:
             return EINVAL
-        if fwmark is not None:
-            protocol, address, port = IPPROTO_TCP, _ANY6, 0
         service = VirtualService(af, fwmark, protocol, address[:4] if af == AF_INET else address, ntohs(port))
         _write(service, flags & mask, timeout, netmask)
         service.persistence_engine = _engine(engine)
@@ -92,8 +98,8 @@ class Commands:
         if service is None or isinstance(service, int):
             return service or ESRCH
         wanted = self._scheduler(scheduler)
-        if self._log is not None:
-            self._log.wants(scheduler, engine, wanted is not False, self._knows_engine(engine))
+        if self._namespace.log is not None:
+            self._namespace.log.wants(scheduler, engine, wanted is not False, self._knows_engine(engine))
         if wanted is False or not self._knows_engine(engine):
             return ENOENT
         if af == AF_INET6 and not 1 <= netmask <= _LONGEST_PREFIX:
@@ -148,11 +154,17 @@ class Commands:
         host_port = ntohs(dest_port)
         if (short, host_port) in service.destinations:
             return self._told(EEXIST, "ip_vs_add_dest(): dest already exists")
-        if not self._table.in_trash(service, family, short, host_port) and not self._acceptable(short):
+        new = not self._table.in_trash(service, family, short, host_port)
+        if new:
+            self._enters("ip_vs_new_dest")
+        if new and not self._acceptable(short):
             return EINVAL
         server = self._table.add_server(service, family, short, host_port)
         self._write_dest(server, method, weight, upper, lower, tunnel_type, tunnel_port, tunnel_flags)
         self._table.server_added(server)
+        if new:
+            self._leaves("ip_vs_new_dest")
+        self._leaves("ip_vs_add_dest")
         return 0
 
     def set_dest(
@@ -174,8 +186,9 @@ class Commands:
         self._write_dest(server, method, weight, upper, lower, tunnel_type, tunnel_port, tunnel_flags)
         if service.scheduler is not None:
             service.scheduler.edited(server)
-            if self._log is not None:
-                self._log.table_filled(service)
+            if self._namespace.log is not None:
+                self._namespace.log.table_filled(service)
+        self._leaves("ip_vs_edit_dest")
         return 0
 
     def del_dest(
@@ -189,10 +202,12 @@ class Commands:
         family = family or af
         if family not in (AF_INET, AF_INET6):
             return EAFNOSUPPORT
+        self._enters("ip_vs_del_dest")
         server = service.destinations.get((dest_address[:4] if family == AF_INET else dest_address, ntohs(dest_port)))
         if server is None:
             return self._told(ENOENT, "ip_vs_del_dest(): destination not found!")
         self._table.delete_server(server)
+        self._leaves("ip_vs_del_dest")
         return 0
 
     # --- the rest ---
@@ -204,8 +219,8 @@ class Commands:
 
     def set_config(self, tcp: int, tcp_fin: int, udp: int) -> int:
         """SET_CONFIG, absent values filled in with the current ones; 0 keeps. Values are unsigned 32-bit numbers."""
-        if self._log is not None:
-            self._log.timeouts(tcp, tcp_fin, udp)
+        if self._namespace.log is not None:
+            self._namespace.log.timeouts(tcp, tcp_fin, udp)
         timeouts = self._namespace.timeouts
         if max(tcp, tcp_fin, udp) > _LARGEST_TIMEOUT and self._namespace.behaviours.timeout_limits:
             return EINVAL
@@ -250,6 +265,7 @@ class Commands:
                 return EAFNOSUPPORT
             if self._namespace.daemons or method & FWD_MASK != TUNNEL:
                 return EINVAL
+        self._enters(function)
         if weight < 0:
             return self._refused(function, ERANGE, "server weight less than zero")
         if lower > upper:
@@ -260,14 +276,22 @@ class Commands:
             return self._refused(function, EINVAL, "tunnel port is zero")
         return 0
 
+    def _enters(self, function: str) -> None:
+        if self._namespace.log is not None:
+            self._namespace.log.enter(function)
+
+    def _leaves(self, function: str) -> None:
+        if self._namespace.log is not None:
+            self._namespace.log.leave(function)
+
     def _told(self, error: int, text: str) -> int:
-        if self._log is not None:
-            self._log.debug(1, text)
+        if self._namespace.log is not None:
+            self._namespace.log.debug(1, text)
         return error
 
     def _refused(self, function: str, error: int, why: str) -> int:
-        if self._log is not None:
-            self._log.refused(function, why)
+        if self._namespace.log is not None:
+            self._namespace.log.refused(function, why)
         return error
 
     def _acceptable(self, address: bytes) -> bool:
@@ -289,6 +313,7 @@ class Commands:
         tunnel_flags: int,
     ) -> None:  # fmt: skip
         server.forwarding = method & FWD_MASK
+        server.flags = 0
         server.weight = weight
         if weight or not server.available:  # one that comes (back) begins with what it is given, 0 too
             server.last_weight = weight

@@ -6,6 +6,7 @@ Knows itself and the family ``IPVS``; a real kernel lists whatever else is loade
 from __future__ import annotations
 
 from errno import EINVAL, ENOENT
+from functools import cache
 from struct import Struct
 from typing import Any, ClassVar
 
@@ -50,7 +51,7 @@ class Controller:
         error, family, _ = self._asked(command, data, at, length, extack)
         if error:
             return error, b"", 0
-        return 0, self._describe(family), CTRL_CMD_NEWFAMILY
+        return 0, _described(family), CTRL_CMD_NEWFAMILY
 
     def check_dump(self, command: int, data: bytes, at: int, length: int, extack: Extack) -> int:
         """Whether a dump may start; GETPOLICY must name a family that exists."""
@@ -71,7 +72,7 @@ class Controller:
     def body(self, entry: Any, kind: int, phase: int) -> bytes:
         """One entry of a dump whose message stands at ``phase`` of its datagram."""
         if kind == CTRL_CMD_NEWFAMILY:
-            return self._describe(entry)
+            return _described(entry)
         what, family, (first, second, third) = entry
         start = attribute(_ID, _U16.pack(family))
         if what == "operation":
@@ -101,21 +102,24 @@ class Controller:
             family = 0
         return (0, family, only) if family else (ENOENT, 0, None)
 
-    def _describe(self, family: int) -> bytes:
-        ours = family != GENL_ID_CTRL
-        name = Family.NAME.encode() if ours else b"nlctrl"
-        operations = [(one, Family.operation_flags(one)) for one in Family.OPERATIONS] if ours else _CONTROLLER_OPS
-        listed = b"".join(
-            attribute(index, _u32(_OP_ID, number) + _u32(_OP_FLAGS, flags))
-            for index, (number, flags) in enumerate(operations, start=1)
-        )
-        body = attribute(_NAME, name + b"\0") + attribute(_ID, _U16.pack(family))
-        body += _u32(_VERSION, VERSION if ours else self.VERSION) + _u32(_HEADER_SIZE, 0)
-        body += _u32(_MAX_ATTRIBUTE, Family.MAX_ATTRIBUTE if ours else 0) + attribute(_OPS, listed)
-        if not ours:
-            group = _u32(_GROUP_ID, GENL_ID_CTRL) + attribute(_GROUP_NAME, b"notify\0")
-            body += attribute(_GROUPS, attribute(1, group))
-        return body
+
+@cache
+def _described(family: int) -> bytes:
+    """What GETFAMILY tells of a family: of its number alone."""
+    ours = family != GENL_ID_CTRL
+    name = Family.NAME.encode() if ours else b"nlctrl"
+    operations = [(one, Family.operation_flags(one)) for one in Family.OPERATIONS] if ours else _CONTROLLER_OPS
+    listed = b"".join(
+        attribute(index, _u32(_OP_ID, number) + _u32(_OP_FLAGS, flags))
+        for index, (number, flags) in enumerate(operations, start=1)
+    )
+    body = attribute(_NAME, name + b"\0") + attribute(_ID, _U16.pack(family))
+    body += _u32(_VERSION, VERSION if ours else Controller.VERSION) + _u32(_HEADER_SIZE, 0)
+    body += _u32(_MAX_ATTRIBUTE, Family.MAX_ATTRIBUTE if ours else 0) + attribute(_OPS, listed)
+    if not ours:
+        group = _u32(_GROUP_ID, GENL_ID_CTRL) + attribute(_GROUP_NAME, b"notify\0")
+        body += attribute(_GROUPS, attribute(1, group))
+    return body
 
 
 _POLICIES: dict[bool, tuple[tuple[dict[int, Rule], ...], list[tuple[int, int, int]]]] = {

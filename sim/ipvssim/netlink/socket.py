@@ -54,7 +54,9 @@ class NetlinkSocket:
     """One generic-netlink socket in a namespace of the simulated kernel.
 
     ``privilege`` is ``root``, ``none``, or ``userns_root`` (root of a user namespace of its own); ``cap_ack`` and
-    ``ext_ack`` are the socket options; ``rcvbuf`` and ``sndbuf`` are in bytes as the kernel reports them.
+    ``ext_ack`` are the socket options; ``rcvbuf`` and ``sndbuf`` are in bytes as the kernel reports them. Those four, the
+    option ``no_enobufs`` and the port may be changed at any time. Sockets of one namespace may share a ``family``: what one
+    of them was sent teaches it to read the like faster.
     """
 
     def __init__(
@@ -68,16 +70,19 @@ class NetlinkSocket:
         rcvbuf: int = BUFFER,
         sndbuf: int = BUFFER,
         family_id: int = FAMILY_ID,
+        family: Family | None = None,
     ) -> None:
         self.namespace = namespace
         self.port = port
-        self._cap_ack = cap_ack
-        self._ext_ack = ext_ack
+        self.cap_ack = cap_ack
+        self.ext_ack = ext_ack
         self._capable = privilege == "root"
-        self._rcvbuf = rcvbuf
-        self._sndbuf = sndbuf
+        self.rcvbuf = rcvbuf
+        self.sndbuf = sndbuf
+        self.no_enobufs = False
+        """Whether it keeps silent about answers that it lost (NETLINK_NO_ENOBUFS)."""
         self._family_id = family_id
-        self._family = Family(namespace)
+        self._family = family if family is not None else Family(namespace)
         self._controller = Controller(namespace, family_id)
         self._queue: deque[tuple[bytes, int]] = deque()
         self._used = 0
@@ -96,7 +101,7 @@ class NetlinkSocket:
         end = len(data)
         if not end:
             raise _failure(ENODATA)
-        if end > self._sndbuf - 32:
+        if end > self.sndbuf - 32:
             raise _failure(EMSGSIZE)
         at = 0
         family_id, fast, capable = self._family_id, self._family.fast, self._capable
@@ -120,19 +125,53 @@ class NetlinkSocket:
     def recv(self, size: int) -> bytes:
         """The next datagram, cut at ``size`` bytes. BlockingIOError where there is none, OSError(ENOBUFS) once where
         some were lost."""
-        if self._error:
-            error, self._error = self._error, 0
+        return self.take(size)[:size]
+
+    def take(self, room: int) -> bytes:
+        """The next datagram whole, for a reader that offers ``room`` bytes; refusals are :meth:`recv`'s."""
+        error = self.take_error()
+        if error:
             raise _failure(error)
         if not self._queue:
             raise BlockingIOError(EAGAIN, os.strerror(EAGAIN))
         datagram, cost = self._queue.popleft()
         self._used -= cost
-        self._longest_receive = min(max(self._longest_receive, size), LARGEST_DUMP)
-        if self._dump is not None and self._used <= self._rcvbuf // 2:
-            self._error = self._continue_dump()
+        self._read(room)
         if not self._queue:
             self._congested = False
-        return datagram[:size]
+        return datagram
+
+    def look(self, room: int) -> bytes:
+        """As :meth:`take`, and the datagram stays where it is (MSG_PEEK). A dump goes on all the same."""
+        error = self.take_error()
+        if error:
+            raise _failure(error)
+        if not self._queue:
+            raise BlockingIOError(EAGAIN, os.strerror(EAGAIN))
+        datagram = self._queue[0][0]
+        self._read(room)
+        return datagram
+
+    def put_back(self, datagram: bytes) -> None:
+        """Let a datagram that was taken be the next again: its reader was interrupted before it had it."""
+        cost = truesize(len(datagram))
+        self._queue.appendleft((datagram, cost))
+        self._used += cost
+
+    def take_error(self) -> int:
+        """The errno that waits to be told, once (SO_ERROR); 0 for none."""
+        error, self._error = self._error, 0
+        return error
+
+    @property
+    def first(self) -> bytes | None:
+        """The datagram that the next reader gets, unless an error comes before it; None where there is none."""
+        return self._queue[0][0] if self._queue else None
+
+    @property
+    def readable(self) -> bool:
+        """Whether a reader would get something, an error included."""
+        return bool(self._queue or self._error)
 
     def close(self) -> None:
         """Let go of what waits to be received."""
@@ -190,18 +229,24 @@ class NetlinkSocket:
             self._enqueue(message, reply_cost(len(message)))
         return error
 
+    def _read(self, room: int) -> None:
+        """A reader offered so much room: datagrams of dumps may be as long from now on, and a dump goes on."""
+        self._longest_receive = min(max(self._longest_receive, room), LARGEST_DUMP)
+        if self._dump is not None and self._used <= self.rcvbuf // 2:
+            self._error = self._continue_dump()
+
     def _continue_dump(self) -> int:
         """One more datagram of the dump that is under way; ENOBUFS where there is no room for one."""
         dump = self._dump
         assert dump is not None
-        if self._used >= self._rcvbuf:
+        if self._used >= self.rcvbuf:
             return ENOBUFS
         room = max(SMALLEST_DUMP, self._longest_receive)
         phase = -room % 8 if self.namespace.padding else replies.UNPADDED
         datagram = dump.next(self.port, room, phase)
         if not datagram:
             self._dump = None
-            words = dump.extack.encode(False, 0, False) if self._ext_ack else b""
+            words = dump.extack.encode(False, 0, False) if self.ext_ack else b""
             flags = NLM_F_MULTI | (NLM_F_ACK_TLVS if words else 0)
             datagram = _DONE.pack(_DONE.size + len(words), NLMSG_DONE, flags, dump.sequence, self.port, 0) + words
         cost = truesize(room)
@@ -214,10 +259,10 @@ class NetlinkSocket:
     def _acknowledge(self, data: bytes, at: int, length: int, sequence: int, error: int, extack: Extack | None) -> None:
         echo = data[at : at + NLMSG_HEADER]
         flags = NLM_F_CAPPED
-        if error and not self._cap_ack:
+        if error and not self.cap_ack:
             flags = 0
             echo = data[at : at + length] + bytes(-length % 4)
-        if extack is not None and self._ext_ack and (extack.message or extack.offset):
+        if extack is not None and self.ext_ack and (extack.message or extack.offset):
             words = extack.encode(error != 0, NLMSG_HEADER + 4 + len(echo), self.namespace.padding)
             if words:
                 flags |= NLM_F_ACK_TLVS
@@ -227,10 +272,10 @@ class NetlinkSocket:
         self._enqueue(datagram, _ACK_COST if size == _ACK_SIZE else truesize(size))
 
     def _enqueue(self, datagram: bytes, cost: int) -> None:
-        if not self._congested and (not self._used or self._used + cost <= self._rcvbuf):
+        if not self._congested and (not self._used or self._used + cost <= self.rcvbuf):
             self._queue.append((datagram, cost))
             self._used += cost
-        elif not self._congested:
+        elif not self._congested and not self.no_enobufs:
             self._congested = True
             self._error = ENOBUFS
 

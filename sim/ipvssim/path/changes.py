@@ -173,9 +173,9 @@ class _Sysctl:
         self.text, self.name, self.value = text, name, value
 
     def __call__(self, director: Director, question: Question) -> Question:
-        short = self.name.removeprefix("net.ipv4.vs.")
+        name = self.name if "." in self.name else f"net.ipv4.vs.{self.name}"
         try:
-            director.sysctls.write(f"net.ipv4.vs.{short}", self.value)
+            director.namespace.write_sysctl(name, self.value)
         except OSError as wrong:
             said = f"no tunable {self.name!r}" if wrong.errno == ENOENT else f"{self.value!r}: {wrong.strerror}"
             raise ValueError(f"{self.text!r}: {said}") from wrong

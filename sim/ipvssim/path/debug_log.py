@@ -5,14 +5,26 @@ The parts of the path call it where things happen; they hold None in its place w
 
 from __future__ import annotations
 
+from collections.abc import Callable
+
 from ipvsnl.address import shown
-from ipvsnl.consts import AF_INET
+from ipvsnl.consts import AF_INET, AF_INET6
 from ipvssim.net.checksums import is_valid, pseudo
 from ipvssim.net.packets import RST, TCP, Packet, parse4, parse6
-from ipvssim.path.connections import F_ALIVE, F_ONE_PACKET, METHOD, ConnectionEntry
+from ipvssim.path.connections import (
+    BYPASS,
+    DIRECT,
+    F_ALIVE,
+    F_ONE_PACKET,
+    MASQUERADE,
+    METHOD,
+    TUNNEL,
+    ConnectionEntry,
+)
 from ipvssim.path.debug_picks import tell_pick
 from ipvssim.schedulers import Flow
 from ipvssim.state.debug_log import DebugLog, address_text
+from ipvssim.state.debug_places import PLACES
 from ipvssim.state.procfs import protocol_name
 from ipvssim.state.services import RealServer, VirtualService
 
@@ -20,14 +32,22 @@ _TAGS = "MLTRB???"
 """What stands for a forwarding method, by its number."""
 _DIRECTIONS = ("input ", "output ", "input ")
 _FLAGS = ((0x02, "S"), (0x01, "F"), (0x10, "A"), (0x04, "R"))
+_TRANSMITS = {
+    MASQUERADE: "ip_vs_nat_xmit",
+    TUNNEL: "ip_vs_tunnel_xmit",
+    DIRECT: "ip_vs_dr_xmit",
+    BYPASS: "ip_vs_bypass_xmit",
+}
+"""What the kernel calls the function of a forwarding method; that of IPv6 ends with _v6."""
 _FOUND = {True: "hit", False: "not hit"}
 
 
 class PathLog:
-    """The words for packets, on one kernel's log."""
+    """The words for packets, on one kernel's log. ``is_hooked`` tells whether IPVS sees packets of an address family."""
 
-    def __init__(self, log: DebugLog) -> None:
+    def __init__(self, log: DebugLog, is_hooked: Callable[[int], bool]) -> None:
         self.log = log
+        self._is_hooked = is_hooked
 
     # --- lookups ---
 
@@ -72,6 +92,7 @@ class PathLog:
         packet = parse4(raw) if raw[0] < 0x60 else parse6(raw)
         if isinstance(packet, str):
             return
+        self.passes_out(packet.family)
         self.icmp("Outgoing", packet)
         self.looked_up("out", quoted.protocol, quoted.key, found=found is not None)
         if found is None:
@@ -87,11 +108,58 @@ class PathLog:
             return
         if not is_valid(segment, pseudo(packet.source, packet.destination, TCP, len(segment))):
             return
+        self.passes_out(packet.family)
         key = packet.destination + packet.source + packet.key[-2:] + packet.key[-4:-2]
         found = connection is not None or key in replies
         self.looked_up("out", TCP, key, found=found)
         if not found:
             self.looked_up("in", TCP, key, found=False)
+
+    # --- functions ---
+
+    def passes_out(self, family: int) -> None:
+        """A packet passes one of the hooks at which it may be a reply, where IPVS has them."""
+        if self._is_hooked(family):
+            self.log.enter("ip_vs_out_hook")
+
+    def answered(self) -> None:
+        """A reply is on its way."""
+        self.log.leave("handle_response")
+
+    def transmits(self, packet: Packet, connection: ConnectionEntry) -> str:
+        """A request is about to be sent: the function that does it (none for a server that is the director itself)."""
+        method = connection.flags & METHOD
+        function = _TRANSMITS.get(method, "")
+        six = len(connection.address) == 16 if method == TUNNEL else packet.family != AF_INET
+        function += "_v6" if function and six else ""
+        if function in PLACES:
+            self.log.enter(function)
+        return function
+
+    def transmitted(self, function: str, *, sent: bool, here: bool) -> None:
+        """It was sent, or the director itself is the server (``here``: only translation tells its end then), or neither."""
+        if function not in PLACES:
+            return
+        if sent:
+            self.passes_out(AF_INET6 if function.endswith("_v6") else AF_INET)
+        if sent or not here:
+            self.log.leave(function, failed=not sent)
+        elif function.startswith(_TRANSMITS[MASQUERADE]):
+            self.log.leave(function)
+
+    def too_big(self, packet: Packet) -> None:
+        """A packet does not fit, and its sender has been told."""
+        self.log.debug(1, f"frag needed for {address_text(packet.source).strip('[]')}")
+
+    def enters_icmp(self, packet: Packet) -> None:
+        """An ICMP error is about to go to a server."""
+        self.log.enter("ip_vs_icmp_xmit" if packet.family == AF_INET else "ip_vs_icmp_xmit_v6")
+
+    def leaves_icmp(self, packet: Packet, connection: ConnectionEntry, *, sent: bool) -> None:
+        """It did, or did not."""
+        if sent and connection.flags & METHOD == MASQUERADE:
+            self.passes_out(packet.family)
+        self.log.leave("ip_vs_icmp_xmit" if packet.family == AF_INET else "ip_vs_icmp_xmit_v6")
 
     # --- scheduling ---
 

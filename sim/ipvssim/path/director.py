@@ -18,7 +18,15 @@ from ipvssim._parts import Part
 from ipvssim.net.fragments import INPUT, LOCAL_DELIVERY, Reassembler
 from ipvssim.net.network import BROADCAST, ETHERNET, LOCAL, MULTICAST, Path
 from ipvssim.net.options6 import verify_hops
-from ipvssim.net.packets import BROKEN, HOP_BY_HOP, WITH_PORTS, Packet, parse4, parse6
+from ipvssim.net.packets import (
+    BROKEN,
+    HOP_BY_HOP,
+    WITH_PORTS,
+    Packet,
+    ends_in_fragment_header,
+    parse4,
+    parse6,
+)
 from ipvssim.path.accounts import Accounts
 from ipvssim.path.connection_table import ConnectionTable
 from ipvssim.path.debug_log import PathLog
@@ -62,10 +70,11 @@ class Director(Part):
         self.clock = namespace.clock
         self.connection_table = ConnectionTable(self.clock, namespace.behaviours)
         self.accounts = Accounts(namespace, self.connection_table)
-        self.host = Host(self.network, self.clock)
+        self.host = Host(self.network, self.clock, namespace.behaviours)
         self.host.sent = self.accounts.count_own
         self.host.looped = self._loop
         self.reassembler = Reassembler(self.clock)
+        self.reassembler.tell6(self._gave_up)
         self.tracker = Tracker(namespace, self.connection_table, self.reassembler)
         self.helpers = Helpers(namespace, self.connection_table, self.accounts, self.tracker)
         self.transmitter = Transmitter(self.host, self.sysctls, self.tracker, self.helpers)
@@ -84,10 +93,9 @@ class Director(Part):
         )  # fmt: skip
         self._witness: Witness | None = None
         self._sweeper = self.clock.timer(self._sweep)
-        self._defrag6 = False
         self.table.deleted_hook = self._servers_deleted
         if namespace.log is not None:
-            self._tell(PathLog(namespace.log))
+            self._tell(PathLog(namespace.log, self.accounts.is_hooked))
 
     # --- what users ask ---
 
@@ -228,6 +236,9 @@ class Director(Part):
             packet = whole
             result.meet(packet)
             self.tracker.enters(packet)
+        elif packet.protocol == BROKEN and self._defragments6() and ends_in_fragment_header(packet.data):
+            result.drop("it ends within its IPv6 fragment header")
+            return
         path = self.network.path(packet.destination)
         if path.kind == LOCAL or (packet.mark and packet.mark in self.network.local_marks):
             self._to_host(packet, result)
@@ -303,13 +314,13 @@ class Director(Part):
     def _tell(self, log: PathLog) -> None:
         """Let all parts write to a log. Every packet then takes the long way, which the kernel tells of."""
         self.connection_table.log = self.selection.log = self.errors.log = self.outbound.log = self.inbound.log = log
+        self.transmitter.log = log
         for machine in self.accounts.machines.values():
             machine.log = log
 
     def _defragments6(self) -> bool:
         """Reassembly of IPv6 at the input begins with the first IPv6 service and stays."""
-        self._defrag6 = self._defrag6 or self.accounts.is_hooked(AF_INET6)
-        return self._defrag6
+        return self.table.ever_six or self.accounts.is_hooked(AF_INET6)
 
     def _expire(self) -> None:
         """What was told to go goes (the kernel's next tick)."""
@@ -324,6 +335,10 @@ class Director(Part):
 
     def _sweep(self, _: object) -> None:
         self.connection_table.sweep()
+
+    def _gave_up(self, first: Packet) -> None:
+        """The other fragments of a packet did not come in time; what is sent then, no result tells."""
+        self.host.reassembly_exceeded6(first, Result())
 
     def _loop(self, data: bytes, result: Result) -> None:
         """The host's own ICMP error to one of its own addresses comes in again: it may be about a translated reply."""

@@ -12,6 +12,7 @@ from typing import Final
 from ipvsnl.consts import AF_INET
 from ipvssim._compiling import mypyc_attr
 from ipvssim._parts import Part
+from ipvssim.behaviours import BEHAVIOURS, Behaviours
 from ipvssim.clock import SECOND, Clock
 from ipvssim.net import icmp
 from ipvssim.net.cutting import split4, split6
@@ -62,7 +63,8 @@ class Allowance(Part):
 class Host(Part):
     """Sends packets, and forwards those that IPVS leaves alone."""
 
-    def __init__(self, network: Network, clock: Clock) -> None:
+    def __init__(self, network: Network, clock: Clock, behaviours: Behaviours = BEHAVIOURS) -> None:
+        self._copies_all = not behaviours.later_options
         self.network = network
         self.clock = clock
         self._shorter_ways = Allowance(clock)
@@ -107,7 +109,7 @@ class Host(Part):
         if len(data) <= limit and not (four and limit != mtu):
             return [data]
         if four:
-            return split4(data, limit, keep_df=keep_df, cuts=cuts)
+            return split4(data, limit, keep_df=keep_df, cuts=cuts, copies_all=self._copies_all)
         return split6(data, max(limit, 1280), self.clock.random.getrandbits(32), cuts=cuts)
 
     # --- errors ---
@@ -168,6 +170,10 @@ class Host(Part):
     def time_exceeded(self, packet: Packet, result: Result) -> None:
         """Answer that the lifetime ended."""
         self.error(packet, result, icmp.TIME_EXCEEDED if packet.family == AF_INET else icmp.TIME_EXCEEDED6, 0)
+
+    def reassembly_exceeded6(self, first: Packet, result: Result) -> None:
+        """Answer the first fragment of an IPv6 packet whose others did not come (ip6frag_expire_frag_queue, Linux 6.1)."""
+        self.error(first, result, icmp.TIME_EXCEEDED6, 1)
 
     def too_big(self, packet: Packet, result: Result, mtu: int) -> None:
         """Answer that the packet does not fit."""

@@ -11,7 +11,7 @@ from ipvssim._parts import Part
 from ipvssim.net import icmp
 from ipvssim.net.checksums import is_valid, pseudo
 from ipvssim.net.packets import AH, ESP, GRE, ICMPV6, IPIP, SCTP, TCP, UDP, Packet, quote
-from ipvssim.path.connections import MASQUERADE, ConnectionEntry
+from ipvssim.path.connections import MASQUERADE, NO_PORTS, ConnectionEntry
 from ipvssim.path.forwarding import nat, tunnel
 from ipvssim.path.protocols import ISAKMP
 from ipvssim.path.result import Result
@@ -128,8 +128,8 @@ class IcmpErrors(Part):
             key, protocol = quoted.source + quoted.destination + ISAKMP, UDP
         index = self._connections.replies if replies else self._connections.requests
         found = index[protocol].get(key)
-        if found is not None and not replies and key[-4:-2] == b"\0\0":
-            found = None
+        if not replies and (found is None or key[-4:-2] == NO_PORTS):
+            found = self._connections.known(protocol, key) if self._connections.waiting and key else None
         if self.log is not None:
             self.log.looked_up("out" if replies else "in", protocol, key, found=found is not None)
         return found
@@ -225,7 +225,7 @@ class IcmpErrors(Part):
         if used is None:
             return mtu
         if used.device is not None and used.mtu < used.device.mtu:
-            return min(believed, used.mtu)
+            return min(believed, used.mtu, self._host.network.path(outer).mtu)
         return used.mtu
 
     # --- from the servers' side ---

@@ -225,6 +225,8 @@ class Inbound(Part):
                 self.accounts.count_out(found, 40 if four else 60)
                 self.accounts.machines[TCP].transition(found, _RESET, 0, OUTPUT)
                 self.connections.used(found)
+                if self.log is not None:
+                    self.log.answered()
         elif four:
             self.accounts.count_out(found, min(28 + len(packet.data), LARGEST4))
         elif connection is None or found.method != MASQUERADE:

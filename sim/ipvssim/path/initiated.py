@@ -38,6 +38,10 @@ class Initiated(Part):
             template = self._template(packet, service, server, flags)
             if template is None:
                 return None
+        if self._selection.is_full():
+            if template is not None:
+                self._connections.used(template)
+            return None
         if service.one_packet:
             flags |= F_ONE_PACKET
         key = b"".join((client, service.address, packet.key[-2:], virtual_port))
@@ -63,6 +67,8 @@ class Initiated(Part):
             if template.server is server and self._selection.is_usable(template):
                 return template
             self._connections.orphan(template)
+        if self._selection.is_full():
+            return None
         port = packet.key[-4:-2]
         return self._selection.open_template(service, (UDP, key, read), server, port, flags | F_TEMPLATE, 0)
 

@@ -65,6 +65,8 @@ class Outbound(Part):
     def pass_through(self, packet: Packet, result: Result, *, comes_in: bool = False) -> Packet | None:
         """The packet as it goes on: as it is, or translated. None: it is dropped, or waits for its other fragments.
         ``comes_in`` is a packet to the director itself (LOCAL_IN)."""
+        if self.log is not None:
+            self.log.passes_out(packet.family)
         if packet.protocol == (ICMP if packet.family == AF_INET else ICMPV6):
             return self._icmp(packet, result)
         if packet.protocol not in self._accounts.machines or not self._accounts.is_hooked(packet.family):
@@ -74,7 +76,7 @@ class Outbound(Part):
             if isinstance(whole, str):
                 result.verdict, result.reason = HELD, whole
                 return None
-            packet = whole
+            result.packet = packet = whole
         connection = self.find(packet)
         if (
             connection is None
@@ -85,7 +87,10 @@ class Outbound(Part):
         ):
             connection = self._initiated.open(packet)
         if connection is not None:
-            return self.translate(packet, connection, result)
+            translated = self.translate(packet, connection, result)
+            if self.log is not None and translated is not None:
+                self.log.answered()
+            return translated
         if self._sysctls.nat_icmp_send and self._is_stray(packet):
             result.drop("a server's packet of no connection")
             self._host.port_unreachable(packet, result)
@@ -118,7 +123,7 @@ class Outbound(Part):
             if isinstance(whole, str):
                 result.verdict, result.reason = HELD, whole
                 return None
-            packet = whole
+            result.packet = packet = whole
         if self.log is not None and self._accounts.is_hooked(packet.family):
             self.log.icmp("Outgoing", packet)
         if not self._errors.is_handled(packet) or not self._accounts.is_hooked(packet.family):

@@ -9,6 +9,7 @@ from __future__ import annotations
 from typing import Final
 
 from ipvsnl.consts import AF_INET, AF_INET6
+from ipvsnl.sockopt import CONN_F_ONE_PACKET
 from ipvssim._compiling import mypyc_attr
 from ipvssim._parts import Part
 from ipvssim.clock import JIFFY
@@ -55,7 +56,7 @@ class Selection(Part):
         self.host = host
         self.defence = Defence(namespace, connections)
         self._namespace = namespace
-        self._counts = namespace.behaviours.conn_max or namespace.behaviours.tables_grow
+        self._grows, self._limited = namespace.behaviours.tables_grow, namespace.behaviours.conn_max
         self.explaining = False
         self.log: PathLog | None = None
         self.unprivileged = 1024
@@ -128,9 +129,6 @@ class Selection(Part):
         if not packet.device and self._is_reply(packet):
             result.accept("the reply of a local server")
             return None
-        if self._counts and len(self.connections) >= self.sysctls.conn_max:
-            result.drop("conn_max: as many connections are there as may be")
-            return None
         if service.persistent:
             connection = self._persistent(service, packet, result)
         else:
@@ -140,7 +138,7 @@ class Selection(Part):
                 self._leave(service, packet, result)
             return None
         result.opened = True
-        if self._counts:
+        if self._grows:
             self._namespace.grow(len(self.connections))
         server = connection.server
         assert server is not None
@@ -165,16 +163,29 @@ class Selection(Part):
             return None
         if server.port:
             port = server.port.to_bytes(2, "big")
+        if self.is_full(result):
+            return None
         connection = self._connect(service, packet, server, port)
         if self.log is not None:
             self.log.scheduled(connection)
         return connection
 
+    def is_full(self, result: Result | None = None) -> bool:
+        """Whether one connection or template more is more than conn_max, so that the packet is dropped (since 7.2).
+
+        The kernel asks whenever it makes one: a server has been chosen by then, and a template may be there already.
+        """
+        if not self._limited or len(self.connections) < self.sysctls.conn_max:
+            return False
+        if result is not None:
+            result.drop("conn_max: as many connections are there as may be")
+        return True
+
     def _connect(self, service: VirtualService, packet: Packet, server: RealServer, port: bytes) -> ConnectionEntry:
         flags = server.forwarding | F_INACTIVE
         if server.forwarding != MASQUERADE:
             flags |= F_NO_OUTPUT
-        if packet.protocol == UDP and service.one_packet:
+        if packet.protocol == UDP and (service.one_packet or server.flags & CONN_F_ONE_PACKET):
             flags |= F_ONE_PACKET
         return self.connections.open(packet.protocol, packet.key, server.address, port, flags, server, packet.mark)
 
@@ -222,7 +233,7 @@ class Selection(Part):
             template = None
         if template is None:
             server = self._pick(service, packet, result)
-            if server is None:
+            if server is None or self.is_full(result):
                 return None
             template_port = server.port.to_bytes(2, "big") if port == service.port != FTP else NO_PORTS
             flags = server.forwarding | F_INACTIVE | F_TEMPLATE
@@ -232,6 +243,9 @@ class Selection(Part):
         else:
             assert template.server is not None
             server = template.server
+        if self.is_full(result):
+            self.connections.used(template)
+            return None
         real_port = server.port if port == service.port and server.port else port
         connection = self._connect(service, packet, server, real_port.to_bytes(2, "big"))
         self.connections.control(connection, template)
@@ -278,6 +292,8 @@ class Selection(Part):
         if self.sysctls.cache_bypass and service.fwmark and not packet.quoted and self._is_foreign(packet):
             if self.log is not None:
                 self.log.bypass()
+            if self.is_full(result):
+                return
             flags = BYPASS
             if packet.protocol == UDP and service.one_packet:
                 flags |= F_ONE_PACKET

@@ -22,9 +22,10 @@ from ipvssim.path.connections import (
 )
 from ipvssim.path.forwarding import nat, route, tunnel
 from ipvssim.path.host import Host
-from ipvssim.path.result import Result
+from ipvssim.path.result import FORWARD, TO_HOST, Result
 
 if TYPE_CHECKING:
+    from ipvssim.path.debug_log import PathLog
     from ipvssim.path.helpers.application import Helpers, Translate
     from ipvssim.path.tracking import Tracker
     from ipvssim.state.services import RealServer
@@ -50,9 +51,18 @@ class Transmitter(Part):
         self._helpers = helpers
         self.paths: dict[RealServer, Path] = {}
         """The way last taken to a server: what a frag-needed for a tunnel refers to."""
+        self.log: PathLog | None = None
 
     def transmit(self, packet: Packet, connection: ConnectionEntry, result: Result) -> None:
         """Send a request on its way, as its connection says."""
+        if self.log is None:
+            self._transmit(packet, connection, result)
+            return
+        function = self.log.transmits(packet, connection)
+        self._transmit(packet, connection, result)
+        self.log.transmitted(function, sent=result.verdict is FORWARD, here=result.verdict is TO_HOST)
+
+    def _transmit(self, packet: Packet, connection: ConnectionEntry, result: Result) -> None:
         method = connection.flags & 7
         if method == LOCAL_NODE:
             result.accept("the connection is served by the director itself")
@@ -90,6 +100,14 @@ class Transmitter(Part):
 
     def transmit_icmp(self, packet: Packet, connection: ConnectionEntry, result: Result, *, forwarded: bool) -> None:
         """Send an ICMP error of the client's side to its server; ``forwarded`` where it was not for the host itself."""
+        if self.log is None:
+            self._transmit_icmp(packet, connection, result, forwarded=forwarded)
+            return
+        self.log.enters_icmp(packet)
+        self._transmit_icmp(packet, connection, result, forwarded=forwarded)
+        self.log.leaves_icmp(packet, connection, sent=result.verdict is FORWARD)
+
+    def _transmit_icmp(self, packet: Packet, connection: ConnectionEntry, result: Result, *, forwarded: bool) -> None:
         method = connection.flags & 7
         if method != MASQUERADE:
             self._icmp_as_it_is(packet, connection, method, result)
@@ -115,6 +133,14 @@ class Transmitter(Part):
         self.host.send(data, path, result, packet)
 
     def _icmp_as_it_is(self, packet: Packet, connection: ConnectionEntry, method: int, result: Result) -> None:
+        if self.log is None:
+            self._pass_icmp(packet, connection, method, result)
+            return
+        function = self.log.transmits(packet, connection)
+        self._pass_icmp(packet, connection, method, result)
+        self.log.transmitted(function, sent=result.verdict is FORWARD, here=result.verdict is TO_HOST)
+
+    def _pass_icmp(self, packet: Packet, connection: ConnectionEntry, method: int, result: Result) -> None:
         if method == LOCAL_NODE:
             result.accept("the connection is served by the director itself")
             return
@@ -192,6 +218,8 @@ class Transmitter(Part):
             return True
         result.drop("longer than the MTU")
         self.host.too_big(packet.replaced(with_hops(packet, packet.hops - 1)), result, mtu)
+        if self.log is not None:
+            self.log.too_big(packet)
         return False
 
     def _wrapped(self, packet: Packet, connection: ConnectionEntry, path: Path) -> bytes:

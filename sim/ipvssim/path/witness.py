@@ -98,7 +98,7 @@ class Witness(Part):
         if service is not None and service.persistent:
             template = self.connections.template(*self.selection.template_key(service, asked))
         return Before(
-            asked, self.known(self.connections.requests.get(protocol, {}).get(key)),
+            asked, self.known(self.connections.known(protocol, key) if key else None),
             self.known(self.outbound.find(asked)), self.known(template), service,
         )  # fmt: skip
 
@@ -123,4 +123,4 @@ class Witness(Part):
     def _request_key(self, packet: Packet) -> tuple[int, bytes]:
         if packet.protocol in (AH, ESP):
             return UDP, packet.source + packet.destination + ISAKMP
-        return packet.protocol, packet.key if packet.protocol in WITH_PORTS and packet.key[-4:-2] != b"\0\0" else b""
+        return packet.protocol, packet.key if packet.protocol in WITH_PORTS else b""

@@ -91,10 +91,13 @@ class Locality(LeastOverhead, Generic[E]):
         return load if server.active <= server.weight else f"{load}, but no other server has less than half of its own"
 
     def store(self, address: bytes, entry: E) -> None:
-        """Cache it. The kernel counts an entry that replaces another as one more, and never takes that back."""
+        """Cache it. Where nothing bounds the cache the kernel counts an entry that replaces another as one more, and never
+        takes that back."""
         old = self._cache.get(address)
         if old is not None:
             old.release()
+            if self._bound is not None:
+                self._counted -= 1
         self._cache[address] = entry
         self._counted += 1
 

@@ -51,7 +51,7 @@ class Daemons:
     def start(self, wanted: Daemon) -> None:
         """Start one; zero and empty fields take the defaults. OSError with the kernel's errno where it can't start."""
         group = wanted.group or DEFAULT_GROUP
-        device = self._network.devices.get(wanted.interface.decode("latin-1"))
+        device = self._network.find_device(wanted.interface.decode("latin-1"))
         if device is None:
             raise _refusal(ENODEV)
         if wanted.role not in (MASTER, BACKUP):

@@ -16,12 +16,15 @@ from ipvsnl.address import shown
 from ipvsnl.consts import AF_INET
 from ipvssim._compiling import mypyc_attr
 from ipvssim.clock import SECOND, Clock
+from ipvssim.state.debug_places import PLACES
 from ipvssim.state.services import RealServer, VirtualService
 
-ERROR, INFO, DEBUG = 3, 6, 7
+ERROR, WARNING, INFO, DEBUG = 3, 4, 6, 7
 """Severities, as syslog numbers them."""
 PREFIX = "IPVS: "
 """What all lines begin with, but those of SCTP's states."""
+OWN = "ipvssim: "
+"""What lines begin with that no kernel writes."""
 _BURST, _INTERVAL = 10, 5 * SECOND
 """So many rate-limited lines are written in such a time (net.core.message_burst, message_cost)."""
 
@@ -68,9 +71,25 @@ class DebugLog:
         if level <= self.level:
             self._write(level, DEBUG, prefix + text)
 
+    def enter(self, function: str) -> None:
+        """The kernel enters a function of its source."""
+        place = PLACES[function]
+        self.debug(place.level, f"Enter: {function}, net/netfilter/ipvs/{place.file} line {place.enters}")
+
+    def leave(self, function: str, *, failed: bool = False) -> None:
+        """It leaves it, at its usual end or where it fails; some do not tell of one of them."""
+        place = PLACES[function]
+        line = place.fails if failed else place.leaves
+        if line:
+            self.debug(place.level, f"Leave: {function}, net/netfilter/ipvs/{place.file} line {line}")
+
     def error(self, text: str) -> None:
         """A line that is written at any level."""
         self._write(0, ERROR, PREFIX + text)
+
+    def own(self, text: str) -> None:
+        """A line of the simulator's own: what is otherwise here than in a kernel."""
+        self._write(0, WARNING, OWN + text)
 
     def limited_error(self, text: str) -> None:
         """An error that packets cause: ten are written in five seconds."""

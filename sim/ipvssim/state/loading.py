@@ -9,7 +9,8 @@ from _socket import inet_pton
 from collections.abc import Callable, Sequence
 from typing import Any, Protocol, TypeVar
 
-from ipvsnl.consts import AF_INET, AF_INET6
+from ipvsnl.consts import AF_INET, AF_INET6, FWD_MASK
+from ipvsnl.sockopt import DEST_FLAGS
 from ipvssim import schedulers
 from ipvssim.state.daemons import BACKUP, MASTER, Daemon
 from ipvssim.state.namespace import Namespace
@@ -20,8 +21,8 @@ _U8, _U16, _U32, _U64, _INT = 0xFF, 0xFFFF, 0xFFFFFFFF, (1 << 64) - 1, 0x7FFFFFF
 _LONGEST_NAME = 15
 _SIZES = {AF_INET: 4, AF_INET6: 16}
 _SERVER = (
-    ("port", _U16), ("forwarding", 7), ("weight", _INT), ("upper threshold", _U32), ("lower threshold", _U32),
-    ("tunnel type", _U8), ("tunnel port", _U16), ("tunnel flags", _U16), ("last weight", _INT),
+    ("port", _U16), ("forwarding", FWD_MASK | DEST_FLAGS), ("weight", _INT), ("upper threshold", _U32),
+    ("lower threshold", _U32), ("tunnel type", _U8), ("tunnel port", _U16), ("tunnel flags", _U16), ("last weight", _INT),
 )  # fmt: skip
 """A server's numbers as its row has them behind the address, and the largest that each may be."""
 _TIMEOUTS = (("tcp timeout", _U32), ("tcpfin timeout", _U32), ("udp timeout", _U32))
@@ -133,6 +134,7 @@ def _server(row: Any) -> RealServer:
         server.forwarding, server.weight, server.upper, server.lower, server.tunnel_type, server.tunnel_port,
         server.tunnel_flags, server.last_weight,
     ) = fields[2:10]  # fmt: skip
+    server.flags, server.forwarding = server.forwarding & DEST_FLAGS, server.forwarding & FWD_MASK
     _restore(f"its server {fields[0]}: statistics", server.counters, fields[10])
     return server
 
@@ -171,7 +173,7 @@ def _write_sysctls(namespace: Namespace, values: object) -> None:
         raise DamagedError(f"sysctls is {values!r:.40}")
     for name, value in values.items():
         try:
-            namespace.sysctls.write(name, value)
+            namespace.write_sysctl(name, value)
         except OSError as refused:
             raise DamagedError(f"sysctls: {name} is {value!r:.40}: {refused.strerror}") from None
 

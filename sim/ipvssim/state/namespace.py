@@ -16,12 +16,14 @@ from ipvssim.state.daemons import Daemons
 from ipvssim.state.debug_log import DebugLog
 from ipvssim.state.modules import Modules
 from ipvssim.state.service_table import ServiceTable
-from ipvssim.state.sysctls import Sysctls
+from ipvssim.state.sysctls import PREFIX, Sysctls
+from ipvssim.state.tracking_sysctls import NOT_MODELLED, TrackingSysctls
 
 RELEASE: Final = DEFAULT
 CONNECTION_TABLE_SIZE: Final = 4096
 LEAST_ROWS: Final = 256
 """Where tables grow: so many from the first service on."""
+CONNTRACK = f"{PREFIX}conntrack"
 
 
 @mypyc_attr(allow_interpreted_subclasses=True)
@@ -51,7 +53,7 @@ class Namespace(Part):
 
     __slots__ = (
         "_most_rows", "_rows", "applications", "behaviours", "changes", "clock", "connections", "daemons", "ipv6", "log",
-        "modules", "network", "padding", "release", "sysctls", "table", "timeouts",
+        "modules", "network", "padding", "release", "sysctls", "table", "timeouts", "tracking",
     )  # fmt: skip
 
     def __init__(
@@ -72,12 +74,13 @@ class Namespace(Part):
         self.release = kernel.name
         self.behaviours = kernel.behaviours
         self.sysctls = Sysctls(self.behaviours)
+        self.tracking = TrackingSysctls()
+        """The tunables of connection tracking."""
         self.table = ServiceTable(self.clock, hash_key=hash_key, settings=self._settings())
-        self.log = DebugLog(self.clock, debug_level) if debug_level is not None else None
+        self.log: DebugLog | None = None
         """What the kernel writes to its log; None where nobody wants to know."""
-        if self.log is not None:
-            self.table.tell(self.log)
-        self.sysctls.debug_level = debug_level or 0
+        if debug_level is not None:
+            self.keep_log(debug_level)
         self.timeouts = ConnectionTimeouts()
         self.daemons = Daemons(self.network)
         self.padding = padding
@@ -94,6 +97,15 @@ class Namespace(Part):
         self.ipv6 = True
         """Whether the host has IPv6 at all."""
         self.sysctls.on_write("run_estimation", self._switch_estimation)
+        self.sysctls.on_write("conn_lfactor", self._fit)
+
+    def keep_log(self, level: int) -> DebugLog:
+        """Its log, which begins at that level where it has none yet. A packet path that is there already writes none."""
+        if self.log is None:
+            self.log = DebugLog(self.clock, level)
+            self.table.tell(self.log)
+            self.sysctls.debug_level = level
+        return self.log
 
     def _settings(self) -> Settings:
         return Settings(self.behaviours, self.sysctls, self.draw)
@@ -101,6 +113,28 @@ class Namespace(Part):
     def draw(self) -> int:
         """32 bits of chance. It is a method, and no lambda: so the copy of a namespace has a chance of its own."""
         return self.clock.random.getrandbits(32)
+
+    def sysctl_names(self) -> list[str]:
+        """The full names of all tunables."""
+        return self.sysctls.names() + self.tracking.names()
+
+    def read_sysctl(self, name: str) -> str:
+        """A tunable by its full name; OSError(ENOENT) where there is none."""
+        return self._tunables(name).read(name)
+
+    def write_sysctl(self, name: str, value: int | str) -> str:
+        """Write a tunable as ``sysctl -w`` would; the words of a warning where it brings less here than in the kernel, which
+        the log gets, too. OSError as of :meth:`ipvssim.state.sysctls.Sysctls.write`."""
+        self._tunables(name).write(name, value)
+        if name != CONNTRACK or not self.sysctls.conntrack:
+            return ""
+        missing = f"{name}={self.sysctls.conntrack}: of connection tracking these are not modelled: {NOT_MODELLED}"
+        if self.log is not None:
+            self.log.own(missing)
+        return missing
+
+    def _tunables(self, name: str) -> Sysctls | TrackingSysctls:
+        return self.sysctls if name.replace("/", ".").startswith(PREFIX) else self.tracking
 
     @property
     def hash_key(self) -> int:
@@ -115,10 +149,22 @@ class Namespace(Part):
         return max(self._rows, LEAST_ROWS) if self.table.ever_used else 0
 
     def grow(self, connections: int) -> None:
-        """So many connections are there: since Linux 7.1 the table grows with them, up to what it was made for. (Seen: 512
-        rows for 90 of them.)"""
-        while self.behaviours.tables_grow and self.connection_table_size < min(connections * 4, self._most_rows):
-            self._rows = 2 * self.connection_table_size
+        """So many connections are there: since Linux 7.1 the table grows with them, up to what it was made for."""
+        while self.behaviours.tables_grow and connections > self._holds(rows := self.connection_table_size):
+            if rows >= self._most_rows:
+                return
+            self._rows = 2 * rows
+
+    def _holds(self, rows: int) -> int:
+        """With so many connections a table of these rows does not grow yet: rows times two to the power of conn_lfactor."""
+        factor = self.sysctls.conn_lfactor
+        return rows << factor if factor > 0 else rows >> -factor
+
+    def _fit(self) -> None:
+        """A written conn_lfactor makes the table as small as its connections allow."""
+        if self.table.ever_used and self.connections is not None:
+            self._rows = LEAST_ROWS
+            self.grow(sum(1 for _ in self.connections()))
 
     @property
     def bounds_upper_threshold(self) -> bool:

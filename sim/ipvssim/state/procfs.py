@@ -23,6 +23,7 @@ _TITLES = (
     " Conns/s   Pkts/s   Pkts/s          Bytes/s          Bytes/s\n",
 )
 _TRASH = "Pro ToIP     TPrt FWMark   DestIP   DPrt RefCnt Conns Templates Caches Deleted Idle FreedIn\n"
+_ORIGINS = "Pro FromIP   FPrt ToIP     TPrt DestIP   DPrt State       Origin Expires\n"
 _CONNECTIONS = "Pro FromIP   FPrt ToIP     TPrt DestIP   DPrt State       Expires PEName PEData\n"
 
 
@@ -32,6 +33,11 @@ def lines(namespace: Namespace, name: str) -> Iterable[str]:
         return _FILES[name](namespace)
     except KeyError:
         raise FileNotFoundError(ENOENT, strerror(ENOENT), f"/proc/net/{name}") from None
+
+
+def exists(name: str) -> bool:
+    """Whether there is such a file in ``/proc/net``."""
+    return name in _FILES
 
 
 def protocol_name(number: int) -> str:
@@ -124,6 +130,17 @@ def _connections(namespace: Namespace) -> Iterator[str]:
             )
 
 
+def _connections_by_origin(namespace: Namespace) -> Iterator[str]:
+    """Whether this host made a connection, or the synchronisation daemon told of it: here all are its own."""
+    yield _ORIGINS
+    if namespace.connections is not None:
+        for one in namespace.connections():
+            yield (
+                f"{one['proto']:<3} {one['client']} {one['cport']} {one['virtual']} {one['vport']} {one['dest']} "
+                f"{one['dport']} {one['state']:<11} LOCAL  {one['expires']:7}\n"
+            )
+
+
 def _trash(namespace: Namespace) -> Iterator[str]:
     yield _TRASH
     trash, now = namespace.table.trash, namespace.clock.now
@@ -149,5 +166,6 @@ _FILES: dict[str, Callable[[Namespace], Iterable[str]]] = {
     "ip_vs_stats_percpu": _statistics_per_cpu,
     "ip_vs_app": _applications,
     "ip_vs_conn": _connections,
+    "ip_vs_conn_sync": _connections_by_origin,
     "ip_vs_trash": _trash,
 }

@@ -29,6 +29,7 @@ from ipvssim.state.service_table import ServiceTable
 from ipvssim.state.services import RealServer, VirtualService
 from ipvssim.state.statistics import Counters
 from ipvssim.state.sysctls import DEBUG_LEVEL, Sysctls
+from ipvssim.state.tracking_sysctls import TrackingSysctls
 
 MAGIC = b"ipvssim table "
 VERSION = 1
@@ -90,7 +91,6 @@ def _undisturbed() -> Iterator[None]:
 
 
 def _body(namespace: Namespace) -> str:
-    defaults = Sysctls()
     head = json.dumps(
         {
             "hash_key": namespace.hash_key,
@@ -98,11 +98,7 @@ def _body(namespace: Namespace) -> str:
             "daemons": [
                 [*one[:1], one[1].hex(), *one[2:4], one[4].hex(), *one[5:]] for one in namespace.daemons.running()
             ],
-            "sysctls": {
-                name: namespace.sysctls.read(name)
-                for name in namespace.sysctls.names()
-                if name != DEBUG_LEVEL and namespace.sysctls.read(name) != defaults.read(name)
-            },
+            "sysctls": {**_changed(namespace.sysctls, Sysctls()), **_changed(namespace.tracking, TrackingSysctls())},
             "total": namespace.table.total.saved(),
             **({"trash": _trash(namespace.table)} if len(namespace.table.trash) else {}),
         },
@@ -112,9 +108,15 @@ def _body(namespace: Namespace) -> str:
     return f'{head[:-1]},"services":[\n{services}\n]}}\n'
 
 
+def _changed(sysctls: Sysctls | TrackingSysctls, defaults: Sysctls | TrackingSysctls) -> dict[str, str]:
+    """The tunables that are no longer what they were at first."""
+    names = [name for name in sysctls.names() if name != DEBUG_LEVEL]
+    return {name: value for name in names if (value := sysctls.read(name)) != defaults.read(name)}
+
+
 def _service_row(one: VirtualService) -> str:
     dests = ",".join([_server_row(server) for server in one.destinations.values()])
-    address = "" if one.fwmark else _address(one.address)
+    address = _address(one.address) if any(one.address) or not one.fwmark else ""
     return (
         f'[{one.family},{one.fwmark},{one.protocol},"{address}",{one.port},{quoted(one.scheduler_name)},{one.flags},'
         f"{one.timeout},{one.netmask},{quoted(one.persistence_engine)},{_counters(one.counters)},[{dests}]]"
@@ -123,8 +125,8 @@ def _service_row(one: VirtualService) -> str:
 
 def _server_row(one: RealServer) -> str:
     return (
-        f'["{_address(one.address)}",{one.port},{one.forwarding},{one.weight},{one.upper},{one.lower},{one.tunnel_type},'
-        f"{one.tunnel_port},{one.tunnel_flags},{one.last_weight},{_counters(one.counters)}]"
+        f'["{_address(one.address)}",{one.port},{one.forwarding | one.flags},{one.weight},{one.upper},{one.lower},'
+        f"{one.tunnel_type},{one.tunnel_port},{one.tunnel_flags},{one.last_weight},{_counters(one.counters)}]"
     )
 
 

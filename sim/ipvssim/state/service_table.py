@@ -43,11 +43,12 @@ class ServiceTable(Part):
         """(family, fwmark) to service."""
         self.ftp_services = 0
         self.port_zero_services = 0
-        """How many services have port 21, port 0 (fwmarks have 0): what the packet path's wildcard lookups ask first."""
+        """How many services have port 21, port 0 (those of marks mostly have 0): the packet path's wildcard lookups ask
+        these first."""
         self.engine_services = 0
         """How many services have a persistence engine."""
-        self.ever_used = False
-        """Whether a service was ever added in this namespace."""
+        self.ever_used = self.ever_six = False
+        """Whether a service was ever added in this namespace, and one of IPv6: what that switches on stays."""
         self._of_family = {AF_INET: 0, AF_INET6: 0}
         self._address_buckets = Buckets()
         self._mark_buckets = Buckets()
@@ -89,6 +90,7 @@ class ServiceTable(Part):
         """Hash a new service and start its scheduler."""
         self._set_scheduler(service, scheduler)
         self.ever_used = True
+        self.ever_six = self.ever_six or service.family == AF_INET6
         if service.fwmark:
             self.by_mark[service.family, service.fwmark] = service
             self._mark_buckets.add(self._bucket(service), service)
@@ -187,6 +189,8 @@ class ServiceTable(Part):
         service.destinations[server.address, server.port] = server
         self.server_written(server)
         self.estimator.start(server.counters)
+        if self.named_hook is not None:
+            self.named_hook(b"", server.address, 0)
 
     def server_written(self, server: RealServer) -> None:
         """Its parameters were given, at first or anew: one that translates makes a service of port 21 ask for connection
@@ -248,7 +252,7 @@ class ServiceTable(Part):
         self._of_family[service.family] += step
         if service.persistence_engine:
             self.engine_services += step
-        if service.fwmark or service.port == 0:
+        if service.port == 0:
             self.port_zero_services += step
         elif service.port == FTP:
             self.ftp_services += step

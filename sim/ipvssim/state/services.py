@@ -34,14 +34,16 @@ class RealServer(Server):
     """
 
     __slots__ = (
-        "conns", "counters", "family", "forwarding", "idle_since", "lower", "of", "persistent", "service", "tunnel_flags",
-        "tunnel_port", "tunnel_type", "upper",
+        "conns", "counters", "family", "flags", "forwarding", "idle_since", "lower", "of", "persistent", "service",
+        "tunnel_flags", "tunnel_port", "tunnel_type", "upper",
     )  # fmt: skip
 
     def __init__(self, family: int, address: bytes, port: int) -> None:
         super().__init__(address, port)
         self.family = family
         self.forwarding = 0
+        self.flags = 0
+        """What its connections are besides (:data:`ipvsnl.sockopt.DEST_FLAGS`): only the old interface can give it any."""
         self.upper = self.lower = 0
         self.tunnel_type = self.tunnel_port = self.tunnel_flags = 0
         self.persistent = 0

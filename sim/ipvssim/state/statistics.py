@@ -78,6 +78,11 @@ class Counters(Part):
             (outbytes + 0xF) >> 5,
         )
 
+    @property
+    def settled(self) -> bool:
+        """Whether ticks change nothing until something is counted again."""
+        return self._rate == _NOTHING and self._ticked == self.live()
+
     def saved(self) -> list[list[int]] | None:
         """Everything as plain numbers, for :meth:`restore`; None where all is zero."""
         if self._ticked is _NOTHING and not any(self.live()):

@@ -6,7 +6,7 @@ it is read and written as text, as ``/proc/sys`` has it (``vs_vars`` in net/netf
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, MutableMapping
+from collections.abc import Callable
 from errno import EACCES, EINVAL, ENOENT
 from os import strerror
 from typing import Any
@@ -18,7 +18,7 @@ from ipvssim.clock import HZ
 PREFIX = "net.ipv4.vs."
 DEBUG_LEVEL = "net.ipv4.vs.debug_level"
 """The whole kernel's, of which the simulated one is but a namespace: it is read there, and not written, nor saved."""
-_INT_MAX, _ULONG_MAX = 0x7FFFFFFF, (1 << 64) - 1
+_INT_MAX, _ULONG_MAX, _CONN_MAX = 0x7FFFFFFF, (1 << 64) - 1, 1 << 30
 
 _SINCE = {
     "run_estimation": "run_estimation", "est_cpulist": "estimator_sysctls", "est_nice": "estimator_sysctls",
@@ -56,7 +56,8 @@ class Sysctls(Part):
         self.drop_entry = self.drop_packet = self.secure_tcp = 0
         self.expire_nodest_conn = self.expire_quiescent_template = self.ignore_tunneled = 0
         self.nat_icmp_send = self.schedule_icmp = self.sloppy_sctp = self.sloppy_tcp = 0
-        self.conn_lfactor, self.svc_lfactor, self.conn_max = -4, -3, _INT_MAX
+        self.conn_lfactor = self.svc_lfactor = -2  # in the first namespace -4 and -3
+        self.conn_max = _CONN_MAX
         self.est_cpulist, self.est_nice = "", 0
         self.sync_persist_mode = self.sync_refresh_period = self.sync_retries = self.sync_sock_size = 0
 
@@ -117,41 +118,6 @@ class _Watched(Sysctls):
 _VARIABLES = frozenset(name for name in Sysctls.__slots__ if not name.startswith("_"))
 
 
-class SysctlView(MutableMapping[str, "int | str"]):
-    """The tunables as a mapping, by full or short name; values are text as ``/proc/sys`` has it, and numbers are taken."""
-
-    def __init__(self, sysctls: Sysctls) -> None:
-        self._sysctls = sysctls
-
-    def __getitem__(self, name: str) -> str:
-        self._known(name)
-        return self._sysctls.read(_full(name))
-
-    def __setitem__(self, name: str, value: int | str) -> None:
-        self._known(name)
-        self._sysctls.write(_full(name), value)
-
-    def __delitem__(self, name: str) -> None:
-        raise TypeError(f"{name}: a tunable can be written, and not deleted")
-
-    def __iter__(self) -> Iterator[str]:
-        return iter(self._sysctls.names())
-
-    def __len__(self) -> int:
-        return len(self._sysctls.names())
-
-    def __repr__(self) -> str:
-        return repr(dict(self))
-
-    def _known(self, name: str) -> None:
-        if _full(name) not in self._sysctls.names():
-            raise KeyError(f"no tunable {_full(name)}")
-
-
-def _full(name: str) -> str:
-    return name if name.startswith(PREFIX) else PREFIX + name
-
-
 def _refuse() -> OSError:
     return OSError(EINVAL, strerror(EINVAL))
 
@@ -184,7 +150,9 @@ def _integer(text: str, old: int) -> int:
     return next(iter(_numbers(text, 1)), old)
 
 
-def _within(low: int, high: int) -> Callable[[str, int], int]:
+def within(low: int, high: int) -> Callable[[str, int], int]:
+    """What reads an int within bounds."""
+
     def parse(text: str, old: int) -> int:
         value = _integer(text, old)
         if not low <= value <= high:
@@ -196,11 +164,12 @@ def _within(low: int, high: int) -> Callable[[str, int], int]:
 
 def _mode(text: str, old: int) -> int:
     """0 off, 1 on when memory is short, 3 always on; 2 is 1 while it is short, and the simulator's never is."""
-    value = _within(0, 3)(text, old)
+    value = within(0, 3)(text, old)
     return 1 if value == 2 else value
 
 
-def _seconds(text: str, old: int) -> int:
+def seconds(text: str, old: int) -> int:
+    """Seconds, as proc_dointvec_jiffies (kernel/sysctl.c) takes them: no more than fit in ticks."""
     value = _integer(text, old)
     if abs(value) > _INT_MAX // HZ:
         raise _refuse()
@@ -242,18 +211,18 @@ _PARSERS: dict[str, Callable[[str, Any], Any]] = {
     "drop_entry": _mode,
     "drop_packet": _mode,
     "secure_tcp": _mode,
-    "sync_version": _within(0, 1),
-    "sync_retries": _within(0, 3),
+    "sync_version": within(0, 1),
+    "sync_retries": within(0, 3),
     "sync_ports": _ports,
     "sync_threshold": _threshold,
     "sync_qlen_max": _unsigned_long,
-    "sync_refresh_period": _seconds,
-    "lblc_expiration": _seconds,
-    "lblcr_expiration": _seconds,
-    "conn_lfactor": _within(-8, 8),
-    "svc_lfactor": _within(-8, 8),
-    "conn_max": _within(0, _INT_MAX),
+    "sync_refresh_period": seconds,
+    "lblc_expiration": seconds,
+    "lblcr_expiration": seconds,
+    "conn_lfactor": within(-8, 8),
+    "svc_lfactor": within(-8, 8),
+    "conn_max": within(0, _CONN_MAX),
     "est_cpulist": _processors,
-    "est_nice": _within(-20, 19),
+    "est_nice": within(-20, 19),
 }
 """All others take any int."""

@@ -14,7 +14,7 @@ import pytest
 from hypothesis import given, settings
 
 from ipvsnl import backends, family
-from ipvsnl.backends import _faults, _layout, choice, ctypes_
+from ipvsnl.backends import _layout, choice, contract, ctypes_
 from ipvsnl.consts import GENL_ID_CTRL, NLMSG_DONE, NLMSG_ERROR
 from ipvsnl.family import CONFIG, DAEMON, DEST, SERVICE, Command
 from tests.fuzz.material import (
@@ -257,9 +257,9 @@ def test_one_layout(group: family.Group) -> None:
 def test_every_fault_has_words() -> None:
     """The codes of the C and the words of both backends are the same set; so are the two limits."""
     codes = {name.removeprefix("IPVSNL_") for name in native.ffi.typeof("enum ipvsnl_code").elements.values()}
-    assert codes == {name for name in vars(_faults.Fault) if name.isupper()} - {"RANGE"}
-    assert native.lib.IPVSNL_FAMILY_NAME_MAX == _faults.FAMILY_NAME_MAX
-    assert native.lib.IPVSNL_ERRNO_MAX == _faults.ERRNO_MAX
+    assert codes == {name for name in vars(contract.Fault) if name.isupper()} - {"RANGE"}
+    assert native.lib.IPVSNL_FAMILY_NAME_MAX == contract.FAMILY_NAME_MAX
+    assert native.lib.IPVSNL_ERRNO_MAX == contract.ERRNO_MAX
 
 
 # --- the choice ------------------------------------------------------------------------------------------------------

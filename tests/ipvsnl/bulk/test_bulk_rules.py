@@ -14,8 +14,8 @@ from ipvsnl.backends.contract import Stop
 from ipvsnl.bulk.load import Progress
 from ipvsnl.family import Command
 from ipvsnl.text.grammar import parse
+from ipvsnl.text.popt import UsageError
 from ipvsnl.text.rules import PlainReader, split
-from ipvsnl.text.usage import UsageError
 from ipvsnl.wire import records
 from tests.ipvsnl.twins import native
 from tests.places import DATA

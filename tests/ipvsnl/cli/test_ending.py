@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import gc
 import io
 import os
 import signal
@@ -213,3 +214,26 @@ def test_the_log_does_not_need_a_package(monkeypatch: pytest.MonkeyPatch, tmp_pa
     assert ending.guarded("ipvsnl", [], planted, out, Output(errors)) == 70
     (log,) = tmp_path.iterdir()
     assert str(log) in errors.getvalue() and "Traceback" in log.read_text()
+
+
+def test_an_interrupt_where_nothing_can_be_raised_is_not_lost() -> None:
+    """Ctrl-C that meets the end of an unfinished generator, or a ``__del__``, ends the command all the same, in one line."""
+
+    class Dying:
+        def __del__(self) -> None:
+            signal.raise_signal(signal.SIGINT)
+
+    def run() -> int:
+        Dying()
+        time.sleep(30)
+        return 0
+
+    out, errors, before = Output(io.StringIO()), io.StringIO(), sys.unraisablehook
+    signal.signal(signal.SIGINT, signal.default_int_handler)
+    try:
+        assert ending.guarded("ipvsnl", [], run, out, Output(errors)) == 130
+    finally:
+        signal.signal(signal.SIGINT, signal.default_int_handler)  # a command that ends lets nobody interrupt it
+        gc.unfreeze()
+    assert errors.getvalue() == "interrupted\n"
+    assert sys.unraisablehook is before

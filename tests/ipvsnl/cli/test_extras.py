@@ -16,7 +16,7 @@ from ipvsnl.errors import DecodeError, LinkError
 from ipvsnl.model import Info
 from ipvsnl.procfs import Filter, Listed, read_connections, read_services, read_trash
 from ipvsnl.refusals import KernelError
-from ipvsnl.text.usage import UsageError
+from ipvsnl.text.popt import UsageError
 from ipvssim import Kernel
 
 from .fake import FakeIPVS

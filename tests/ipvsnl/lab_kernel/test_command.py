@@ -29,7 +29,7 @@ def test_without_the_kernel_one_line_says_what_to_install(program: list[str], tm
         assert (done.returncode, done.stdout) == (69, "")
         assert done.stderr.count("\n") == 1
         assert done.stderr.startswith("ipvsnl lab-kernel: user-mode-linux is not installed (")
-        assert done.stderr.endswith("not found): apt-get install user-mode-linux\n")
+        assert done.stderr.endswith("not found): apt-get install user-mode-linux, or --release NAME\n")
 
 
 def test_help_tells_options_statuses_and_environment() -> None:
@@ -39,8 +39,22 @@ def test_help_tells_options_statuses_and_environment() -> None:
     room = Path(command.__file__).parent
     read = {word.strip("\"'") for path in room.glob("*.py") for word in path.read_text().split("environ.get(")[1:]}
     variables = {word.partition('"')[0] for word in read}
-    assert {"IPVSNL_LAB_KERNEL", "IPVSNL_LAB_MODULES", "IPVSNL_LAB_SPREAD"} == variables
-    for word in (*variables, "--timeout", "--memory", "--module", "69", "70", "124", "125", "126", "127"):
+    variables -= {"IPVSNL_LAB_LINE", "XDG_CACHE_HOME"}  # the guest's own; everybody's
+    assert {f"IPVSNL_LAB_{name}" for name in ("KERNEL", "MODULES", "SPREAD", "CACHE", "ARCHIVE")} == variables
+    for word in (
+        *variables,
+        "--release",
+        "--renew",
+        "--timeout",
+        "--memory",
+        "--module",
+        "69",
+        "70",
+        "124",
+        "125",
+        "126",
+        "127",
+    ):
         assert word in done.stdout, word
 
 

@@ -5,7 +5,9 @@ from __future__ import annotations
 import struct
 
 import pytest
+from scapy.layers.inet import IP, TCP
 
+from ipvssim import Kernel
 from ipvssim.clock import SECOND
 from ipvssim.netlink.socket import NetlinkSocket
 from ipvssim.state.namespace import Namespace
@@ -85,3 +87,13 @@ def test_names() -> None:
     assert struct.calcsize("=I") == 4
     with pytest.raises(FileNotFoundError):
         lines(Namespace(), "ip_vs_nothing")
+
+
+def test_connections_tell_where_they_are_from() -> None:
+    """``ip_vs_conn_sync`` as Linux 6.1.176 wrote it of a connection that its own host had made (recorded)."""
+    kernel = Kernel("-A -t 192.0.2.1:80 -s rr\n-a -t 192.0.2.1:80 -r 10.9.9.1:80 -m")
+    kernel.receive(IP(src="192.0.2.200", dst="192.0.2.1") / TCP(sport=0x80E8, dport=80, flags="S"))
+    assert list(kernel.proc("ip_vs_conn_sync")) == [
+        "Pro FromIP   FPrt ToIP     TPrt DestIP   DPrt State       Origin Expires\n",
+        "TCP C00002C8 80E8 C0000201 0050 0A090901 0050 SYN_RECV    LOCAL       60\n",
+    ]

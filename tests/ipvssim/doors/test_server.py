@@ -3,9 +3,11 @@
 from __future__ import annotations
 
 import errno
+import json
 import os
 import signal
 import socket
+import struct
 import subprocess
 import sys
 import threading
@@ -13,10 +15,14 @@ import time
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
+from typing import Any
 
 import pytest
 
+import ipvsnl
+from ipvsnl.consts import NLMSG_DONE
 from ipvssim.command import main
+from ipvssim.doors import serve
 from ipvssim.doors.server import Server, _socket
 from ipvssim.doors.table_file import TableFile
 from ipvssim.kernel import Kernel
@@ -24,8 +30,8 @@ from tests.ipvssim.requests import DUMP, REQUEST, ask, attribute, mark_key, mess
 
 
 @contextmanager
-def serving(path: Path) -> Iterator[Server]:
-    server = Server(Kernel(), path, now=time.monotonic)
+def serving(path: Path, kernel: Kernel | None = None) -> Iterator[Server]:
+    server = Server(kernel if kernel is not None else Kernel(), path, now=time.monotonic)
     stop = threading.Event()
 
     def run() -> None:
@@ -49,6 +55,23 @@ def connected(path: Path) -> socket.socket:
     return client
 
 
+def control(**what: object) -> bytes:
+    """A datagram of the second kind."""
+    text = json.dumps(what).encode()
+    return struct.pack("=IHHII", 16 + len(text), 15, 0, 7, 0) + text
+
+
+def asked(client: socket.socket, **what: object) -> list[dict[str, Any]]:
+    """What is answered to it."""
+    client.send(control(**what))
+    answers: list[dict[str, Any]] = []
+    while not answers or answers[-1].get("more"):
+        data = client.recv(1 << 18)
+        assert struct.unpack_from("=IHHII", data)[1:4] == (15, 0, 7)
+        answers.append(json.loads(data[16:]))
+    return answers
+
+
 def received(client: socket.socket, count: int) -> list[bytes]:
     return [client.recv(65536) for _ in range(count)]
 
@@ -63,6 +86,7 @@ def test_the_bytes_are_those_of_a_netlink_socket(tmp_path: Path) -> None:
     ]
     twin = Kernel().socket()
     with serving(tmp_path / "s"), connected(tmp_path / "s") as client:
+        client.send(control(offers=32768))
         for data in conversation:
             twin.send(data)
             expected = []
@@ -329,6 +353,26 @@ def test_two_signals_at_once_lose_nothing(tmp_path: Path) -> None:
     assert list(TableFile(table).load().table.by_mark) == [(2, 3)]
 
 
+def test_a_signal_whose_exception_is_lost_comes_once_more(monkeypatch: pytest.MonkeyPatch) -> None:
+    """What the handler raises in a ``__del__`` goes nowhere: the signal comes again, and ends the server then."""
+
+    class Dying:
+        def __del__(self) -> None:
+            signal.raise_signal(signal.SIGTERM)
+
+    monkeypatch.setattr(sys, "unraisablehook", sys.unraisablehook)
+    before = {number: signal.getsignal(number) for number in (signal.SIGTERM, signal.SIGINT)}
+    try:
+        serve._leave_once()
+        with pytest.raises(serve._Leave):
+            Dying()
+            time.sleep(30)
+        signal.raise_signal(signal.SIGTERM)  # the first counts
+    finally:
+        for number, handler in before.items():
+            signal.signal(number, handler)
+
+
 def test_whoever_sees_the_file_can_connect(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     """The socket's name appears when the server listens; before, a second server would take it for a dead one's."""
     seen = []
@@ -348,3 +392,107 @@ def test_whoever_sees_the_file_can_connect(tmp_path: Path, monkeypatch: pytest.M
         assert [one.name for one in tmp_path.iterdir()] == ["s"]
     finally:
         server.close()
+
+
+@pytest.mark.parametrize("offered", [0, 4096, 8192, 32768])
+def test_dumps_fit_what_their_reader_offers(tmp_path: Path, offered: int) -> None:
+    """A hundred services, read with any buffer that a netlink socket can be read with: every one comes whole. Who does not
+    tell gets datagrams as short as Linux makes its first, and who tells gets the same as netlink's reader, byte by byte."""
+    kernel = Kernel()
+    twin = kernel.socket(port=1)
+    for mark in range(1, 101):
+        twin.send(new_service(mark_key(mark)))
+        twin.recv(65536)
+    with serving(tmp_path / "s", kernel), connected(tmp_path / "s") as client:
+        if offered:
+            client.send(control(offers=offered))
+        request, twin = message(4, b"", REQUEST | DUMP), kernel.socket(port=1)
+        client.send(request)
+        twin.send(request)
+        kind = 0
+        while kind != NLMSG_DONE:
+            data, _, flags, _ = client.recvmsg(offered or 3776)
+            assert not flags & socket.MSG_TRUNC
+            assert data == twin.recv(offered or 3776)
+            (kind,) = struct.unpack_from("=H", data, 4)
+
+
+def test_a_sockets_options(tmp_path: Path) -> None:
+    """A port of its own choice, which nobody else may have then; whether errors are capped; and names that are none."""
+    with serving(tmp_path / "s"), connected(tmp_path / "s") as one, connected(tmp_path / "s") as other:
+        assert asked(one, options={"port": 4711, "cap_ack": False}) == [{"port": 4711}]
+        assert asked(other, options={"port": 4711})[0]["error"] == errno.EADDRINUSE
+        assert asked(other, options={"colour": 1})[0]["error"] == errno.ENOPROTOOPT
+        refused = message(1, attribute(1, mark_key(7)))
+        answers = []
+        for client in (one, other):
+            client.send(refused)
+            answers.append(client.recv(65536))
+        assert [len(answer) for answer in answers] == [36 + len(refused) - 16, 36]
+        assert struct.unpack_from("=I", answers[0], 12)[0] == 4711
+
+
+def test_packets_come_in(tmp_path: Path) -> None:
+    """A packet that a peer gives opens a connection; the peer hears what left, and everybody sees it in the files."""
+    from scapy.layers.inet import IP, TCP
+
+    kernel = Kernel("-A -t 192.0.2.1:80 -s rr\n-a -t 192.0.2.1:80 -r 10.0.0.1:80 -m")
+    packet = bytes(IP(src="198.51.100.7", dst="192.0.2.1") / TCP(sport=1234, dport=80, flags="S"))
+    with serving(tmp_path / "s", kernel), connected(tmp_path / "s") as client:
+        (answer,) = asked(client, receive=packet.hex())
+        assert (answer["verdict"], answer["opened"], len(answer["out"])) == ("forward", True, 1)
+        lines = [line for answer in asked(client, proc="ip_vs_conn") for line in answer["lines"]]
+        assert len(lines) == 2
+        with ipvsnl.open(f"unix:{tmp_path / 's'}") as ipvs:
+            assert [one.state for one in ipvs.connections()] == ["SYN_RECV"]
+        for wrong, number in (({"receive": "zz"}, errno.EINVAL), ({"receive": packet.hex(), "on": "x"}, errno.ENODEV)):
+            assert asked(client, **wrong)[0]["error"] == number
+        assert asked(client, proc="nosuch")[0]["error"] == errno.ENOENT
+        assert asked(client, colour=1)[0]["error"] == errno.EOPNOTSUPP
+
+
+def test_long_files_come_in_pieces(tmp_path: Path) -> None:
+    """A connection table that no datagram holds arrives whole, in order."""
+    from scapy.layers.inet import IP, UDP
+
+    kernel = Kernel("-A -u 192.0.2.1:80 -s rr\n-a -u 192.0.2.1:80 -r 10.0.0.1:80 -m")
+    for port in range(1, 3001):
+        kernel.receive(bytes(IP(src="198.51.100.7", dst="192.0.2.1") / UDP(sport=port, dport=80)))
+    with serving(tmp_path / "s", kernel), connected(tmp_path / "s") as client:
+        answers = asked(client, proc="ip_vs_conn")
+        assert len(answers) > 1
+        assert [line for answer in answers for line in answer["lines"]] == list(kernel.proc("ip_vs_conn"))
+
+
+def test_packets_of_strangers_are_refused(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Who may not change the table may not send packets through it."""
+    monkeypatch.setattr("os.geteuid", lambda: 12345)
+    monkeypatch.setattr("ipvssim.doors.server._CREDENTIALS", _Strangers())
+    with serving(tmp_path / "s"), connected(tmp_path / "s") as client:
+        assert asked(client, receive="00")[0]["error"] == errno.EPERM
+
+
+class _Strangers:
+    size = 12
+
+    def unpack(self, _: bytes) -> tuple[int, int, int]:
+        return 1, 54321, 1
+
+
+@pytest.mark.parametrize(
+    "text",
+    [
+        b"", b"{", b"[]", b"7", b"\xff", b"[" * 5000, b'{"offers": "x"}', b'{"offers": -1}', b'{"offers": true}',
+        b'{"proc": 7}', b'{"options": 7}', b'{"options": {"port": 0}}', b'{"options": {"rcvbuf": 1e9}}', b'{"receive": 7}',
+        b'{"receive": ""}', b'{"receive": "45", "on": 7}', b'{"receive": "45", "on": []}',
+        b'{"receive": "45", "mark": "x"}', b'{"receive": "45", "mark": -1}',
+    ],
+    ids=lambda text: repr(text[:30]),
+)  # fmt: skip
+def test_whatever_is_asked_for_is_answered(tmp_path: Path, text: bytes) -> None:
+    """What is no JSON, no object, or of another type is an error, or a packet that is dropped; the server serves on."""
+    with serving(tmp_path / "s"), connected(tmp_path / "s") as client:
+        client.send(struct.pack("=IHHII", 16 + len(text), 15, 0, 7, 0) + text)
+        answer = json.loads(client.recv(1 << 16)[16:])
+        assert answer.get("error", 0) > 0 or answer["verdict"] == "drop"
+        assert "lines" in asked(client, proc="ip_vs")[0]

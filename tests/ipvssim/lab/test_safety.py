@@ -7,6 +7,7 @@ import signal
 import subprocess
 import sys
 import time
+from contextlib import suppress
 from pathlib import Path
 from typing import Any
 
@@ -284,3 +285,47 @@ def test_an_interruption_in_the_midst_of_a_sample(monkeypatch: pytest.MonkeyPatc
     outcome = simulate(build({"table": {"servers": 3}, "traffic": traffic}), "rr", 1)
     assert not outcome.complete
     assert len(outcome.times) == len(outcome.grids["opened"]) == 3
+
+
+def test_an_interrupted_trace_is_no_trace(mine: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """A run that was broken off writes no trace, and says so: 130, and nothing is there."""
+    from ipvssim.lab.run.engine import Engine
+
+    def interrupted(*_: object) -> None:
+        raise KeyboardInterrupt
+
+    monkeypatch.setattr(Engine, "_advance", interrupted)
+    assert main(["lab", "trace", str(mine), "--out", str(tmp_path / "out")]) == 130
+    assert not list(tmp_path.glob("out/*"))
+
+
+def test_workers_end_with_a_killed_parent(tmp_path: Path) -> None:
+    """SIGKILL to the command alone: its workers do not wait for work for ever."""
+    (tmp_path / "slow.toml").write_text(SLOW)
+    words = [sys.executable, "-m", "ipvssim", "lab", "run", "slow.toml", "--quiet", "--jobs", "2"]
+    running = subprocess.Popen(words, cwd=tmp_path, start_new_session=True)
+    try:
+        end = time.monotonic() + 60
+        while len(_group(running.pid)) < 3 and time.monotonic() < end:
+            time.sleep(0.02)
+        assert len(_group(running.pid)) >= 3
+    finally:
+        running.kill()
+        running.wait()
+    end = time.monotonic() + 10
+    while (left := _group(running.pid)) and time.monotonic() < end:
+        time.sleep(0.02)
+    for pid in left:
+        os.kill(pid, signal.SIGKILL)
+    assert not left
+
+
+def _group(leader: int) -> list[int]:
+    """The processes of a group."""
+    found = []
+    for stat in Path("/proc").glob("[0-9]*/stat"):
+        with suppress(OSError):
+            state, _, group = stat.read_text().rpartition(")")[2].split()[:3]
+            if int(group) == leader and state != "Z":
+                found.append(int(stat.parent.name))
+    return found

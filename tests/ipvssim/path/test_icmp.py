@@ -171,3 +171,20 @@ def test_nat_icmp_send_answers_strays() -> None:
     assert world.from_server(stray(w.ACK, 8080)).out[0][1][34:36] == b"\3\3"
     assert world.from_server(stray(w.RST, 8080)).verdict is Verdict.FORWARD
     assert world.from_server(stray(w.ACK, 8081)).verdict is Verdict.FORWARD
+
+
+def test_fragments_that_did_not_come_are_told_to_the_sender_and_count() -> None:
+    """60 s after the first IPv6 fragment the host says so; of an answer's virtual address that counts as a reply."""
+    world = w.World()
+    service = world.service(w.UDP, w.VIRTUAL6, 53)
+    world.server(service, w.SERVER6, method=w.DIRECT)
+    assert world.client(w.udp(1024, 53, source=w.CLIENT6, target=w.VIRTUAL6)).opened
+    whole = w.udp(1024, 53, source=w.CLIENT6, target=w.VIRTUAL6, payload=bytes(32))
+    header = bytes((17, 0, 0, 1)) + bytes(4)
+    first = whole[:4] + (24 + len(header)).to_bytes(2, "big") + b"\x2c" + whole[7:40] + header + whole[40:64]
+    assert world.client(first).out == []
+    before = service.counters.outpkts
+    world.kernel.advance(59)
+    assert service.counters.outpkts == before
+    world.kernel.advance(2)
+    assert (service.counters.outpkts, service.counters.outbytes) == (before + 1, 48 + len(first))

@@ -350,3 +350,15 @@ def test_nothing_is_gathered_unless_asked() -> None:
     result = world.client(w.tcp(w.ACK))
     assert result.why == () and "why" not in result.explain() and "sysctls" not in result.explain()
     assert type(world.namespace.sysctls).__name__ == "Sysctls" and world.director.connection_table.memory is None
+
+
+def test_the_last_fragment_of_a_reply_tells_the_connection_that_it_met() -> None:
+    """An answer in pieces is put together at the hook: what there was before is that of the whole."""
+    world = explaining()
+    world.server(world.service(w.UDP, port=53))
+    assert world.client(w.udp(1024, 53)).opened
+    answer = w.udp(8080, 1024, source=w.SERVER, target=w.CLIENT, payload=bytes(100))
+    first, last = (world.from_server(piece) for piece in w.fragments(answer, 64))
+    assert first.out == [] and last.packet is not None and not last.packet.fragment
+    assert last.before is not None and last.before.reply is not None  # type: ignore[attr-defined]
+    assert last.reason == "reply"

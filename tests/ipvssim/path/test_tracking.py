@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import warnings
 from pathlib import Path
 from struct import pack
 
@@ -11,6 +12,7 @@ from ipvssim import Kernel
 from ipvssim.doors.table_file import TableFile
 from ipvssim.net.checksums import transport
 from ipvssim.path.result import CLASH
+from ipvssim.state.sysctl_view import NotModelledWarning
 from tests.ipvssim import worlds as w
 
 FTP_VIRTUAL = bytes((203, 0, 113, 200))
@@ -213,3 +215,66 @@ def test_a_connection_that_keeps_no_entries_makes_place_whatever_entry_its_packe
     assert world.client(segment(w.SYN, 1000)).opened
     world.kernel.load("-e -t 203.0.113.1:80 -r 10.0.0.10:8080 -m -w 0\n-a -t 203.0.113.1:80 -r 10.0.0.11:8080 -m")
     assert world.client(segment(w.SYN, 1000)).opened
+
+
+NETFILTER = "net.netfilter.nf_conntrack_"
+
+
+def test_timeouts_of_tracking_are_tunables() -> None:
+    """An entry lives as long as its state's tunable says: one that is over makes no SYN of a reused port go."""
+    world = tracked()
+    world.kernel.sysctl[f"{NETFILTER}tcp_timeout_last_ack"] = 2
+    converse(world)
+    world.kernel.advance(3)
+    assert world.client(segment(w.SYN, 2000)).opened
+
+
+def test_where_tracking_is_not_loose_a_connection_is_not_picked_up() -> None:
+    """``tcp_loose=0``: the ACK of a connection that began before has no entry, and leaves none."""
+    world = tracked()
+    world.kernel.sysctl["sloppy_tcp"] = 1
+    world.kernel.sysctl[f"{NETFILTER}tcp_loose"] = 0
+    world.client(segment(w.ACK, 1001, 5001))
+    assert len(world.director.tracker.entries) == 0
+    world.kernel.sysctl[f"{NETFILTER}tcp_loose"] = 1
+    world.client(segment(w.ACK, 1001, 5001))
+    assert len(world.director.tracker.entries) == 1
+
+
+@pytest.mark.parametrize(("name", "wrong"), [
+    ("tcp_loose", 2), ("checksum", -1), ("tcp_max_retrans", 256), ("udp_timeout", 21474837), ("generic_timeout", "x"),
+])  # fmt: skip
+def test_a_tunable_of_tracking_has_its_range(name: str, wrong: int | str) -> None:
+    """EINVAL for a value that the kernel refuses, and the old one stays; KeyError for a tunable that has no effect here."""
+    sysctl = Kernel().sysctl
+    before = sysctl[NETFILTER + name]
+    with pytest.raises(OSError, match="Invalid argument"):
+        sysctl[NETFILTER + name] = wrong
+    assert sysctl[NETFILTER + name] == before
+    with pytest.raises(KeyError):
+        sysctl[f"{NETFILTER}max"] = 5
+
+
+def test_what_is_not_modelled_is_said_where_it_is_asked_for() -> None:
+    """Writing conntrack=1 warns, names what is missing, and the log has it; 0 and other tunables are silent."""
+    kernel = Kernel(debug_level=0)
+    with pytest.warns(
+        NotModelledWarning, match="conntrack=1: .* not modelled: rules of netfilter.*expectations"
+    ) as told:
+        kernel.sysctl["conntrack"] = 1
+    assert told[0].filename == __file__ and [str(line.severity) for line in kernel.log] == ["4"]
+    with pytest.warns(NotModelledWarning) as told:
+        Kernel(sysctl={"conntrack": 1})
+    assert told[0].filename == __file__
+    with warnings.catch_warnings():
+        warnings.simplefilter("error")
+        kernel.sysctl["conntrack"] = 0
+        kernel.sysctl[f"{NETFILTER}udp_timeout"] = 5
+
+
+def test_a_table_file_keeps_the_tunables_of_tracking(tmp_path: Path) -> None:
+    """They are saved with the others, and read again."""
+    kernel = Kernel()
+    kernel.sysctl[f"{NETFILTER}udp_timeout"] = 5
+    TableFile(tmp_path / "t").save(kernel.namespace)
+    assert TableFile(tmp_path / "t").load().sysctl[f"{NETFILTER}udp_timeout"] == "5"

@@ -67,6 +67,10 @@ class Script:
         step = {"do": "packet", "on": on, "hex": data.hex()}
         self.steps.append(step if mark is None else {**step, "mark": mark})
 
+    def flood(self, data: bytes, count: int, mark: int) -> None:
+        """A marked IPv6 packet so many times, each to the next address."""
+        self.steps.append({"do": "flood", "hex": data.hex(), "count": count, "mark": mark})
+
     def sysctl(self, name: str, value: int, tree: str = VS) -> None:
         self.steps.append({"do": "sysctl", "name": tree + name, "value": value})
 

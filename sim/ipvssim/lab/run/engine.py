@@ -13,15 +13,16 @@ from typing import Any
 import numpy as np
 
 from ipvssim.clock import SECOND
-from ipvssim.lab.run import measures, reconnect, traffic
+from ipvssim.lab.run import measures, reconnect, requests, traffic
 from ipvssim.lab.run.nodes import Node
 from ipvssim.lab.run.operator import TAKE_OUT, Operator
 from ipvssim.lab.run.outcome import Change, Outcome, columns, grids
 from ipvssim.lab.run.queues import Planned, Queues
 from ipvssim.lab.run.wires import OPEN, OPENED, RAW, reply
-from ipvssim.lab.scenario.definition import Scenario, period
+from ipvssim.lab.scenario.definition import Scenario, parted, period
 from ipvssim.lab.scenario.rules import split
 from ipvssim.lab.scenario.values import Event, last_moment
+from ipvssim.state.namespace import RELEASE
 from ipvssim.state.services import RealServer
 
 Progress = Callable[[int, int], object]
@@ -41,9 +42,10 @@ class Engine:
         self.variant = variant
         self.seed = seed
         self.traffic = traffic.draw(scenario, seed)
-        self._lines = scenario.rules.lines(variant)
+        words, kernel = parted(variant)
+        self._lines = scenario.rules.lines(words)
         self.nodes = [
-            Node(self._lines, scenario.sysctls, seed=seed * 1000 + number, tracing=tracing)
+            Node(self._lines, scenario.sysctls, seed=seed * 1000 + number, tracing=tracing, release=kernel or RELEASE)
             for number in range(scenario.directors)
         ]
         self.operator = Operator(scenario, self._lines, self.nodes)
@@ -74,9 +76,8 @@ class Engine:
     def run(self, progress: Progress | None = None) -> Outcome:
         """Everything from the beginning to the last arrival; KeyboardInterrupt ends it early, with what there is by then."""
         when = self.traffic.when
-        arrivals = when[np.isin(self.traffic.kind, (OPEN, RAW))]
         timed = sorted((event for event in self.scenario.events if event.at is not None), key=lambda one: one.at or 0.0)
-        end = last_moment(self.scenario.streams, timed, int(arrivals[-1]) + 1 if len(arrivals) else 1)
+        end = last_moment(self.scenario.streams, timed, self.traffic.last_arrival + 1)
         step = max(round(period(self.scenario, end / SECOND) * SECOND), 1)
         waiting = [event for event in self.scenario.events if event.at is None]
         total = int(np.searchsorted(when, end))
@@ -290,6 +291,7 @@ class Engine:
         ends[gone == _REFUSED] = measures.REFUSED
         if self._queues is not None and self._queues.waits:
             outcome.figures["waited"] = float(np.mean(self._queues.waits)) / SECOND
+        requests.judge(outcome, self.traffic, placed, self._again, gone)
         measures.judge(outcome, self.traffic, ends, self._route, gone == _UNANSWERED)
         return outcome
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import sys
 from collections.abc import Mapping, Sequence
 from typing import Any
 
@@ -12,6 +13,7 @@ from ipvssim.net.network import Network
 from ipvssim.net.networks import trace_network
 from ipvssim.path.result import Result
 from ipvssim.schedulers._base import label
+from ipvssim.state.namespace import RELEASE
 from ipvssim.state.services import RealServer
 
 _NEIGHBOURS = 4096
@@ -23,9 +25,10 @@ class Node:
     """A director. With ``tracing``, ``steps`` keeps everything that happens to it, as the steps of a trace."""
 
     def __init__(
-        self, lines: Sequence[str], sysctls: Mapping[str, Any], *, seed: int = 0, tracing: bool = False
-    ) -> None:
-        self.kernel = Kernel(network=lab_network(lines), seed=seed, modules=["ip_vs_twos"])
+        self, lines: Sequence[str], sysctls: Mapping[str, Any], *, seed: int = 0, tracing: bool = False,
+        release: str = RELEASE,
+    ) -> None:  # fmt: skip
+        self.kernel = Kernel(network=lab_network(lines), seed=seed, modules=["ip_vs_twos"], release=release)
         self.namespace = self.kernel.namespace
         self.director = self.kernel.director
         self.clock = self.kernel.clock
@@ -36,9 +39,11 @@ class Node:
         for name, value in sysctls.items():
             full = name if "." in name else f"net.ipv4.vs.{name}"
             try:
-                self.namespace.sysctls.write(full, str(value))
+                missing = self.namespace.write_sysctl(full, str(value))
             except OSError as refused:
                 raise ScenarioError(f"sysctl {full} = {value}: {refused.strerror}") from refused
+            if missing:
+                print(missing, file=sys.stderr)
         self.administer(lines)
 
     def administer(self, lines: Sequence[str]) -> None:

@@ -24,6 +24,7 @@ from concurrent.futures import (
 from contextlib import contextmanager, suppress
 from dataclasses import dataclass, field
 from itertools import product
+from threading import Thread
 from typing import Any, TypeVar
 
 from ipvssim.lab.run.outcome import Outcome
@@ -62,7 +63,7 @@ def points(scenario: Scenario, *, swept: bool = True) -> list[Point]:
         chosen = scenario.changed(setting) if setting else scenario
         found += [
             Point(chosen.raw, setting, variant, seed)
-            for variant in chosen.compare
+            for variant in chosen.variants
             for seed in range(1, chosen.seeds + 1)
         ]  # fmt: skip
     return found
@@ -94,6 +95,7 @@ class _Worker:
 
     def begin(self) -> None:
         """In a new process, in which interruptions are still held back."""
+        Thread(target=_end_with_parent, daemon=True).start()  # held back there for good: they are the main thread's
         signal.signal(signal.SIGINT, self._interrupted)
         signal.pthread_sigmask(signal.SIG_UNBLOCK, {signal.SIGINT})
 
@@ -116,6 +118,14 @@ class _Worker:
             yield
         finally:
             self._at_work = False
+
+
+def _end_with_parent() -> None:
+    """A worker whose parent was killed would wait for ever: each holds the other end of the pipe that runs come by."""
+    parent = multiprocessing.parent_process()
+    if parent is not None:
+        parent.join()
+        os._exit(1)
 
 
 _WORKER = _Worker()

@@ -37,9 +37,12 @@ class Trace:
 
 def traces(scenario: Scenario, variant: str, seed: int = 1) -> tuple[Outcome, list[Trace]]:
     """A run, and its trace at each director. The last step of each asks for the statistics, unless a table was made anew on
-    the way: what counters then begin with depends on the moment of the kernel's last estimation."""
+    the way: what counters then begin with depends on the moment of the kernel's last estimation. KeyboardInterrupt where one
+    ended the run: half a scenario is no trace of it."""
     engine = Engine(scenario, variant, seed, tracing=True)
     outcome = engine.run()
+    if not outcome.complete:
+        raise KeyboardInterrupt
     words = re.sub(r"[^a-z0-9]+", "-", f"{scenario.name} {variant}".lower()).strip("-")
     made = []
     for number, node in enumerate(engine.nodes):
@@ -57,7 +60,7 @@ def traces(scenario: Scenario, variant: str, seed: int = 1) -> tuple[Outcome, li
 def write(scenario: Scenario, folder: Path) -> Iterator[Path]:
     """The traces of every variant with its first seed, as files."""
     check_folder(folder, [])
-    for variant in scenario.compare:
+    for variant in scenario.variants:
         for trace in traces(scenario, variant)[1]:
             path = folder / f"{trace.name}.trace"
             files.replace(path, trace.text.encode("utf-8"))

@@ -14,10 +14,11 @@ import numpy as np
 from numpy.typing import NDArray
 
 from ipvssim.clock import SECOND
-from ipvssim.lab.run import draws, recording
+from ipvssim.lab.run import draws, pools, recording
 from ipvssim.lab.run.draws import Bytes, Integers
 from ipvssim.lab.run.wires import ACK, ANSWER, CLOSE, CLOSED, DATA, LAST, OPEN, OPENED, RAW, Template
 from ipvssim.lab.scenario.definition import Scenario
+from ipvssim.lab.scenario.pools import Pool
 from ipvssim.lab.scenario.reader import ScenarioError
 from ipvssim.lab.scenario.rules import Endpoint, endpoint
 from ipvssim.lab.scenario.values import Stream
@@ -45,6 +46,8 @@ class Flows:
     """The packets themselves, where they were read from a file: then each counts as a connection here."""
     user: Integers | None = None
     """Whose each connection is, of closed-loop users."""
+    requests: tuple[Integers, Integers] | None = None
+    """Of keep-alive pools: when each request is sent, and over which connection (counted within the stream)."""
 
     def __len__(self) -> int:
         return len(self.opened)
@@ -69,6 +72,13 @@ class Traffic:
     def end(self) -> int:
         """The time of the last packet, in microseconds."""
         return int(self.when[-1]) if len(self.when) else 0
+
+    @property
+    def last_arrival(self) -> int:
+        """When the last connection comes, or the last request of a keep-alive pool, in microseconds; 0 where none does."""
+        comes = self.when[np.isin(self.kind, (OPEN, RAW))]
+        requests = [int(flows.requests[0].max(initial=0)) for flows in self.flows if flows.requests is not None]
+        return max([int(comes[-1]) if len(comes) else 0, *requests])
 
     def chunks(self, start: int, stop: int) -> Iterator[tuple[list[int], list[int], list[int], list[bytes | None]]]:
         """Times, kinds, connections and bytes of the packets from one position to another; None is a server's answer."""
@@ -121,6 +131,8 @@ def _drawn(scenario: Scenario, stream: Stream, random: np.random.Generator, firs
     end = endpoint(stream.service)
     if stream.users:
         return _users(scenario, stream, random, first)
+    if stream.pool is not None:
+        return _pools(scenario, stream, stream.pool, random, first)
     addresses, shares = draws.clients(stream.clients, random, len(end.address))
     opened = draws.arrivals(stream.arrivals, random, stream.connections, stream.seconds) + stream.start
     count = len(opened)
@@ -150,6 +162,22 @@ def _users(scenario: Scenario, stream: Stream, random: np.random.Generator, firs
     return Flows(
         stream, end, first, start, start + (lasting * SECOND).astype(np.int64), client,
         draws.ports(client, len(shares)), addresses, _replies(scenario, stream), [], user,
+    )  # fmt: skip
+
+
+def _pools(scenario: Scenario, stream: Stream, pool: Pool, random: np.random.Generator, first: int) -> Flows:
+    """The connections of keep-alive pools. A request is sent when its connection is open."""
+    end = endpoint(stream.service)
+    addresses, shares = draws.clients(stream.clients, random, len(end.address))
+    times = draws.arrivals(stream.arrivals, random, 0, stream.seconds) + stream.start
+    lasting = draws.durations(stream.durations, random, len(times))
+    whose = random.choice(len(shares), len(times), p=shares)
+    opened, closed, client, begins, over = pools.drawn(pool, times, lasting, whose.tolist())
+    start = (opened * SECOND).astype(np.int64)
+    sent = np.maximum((begins * SECOND).astype(np.int64), start[over] + 2 * GAP)
+    return Flows(
+        stream, end, first, start, np.maximum((closed * SECOND).astype(np.int64), start + 4 * GAP), client,
+        draws.ports(client, len(shares)), addresses, _replies(scenario, stream), [], requests=(sent, over),
     )  # fmt: skip
 
 
@@ -189,6 +217,8 @@ def _plan(flows: Flows) -> list[Plan]:
     if protocol in (TCP, SCTP):
         steps.append((start + GAP, ACK))
     finish = np.maximum(flows.closed, start + 2 * GAP)
+    if flows.requests is not None:
+        return _of_pools(flows, flows.requests, steps, finish)
     for turn in range(1, stream.packets + 1):
         steps.append((start + GAP + (finish - start - GAP) * turn // (stream.packets + 1), DATA))
     if protocol == UDP:
@@ -203,6 +233,28 @@ def _plan(flows: Flows) -> list[Plan]:
         if protocol != UDP and stream.close == "fin":
             steps.append((finish + GAP, LAST))
     return [(when, kind, numbers) for when, kind in steps]
+
+
+def _of_pools(
+    flows: Flows, requests: tuple[Integers, Integers], opening: list[tuple[Integers, int]], finish: Integers
+) -> list[Plan]:
+    """The same of keep-alive pools: requests where others have their data."""
+    numbers = np.arange(flows.first, flows.first + len(flows), dtype=np.int32)
+    sent, over = requests
+    plans: list[Plan] = [(when, kind, numbers) for when, kind in opening]
+    plans.append((sent, DATA, (over + flows.first).astype(np.int32)))
+    if flows.stream.close != "none":
+        plans.append((finish, CLOSE, numbers))
+    if flows.replies:
+        answers = {OPEN: OPENED, DATA: ANSWER, CLOSE: CLOSED}
+        plans += [
+            (when + GAP // 2, answers[kind], own)
+            for when, kind, own in plans
+            if kind in answers and _answered(kind, flows.stream)
+        ]
+        if flows.stream.close == "fin":
+            plans.append((finish + GAP, LAST, numbers))
+    return plans
 
 
 def _answered(kind: int, stream: Stream) -> bool:

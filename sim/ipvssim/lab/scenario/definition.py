@@ -13,11 +13,14 @@ from pathlib import Path
 from typing import Any
 
 from ipvsnl import _files as files
+from ipvssim.behaviours import resolve
 from ipvssim.lab.scenario import laws
 from ipvssim.lab.scenario.health import Checks, SlowStart, read_checks, read_slow_start
+from ipvssim.lab.scenario.pools import read_pool
 from ipvssim.lab.scenario.reader import Reader, ScenarioError, changed, check_name, paths, shown
 from ipvssim.lab.scenario.rules import MOST_SERVERS, MOST_WEIGHT, Rules, endpoint, read_rules
 from ipvssim.lab.scenario.values import NUMBERED, SAMPLES, Event, Stream, check_events, check_sizes
+from ipvssim.net.packets import TCP
 
 CLOSES = ("fin", "rst", "none")
 SPREADS = ("flow", "client", "turn")
@@ -25,6 +28,8 @@ ACTIONS = ("remove", "add", "weight", "fail", "recover", "rules", "reload")
 MEASURES = ("active", "most_active", "opened", "refused")
 MOST_RUNS = 1_000_000
 MOST_DIRECTORS = 1000
+_ON = " on "
+"""Between a variant's words and its kernel."""
 _GALLERY = Path(__file__).parent.parent / "gallery"
 """The folder of the scenarios that come with the package."""
 
@@ -42,6 +47,8 @@ class Scenario:
     events: tuple[Event, ...]
     compare: tuple[str, ...]
     """Words of ipvsadm put after each service, beginning with the scheduler: ``sh -b sh-port``."""
+    kernels: tuple[str, ...]
+    """The releases of Linux that directors run, each compared with the others; none: the one that is modelled."""
     seeds: int
     directors: int
     spread: str
@@ -57,6 +64,13 @@ class Scenario:
     def changed(self, changes: Mapping[str, Any]) -> Scenario:
         """The scenario with values put in by dotted path."""
         return build(changed(self.raw, changes))
+
+    @property
+    def variants(self) -> tuple[str, ...]:
+        """What is compared: each way of scheduling, on each kernel; :func:`parted` takes them apart."""
+        if not self.kernels:
+            return self.compare
+        return tuple(f"{words}{_ON}{kernel}".strip() for words in self.compare for kernel in self.kernels)
 
     @property
     def small(self) -> Scenario:
@@ -107,6 +121,7 @@ def build(raw: Mapping[str, Any]) -> Scenario:
             streams=tuple(_stream(reader, rules) for reader in top.tables("traffic")),
             events=tuple(_event(reader, rules) for reader in top.tables("events")),
             compare=_compared(top),
+            kernels=_kernels(top),
             seeds=top.whole_number("seeds", 1, 1, MOST_RUNS),
             directors=top.whole_number("directors", 1, 1, MOST_DIRECTORS),
             spread=top.choice("spread", SPREADS, "flow"),
@@ -119,6 +134,8 @@ def build(raw: Mapping[str, Any]) -> Scenario:
         )
     if rules.capacity and any(stream.users and stream.connections for stream in scenario.streams):
         raise ScenarioError("traffic.connections: users who wait for servers (table.capacity) come for so many seconds")
+    if rules.capacity and any(stream.pool is not None for stream in scenario.streams):
+        raise ScenarioError("traffic.pool: who waits for servers (table.capacity) is not known of pools")
     if not scenario.streams:
         raise ScenarioError("traffic is missing")
     check_sizes(scenario.streams, scenario.sample, rules.servers)
@@ -132,6 +149,24 @@ def _compared(top: Reader) -> tuple[str, ...]:
     if twice is not None:
         raise ScenarioError(f"compare: {shown(twice)} is there twice")
     return tuple(found) or ("",)
+
+
+def _kernels(top: Reader) -> tuple[str, ...]:
+    found = tuple(str(one) for one in top.listed("kernels", str, []) or ())
+    for number, one in enumerate(found):
+        if one in found[:number]:
+            raise ScenarioError(f"kernels: {shown(one)} is there twice")
+        try:
+            resolve(one)
+        except ValueError as wrong:
+            raise ScenarioError(f"kernels: {wrong}") from None
+    return found
+
+
+def parted(variant: str) -> tuple[str, str]:
+    """The words of ipvsadm and the kernel of a variant; the kernel is "" where none is named."""
+    words, _, kernel = f" {variant}".rpartition(_ON) if _ON in f" {variant}" else (variant, "", "")
+    return words.strip(), kernel
 
 
 def _sysctls(top: Reader) -> dict[str, Any]:
@@ -177,8 +212,14 @@ def _stream(reader: Reader, rules: Rules) -> Stream:
             place=reader.place,
             users=users,
             think=reader.take("think", dict, {}) if closed else {},
+            pool=read_pool(reader) if not recorded else None,
         )
-    size = len(endpoint(stream.service).address)
+    end = endpoint(stream.service)
+    size = len(end.address)
+    if stream.pool is not None and (closed or stream.packets or stream.connections or end.protocol != TCP):
+        raise ScenarioError(
+            f"{reader.name('pool')}: it takes TCP and arrivals for so many seconds; no users, no packets"
+        )
     if not recorded:
         if (stream.connections > 0) == (stream.seconds > 0):
             raise ScenarioError(f"{reader.place}: say either how many connections come or for how many seconds")

@@ -9,6 +9,7 @@ from typing import Any
 
 from ipvssim.clock import SECOND
 from ipvssim.lab.scenario import laws
+from ipvssim.lab.scenario.pools import Pool
 from ipvssim.lab.scenario.reader import LONGEST, ScenarioError, shown
 from ipvssim.lab.scenario.rules import Rules
 
@@ -47,6 +48,8 @@ class Stream:
     """Closed-loop clients, instead of arrivals: each waits for the end of its connection, thinks, and opens its next."""
     think: Mapping[str, Any] = field(default_factory=dict)
     """How long it thinks (a law of durations); empty: not at all."""
+    pool: Pool | None = None
+    """Keep-alive connections: then ``arrivals`` are of requests, and ``durations`` theirs."""
 
     def expected(self) -> float:
         """How many connections come, about; a capture's are not known."""

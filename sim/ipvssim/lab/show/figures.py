@@ -54,6 +54,7 @@ FIGURES = {
     "jain_active": Figure("active connections, Jain's index", "Jain active", digits=4, most=1),
     "first_picks": Figure("directors whose first pick is the same server", "same first pick", "%", 1, most=1),
     "peak_templates": Figure("persistent clients, max / mean", "templates max/mean", least=1),
+    "peak_requests": Figure("requests of keep-alive pools, max / mean", "requests max/mean", least=1),
     "waited": Figure("mean wait for a server, whole run", "waited", "s", 3),
     "refused": Figure("connections refused, whole run", "refused in all", "%", 2, most=1),
     "dead": Figure("connections sent to a dead server, whole run", "to dead in all", "", 0),
@@ -153,7 +154,7 @@ def headline(found: Sequence[Summary]) -> str:
 def title(scenario: Scenario, found: Sequence[Summary]) -> str:
     """The scenario's title; it says so where runs are missing or broke off."""
     words = scenario.title or scenario.name
-    wanted = len(scenario.compare) * scenario.seeds
+    wanted = len(scenario.variants) * scenario.seeds
     runs = sum(one.runs for one in found)
     if runs >= wanted and all(one.complete for one in found):
         return words

@@ -11,9 +11,6 @@ from ipvssim.net.checksums import is_valid, pseudo
 from ipvssim.net.packets import UDP, Packet
 from ipvssim.path.tracking.entries import Entries, Entry, Outcome
 
-_UNREPLIED: Final = 30
-_STREAM: Final = 120
-_GENERIC: Final = 600
 _STREAM_AFTER: Final = 2 * HZ
 
 
@@ -43,11 +40,12 @@ def follow_udp(entries: Entries, entry: Entry, packet: Packet, *, verified: bool
     now = entries.clock.jiffies
     if not entry.confirmed:
         stream.since = now + _STREAM_AFTER
-    entries.refresh(entry, _STREAM if entry.replied and now > stream.since else _UNREPLIED)
+    lasting = entry.replied and now > stream.since
+    entries.refresh(entry, entries.sysctls.life("udp_timeout_stream" if lasting else "udp_timeout"))
     return Outcome.VALID
 
 
 def follow_other(entries: Entries, entry: Entry) -> Outcome:
     """A packet of any other protocol."""
-    entries.refresh(entry, _GENERIC)
+    entries.refresh(entry, entries.sysctls.life("generic_timeout"))
     return Outcome.VALID

@@ -12,10 +12,11 @@ from typing import TYPE_CHECKING, Final
 
 from ipvssim._compiling import mypyc_attr
 from ipvssim._parts import Part
-from ipvssim.clock import HZ, Clock
+from ipvssim.clock import Clock
 
 if TYPE_CHECKING:
     from ipvssim.path.tracking.sequences import Shifts
+    from ipvssim.state.tracking_sysctls import TrackingSysctls
 
 Key = tuple[int, bytes]
 ORIGINAL: Final = 0
@@ -54,8 +55,9 @@ class Entry(Part):
 class Entries(Part):
     """The table of confirmed entries."""
 
-    def __init__(self, clock: Clock) -> None:
+    def __init__(self, clock: Clock, sysctls: TrackingSysctls) -> None:
         self.clock = clock
+        self.sysctls = sysctls
         self._sides: dict[Key, tuple[Entry, int]] = {}
 
     def __len__(self) -> int:
@@ -93,13 +95,13 @@ class Entries(Part):
             if found is not None and found[0] is entry:
                 del self._sides[key]
 
-    def refresh(self, entry: Entry, seconds: int) -> None:
-        """It lives for so many seconds from now on."""
-        entry.expires = self.clock.jiffies + seconds * HZ
+    def refresh(self, entry: Entry, life: int) -> None:
+        """It lives for so many jiffies from now on."""
+        entry.expires = self.clock.jiffies + life
 
-    def shorten(self, entry: Entry, seconds: int) -> None:
-        """It lives for so many seconds more at most."""
-        entry.expires = min(entry.expires, self.clock.jiffies + seconds * HZ)
+    def shorten(self, entry: Entry, life: int) -> None:
+        """It lives for so many jiffies more at most."""
+        entry.expires = min(entry.expires, self.clock.jiffies + life)
 
 
 def turned(key: Key) -> Key:

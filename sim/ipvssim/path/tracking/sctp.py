@@ -20,8 +20,11 @@ SHUTDOWN_RECEIVED: Final = 6
 SHUTDOWN_ACK_SENT: Final = 7
 HEARTBEAT_SENT: Final = 8
 _INVALID: Final = 9
-_TIMEOUTS: Final[tuple[int, ...]] = (0, 10, 3, 3, 210, 3, 3, 3, 30)
-"""Seconds, by state (nf_conntrack_sctp_timeout_*)."""
+_TIMEOUTS: Final[tuple[str, ...]] = (
+    "", "closed", "cookie_wait", "cookie_echoed", "established", "shutdown_sent", "shutdown_recd", "shutdown_ack_sent",
+    "heartbeat_sent",
+)  # fmt: skip
+"""What the tunables nf_conntrack_sctp_timeout_* end with, by state."""
 _DATA: Final = 0
 _INIT: Final = 1
 _INIT_ACK: Final = 2
@@ -115,7 +118,7 @@ def follow(entries: Entries, entry: Entry, which: int, packet: Packet, *, verifi
     except _RefusedError:
         return Outcome.INVALID
     if lasting is not None:
-        entries.refresh(entry, _TIMEOUTS[lasting])
+        entries.refresh(entry, entries.sysctls.life(f"sctp_timeout_{_TIMEOUTS[lasting]}"))
     return Outcome.VALID
 
 

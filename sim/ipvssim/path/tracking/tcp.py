@@ -1,14 +1,15 @@
 """How TCP connections are tracked: states, and what a segment makes of them (net/netfilter/nf_conntrack_proto_tcp.c, 6.1).
 
 These are not IPVS's states: they follow both ends, and a segment that does not fit the windows belongs to no connection.
-The switches are the kernel's defaults: connections are picked up in the middle (tcp_loose), and windows are kept
-(tcp_be_liberal is off).
+What the switches change: connections picked up in the middle (tcp_loose), windows kept (tcp_be_liberal), resets believed
+(tcp_ignore_invalid_rst).
 """
 
 from __future__ import annotations
 
 from typing import Final
 
+from ipvssim.clock import HZ
 from ipvssim.net.checksums import is_valid, pseudo
 from ipvssim.net.packets import ACK, FIN, RST, SYN, TCP, Packet
 from ipvssim.path.tracking.entries import ORIGINAL, REPLY, Entries, Entry, Outcome
@@ -47,15 +48,15 @@ from ipvssim.path.tracking.windows import (
 
 _INVALID: Final = 10
 _IGNORED: Final = 11
-_DAY: Final = 86400
-_RETRANSMITTED: Final = 300
-_UNANSWERED: Final = 300
-_REPEATS: Final = 3
 _TIMEOUTS: Final = {
-    SYN_SENT: 120, SYN_RECV: 60, ESTABLISHED: 5 * _DAY, FIN_WAIT: 120, CLOSE_WAIT: 60, LAST_ACK: 30, TIME_WAIT: 120,
-    CLOSE: 10, SYN_SENT2: 120,
+    SYN_SENT: "syn_sent", SYN_RECV: "syn_recv", ESTABLISHED: "established", FIN_WAIT: "fin_wait", CLOSE_WAIT: "close_wait",
+    LAST_ACK: "last_ack", TIME_WAIT: "time_wait", CLOSE: "close",
 }  # fmt: skip
-"""Seconds (nf_conntrack_tcp_timeout_*)."""
+"""What the tunables nf_conntrack_tcp_timeout_* end with, by state."""
+_SIMULTANEOUS: Final = 120 * HZ
+"""The one state without a tunable: SYN_SENT2."""
+_LONG: Final = 120 * HZ
+"""A life that a misfit may shorten (``nf_tcp_handle_invalid``)."""
 _URG: Final = 0x20
 _MEANT: Final = frozenset(
     (SYN, SYN | _URG, SYN | ACK, RST, RST | ACK, FIN | ACK, FIN | ACK | _URG, ACK, ACK | _URG)
@@ -88,7 +89,7 @@ def follow(entries: Entries, entry: Entry, which: int, packet: Packet, *, verifi
         return Outcome.INVALID
     talk = entry.talk
     assert isinstance(talk, Talk)
-    if not entry.confirmed and not _begin(talk, segment):
+    if not entry.confirmed and not _begin(talk, segment, loose=bool(entries.sysctls["tcp_loose"])):
         return Outcome.INVALID
     old = talk.state
     new = _NEXT[which][segment.kind][old]
@@ -110,14 +111,14 @@ def follow(entries: Entries, entry: Entry, which: int, packet: Packet, *, verifi
     elif new == SYN_RECV and which == REPLY and segment.kind == AN_ACK and talk.simultaneous:
         new = ESTABLISHED
     elif new == CLOSE and segment.kind == A_RST:
-        found = _reset(entry, talk, which, segment, old)
+        found = _reset(entries, entry, which, segment, old)
         if found is None:
             return Outcome.INVALID
         new, fits = found
     if not fits:
         shifts = entry.shifts  # what a helper added to the stream that the segment acknowledges (nf_ct_seq_offset)
         shift = shifts.sides[1 - which].of(segment.acknowledged - 1) if shifts is not None else 0
-        measured = measure(talk, which, segment, shift)
+        measured = measure(talk, which, segment, shift, liberal=bool(entries.sysctls["tcp_be_liberal"]))
         if measured is Measure.IGNORED:
             return Outcome.VALID
         if measured is Measure.OUT:
@@ -132,10 +133,10 @@ def _is_sound(packet: Packet) -> bool:
     return is_valid(segment, pseudo(packet.source, packet.destination, TCP, len(segment)))
 
 
-def _begin(talk: Talk, segment: Segment) -> bool:
+def _begin(talk: Talk, segment: Segment, *, loose: bool) -> bool:
     """The first segment of an entry: a SYN, or one from the middle of a connection that began before it was tracked."""
     new = _NEXT[ORIGINAL][segment.kind][NONE]
-    if new == _INVALID:
+    if new == _INVALID or (new != SYN_SENT and not loose):
         return False
     side = talk.sides[ORIGINAL]
     side.end = side.max_end = segment.end
@@ -195,8 +196,10 @@ def _is_challenge(talk: Talk, which: int, segment: Segment) -> bool:
     return True
 
 
-def _reset(entry: Entry, talk: Talk, which: int, segment: Segment, old: int) -> tuple[int, bool] | None:
+def _reset(entries: Entries, entry: Entry, which: int, segment: Segment, old: int) -> tuple[int, bool] | None:
     """A RST: the state after it, and whether the windows need not be looked at; None where it is not believed."""
+    talk = entry.talk
+    assert isinstance(talk, Talk)
     if old in _ENDING:
         return CLOSE, True
     new, other, sequence = CLOSE, talk.sides[1 - which], segment.sequence
@@ -204,7 +207,7 @@ def _reset(entry: Entry, talk: Talk, which: int, segment: Segment, old: int) -> 
     if other.flags & HAS_ACKED and talk.last_kind != A_SYN:
         if not sequence and not lasting:
             return new, False
-        if before(sequence, other.max_ack):
+        if before(sequence, other.max_ack) and not entries.sysctls["tcp_ignore_invalid_rst"]:
             return None
         if not lasting or sequence == other.max_ack:
             return new, False
@@ -224,7 +227,8 @@ def _misfits(entries: Entries, entry: Entry, talk: Talk, which: int, segment: Se
     if not entry.assured or segment.kind not in (A_FIN, A_RST):
         return
     if talk.last_side != which and talk.last_kind in (A_FIN, A_RST):
-        entries.shorten(entry, _UNANSWERED)
+        if entry.expires - entries.clock.jiffies >= _LONG:
+            entries.shorten(entry, _life(entries, "unacknowledged"))
         return
     talk.last_kind, talk.last_side = segment.kind, which
 
@@ -234,7 +238,7 @@ def _advance(entries: Entries, entry: Entry, talk: Talk, which: int, segment: Se
     talk.last_kind, talk.last_side, talk.state = segment.kind, which, new
     if old != new and new == FIN_WAIT:
         talk.sides[which].flags |= CLOSES
-    timeout = _timeout(talk, segment, new)
+    life = _life_in(entries, talk, segment, new)
     if not entry.replied:
         if segment.flags & RST:
             entries.kill(entry)
@@ -242,21 +246,28 @@ def _advance(entries: Entries, entry: Entry, talk: Talk, which: int, segment: Se
         if segment.kind == A_SYN and old == SYN_SENT:
             return
         if new == ESTABLISHED:
-            timeout = min(timeout, _UNANSWERED)
+            life = min(life, _life(entries, "unacknowledged"))
     elif not entry.assured and new == ESTABLISHED and old in (SYN_RECV, ESTABLISHED):
         entry.assured = True
-    entries.refresh(entry, timeout)
+    entries.refresh(entry, life)
 
 
-def _timeout(talk: Talk, segment: Segment, new: int) -> int:
-    usual = _TIMEOUTS[new]
-    if talk.repeated >= _REPEATS and usual > _RETRANSMITTED:
-        return _RETRANSMITTED
+def _life(entries: Entries, name: str) -> int:
+    """A timeout by the end of its tunable's name, in jiffies."""
+    return entries.sysctls.life(f"tcp_timeout_{name}")
+
+
+def _life_in(entries: Entries, talk: Talk, segment: Segment, new: int) -> int:
+    """How long a connection lives in a state that a segment brought it to."""
+    usual = _SIMULTANEOUS if new == SYN_SENT2 else _life(entries, _TIMEOUTS[new])
+    if talk.repeated >= entries.sysctls["tcp_max_retrans"] and usual > (repeats := _life(entries, "max_retrans")):
+        return repeats
     if segment.kind == A_RST:
-        return _TIMEOUTS[CLOSE]
-    if (talk.sides[0].flags | talk.sides[1].flags) & UNACKNOWLEDGED and usual > _UNANSWERED:
-        return _UNANSWERED
-    return min(usual, _RETRANSMITTED) if not talk.last_window else usual
+        return _life(entries, "close")
+    unanswered = _life(entries, "unacknowledged")
+    if (talk.sides[0].flags | talk.sides[1].flags) & UNACKNOWLEDGED and usual > unanswered:
+        return unanswered
+    return usual if talk.last_window else min(usual, _life(entries, "max_retrans"))
 
 
 def reset(packet: Packet) -> Packet | None:

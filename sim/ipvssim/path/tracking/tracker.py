@@ -49,11 +49,9 @@ class Tracker(Part):
     """The tracking of one director. It handles one packet at a time: that which :meth:`enters` was called with last."""
 
     def __init__(self, namespace: Namespace, connections: ConnectionTable, reassembler: Reassembler) -> None:
-        self.entries = Entries(namespace.clock)
+        self.entries = Entries(namespace.clock, namespace.tracking)
         self.on = False
         """Whether packets of any family are tracked: what the packet path asks before everything else here."""
-        self.checks = True
-        """net.netfilter.nf_conntrack_checksum: whether the checksums of packets that come in are looked at."""
         self.looks = 0
         """How often the packet was looked at when it came in: again where it met an entry that made way."""
         self._services = namespace.table.tracking
@@ -81,6 +79,11 @@ class Tracker(Part):
     def asked(self, on: bool) -> None:
         self._asked = on
         self._watch()
+
+    @property
+    def checks(self) -> bool:
+        """Whether the checksums of packets that come in are looked at (net.netfilter.nf_conntrack_checksum)."""
+        return bool(self.entries.sysctls["checksum"])
 
     def watches(self, family: int) -> bool:
         """Whether packets of a family are tracked."""

@@ -48,7 +48,7 @@ class Ftp:
         self.client_next, self.server_next = 1000, 5000
         self.shown_next = 5000
         """The next sequence number of the server's, as the client sees it."""
-        self.kernel.director.tracker.checks = not six
+        self.kernel.sysctl["net.netfilter.nf_conntrack_checksum"] = int(not six)
 
     def open(self) -> Ftp:
         """The handshake."""

@@ -1,0 +1,203 @@
+"""The kernel's end of one netlink socket of a program.
+
+The program holds one end of a pair of Unix sockets, the channel is the other. In the program's end lies one datagram exactly
+while something can be received, so that poll, select, epoll and read see what they would see of a netlink socket. What else
+a netlink socket is, stands here: net/netlink/af_netlink.c, Linux 6.1.
+"""
+
+from __future__ import annotations
+
+import os
+import socket
+import termios
+from collections.abc import Callable
+from errno import EADDRINUSE, ECONNREFUSED, EINVAL, ENODATA
+from fcntl import ioctl
+from struct import Struct
+from typing import TYPE_CHECKING
+
+from ipvssim.run.calls import AF_NETLINK, MSG_DONTWAIT
+
+if TYPE_CHECKING:
+    from ipvssim.run.worlds import World
+
+ADDRESS = Struct("=HHII")
+"""struct sockaddr_nl: family, padding, port, groups."""
+_AF_UNSPEC = 0
+_FAMILY = Struct("=H")
+_LONGEST = 1 << 18
+
+
+class Endpoint:
+    """``kind`` is the type of socket that the program asked for, ``privilege`` the program's (of
+    :class:`~ipvssim.netlink.socket.NetlinkSocket`), ``told`` is handed every datagram both ways."""
+
+    def __init__(
+        self,
+        world: World,
+        kind: int,
+        channel: socket.socket,
+        privilege: str = "root",
+        told: Callable[[Endpoint, str, bytes], object] | None = None,
+    ) -> None:
+        self.world = world
+        self.kind = kind
+        self.channel = channel
+        self.netlink = world.kernel.socket(
+            cap_ack=False, ext_ack=False, port=0, sndbuf=_DEFAULT, rcvbuf=_DEFAULT, privilege=privilege
+        )
+        self.groups = 0
+        self.peer = (0, 0)
+        self.flags: dict[int, bool] = {}
+        """The options of SOL_NETLINK that are on or off, but for what the kernel's socket keeps itself."""
+        self.posted = False
+        """Whether a datagram lies in the program's end."""
+        self._told = told
+
+    # --- addresses ---
+
+    def bind(self, address: bytes, process: Callable[[], int]) -> None:
+        """Take a name; ``process`` tells whose socket it is, where it wants any port. OSError: EINVAL, EADDRINUSE."""
+        family, _, port, groups = _address(address)
+        if family != AF_NETLINK or (self.netlink.port and port != self.netlink.port):
+            raise _refusal(EINVAL)
+        if not self.netlink.port:
+            self._take_port(port, process)
+        self.groups = groups
+
+    def connect(self, address: bytes, process: Callable[[], int]) -> None:
+        """Name the peer. OSError: EINVAL."""
+        if len(address) < _FAMILY.size:
+            raise _refusal(EINVAL)
+        if _FAMILY.unpack_from(address)[0] == _AF_UNSPEC:
+            self.peer = (0, 0)
+            return
+        family, _, port, groups = _address(address)
+        if family != AF_NETLINK:
+            raise _refusal(EINVAL)
+        self.bind_anywhere(process)
+        self.peer = (port, groups & -groups)
+
+    def bind_anywhere(self, process: Callable[[], int]) -> None:
+        """Give it a port, if it has none."""
+        if not self.netlink.port:
+            self._take_port(0, process)
+
+    def _take_port(self, port: int, process: Callable[[], int]) -> None:
+        ports = self.world.ports
+        if port in ports:
+            raise _refusal(EADDRINUSE)
+        self.netlink.port = port or self.world.free_port(process())
+        ports.add(self.netlink.port)
+
+    @property
+    def name(self) -> bytes:
+        """Its own address."""
+        return ADDRESS.pack(AF_NETLINK, 0, self.netlink.port, self.groups)
+
+    @property
+    def peer_name(self) -> bytes:
+        """Whom it is connected to: the kernel, of itself."""
+        return ADDRESS.pack(AF_NETLINK, 0, *self.peer)
+
+    # --- datagrams ---
+
+    def send(self, data: bytes, address: bytes, process: Callable[[], int]) -> None:
+        """Execute a datagram of requests. OSError: EINVAL, ECONNREFUSED (there is nobody but the kernel), ENODATA, EMSGSIZE;
+        LoadingError where a scheduler of the user's can't be loaded."""
+        if not data:
+            raise _refusal(ENODATA)
+        port = self.peer[0]
+        if address:
+            family, _, port, _ = _address(address)
+            if family != AF_NETLINK:
+                raise _refusal(EINVAL)
+        self.bind_anywhere(process)
+        if port:
+            raise _refusal(ECONNREFUSED)
+        if self._told is not None:
+            self._told(self, ">", data)
+        self.netlink.send(data)
+        self.post()
+
+    def take(self, room: int, remove: Callable[[], object], *, keep: bool) -> bytes:
+        """The next datagram for a reader that offers ``room`` bytes; ``keep``: it stays. ``remove`` takes what lies in the
+        program's end out of it. OSError: BlockingIOError, ENOBUFS."""
+        if keep:
+            datagram = self.netlink.look(room)
+            self.post()
+            return datagram
+        try:
+            datagram = self.netlink.take(room)
+        finally:
+            self._lift(remove)
+            self.post()
+        if self._told is not None:
+            self._told(self, "<", datagram)
+        return datagram
+
+    def put_back(self, datagram: bytes, remove: Callable[[], object]) -> None:
+        """The reader did not get it: it is the next again."""
+        self._lift(remove)
+        self.netlink.put_back(datagram)
+        self.post()
+
+    def post(self) -> None:
+        """Let the program's end be readable if something can be received."""
+        if not self.posted and self.netlink.readable:
+            try:
+                self.channel.send(self.netlink.first or b"")
+            except OSError:
+                return  # the program closed it just now
+            self.posted = True
+
+    def _lift(self, remove: Callable[[], object]) -> None:
+        if self.posted:
+            remove()
+            self.posted = False
+
+    # --- what the program does without a call that is looked at: read and write ---
+
+    def catch_up(self, process: Callable[[], int]) -> None:
+        """Execute what the program wrote, and see whether it read. OSError of refused requests has nobody to go to: write
+        returned already."""
+        while True:
+            try:
+                data = self.channel.recv(_LONGEST, MSG_DONTWAIT)
+            except OSError:
+                break
+            if not data:
+                break
+            try:
+                self.send(data, b"", process)
+            except OSError:
+                continue
+        if self.posted and not _unread(self.channel):
+            self.posted = False
+            if not self.netlink.take_error():
+                self.netlink.take(len(self.netlink.first or b""))
+            self.post()
+
+    def close(self) -> None:
+        """The program has no descriptor of it any more."""
+        self.world.ports.discard(self.netlink.port)
+        self.netlink.close()
+        self.channel.close()
+
+
+_DEFAULT = 212992
+
+
+def _unread(channel: socket.socket) -> int:
+    """Bytes that the other end has not read."""
+    return Struct("=i").unpack(ioctl(channel.fileno(), termios.TIOCOUTQ, b"\0\0\0\0"))[0]  # type: ignore[no-any-return]
+
+
+def _address(data: bytes) -> tuple[int, int, int, int]:
+    if len(data) < ADDRESS.size:
+        raise _refusal(EINVAL)
+    return ADDRESS.unpack_from(data)
+
+
+def _refusal(number: int) -> OSError:
+    return OSError(number, os.strerror(number))

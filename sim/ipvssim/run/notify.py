@@ -1,0 +1,142 @@
+"""Seccomp's user notification: a program's system calls are held, and another process says what becomes of them.
+
+``kernel/seccomp.c`` and ``include/uapi/linux/seccomp.h``, Linux 5.14 and later (SECCOMP_ADDFD_FLAG_SEND is the newest part).
+"""
+
+from __future__ import annotations
+
+import ctypes
+import errno
+import os
+from contextlib import suppress
+from fcntl import ioctl
+from struct import Struct
+from typing import NamedTuple
+
+from ipvssim.run.calls import Machine
+
+OLDEST = (5, 14)
+"""The first release of Linux that has all of it."""
+_SET_MODE_FILTER, _NEW_LISTENER = 1, 8
+_NO_NEW_PRIVILEGES = 38
+_RECEIVE, _SEND, _IS_VALID, _ADD_DESCRIPTOR, _SET_FLAGS = 0xC0502100, 0xC0182101, 0x40082102, 0x40182103, 0x40082104
+_CONTINUE, _ADD_AND_SEND, _WAKE_HERE = 1, 2, 1
+_NOTIFICATION, _RESPONSE, _ADDED = Struct("=QIIiIQ6Q"), Struct("=QqiI"), Struct("=QIIII")
+_EMPTY = bytes(_NOTIFICATION.size)
+_ID = Struct("=Q")
+
+libc = ctypes.CDLL(None, use_errno=True)
+
+
+def failure(what: str = "") -> OSError:
+    """The error that the last call into C left behind."""
+    number = ctypes.get_errno()
+    return OSError(number, os.strerror(number), what or None)
+
+
+def install(program: bytes, machine: Machine) -> int:
+    """Put this thread, and whatever it becomes, behind a filter; the descriptor on which its calls are held.
+
+    Who may not filter programs that can gain privileges gives those up first (PR_SET_NO_NEW_PRIVS). OSError: EBUSY where it
+    is behind such a filter already.
+    """
+    code = ctypes.create_string_buffer(program, len(program))
+    whole = ctypes.create_string_buffer(Struct("@HP").pack(len(program) // 8, ctypes.addressof(code)))
+    number = machine.numbers["seccomp"]
+    for attempt in range(2):
+        found = libc.syscall(ctypes.c_long(number), _SET_MODE_FILTER, _NEW_LISTENER, whole)
+        if found >= 0:
+            return int(found)
+        if ctypes.get_errno() != errno.EACCES or attempt or libc.prctl(_NO_NEW_PRIVILEGES, 1, 0, 0, 0):
+            break
+    raise failure("seccomp")
+
+
+class Listener:
+    """The other end: where held calls are read, and answered."""
+
+    def __init__(self, descriptor: int) -> None:
+        self._descriptor = descriptor
+        with suppress(OSError):  # from 6.6 on: who waits is woken on this processor, which is faster
+            ioctl(descriptor, _SET_FLAGS, _WAKE_HERE)
+
+    def fileno(self) -> int:
+        """Readable while calls are held; hung up when nobody is left behind the filter."""
+        return self._descriptor
+
+    def close(self) -> None:
+        """From now on the calls behind the filter fail with ENOSYS."""
+        if self._descriptor >= 0:
+            os.close(self._descriptor)
+            self._descriptor = -1
+
+    def receive(self) -> Call | None:
+        """The next call; None where its caller has gone meanwhile."""
+        try:
+            return Call(self, *_NOTIFICATION.unpack(ioctl(self._descriptor, _RECEIVE, _EMPTY)))
+        except OSError as wrong:
+            if wrong.errno in (errno.ENOENT, errno.EINTR):
+                return None
+            raise
+
+    def tell(self, what: int, argument: bytes) -> bool:
+        """One of the requests about a held call; false where its caller no longer waits."""
+        try:
+            ioctl(self._descriptor, what, argument)
+        except OSError as wrong:
+            if wrong.errno in (errno.ENOENT, errno.EINPROGRESS):
+                return False
+            raise
+        return True
+
+
+class Call(NamedTuple):
+    """One system call that is held: of which thread, its number, its arguments as 64-bit numbers.
+
+    What says what becomes of it returns false where the caller no longer waits: a signal came, or it is gone.
+    """
+
+    listener: Listener
+    id: int
+    tid: int
+    flags: int
+    number: int
+    machine: int
+    at: int
+    a0: int
+    a1: int
+    a2: int
+    a3: int
+    a4: int
+    a5: int
+
+    @property
+    def key(self) -> tuple[int, int]:
+        """What tells it from all other calls that are held."""
+        return self.listener.fileno(), self.id
+
+    @property
+    def descriptor(self) -> int:
+        """Its first argument as a descriptor's number."""
+        return self.a0 & 0xFFFFFFFF
+
+    def pass_on(self) -> bool:
+        """Let Linux carry it out."""
+        return self.listener.tell(_SEND, _RESPONSE.pack(self.id, 0, 0, _CONTINUE))
+
+    def answer(self, value: int) -> bool:
+        """Let it return a value."""
+        return self.listener.tell(_SEND, _RESPONSE.pack(self.id, value, 0, 0))
+
+    def refuse(self, number: int) -> bool:
+        """Let it fail with an errno."""
+        return self.listener.tell(_SEND, _RESPONSE.pack(self.id, 0, -number, 0))
+
+    def inject(self, descriptor: int, *, close_on_exec: bool) -> bool:
+        """Let it return a descriptor of its own for the file that is ``descriptor`` here. OSError: EMFILE."""
+        flags = os.O_CLOEXEC if close_on_exec else 0
+        return self.listener.tell(_ADD_DESCRIPTOR, _ADDED.pack(self.id, _ADD_AND_SEND, descriptor, 0, flags))
+
+    def waits(self) -> bool:
+        """Whether the caller still waits. What was read of its memory before is the caller's only where this holds."""
+        return self.listener.tell(_IS_VALID, _ID.pack(self.id))

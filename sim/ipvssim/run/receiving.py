@@ -1,0 +1,181 @@
+"""What programs receive: ``recvfrom``, ``recvmsg`` and ``recvmmsg`` on their netlink sockets, and who waits for what."""
+
+from __future__ import annotations
+
+import fcntl
+import os
+import socket
+from collections.abc import Callable
+from contextlib import suppress
+from errno import EAGAIN, EOPNOTSUPP
+from struct import Struct
+from time import monotonic
+from typing import NamedTuple
+
+from ipvssim.run import memory, messages
+from ipvssim.run.calls import AF_NETLINK, MSG_DONTWAIT, MSG_OOB, MSG_PEEK, MSG_TRUNC, SOL_NETLINK
+from ipvssim.run.endpoint import ADDRESS, Endpoint
+from ipvssim.run.notify import Call
+from ipvssim.run.options import PKTINFO
+from ipvssim.run.outcome import KEPT, PASS, Outcome, Undoable
+from ipvssim.run.sockets import Sockets
+from ipvssim.run.tracee import Descriptors
+
+_INT = Struct("=i")
+_TIME = Struct("=qq")
+_WAIT_FOR_ONE = 0x10000
+_MOST_MESSAGES = 1024
+_KERNEL = ADDRESS.pack(AF_NETLINK, 0, 0, 0)
+_PACKET_INFO = Struct("=QiiI4x").pack(20, SOL_NETLINK, PKTINFO, 0)
+_FEW = 32
+_UNIX, _SEQPACKET = int(socket.AF_UNIX), int(socket.SOCK_SEQPACKET)
+
+
+class Waiting(NamedTuple):
+    """A call that waits for a datagram, until a time where its socket has a timeout."""
+
+    call: Call
+    endpoint: Endpoint
+    deadline: float | None
+
+
+class Receiving:
+    """``again`` decides about a call once more, when there is something for it."""
+
+    def __init__(self, sockets: Sockets, descriptors: Descriptors, again: Callable[[Call], object]) -> None:
+        self._sockets, self._descriptors, self._again = sockets, descriptors, again
+        self._waiting: dict[tuple[int, int], Waiting] = {}
+
+    def recvfrom(self, call: Call) -> Outcome:
+        """``recvfrom``."""
+        endpoint = self._sockets.of(call)
+        if endpoint is None:
+            return PASS
+        room, flags = min(call.a2, memory.LONGEST), call.a3 & 0xFFFFFFFF
+        datagram = self._take(call, endpoint, room, flags)
+        if datagram is None:
+            return KEPT
+        pieces = [(call.a1, datagram[:room])]
+        if call.a4:
+            size = _INT.unpack(memory.read(call.tid, (call.a5, _INT.size)))[0]
+            pieces += [(call.a4, _KERNEL[: max(size, 0)]), (call.a5, _INT.pack(len(_KERNEL)))]
+        memory.write(call.tid, pieces)
+        return self._received(call, endpoint, [datagram], flags, _size(datagram, room, flags))
+
+    def recvmsg(self, call: Call) -> Outcome:
+        """``recvmsg``."""
+        endpoint = self._sockets.of(call)
+        if endpoint is None:
+            return PASS
+        flags = call.a2 & 0xFFFFFFFF
+        message = messages.read(call.tid, call.a1)
+        datagram = self._take(call, endpoint, message.room, flags)
+        if datagram is None:
+            return KEPT
+        memory.write(call.tid, messages.filled(message, datagram, _KERNEL, _control(endpoint)))
+        return self._received(call, endpoint, [datagram], flags, _size(datagram, message.room, flags))
+
+    def recvmmsg(self, call: Call) -> Outcome:
+        """``recvmmsg``: it waits for the first datagram, and takes what else is there."""
+        endpoint = self._sockets.of(call)
+        if endpoint is None:
+            return PASS
+        flags = call.a3 & 0xFFFFFFFF & ~_WAIT_FOR_ONE
+        taken: list[bytes] = []
+        for index in range(min(call.a2 & 0xFFFFFFFF, _MOST_MESSAGES)):
+            at = call.a1 + index * messages.MANY_SIZE
+            if taken and not endpoint.netlink.readable:
+                break
+            message = messages.read(call.tid, at)
+            datagram = self._take(call, endpoint, message.room, flags)
+            if datagram is None:
+                return KEPT
+            taken.append(datagram)
+            size = _size(datagram, message.room, flags)
+            filled = messages.filled(message, datagram, _KERNEL, _control(endpoint))
+            memory.write(call.tid, [*filled, (at + messages.SIZE, _INT.pack(size))])
+        return self._received(call, endpoint, taken, flags, len(taken))
+
+    def _received(self, call: Call, endpoint: Endpoint, taken: list[bytes], flags: int, value: int) -> Outcome:
+        """The value; a caller that was interrupted before it had the datagrams will ask for them again."""
+        if flags & MSG_PEEK:
+            return value
+
+        def undo() -> None:
+            for datagram in reversed(taken):
+                endpoint.put_back(datagram, lambda: self._remove(call))
+            self.wake(endpoint)
+
+        return Undoable(value, undo)
+
+    def _take(self, call: Call, endpoint: Endpoint, room: int, flags: int) -> bytes | None:
+        """The next datagram; None where the call has to wait. OSError where it may not, or where there is an error."""
+        if flags & MSG_OOB:
+            raise OSError(EOPNOTSUPP, os.strerror(EOPNOTSUPP))
+        if not call.waits():
+            return None
+        try:
+            return endpoint.take(room, lambda: self._remove(call), keep=bool(flags & MSG_PEEK))
+        except BlockingIOError:
+            if flags & MSG_DONTWAIT or not self._wait(call, endpoint):
+                raise
+            return None
+
+    def _remove(self, call: Call) -> None:
+        """Take the datagram that lies in the program's end out of it."""
+        with suppress(OSError), self._theirs(call) as theirs:
+            theirs.recv(1, MSG_DONTWAIT)
+
+    def _theirs(self, call: Call) -> socket.socket:
+        """A socket of ours for the program's end."""
+        return socket.socket(_UNIX, _SEQPACKET, 0, self._descriptors.copy(call.tid, call.descriptor))
+
+    # --- waiting ---
+
+    def _wait(self, call: Call, endpoint: Endpoint) -> bool:
+        """Let the call wait; False where its socket does not."""
+        with self._theirs(call) as theirs:
+            if fcntl.fcntl(theirs.fileno(), fcntl.F_GETFL) & os.O_NONBLOCK:
+                return False
+            seconds, micro = _TIME.unpack(theirs.getsockopt(socket.SOL_SOCKET, socket.SO_RCVTIMEO, _TIME.size))
+        if len(self._waiting) > _FEW:
+            self._sweep()
+        timeout = seconds + micro / 1e6
+        self._waiting[call.key] = Waiting(call, endpoint, monotonic() + timeout if timeout else None)
+        return True
+
+    def wake(self, endpoint: Endpoint) -> None:
+        """Something can be received: whoever waits for it gets it, in the order in which they came."""
+        while self._waiting and endpoint.netlink.readable:
+            key = next((key for key, one in self._waiting.items() if one.endpoint is endpoint), None)
+            if key is None:
+                return
+            one = self._waiting.pop(key)
+            if one.call.waits():
+                self._again(one.call)
+
+    def expire(self) -> float | None:
+        """Let go of the calls that have waited long enough; seconds until the next one has. None where none ever will."""
+        if not self._waiting:
+            return None
+        now = monotonic()
+        for key, one in list(self._waiting.items()):
+            if one.deadline is not None and one.deadline <= now:
+                del self._waiting[key]
+                one.call.refuse(EAGAIN)
+        deadlines = [one.deadline for one in self._waiting.values() if one.deadline is not None]
+        return max(min(deadlines) - now, 0.0) if deadlines else None
+
+    def _sweep(self) -> None:
+        """Forget the calls whose callers do not wait any more."""
+        for key, one in list(self._waiting.items()):
+            if not one.call.waits():
+                del self._waiting[key]
+
+
+def _size(datagram: bytes, room: int, flags: int) -> int:
+    return len(datagram) if flags & MSG_TRUNC else min(len(datagram), room)
+
+
+def _control(endpoint: Endpoint) -> bytes:
+    return _PACKET_INFO if endpoint.flags.get(PKTINFO) else b""

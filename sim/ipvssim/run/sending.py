@@ -1,0 +1,97 @@
+"""What programs send to the kernel: ``sendto``, ``sendmsg`` and ``sendmmsg`` on their netlink sockets.
+
+These calls are looked at, and not left to the Unix socket below, so that the answer lies ready when they return: a program
+may poll without waiting.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from errno import EOPNOTSUPP
+from struct import Struct
+
+from ipvssim.run import memory, messages
+from ipvssim.run.calls import MSG_OOB
+from ipvssim.run.endpoint import Endpoint
+from ipvssim.run.notify import Call
+from ipvssim.run.outcome import KEPT, PASS, Outcome, Undoable
+from ipvssim.run.sockets import Sockets
+from ipvssim.run.tracee import process_of
+
+_INT = Struct("=i")
+_MOST_MESSAGES = 1024
+
+Datagram = tuple[bytes, bytes]
+"""The bytes, and the name of the addressee (empty for none)."""
+
+
+class Sending:
+    """``answered`` is told of each socket that something was sent to."""
+
+    def __init__(self, sockets: Sockets, answered: Callable[[Endpoint], object]) -> None:
+        self._sockets, self._answered = sockets, answered
+        self._unheard: dict[int, tuple[tuple[int, ...], list[Datagram], int]] = {}
+        """By thread: what was executed, and its caller was interrupted before it heard of it."""
+
+    def sendto(self, call: Call) -> Outcome:
+        """``sendto``."""
+        endpoint = self._sockets.of(call)
+        if endpoint is None:
+            return PASS
+        if call.a3 & MSG_OOB:
+            return -EOPNOTSUPP
+        name = messages.name_of(call.tid, call.a4, call.a5 & 0xFFFFFFFF)
+        return self._once(call, endpoint, [(memory.read(call.tid, (call.a1, call.a2)), name)])
+
+    def sendmsg(self, call: Call) -> Outcome:
+        """``sendmsg``."""
+        endpoint = self._sockets.of(call)
+        if endpoint is None:
+            return PASS
+        if call.a2 & MSG_OOB:
+            return -EOPNOTSUPP
+        return self._once(call, endpoint, [_outgoing(call, call.a1)])
+
+    def sendmmsg(self, call: Call) -> Outcome:
+        """``sendmmsg``: as many as go; an errno only where the first does not."""
+        endpoint = self._sockets.of(call)
+        if endpoint is None:
+            return PASS
+        if call.a3 & MSG_OOB:
+            return -EOPNOTSUPP
+        places = [call.a1 + index * messages.MANY_SIZE for index in range(min(call.a2 & 0xFFFFFFFF, _MOST_MESSAGES))]
+        datagrams = [_outgoing(call, at) for at in places]
+        lengths = [(at + messages.SIZE, _INT.pack(len(one[0]))) for at, one in zip(places, datagrams, strict=True)]
+        memory.write(call.tid, lengths)
+        return self._once(call, endpoint, datagrams, many=True)
+
+    def _once(self, call: Call, endpoint: Endpoint, datagrams: list[Datagram], *, many: bool = False) -> Outcome:
+        """Execute what is sent, once: a caller that was interrupted before it heard of it comes again with the same."""
+        said = self._unheard.pop(call.tid, None) if self._unheard else None
+        if said is not None and said[:2] == (call[7:], datagrams):
+            return said[2]
+        if not call.waits():  # what was read may be another's memory
+            return KEPT
+        self._sockets.worlds.tick(endpoint.world)
+        done = 0
+        for data, name in datagrams:
+            try:
+                endpoint.send(data, name, lambda: process_of(call.tid)[1])
+            except OSError:
+                if not done:
+                    raise
+                break
+            done += 1
+        self._answered(endpoint)
+        value = done if many else len(datagrams[0][0])
+
+        def unheard() -> None:
+            self._unheard[call.tid] = (call[7:], datagrams, value)
+
+        return Undoable(value, unheard)
+
+
+def _outgoing(call: Call, at: int) -> Datagram:
+    """The datagram of a message header."""
+    message = messages.read(call.tid, at)
+    return messages.gathered(call.tid, message), messages.name_of(call.tid, message.name, message.name_size)

@@ -1,0 +1,147 @@
+"""Programs' generic-netlink sockets: how they come and go, their names, their options."""
+
+from __future__ import annotations
+
+import os
+import socket
+from collections.abc import Callable
+from errno import EINVAL, EOPNOTSUPP, EPROTONOSUPPORT
+from struct import Struct
+
+from ipvssim.run import memory, messages
+from ipvssim.run.calls import SOL_NETLINK
+from ipvssim.run.endpoint import Endpoint
+from ipvssim.run.notify import Call
+from ipvssim.run.options import BUFFERS, HERE_TOO, get_option, set_option
+from ipvssim.run.outcome import KEPT, PASS, Outcome
+from ipvssim.run.tracee import file_of, process_of
+from ipvssim.run.worlds import Worlds
+
+_TYPES = (socket.SOCK_RAW, socket.SOCK_DGRAM)
+_TYPE_MASK = 15
+_ALLOWED = _TYPE_MASK | socket.SOCK_NONBLOCK | socket.SOCK_CLOEXEC
+_INT = Struct("=i")
+_PRIVILEGES = {"yes": "root", "refused": "userns_root"}
+
+
+class Sockets:
+    """All such sockets of all programs. ``watch`` is told of each new one, ``told`` is handed its datagrams."""
+
+    def __init__(
+        self,
+        worlds: Worlds,
+        watch: Callable[[Endpoint], object],
+        told: Callable[[Endpoint, str, bytes], object] | None = None,
+    ) -> None:
+        self.worlds, self._watch, self._told = worlds, watch, told
+        self._by_name: dict[str, Endpoint] = {}
+        """By what ``/proc`` calls the program's end: ``socket:[4711]``."""
+        self._names: dict[Endpoint, str] = {}
+
+    def of(self, call: Call) -> Endpoint | None:
+        """The socket that a call is about; None where it is none of ours."""
+        return self._by_name.get(file_of(call.tid, call.descriptor)) if self._by_name else None
+
+    def socket(self, call: Call) -> Outcome:
+        """``socket(AF_NETLINK, ..., NETLINK_GENERIC)``; the filter lets no other through."""
+        kind = call.a1 & _TYPE_MASK
+        if kind not in _TYPES or call.a1 & 0xFFFFFFFF & ~_ALLOWED:
+            return PASS
+        if self.worlds.netlink not in _PRIVILEGES:
+            return -EPROTONOSUPPORT
+        world = self.worlds.of(call.tid)
+        ours, theirs = socket.socketpair(socket.AF_UNIX, socket.SOCK_SEQPACKET)
+        with theirs:
+            if call.a1 & socket.SOCK_NONBLOCK:
+                theirs.setblocking(False)
+            endpoint = Endpoint(world, kind, ours, _PRIVILEGES[self.worlds.netlink], self._told)
+            self._know(endpoint, f"socket:[{os.fstat(theirs.fileno()).st_ino}]")
+            there = False
+            try:
+                there = call.inject(theirs.fileno(), close_on_exec=bool(call.a1 & socket.SOCK_CLOEXEC))
+            finally:
+                if there:
+                    self._watch(endpoint)
+                else:
+                    self.forget(endpoint)
+        return KEPT
+
+    def _know(self, endpoint: Endpoint, name: str) -> None:
+        self._by_name[name] = endpoint
+        self._names[endpoint] = name
+
+    def forget(self, endpoint: Endpoint) -> None:
+        """No program has a descriptor of it any more."""
+        del self._by_name[self._names.pop(endpoint)]
+        endpoint.close()
+
+    def close(self) -> None:
+        """Let go of all."""
+        for endpoint in list(self._names):
+            self.forget(endpoint)
+
+    # --- names ---
+
+    def bind(self, call: Call) -> Outcome:
+        """``bind``."""
+        endpoint = self.of(call)
+        if endpoint is None:
+            return PASS
+        endpoint.bind(messages.name_of(call.tid, call.a1, call.a2 & 0xFFFFFFFF), lambda: process_of(call.tid)[1])
+        return 0
+
+    def connect(self, call: Call) -> Outcome:
+        """``connect``."""
+        endpoint = self.of(call)
+        if endpoint is None:
+            return PASS
+        endpoint.connect(messages.name_of(call.tid, call.a1, call.a2 & 0xFFFFFFFF), lambda: process_of(call.tid)[1])
+        return 0
+
+    def getsockname(self, call: Call) -> Outcome:
+        """``getsockname``."""
+        endpoint = self.of(call)
+        return PASS if endpoint is None else _tell_name(call, endpoint.name)
+
+    def getpeername(self, call: Call) -> Outcome:
+        """``getpeername``."""
+        endpoint = self.of(call)
+        return PASS if endpoint is None else _tell_name(call, endpoint.peer_name)
+
+    def unknown(self, call: Call) -> Outcome:
+        """``listen``, ``shutdown``: a netlink socket has none."""
+        return PASS if self.of(call) is None else -EOPNOTSUPP
+
+    # --- options ---
+
+    def setsockopt(self, call: Call) -> Outcome:
+        """``setsockopt``."""
+        level, name, size = call.a1 & 0xFFFFFFFF, call.a2 & 0xFFFFFFFF, call.a4 & 0xFFFFFFFF
+        endpoint = self.of(call)
+        if endpoint is None or (level != SOL_NETLINK and name not in BUFFERS):
+            return PASS
+        if size >> 31:
+            return -EINVAL
+        set_option(endpoint, level, name, memory.read(call.tid, (call.a3, min(size, _INT.size))))
+        return 0
+
+    def getsockopt(self, call: Call) -> Outcome:
+        """``getsockopt``."""
+        level, name = call.a1 & 0xFFFFFFFF, call.a2 & 0xFFFFFFFF
+        endpoint = self.of(call)
+        if endpoint is None or (level != SOL_NETLINK and name not in HERE_TOO):
+            return PASS
+        room = _INT.unpack(memory.read(call.tid, (call.a4, _INT.size)))[0]
+        if room < 0:
+            return -EINVAL
+        value = get_option(endpoint, level, name, room)
+        memory.write(call.tid, [(call.a3, value), (call.a4, _INT.pack(len(value)))])
+        return 0
+
+
+def _tell_name(call: Call, name: bytes) -> int:
+    room = _INT.unpack(memory.read(call.tid, (call.a2, _INT.size)))[0]
+    if room < 0:
+        return -EINVAL
+    memory.write(call.tid, [(call.a1, name[:room]), (call.a2, _INT.pack(len(name)))])
+    return 0

@@ -1,0 +1,99 @@
+"""What one can see of another process's threads: whose they are, their descriptors, their network namespace."""
+
+from __future__ import annotations
+
+import ctypes
+import errno
+import os
+from contextlib import suppress
+
+from ipvssim.run.notify import failure, libc
+
+_syscall = libc.syscall
+_PIDFD_GETFD = ctypes.c_long(438)
+_MOST_KEPT = 64
+
+
+def file_of(thread: int, descriptor: int) -> str:
+    """What a descriptor of it is, in the kernel's words: ``socket:[4711]``, or a path. Empty where it has none."""
+    try:
+        return os.readlink(f"/proc/{thread}/fd/{descriptor}")  # noqa: PTH115
+    except OSError:
+        return ""
+
+
+def folder_of(thread: int) -> str:
+    """The folder that it is in; empty where it is gone."""
+    try:
+        return os.readlink(f"/proc/{thread}/cwd")  # noqa: PTH115
+    except OSError:
+        return ""
+
+
+def network_of(thread: int) -> str:
+    """Its network namespace, in the kernel's words: ``net:[4026531840]``. OSError where it is gone."""
+    return os.readlink(f"/proc/{thread}/ns/net")  # noqa: PTH115
+
+
+def devices_of(thread: int) -> set[str]:
+    """The names of the devices in its network namespace; none where it is gone."""
+    try:
+        with open(f"/proc/{thread}/net/dev", encoding="utf-8", errors="replace") as lines:  # noqa: PTH123
+            return {name.strip() for name, colon, _ in (line.partition(":") for line in lines) if colon}
+    except OSError:
+        return set()
+
+
+def process_of(thread: int) -> tuple[int, int]:
+    """The process that a thread belongs to: its number here, and the number that it has for itself (in its own namespace of
+    processes). OSError where it is gone."""
+    here = own = thread
+    with open(f"/proc/{thread}/status", encoding="utf-8", errors="replace") as lines:  # noqa: PTH123
+        for line in lines:
+            if line.startswith("Tgid:"):
+                here = int(line.split()[1])
+            elif line.startswith("NStgid:"):
+                own = int(line.split()[-1])
+                break
+    return here, own
+
+
+class Descriptors:
+    """Copies of programs' descriptors. It keeps a handle of each process that it was asked about, at most 64."""
+
+    def __init__(self) -> None:
+        self._handles: dict[int, int] = {}
+
+    def copy(self, thread: int, descriptor: int) -> int:
+        """A descriptor of ours for the file that is ``descriptor`` there. OSError: EBADF, ESRCH, EPERM."""
+        for _ in range(2):
+            handle = self._handles.get(thread)
+            if handle is None:
+                handle = self._open(thread)
+            found = _syscall(_PIDFD_GETFD, handle, descriptor, 0)
+            if found >= 0:
+                return int(found)
+            wrong = failure()
+            if wrong.errno != errno.ESRCH:
+                break
+            os.close(self._handles.pop(thread))  # of a process that is gone: another may have its number
+        raise wrong
+
+    def close(self) -> None:
+        """Let go of all handles."""
+        for handle in self._handles.values():
+            with suppress(OSError):
+                os.close(handle)
+        self._handles.clear()
+
+    def _open(self, thread: int) -> int:
+        if len(self._handles) >= _MOST_KEPT:
+            self.close()
+        try:
+            handle = os.pidfd_open(thread)
+        except OSError as wrong:
+            if wrong.errno not in (errno.EINVAL, errno.ENOENT):
+                raise
+            handle = os.pidfd_open(process_of(thread)[0])  # a thread that is not its process's first
+        self._handles[thread] = handle
+        return handle

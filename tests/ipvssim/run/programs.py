@@ -1,0 +1,62 @@
+"""Programs under ``ipvssim run``, for the tests: the command as a process, and a list of commands in one run."""
+
+from __future__ import annotations
+
+import json
+import os
+import subprocess
+import sys
+from functools import cache
+from pathlib import Path
+from shutil import which
+from typing import Any
+
+import pytest
+
+ROOT = Path(__file__).resolve().parents[3]
+RUN = (sys.executable, "-m", "ipvssim", "run")
+
+
+@cache
+def why_not() -> str:
+    """Why no program can be run here; empty where one can."""
+    done = run("true")
+    return "" if done.returncode == 0 else done.stderr.strip()
+
+
+def needs(*programs: str) -> pytest.MarkDecorator:
+    """Skips, with the reason, where programs can't be run, or one is not installed."""
+    missing = next((name for name in programs if which(name) is None), None)
+    reason = f"{missing} is not installed" if missing else why_not()
+    return pytest.mark.skipif(bool(reason), reason=f"ipvssim run: {reason}")
+
+
+def run(
+    *words: str, options: tuple[str, ...] = (), stdin: str = "", timeout: float = 60
+) -> subprocess.CompletedProcess[str]:
+    """One program, to its end."""
+    path = os.pathsep.join((str(ROOT), str(ROOT / "sim"), os.environ.get("PYTHONPATH", "")))
+    return subprocess.run(
+        [*RUN, *options, "--", *words], input=stdin, capture_output=True, text=True, timeout=timeout,
+        env={**os.environ, "PYTHONPATH": path},
+    )  # fmt: skip
+
+
+_STEPS = """
+import json, subprocess, sys
+def one(step):
+    done = subprocess.run(step["args"], input=step.get("stdin", ""), capture_output=True, text=True)
+    return [done.returncode, done.stdout, done.stderr]
+print(json.dumps([one(step) for step in json.load(sys.stdin)]))
+"""
+
+
+def session(
+    steps: list[dict[str, Any]], *, within: tuple[str, ...] = (), options: tuple[str, ...] = (), timeout: float = 300
+) -> list[list[Any]]:
+    """Commands one after the other on one table; status, output and messages of each. ``within`` is a command that runs
+    them all."""
+    done = run(*within, sys.executable, "-c", _STEPS, options=options, stdin=json.dumps(steps), timeout=timeout)
+    assert done.returncode == 0, done.stderr
+    found: list[list[Any]] = json.loads(done.stdout)
+    return found

@@ -1,0 +1,52 @@
+"""The real ipvsadm on the simulated kernel: what it printed on Linux 6.1.176 (recorded) is what it prints here."""
+
+from __future__ import annotations
+
+import json
+from typing import Any
+
+import pytest
+
+from tests.ipvsnl.cli.recordings import HELP, groups
+from tests.ipvssim.run.programs import needs, run, session
+from tests.places import DATA
+
+pytestmark = needs("ipvsadm")
+
+GROUPS = [group for group in groups("grammar.json", "restore.json", "listings.json") if not group.get("hosts")]
+"""Those with a table of hosts' names of their own need another /etc/hosts than the machine's."""
+EMPTY = """IP Virtual Server version 1.2.1 (size=4096)
+Prot LocalAddress:Port Scheduler Flags
+  -> RemoteAddress:Port           Forward Weight ActiveConn InActConn
+"""
+
+
+def test_an_empty_table_is_listed() -> None:
+    """As an ordinary program, with nothing but the command before it."""
+    done = run("ipvsadm", "-Ln")
+    assert (done.returncode, done.stdout, done.stderr) == (0, EMPTY, "")
+
+
+def recorded(group: Any) -> list[list[Any]]:
+    """A group's steps, where the device is that the recordings name: in a network namespace of its own, whose loopback
+    device (the one that there is without a module) takes the name."""
+    steps = [{**step, "args": ["ipvsadm", *map(str, step["args"])]} for step in group["steps"]]
+    started = [{"args": ["ip", "link", "set", "lo", "name", "d0"]}, {"args": ["ip", "link", "set", "d0", "up"]}]
+    return session([*started, *steps], within=("unshare", "-rn"))[2:]
+
+
+@pytest.mark.parametrize("group", GROUPS, ids=[group["name"] for group in GROUPS])
+def test_every_recorded_step_is_the_real_kernels(group: Any) -> None:
+    """Output, messages and exit status of each step of a recording, from an empty table on."""
+    for number, (step, got) in enumerate(zip(group["steps"], recorded(group), strict=True)):
+        stdout = step.get("stdout", "")
+        shown = HELP if stdout == HELP and got[1].startswith("ipvsadm ") else got[1]
+        assert [got[0], shown, got[2]] == [step["rc"], stdout, step.get("stderr", "")], (number, step["args"])
+
+
+def test_the_guides_session() -> None:
+    """The session of the guide, recorded on the real kernel."""
+    steps = json.loads((DATA / "e2e" / "guide.json").read_text())
+    asked = [{"args": ["ipvsadm", *step["args"].split()], "stdin": step["stdin"] or ""} for step in steps]
+    for step, got in zip(steps, session(asked), strict=True):
+        assert got == [step["rc"], step["stdout"], step["stderr"]], step["args"]

@@ -1,0 +1,63 @@
+"""Kinds of traces that releases differ in, as seven kernels answered them: each behaviour is shown by one of them."""
+
+from __future__ import annotations
+
+import tarfile
+from pathlib import Path
+
+import pytest
+
+from ipvssim.behaviours import NAMES
+from tests.kernel.teeth import release_of, same, turned
+from tests.places import DATA
+
+KERNELS = {
+    "uml-5.10.46": "5.10.46", "uml-6.1.176": "6.1.176", "debian-6.1.192": "6.1.192", "uml-6.12.113": "6.12.113",
+    "debian-6.12.118": "6.12.118", "uml-7.2.7": "7.2.7", "debian-7.3": "7.3",
+}  # fmt: skip
+"""Whose answers are kept: user-mode-linux, and Debian's ordinary kernels under QEMU."""
+SHOWN = {
+    "timeout_limits": "settings-503", "sync_version_checked": "settings-503", "hooks_follow_services": "hooks-502",
+    "reuse0_reschedules": "reuse-505", "later_options": "pieces-603", "run_estimation": "settings-503",
+    "estimator_sysctls": "settings-503", "offsets6": "corners-501", "tunnel_mtu": "narrow-602",
+    "overload_by_all": "corners-506", "bounded_thresholds": "settings-503", "icmp_checksums": "corners-501",
+    "quoted_fragments": "corners-502", "helper_checksums6": "ftp_tracked-612", "helper_numbers": "ftp_tracked-505",
+    "bounded_caches": "caches-503", "tables_grow": "growth-501", "load_factors": "settings-503",
+    "dead_templates_keep_ports": "dead-504", "conn_max": "limits-501",
+}  # fmt: skip
+"""Each behaviour, and the trace that shows it."""
+
+
+@pytest.fixture(scope="module")
+def kinds(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """The traces, and a folder of answers for each kernel."""
+    place = tmp_path_factory.mktemp("kinds")
+    with tarfile.open(DATA / "kernels.tar.xz") as archive:
+        archive.extractall(place, filter="data")
+    return place / "kinds"
+
+
+@pytest.mark.parametrize("kernel", KERNELS)
+def test_a_kernel_answers_as_the_simulated_one_of_its_release(kernel: str, kinds: Path) -> None:
+    """The recording says which kernel made it; no step differs from what the simulator is for that release."""
+    recordings = sorted((kinds / kernel).glob("*.kernel"))
+    assert len(recordings) >= 16
+    for recording in recordings:
+        release = release_of(recording)
+        assert release.name == KERNELS[kernel]
+        assert same(kinds / f"{recording.stem}.trace", recording, release), recording.stem
+
+
+def test_every_behaviour_is_met_by_a_trace() -> None:
+    """A behaviour without one could be wrong unseen."""
+    assert set(SHOWN) == set(NAMES)
+
+
+@pytest.mark.parametrize("name", NAMES)
+def test_each_behaviour_the_other_way_round_is_caught(name: str, kinds: Path) -> None:
+    """On every user-mode-linux kernel, whether it has the behaviour or not, its trace differs once it is turned round."""
+    trace = kinds / f"{SHOWN[name]}.trace"
+    recordings = sorted(kinds.glob(f"uml-*/{trace.stem}.kernel"))
+    assert len(recordings) >= 3
+    for recording in recordings:
+        assert not same(trace, recording, turned(release_of(recording), name)), recording
