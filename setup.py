@@ -34,6 +34,7 @@ COLD = frozenset((
     "schedulers/_registry.py",  # loads modules by name
     "net/scapy_packets.py",
     "state/sysctls.py",  # an object that changes its class
+    "state/tracking_sysctls.py",
     "state/daemons.py", "state/debug_log.py", "state/loading.py", "state/modules.py", "state/procfs.py", "state/saving.py",
     "path/changes.py", "path/debug_log.py", "path/debug_picks.py", "path/explain.py", "path/reasons.py", "path/strays.py",
     "path/whatif.py", "path/protocols/diagram.py",

@@ -18,15 +18,37 @@ class Part:
 
     __slots__ = ()
 
+    def __copy__(self) -> Any:
+        """A copy that refers to the same things."""
+        kind = type(self)
+        twin = kind.__new__(kind)
+        for name, value in _held(self).items():
+            setattr(twin, name, value)
+        return twin
+
     def __deepcopy__(self, memo: dict[int, Any]) -> Any:
         """A copy of its own; ``memo`` has what was copied already, by ``id``."""
         kind = type(self)
         twin = memo[id(self)] = kind.__new__(kind)
-        state = self.__reduce_ex__(4)[2]
-        for held in state if isinstance(state, tuple) else (state,):
-            for name, value in (held or {}).items():
-                setattr(twin, name, _copied(value, memo))
+        for name, value in _held(self).items():
+            setattr(twin, name, _copied(value, memo))
         return twin
+
+
+def _held(part: Part) -> dict[str, Any]:
+    """All attributes of an instance: in slots, in a compiled class's fields, and in a dictionary; a class that is not
+    compiled may inherit from one that is, and have several of these."""
+    held: dict[str, Any] = {}
+    for kind in type(part).__mro__:
+        slots = vars(kind).get("__slots__", ())
+        for name in (*((slots,) if isinstance(slots, str) else slots), *vars(kind).get("__mypyc_attrs__", ())):
+            try:
+                held[name] = object.__getattribute__(part, name)
+            except AttributeError:
+                continue  # it was never given a value
+    own = held.pop("__dict__", None) or getattr(part, "__dict__", {})
+    held.pop("__weakref__", None)
+    return held | own
 
 
 def _copied(value: Any, memo: dict[int, Any]) -> Any:

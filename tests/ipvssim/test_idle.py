@@ -76,7 +76,7 @@ def history(events: list[Event], scheduler: str, passing: Callable[[Clock, int],
             table.edit_service(service, find(scheduler))
         seen.append((
             world.states(), [(one.idle_since, one.holders, one.conns) for one in table.trash], table.total.shown(),
-            vars(service.scheduler).get("_minutes"), vars(service.scheduler).get("_counted"),
+            getattr(service.scheduler, "_minutes", None), getattr(service.scheduler, "_counted", None),
             [server.counters.shown() for server in service.servers()],
         ))  # fmt: skip
     return seen

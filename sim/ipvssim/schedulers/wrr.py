@@ -14,6 +14,7 @@ from __future__ import annotations
 
 from bisect import bisect_left, bisect_right, insort
 from collections import Counter
+from copy import copy
 from math import gcd
 from typing import Any, ClassVar
 
@@ -90,8 +91,7 @@ class WeightedRoundRobin(Scheduler):
     def why(self, flow: Flow, picked: Server | None) -> str:
         if picked is None:
             return self.nobody()
-        twin = object.__new__(WeightedRoundRobin)
-        twin.__dict__.update(self.__dict__)
+        twin = copy(self)
         twin.pick(flow)
         self._pass.reach(self._current, self._usable)
         goes_on = self._pass.after(self._last) is picked
