@@ -76,7 +76,8 @@ class Outbound(Part):
             if isinstance(whole, str):
                 result.verdict, result.reason = HELD, whole
                 return None
-            result.packet = packet = whole
+            packet = whole
+            result.meet(packet)
         connection = self.find(packet)
         if (
             connection is None
@@ -123,7 +124,8 @@ class Outbound(Part):
             if isinstance(whole, str):
                 result.verdict, result.reason = HELD, whole
                 return None
-            result.packet = packet = whole
+            packet = whole
+            result.meet(packet)
         if self.log is not None and self._accounts.is_hooked(packet.family):
             self.log.icmp("Outgoing", packet)
         if not self._errors.is_handled(packet) or not self._accounts.is_hooked(packet.family):
