@@ -107,7 +107,7 @@ class Kernel:
         if isinstance(network, OpenNetwork):
             self.namespace.table.named_hook = network.name
         for name, value in (sysctl or {}).items():
-            self.sysctl.put(name, value, stacklevel=3)
+            self.sysctl[name] = value
         if rules:
             self.load(rules)
 

@@ -217,6 +217,7 @@ def about(jobs: int, package: str) -> dict[str, Any]:
         not package
         and shutil.which(query[0])
         and not (done := subprocess.run(query, capture_output=True, text=True)).returncode
+        and f" {'.'.join(release.split('.')[:2])}um" in done.stdout  # not another kernel's
     ):
         found["package"] = done.stdout
     return found | {"padding": int(release.split(".")[0]) < 7}

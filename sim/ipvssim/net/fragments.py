@@ -57,6 +57,10 @@ _CE: Final = 8
 _Key = tuple[str, bytes, bytes, int]
 
 
+def _nothing(packet: Packet) -> None:
+    """What a packet is given to that nobody waits for."""
+
+
 @mypyc_attr(allow_interpreted_subclasses=True)
 class _Waiting(Part):
     """The packets of one family that wait for fragments, the oldest first; they are given up in that order."""
@@ -66,7 +70,7 @@ class _Waiting(Part):
         self._timeout = timeout
         self._queue = _QUEUE[family]
         self._timer = clock.timer(self._give_up)
-        self.given_up: Callable[[Packet], object] = lambda _: None
+        self.given_up: Callable[[Packet], object] = _nothing
         """Told the first fragment of a packet whose others did not come in time."""
         self.packets: dict[_Key, Pieces] = {}
         self.memory = 0

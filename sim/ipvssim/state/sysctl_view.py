@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import sys
 import warnings
 from collections.abc import Iterator, MutableMapping
 
@@ -12,6 +13,15 @@ from ipvssim.state.sysctls import PREFIX
 
 class NotModelledWarning(UserWarning):
     """A tunable was written that brings less here than in the kernel; its text says what is missing."""
+
+
+def _warn(missing: str) -> None:
+    """Warn at the line that called the simulator: a count of frames would not tell it, since compiled ones have none."""
+    frame = sys._getframe()
+    while frame.f_back is not None and str(frame.f_globals.get("__name__", "")).partition(".")[0] == "ipvssim":
+        frame = frame.f_back
+    registry = frame.f_globals.setdefault("__warningregistry__", {})
+    warnings.warn_explicit(missing, NotModelledWarning, frame.f_code.co_filename, frame.f_lineno, registry=registry)
 
 
 class SysctlView(MutableMapping[str, "int | str"]):
@@ -25,13 +35,9 @@ class SysctlView(MutableMapping[str, "int | str"]):
         return self._namespace.read_sysctl(self._full(name))
 
     def __setitem__(self, name: str, value: int | str) -> None:
-        self.put(name, value, stacklevel=3)
-
-    def put(self, name: str, value: int | str, *, stacklevel: int = 2) -> None:
-        """Write one; ``stacklevel`` says whose line a warning names, as :func:`warnings.warn` has it."""
         missing = self.told(name, value)
         if missing:
-            warnings.warn(missing, NotModelledWarning, stacklevel=stacklevel)
+            _warn(missing)
 
     def told(self, name: str, value: int | str) -> str:
         """Write one; the words of the warning instead of the warning (mostly none)."""
