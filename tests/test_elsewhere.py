@@ -14,8 +14,10 @@ pytestmark = pytest.mark.parametrize("system", elsewhere.SYSTEMS)
 LEFT_OUT = (
     "ipvsnl._native._core", "ipvsnl.backends.native", "ipvsnl.backends._native", "ipvssim.net.scapy_packets",
     "ipvssim.doors.capture", "ipvssim.doors.pytest_plugin", "ipvssim.replay",
+    "ipvssim.run.", "ipvssim.doors.running",
 )  # fmt: skip
-"""What stands on the C core (compiled for Linux), on scapy (it looks for the real Windows) or pytest, or only runs."""
+"""What stands on the C core (compiled for Linux), on scapy (it looks for the real Windows), on pytest, or on Linux's system
+calls, or only runs."""
 
 
 def test_every_module_can_be_imported(system: str, tmp_path: Path) -> None:
@@ -66,3 +68,11 @@ def test_the_laboratory_runs(system: str, tmp_path: Path) -> None:
         "--jobs", jobs,
     )  # fmt: skip
     assert (done.returncode, done.stderr) == (0, "") and "wlc" in done.stdout
+
+
+def test_programs_are_not_run(system: str, tmp_path: Path) -> None:
+    """``ipvssim run`` says in a line that it is for Linux, and its help is there."""
+    done = elsewhere.run(system, tmp_path, "-m", "ipvssim", "run", "--", "true")
+    assert (done.returncode, done.stdout) == (125, "")
+    assert done.stderr == f"ipvssim run: only Linux can hold a program's system calls, and this is {system}\n"
+    assert elsewhere.run(system, tmp_path, "-m", "ipvssim", "run", "--help").returncode == 0

@@ -1,0 +1,71 @@
+"""What ``ipvssim run`` does, on Linux."""
+
+from __future__ import annotations
+
+import argparse
+import os
+import sys
+import time
+from collections.abc import Sequence
+from contextlib import ExitStack
+
+from ipvsnl.errors import LinkError
+from ipvssim.doors import debug_option, directors, kernel_options
+from ipvssim.doors.server import Server
+from ipvssim.doors.table_file import TableFile
+from ipvssim.kernel import Kernel
+from ipvssim.run.joining import Door, join
+from ipvssim.run.launch import RunError, complain, surroundings
+from ipvssim.run.session import Session
+from ipvssim.run.supervisor import Supervisor
+from ipvssim.run.trace import Trace
+from ipvssim.run.worlds import Worlds
+
+
+def run(chosen: argparse.Namespace, words: Sequence[str], failed: int) -> int:
+    """The program's exit status; ``failed`` where it can't be run."""
+    try:
+        return _run(chosen, words)
+    except (RunError, LinkError, OSError, ValueError) as wrong:
+        named = isinstance(wrong, OSError) and wrong.filename is not None
+        complain(f"{wrong.filename}: {wrong.strerror}" if named and isinstance(wrong, OSError) else str(wrong))
+        return failed
+
+
+def _run(chosen: argparse.Namespace, words: Sequence[str]) -> int:
+    file = TableFile(chosen.table) if chosen.table else None
+    if chosen.join and (file is not None or chosen.rules):
+        raise ValueError("--join: the table is another run's, so --table and --rules are not for this one")
+    how = kernel_options.made_of(chosen)
+    if file is not None:
+        file.lock()
+    try:
+        kernel = Kernel(**how) if file is None else file.load(**how)
+        if chosen.rules:
+            directors.load(kernel, chosen.rules)
+        debug_option.tell(kernel)
+        worlds = Worlds(kernel, lambda: Kernel(**how), netlink=chosen.netlink)
+        try:
+            session, status = _played(chosen, words, kernel, worlds)
+        finally:
+            if file is not None:
+                file.save(kernel.namespace)
+    finally:
+        if file is not None:
+            file.unlock()
+    session.leave()
+    return status
+
+
+def _played(chosen: argparse.Namespace, words: Sequence[str], kernel: Kernel, worlds: Worlds) -> tuple[Session, int]:
+    """Run the program; who else shares the table does so meanwhile."""
+    with ExitStack() as ending:
+        supervisor = Supervisor(worlds, complain=complain, told=Trace(sys.stderr) if chosen.trace else None)
+        ending.callback(supervisor.close)
+        if chosen.serve:
+            server = Server(kernel, chosen.serve, now=time.monotonic)
+            ending.callback(server.close)
+            supervisor.watch(server.fileno(), lambda _: server.turn(0))
+            ending.callback(Door(chosen.serve, supervisor).close)
+        session = Session(supervisor, ending.enter_context(join(chosen.join)) if chosen.join else None)
+        return session, session.run(words, surroundings(os.environ))
