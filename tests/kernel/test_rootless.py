@@ -7,6 +7,7 @@ import os
 import secrets
 import subprocess
 import sys
+from pathlib import Path
 
 import pytest
 
@@ -18,11 +19,15 @@ from tests.places import ROOT
 pytestmark = pytest.mark.kernel
 SEED, COUNT = int(os.environ.get("IPVSNL_SEED") or secrets.randbelow(1 << 32)), 400
 
+ENVIRONMENT = {**os.environ, "PATH": os.pathsep.join((str(Path(sys.executable).parent), os.environ["PATH"]))}
+"""The programs of this Python come first."""
+
 
 def rootless(*words: str, stdin: str = "") -> subprocess.CompletedProcess[str]:
     """A command of such a user, in a network namespace of its own."""
     return subprocess.run(
-        ["unshare", "-r", "-n", *words], cwd=ROOT, input=stdin, capture_output=True, text=True, timeout=120
+        ["unshare", "-r", "-n", *words], cwd=ROOT, input=stdin, capture_output=True, text=True, timeout=120,
+        env=ENVIRONMENT,
     )  # fmt: skip
 
 
@@ -69,7 +74,7 @@ def test_nobody_at_all() -> None:
     """Who is not even that gets netlink's refusal, as ever."""
     done = subprocess.run(
         ["setpriv", "--reuid", "65534", "--clear-groups", "ipvsnl", "-A", "-t", "192.0.2.1:80"],
-        cwd=ROOT, capture_output=True, text=True, timeout=60,
+        cwd=ROOT, capture_output=True, text=True, timeout=60, env=ENVIRONMENT,
     )  # fmt: skip
     assert done.returncode != 0
     assert "Permission denied" in done.stderr
