@@ -114,7 +114,9 @@ class Host(Part):
 
     # --- errors ---
 
-    def error(self, packet: Packet, result: Result, kind: int, code: int, info: int = 0) -> None:
+    def error(
+        self, packet: Packet, result: Result, kind: int, code: int, info: int = 0, *, counts: bool = True
+    ) -> None:  # fmt: skip
         """Send an ICMP error about ``packet``: from the address it was sent to where that is the host's own, else from the
         address towards its sender. Nothing is sent where none may be (:func:`icmp.answers`)."""
         if not icmp.answers(packet):
@@ -138,7 +140,7 @@ class Host(Part):
             data = icmp.error4(packet, source, kind, code, info, ident, options, back.mtu)
         else:
             data = icmp.error6(packet, source, kind, code, info, self.clock.random.getrandbits(20))
-            if kind != icmp.TOO_BIG6 and back.kind == UNICAST:
+            if counts and kind != icmp.TOO_BIG6 and back.kind == UNICAST:
                 self._shorter_ways.spend(
                     packet.source
                 )  # the kernel counts both in one place, and errors have no limit here
@@ -167,9 +169,11 @@ class Host(Part):
             return path.kind == LOCAL
         return any(own == address for device in self.network.devices.values() for own, _ in device.addresses)
 
-    def time_exceeded(self, packet: Packet, result: Result) -> None:
-        """Answer that the lifetime ended."""
-        self.error(packet, result, icmp.TIME_EXCEEDED if packet.family == AF_INET else icmp.TIME_EXCEEDED6, 0)
+    def time_exceeded(self, packet: Packet, result: Result, *, counts: bool = True) -> None:
+        """Answer that the lifetime ended. ``counts``: redirects to the same host are fewer for it; those of IPVS itself were
+        seen not to count (decrement_ttl, net/netfilter/ipvs/ip_vs_xmit.c, recorded on Linux 6.1.176)."""
+        kind = icmp.TIME_EXCEEDED if packet.family == AF_INET else icmp.TIME_EXCEEDED6
+        self.error(packet, result, kind, 0, counts=counts)
 
     def reassembly_exceeded6(self, first: Packet, result: Result) -> None:
         """Answer the first fragment of an IPv6 packet whose others did not come (ip6frag_expire_frag_queue, Linux 6.1)."""

@@ -191,7 +191,7 @@ class Transmitter(Part):
         """The MTU for this packet, its lifetime tested first; None where it is dropped."""
         if packet.hops <= 1:
             result.drop("lifetime ended")
-            self.host.time_exceeded(packet, result)
+            self.host.time_exceeded(packet, result, counts=False)
             return None
         if method in (MASQUERADE, DIRECT, BYPASS):
             return path.mtu
