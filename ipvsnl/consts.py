@@ -4,7 +4,11 @@ Source of every number: ``include/uapi/linux/ip_vs.h``, ``netlink.h`` and ``gene
 The attribute tables stand in :mod:`ipvsnl.family`; nothing else in the project holds a number of the wire.
 """
 
-from typing import Final
+from __future__ import annotations
+
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from typing import Final  # it takes long to import, and is for whoever reads types
 
 # --- netlink (linux/netlink.h) ---------------------------------------------------------------------------------------
 NLMSG_HEADER = 16
