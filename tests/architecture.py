@@ -85,7 +85,7 @@ ROOMS = {
     ],
     "ipvssim.run": [
         "calls outcome",
-        "filter notify",
+        "filter notify system",
         "memory tracee launch",
         "worlds paths",
         "endpoint",

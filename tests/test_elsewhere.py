@@ -25,6 +25,7 @@ def test_every_module_can_be_imported(system: str, tmp_path: Path) -> None:
     names = [
         name for name in architecture.modules(ROOT) if not name.startswith(LEFT_OUT) and not name.endswith("__main__")
     ]
+    names += ["ipvssim.run.system"]
     code = f"import importlib, sys\nfor name in {names}: importlib.import_module(name)\nprint(sys.platform)"
     done = elsewhere.run(system, tmp_path, "-c", code)
     assert (done.stdout, done.stderr) == (f"{system}\n", "")
@@ -76,3 +77,6 @@ def test_programs_are_not_run(system: str, tmp_path: Path) -> None:
     assert (done.returncode, done.stdout) == (125, "")
     assert done.stderr == f"ipvssim run: only Linux can hold a program's system calls, and this is {system}\n"
     assert elsewhere.run(system, tmp_path, "-m", "ipvssim", "run", "--help").returncode == 0
+    code = "import ipvssim\ntry: ipvssim.Kernel().run(['true'])\nexcept Exception as no: print(type(no).__name__, no)"
+    said = elsewhere.run(system, tmp_path, "-c", code).stdout
+    assert said == f"RunError only Linux can hold a program's system calls, and this is {system}\n"

@@ -12,7 +12,8 @@ from ipvsnl.wire.exchange import RECEIVE_BUFFER
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
-    from collections.abc import Iterable
+    import _socket as socket
+    from collections.abc import Callable, Iterable
     from typing import TextIO
 
     from ipvsnl.link.namespaces import NetworkNamespace
@@ -37,6 +38,16 @@ def check_system() -> None:
         raise LinkError(_errno.EAFNOSUPPORT, f"IPVS is in the Linux kernel, and this system is {sys.platform}")
 
 
+def socket_in(namespace: NetworkNamespace | None, opened: Callable[[], socket.socket], what: str) -> socket.socket:
+    """A socket of the namespace (None: the calling thread's); LinkError where there is none to have."""
+    try:
+        return namespace.call(opened) if namespace is not None else opened()
+    except LinkError:
+        raise
+    except OSError as wrong:
+        raise LinkError(wrong.errno or 0, f"cannot open {what}: {wrong.strerror}") from wrong
+
+
 class KernelLink:
     """A generic-netlink socket of the running kernel: of the calling thread's network namespace, or of another."""
 
@@ -49,12 +60,7 @@ class KernelLink:
             return socket.socket(socket.AF_NETLINK, socket.SOCK_RAW, _NETLINK_GENERIC)
 
         self._namespace = namespace
-        try:
-            self._socket = namespace.call(opened) if namespace is not None else opened()
-        except LinkError:
-            raise
-        except OSError as wrong:
-            raise LinkError(wrong.errno or 0, f"cannot open a generic-netlink socket: {wrong.strerror}") from wrong
+        self._socket = socket_in(namespace, opened, "a generic-netlink socket")
         for option in (_NETLINK_CAP_ACK, _NETLINK_EXT_ACK):
             self._socket.setsockopt(_SOL_NETLINK, option, 1)
         self._socket.bind((0, 0))

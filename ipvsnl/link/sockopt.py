@@ -14,6 +14,7 @@ from ipvsnl import sockopt
 from ipvsnl.backends.choice import chosen
 from ipvsnl.errors import LinkError
 from ipvsnl.family import Command
+from ipvsnl.link.kernel import socket_in
 from ipvsnl.wire.exchange import ACKNOWLEDGED
 from ipvsnl.wire.old_interface import Translator, listed
 
@@ -83,12 +84,7 @@ class KernelOptions:
         def opened() -> socket.socket:
             return socket.socket(socket.AF_INET, socket.SOCK_DGRAM)
 
-        try:
-            self._socket = namespace.call(opened) if namespace is not None else opened()
-        except LinkError:
-            raise
-        except OSError as wrong:
-            raise LinkError(wrong.errno or 0, f"cannot open an IPv4 socket: {wrong.strerror}") from wrong
+        self._socket = socket_in(namespace, opened, "an IPv4 socket")
         self._ctypes = ctypes
         self._library = ctypes.CDLL(None, use_errno=True)
 

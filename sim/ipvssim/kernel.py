@@ -180,7 +180,7 @@ class Kernel:
         """Run any program to its end, its calls about IPVS answered by this kernel: ``kernel.run(["ipvsadm", "-Ln"])``.
 
         ``how`` are ``stdin`` (text), ``environment`` and ``timeout`` (seconds; TimeoutError). The status is negative where a
-        signal ended it. The kernel's time stands still meanwhile. :class:`ipvssim.run.launch.RunError` says why programs
+        signal ended it. The kernel's time stands still meanwhile. :class:`ipvssim.run.system.RunError` says why programs
         can't be run here.
         """
         return Completed(*self.programs(words, **how))
@@ -189,6 +189,9 @@ class Kernel:
     def programs(self) -> Programs:
         """Programs on this kernel that go on while the test does something else: ``kernel.programs.start([...])``
         (:class:`ipvssim.run.programs.Programs`)."""
+        from ipvssim.run.system import check_system
+
+        check_system()
         from ipvssim.run.programs import Programs
 
         return Programs(self, lambda: Kernel(release=self.release))

@@ -15,6 +15,7 @@ import socket
 import subprocess
 import sys
 import time
+from collections.abc import Callable
 from typing import Any
 
 from tests.kernel.netlink_scripts import FAMILY, attribute, message
@@ -117,17 +118,18 @@ def play(script: dict[str, Any]) -> dict[str, Any]:
     return {"hash_key": key, "family": family, "answers": answers}
 
 
-def main() -> None:
+def each_alone(played: Callable[[Any], dict[str, Any]]) -> None:
+    """Plays the scripts of standard input, each in a process of its own, and prints what was answered."""
     for line in sys.stdin:
         script = json.loads(line)
         sys.stdout.flush()
         pid = os.fork()
         if not pid:
-            print(json.dumps(play(script)), flush=True)
+            print(json.dumps(played(script)), flush=True)
             os._exit(0)
         if os.waitpid(pid, 0)[1]:
             sys.exit(1)
 
 
 if __name__ == "__main__":
-    main()
+    each_alone(play)

@@ -8,15 +8,12 @@ behind it, and what the kernel made of its length.
 from __future__ import annotations
 
 import ctypes
-import json
-import os
 import socket
-import sys
 import time
 from typing import Any
 
 from ipvsnl.sockopt import LEVEL, Set
-from tests.kernel.netlink_guest import enter_network, hash_key, renumber_requests
+from tests.kernel.netlink_guest import each_alone, enter_network, hash_key, renumber_requests
 from tests.kernel.recorder import family_id
 from tests.kernel.sockopt_scripts import GUARD, Call
 
@@ -59,17 +56,5 @@ def played(script: list[Call]) -> dict[str, Any]:
     return {"hash_key": key, "family": family, "answers": answers}
 
 
-def main() -> None:
-    for line in sys.stdin:
-        script = json.loads(line)
-        sys.stdout.flush()
-        pid = os.fork()
-        if not pid:
-            print(json.dumps(played(script)), flush=True)
-            os._exit(0)
-        if os.waitpid(pid, 0)[1]:
-            sys.exit(1)
-
-
 if __name__ == "__main__":
-    main()
+    each_alone(played)

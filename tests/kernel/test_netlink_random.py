@@ -3,11 +3,8 @@
 from __future__ import annotations
 
 import errno
-import json
 import os
 import secrets
-import subprocess
-import sys
 from typing import Any
 
 import pytest
@@ -15,11 +12,10 @@ import pytest
 from ipvssim.net.networks import vectors_network
 from ipvssim.netlink.socket import NetlinkSocket
 from ipvssim.state.namespace import Namespace
-from tests.conftest import enter_fresh_namespace
+from tests.kernel.asked import recorded
 from tests.kernel.netlink_guest import renumber_requests
 from tests.kernel.netlink_scripts import FAMILY, scripts
 from tests.kernel.recorder import renumber
-from tests.places import ROOT
 
 SEED = int(os.environ.get("IPVSNL_SEED") or secrets.randbelow(1 << 32))
 SCRIPTS, SENDS = int(os.environ.get("IPVSNL_SCRIPTS") or 20), 60
@@ -51,19 +47,9 @@ def simulated(script: dict[str, Any], hash_key: int, family: int) -> list[list[l
 @pytest.mark.kernel
 def test_random_conversations_end_alike() -> None:
     """Every datagram and every receive error of thousands of sends, well-formed and not, is the kernel's."""
-    enter_fresh_namespace()  # a dump counts the services of other namespaces, too: there must be none
     chosen = scripts(SEED, SCRIPTS, SENDS)
-    played = subprocess.run(
-        [sys.executable, "-m", "tests.kernel.netlink_guest"],
-        cwd=ROOT,
-        input="".join(json.dumps(one) + "\n" for one in chosen),
-        stdout=subprocess.PIPE,
-        text=True,
-        check=True,
-    )
-    recorded = [json.loads(line) for line in played.stdout.splitlines()]
-    assert len(recorded) == SCRIPTS
-    for number, (script, answer) in enumerate(zip(chosen, recorded, strict=True)):
+    answers = recorded("tests.kernel.netlink_guest", chosen)
+    for number, (script, answer) in enumerate(zip(chosen, answers, strict=True)):
         ours = simulated(script, answer["hash_key"], answer["family"])
         for send, (theirs, mine) in enumerate(zip(answer["answers"], ours, strict=True)):
             assert mine == theirs, f"IPVSNL_SEED={SEED} script {number} send {send}: {script['sends'][send]}"

@@ -76,7 +76,7 @@ def ipvs(kernel: Kernel) -> Iterator[IPVS]:
 def ipvs_run(kernel: Kernel) -> Iterator[Programs]:
     """Runs any program on ``kernel``: ``ipvs_run(["ipvsadm", "-Ln"]).stdout``; ``ipvs_run.start([...])`` for one that goes
     on while the test lets time pass, or hands packets in. Programs that run still are ended with the test."""
-    from ipvssim.run.launch import RunError, check_system
+    from ipvssim.run.system import RunError, check_system
 
     try:
         check_system()

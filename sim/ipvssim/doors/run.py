@@ -8,6 +8,7 @@ from collections.abc import Sequence
 from pathlib import Path
 
 from ipvssim.doors import kernel_options
+from ipvssim.run.system import RunError, check_system
 
 FAILED = 125
 """The exit status where the program did not begin (``env`` and ``timeout`` have the same)."""
@@ -49,9 +50,11 @@ def main(arguments: Sequence[str] | None = None) -> int:
     words = chosen.program[1:] if chosen.program[:1] == ["--"] else chosen.program
     if not words:
         reader.error("which program?")
-    if sys.platform != "linux":  # whose own modules the rest needs
-        print(f"ipvssim run: only Linux can hold a program's system calls, and this is {sys.platform}", file=sys.stderr)
+    try:
+        check_system()
+    except RunError as wrong:
+        print(f"ipvssim run: {wrong}", file=sys.stderr)
         return FAILED
-    from ipvssim.doors.running import run
+    from ipvssim.doors.running import run  # which needs Linux to be imported
 
     return run(chosen, words, FAILED)

@@ -15,9 +15,10 @@ from ipvssim.doors.server import Server
 from ipvssim.doors.table_file import TableFile
 from ipvssim.kernel import Kernel
 from ipvssim.run.joining import Door, join
-from ipvssim.run.launch import RunError, complain, surroundings
+from ipvssim.run.launch import complain, surroundings
 from ipvssim.run.session import Session
 from ipvssim.run.supervisor import Supervisor
+from ipvssim.run.system import RunError
 from ipvssim.run.trace import Trace
 from ipvssim.run.worlds import Worlds
 

@@ -27,7 +27,7 @@ from ipvssim.state.daemons import BACKUP, MASTER, Daemon
 from ipvssim.state.namespace import Namespace
 from ipvssim.state.services import RealServer, VirtualService
 
-_ALL_BITS, _U32 = 0xFFFFFFFF, 0xFFFFFFFF
+_U32 = 0xFFFFFFFF
 _WORD = 8
 """Bytes that the kernel copies at once where it copies a name (``strscpy`` on x86-64); those behind the NUL become 0."""
 _TEXT = "IP Virtual Server version %d.%d.%d (size=%d)"
@@ -92,7 +92,7 @@ class OldInterface:
         service = self._found(wanted.protocol, wanted.addr, wanted.port, wanted.fwmark)
         name = wanted.sched_name.split(b"\0")[0] + b"\0"
         key = (AF_INET, wanted.protocol, _wide(wanted.addr), wanted.port, wanted.fwmark or None)
-        whole = (*key, name, wanted.flags, _ALL_BITS, wanted.timeout, wanted.netmask, b"")
+        whole = (*key, name, wanted.flags, _U32, wanted.timeout, wanted.netmask, b"")
         if optname == Set.ADD:
             return EEXIST if service is not None else self._commands.add_service(*whole)
         if service is None or service.protocol != wanted.protocol:

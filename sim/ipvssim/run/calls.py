@@ -8,14 +8,14 @@ from __future__ import annotations
 import platform
 from typing import NamedTuple
 
+from ipvsnl.sockopt import BASE
+
 AF_NETLINK, NETLINK_GENERIC = 16, 16
 SOL_IP, SOL_SOCKET, SOL_NETLINK = 0, 1, 270
 SO_TYPE, SO_ERROR, SO_PROTOCOL, SO_DOMAIN = 3, 4, 38, 39
 SO_SNDBUF, SO_RCVBUF, SO_SNDBUFFORCE, SO_RCVBUFFORCE = 7, 8, 32, 33
 MSG_OOB, MSG_PEEK, MSG_TRUNC, MSG_DONTWAIT = 1, 2, 0x20, 0x40
 AT_FDCWD = -100
-OLD_INTERFACE = 0x480
-"""The first of the sixteen numbers of IP_VS_SO_* (include/uapi/linux/ip_vs.h)."""
 ALL = 0xFFFFFFFF
 
 Test = tuple[int, int, tuple[int, ...]]
@@ -46,7 +46,7 @@ MACHINES = {
 ALWAYS: tuple[tuple[Test, ...], ...] = ((),)
 _SET_SIZES = (SO_SNDBUF, SO_RCVBUF, SO_SNDBUFFORCE, SO_RCVBUFFORCE)
 _TOLD = (SO_TYPE, SO_ERROR, SO_SNDBUF, SO_RCVBUF, SO_PROTOCOL, SO_DOMAIN)
-_OLD: tuple[Test, ...] = ((1, ALL, (SOL_IP,)), (2, ALL ^ 15, (OLD_INTERFACE,)))
+_OLD: tuple[Test, ...] = ((1, ALL, (SOL_IP,)), (2, ALL ^ 15, (BASE,)))
 _FROM_HERE: tuple[tuple[Test, ...], ...] = (((0, ALL, (AT_FDCWD & ALL,)),),)
 
 LOOKED_AT: dict[str, tuple[tuple[Test, ...], ...]] = {

@@ -27,20 +27,23 @@ class Writer:
     def __init__(self, world: World, name: str, channel: socket.socket) -> None:
         self.world, self.name, self.channel = world, name, channel
 
-    def catch_up(self) -> list[OSError]:
-        """Set the tunable to what was written; refusals, which come too late for the program's ``write``."""
-        refused: list[OSError] = []
+    def catch_up(self) -> list[str]:
+        """Set the tunable to what was written; what has to be said of it: what is not modelled, and refusals, which come too
+        late for the program's ``write``."""
+        words: list[str] = []
         while True:
             try:
                 text = self.channel.recv(_LONGEST, socket.MSG_DONTWAIT).decode(errors="replace")
             except OSError:
-                return refused
+                return words
             if not text:
-                return refused
+                return words
             try:
-                self.world.kernel.namespace.sysctls.write(PREFIX + self.name, text)
+                missing = self.world.kernel.namespace.write_sysctl(PREFIX + self.name, text)
             except OSError as wrong:
-                refused.append(wrong)
+                missing = f"{wrong.strerror} (the program was not told)"
+            if missing:
+                words.append(missing)
 
 
 class Files:

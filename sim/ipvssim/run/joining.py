@@ -12,8 +12,8 @@ import socket
 from contextlib import suppress
 from pathlib import Path
 
-from ipvssim.run.launch import RunError
 from ipvssim.run.supervisor import Supervisor
+from ipvssim.run.system import RunError
 
 _TAKEN = b"taken"
 _YAMA = Path("/proc/sys/kernel/yama/ptrace_scope")

@@ -5,7 +5,6 @@ from __future__ import annotations
 import ctypes
 import errno
 import os
-import re
 import signal
 from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
@@ -13,7 +12,8 @@ from struct import Struct
 
 from ipvssim.run import calls
 from ipvssim.run.filter import program
-from ipvssim.run.notify import OLDEST, failure, install, libc
+from ipvssim.run.notify import failure, install, libc
+from ipvssim.run.system import RunError, check_system
 
 NOT_FOUND, NOT_EXECUTABLE = 127, 126
 """Exit statuses of a program that could not begin, as the shells have them."""
@@ -27,25 +27,6 @@ _NUMBER = Struct("=i")
 def complain(text: str) -> None:
     """Say something on standard error, whatever Python has put before it."""
     os.write(2, f"ipvssim run: {text}\n".encode(errors="surrogateescape"))
-
-
-class RunError(Exception):
-    """A program can't be run here; the text says why, in a line."""
-
-
-def check_system() -> calls.Machine:
-    """This machine. RunError where it or its kernel can't do it."""
-    release = os.uname().release if hasattr(os, "uname") else ""
-    numbers = re.match(r"(\d+)\.(\d+)", release)
-    if os.uname().sysname != "Linux" or numbers is None:
-        raise RunError(f"only Linux can hold a program's system calls, and this is {os.uname().sysname} {release}")
-    if (int(numbers[1]), int(numbers[2])) < OLDEST:
-        raise RunError(f"Linux {release} is too old: holding a program's system calls needs {OLDEST[0]}.{OLDEST[1]}")
-    machine = calls.here()
-    if machine is None:
-        known = ", ".join(calls.MACHINES)
-        raise RunError(f"the system calls of {os.uname().machine} are not known here, only those of {known}")
-    return machine
 
 
 def surroundings(environment: Mapping[str, str]) -> dict[str, str]:

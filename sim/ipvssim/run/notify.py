@@ -15,8 +15,6 @@ from typing import NamedTuple
 
 from ipvssim.run.calls import Machine
 
-OLDEST = (5, 14)
-"""The first release of Linux that has all of it."""
 _SET_MODE_FILTER, _NEW_LISTENER = 1, 8
 _NO_NEW_PRIVILEGES = 38
 _RECEIVE, _SEND, _IS_VALID, _ADD_DESCRIPTOR, _SET_FLAGS = 0xC0502100, 0xC0182101, 0x40082102, 0x40182103, 0x40082104

@@ -41,6 +41,7 @@ class Session:
         self._program = 0
         self._status: int | None = None
         self._asked = 0
+        self._killed_by = 0
 
     def run(self, words: Sequence[str], environment: dict[str, str]) -> int:
         """The exit status of the program, 128 and the signal's number where one ended it (see :func:`leave`). RunError."""
@@ -128,8 +129,6 @@ class Session:
             self._asked += 1
             for process in _children():
                 _send(process, number if self._asked == 1 else signal.SIGKILL)
-
-    _killed_by = 0
 
     def leave(self) -> None:
         """End by the signal that ended the program, so that whoever waits sees the same."""

@@ -178,8 +178,8 @@ class Supervisor:
         self.watch(writer.channel.fileno(), partial(self._writer_ready, writer))
 
     def _writer_ready(self, writer: Writer, events: int) -> None:
-        for refused in writer.catch_up():
-            self._complain(f"/proc/sys/net/ipv4/vs/{writer.name}: {refused.strerror} (the program was not told)")
+        for words in writer.catch_up():
+            self._complain(f"/proc/sys/net/ipv4/vs/{writer.name}: {words}")
         if events & _GONE:
             self.unwatch(writer.channel.fileno())
             writer.channel.close()

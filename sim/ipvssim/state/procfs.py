@@ -6,9 +6,10 @@ the simulator's own: Linux tells nobody of its trash.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from errno import ENOENT
 from os import strerror
+from typing import Any
 
 from ipvsnl.consts import AF_INET
 from ipvssim.clock import SECOND
@@ -120,14 +121,18 @@ def _applications(namespace: Namespace) -> Iterator[str]:
             yield f"TCP  {port:<7} {used:<6} {'ftp':<17}\n"
 
 
+def _row(one: Mapping[str, Any]) -> str:
+    return (
+        f"{one['proto']:<3} {one['client']} {one['cport']} {one['virtual']} {one['vport']} {one['dest']} {one['dport']} "
+        f"{one['state']:<11}"
+    )
+
+
 def _connections(namespace: Namespace) -> Iterator[str]:
     yield _CONNECTIONS
     if namespace.connections is not None:
         for one in namespace.connections():
-            yield (
-                f"{one['proto']:<3} {one['client']} {one['cport']} {one['virtual']} {one['vport']} {one['dest']} "
-                f"{one['dport']} {one['state']:<11} {one['expires']:7}{one.get('engine', '')}\n"
-            )
+            yield f"{_row(one)} {one['expires']:7}{one.get('engine', '')}\n"
 
 
 def _connections_by_origin(namespace: Namespace) -> Iterator[str]:
@@ -135,10 +140,7 @@ def _connections_by_origin(namespace: Namespace) -> Iterator[str]:
     yield _ORIGINS
     if namespace.connections is not None:
         for one in namespace.connections():
-            yield (
-                f"{one['proto']:<3} {one['client']} {one['cport']} {one['virtual']} {one['vport']} {one['dest']} "
-                f"{one['dport']} {one['state']:<11} LOCAL  {one['expires']:7}\n"
-            )
+            yield f"{_row(one)} LOCAL  {one['expires']:7}\n"
 
 
 def _trash(namespace: Namespace) -> Iterator[str]:
