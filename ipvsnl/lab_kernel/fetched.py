@@ -19,8 +19,9 @@ from ipvsnl.lab_kernel.places import PATH, cache
 from ipvsnl.lab_kernel.suites import Wanted, fits, named
 
 _USER_MODE, _ORDINARY, _BUSYBOX = "user-mode-linux", "linux-image-amd64", "busybox-static"
-_PACKAGE, _LIBRARY, _INITRAMFS = "PACKAGE", "library", "initramfs"
-"""In a kernel's directory: which package it is of (written last), its C library, the first file system for QEMU."""
+_PACKAGE, _PLACE, _LIBRARY, _INITRAMFS = "PACKAGE", "PLACE", "library", "initramfs"
+"""In a kernel's directory: which package it is of, and where it was unpacked (written last, since the kernel names its C
+library by that path), the library, the first file system for QEMU."""
 
 
 def image(text: str) -> Image:
@@ -31,13 +32,14 @@ def image(text: str) -> Image:
     wanted = named(text)
     place = _place(wanted)
     with _alone():
-        if not (place / _PACKAGE).exists():
+        if not _is_whole(place):
             shutil.rmtree(place, ignore_errors=True)
             place.mkdir()
             archive = Archive(wanted.suite, cache() / "apt" / wanted.suite.name)
             archive.update()
             package = _fetch_ordinary(archive, place) if wanted.emulated else _fetch_user_mode(archive, place)
             (place / _PACKAGE).write_text(package)
+            (place / _PLACE).write_text(str(place.absolute()))
     found = _ordinary(place) if wanted.emulated else _user_mode(place)
     if not fits(found.release, wanted.release):
         raise MissingError(
@@ -49,6 +51,14 @@ def image(text: str) -> Image:
 def forget(text: str) -> None:
     """Remove what was fetched for ``--release TEXT``, so that the next `image` gets the newest. ValueError as there."""
     shutil.rmtree(_place(named(text)), ignore_errors=True)
+
+
+def _is_whole(place: Path) -> bool:
+    """Whether a kernel was fetched there, to its end, and not moved there from elsewhere."""
+    try:
+        return (place / _PLACE).read_text() == str(place.absolute())
+    except FileNotFoundError:
+        return False
 
 
 def _place(wanted: Wanted) -> Path:

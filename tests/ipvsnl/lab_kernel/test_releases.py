@@ -59,6 +59,7 @@ def test_what_was_fetched_is_used_again(tmp_path: Path, monkeypatch: pytest.Monk
     (tmp_path / "sid/library/usr/lib").mkdir(parents=True)
     (tmp_path / "sid/library/usr/lib/libc.so.6").touch()
     (tmp_path / "sid/PACKAGE").write_text("user-mode-linux 7.2um1")
+    (tmp_path / "sid/PLACE").write_text(str(tmp_path / "sid"))
     found = choosing.chosen("sid")
     assert found == choosing.chosen("7.2")
     assert (found.release, found.package, found.initramfs) == ("7.2.7", "user-mode-linux 7.2um1", "")
@@ -68,6 +69,28 @@ def test_what_was_fetched_is_used_again(tmp_path: Path, monkeypatch: pytest.Monk
         choosing.chosen("7.4")
     fetched.forget("sid")
     assert not (tmp_path / "sid").exists()
+
+
+@pytest.mark.parametrize("told", ["/elsewhere/sid", None])
+def test_what_was_moved_or_is_half_there_is_fetched_again(
+    told: str | None, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """A kernel names its C library by the path at which it was unpacked: moved with its directory it would not start."""
+
+    class Asked(Exception):  # noqa: N818 (it is no error)
+        pass
+
+    def archive_of(*_: object) -> None:
+        raise Asked
+
+    monkeypatch.setenv("IPVSNL_LAB_CACHE", str(tmp_path))
+    monkeypatch.setattr(fetched, "Archive", archive_of)
+    (tmp_path / "sid/usr/lib/uml/modules/7.2.7").mkdir(parents=True)
+    (tmp_path / "sid/PACKAGE").write_text("user-mode-linux 7.2um1")
+    if told is not None:
+        (tmp_path / "sid/PLACE").write_text(told)
+    with pytest.raises(Asked):
+        choosing.chosen("sid")
 
 
 def test_without_keys_or_an_archive_the_message_says_so(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
