@@ -104,6 +104,7 @@ class Kernel:
             connection_table_size=connection_table_size, modules=Modules(modules), debug_level=debug_level,
         )  # fmt: skip
         self.namespace.connections = lambda: self.director.connections()
+        self.namespace.applications = lambda: self.director.helpers.applications()
         if isinstance(network, OpenNetwork):
             self.namespace.table.named_hook = network.name
         for name, value in (sysctl or {}).items():
@@ -194,7 +195,8 @@ class Kernel:
         check_system()
         from ipvssim.run.programs import Programs
 
-        return Programs(self, lambda: Kernel(release=self.release))
+        modules = self.namespace.modules.given
+        return Programs(self, lambda: Kernel(release=self.release, modules=modules))
 
     def snapshot(self) -> Snapshot:
         """All virtual services with their real servers, as a client reads them."""

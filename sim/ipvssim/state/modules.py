@@ -23,16 +23,18 @@ class Modules:
     ValueError names what is no module of IPVS, or no value of the parameter.
     """
 
-    __slots__ = ("ftp_ports", "names")
+    __slots__ = ("ftp_ports", "given", "names")
 
     def __init__(self, names: Iterable[str] = ()) -> None:
         if isinstance(names, str):
             raise ValueError(f"{names!r}: modules are a list of names")
+        self.given = tuple(map(str, names))
+        """As they were named, with their parameters: what another namespace of the same kernel is made of."""
         self.ftp_ports: tuple[int, ...] = ()
         """The virtual ports that the FTP helper looks at; empty where it is not loaded."""
         loaded = set()
-        for name in names:
-            module, *parameters = str(name).replace("-", "_").split() or [""]
+        for name in self.given:
+            module, *parameters = name.replace("-", "_").split() or [""]
             if module not in ALWAYS and module not in WANTED:
                 raise ValueError(f"{name!r}: no module of IPVS; there are {', '.join((*WANTED, *ALWAYS))}")
             if parameters and module != FTP:

@@ -67,3 +67,11 @@ def test_what_a_program_left_behind_is_ended(ipvs_run: Programs) -> None:
         for _ in range(50):
             os.kill(int(done.stdout), 0)
             time.sleep(0.1)
+
+
+@needs("unshare")
+def test_another_namespace_has_the_same_modules() -> None:
+    """Modules are the kernel's, not the namespace's: what was loaded with its parameters is there in every one."""
+    kernel = Kernel(modules=["ip_vs_ftp ports=2121"])
+    done = kernel.run(["unshare", "-rn", "cat", "/proc/net/ip_vs_app"])
+    assert done.stdout == "".join(kernel.proc("ip_vs_app")) and "2121" in done.stdout

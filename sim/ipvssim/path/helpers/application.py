@@ -44,7 +44,6 @@ class Helpers(Part):
         self._sums_twice = not namespace.behaviours.helper_checksums6
         if self._ports:
             connections.made_as = self._kind
-            namespace.applications = self.applications
 
     def _kind(self, protocol: int, virtual_port: bytes, flags: int) -> type[ConnectionEntry]:
         """What a new connection is: one of a helper's ports is looked into, if its addresses are translated."""

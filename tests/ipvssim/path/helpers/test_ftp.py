@@ -129,6 +129,8 @@ def test_proc_tells_who_uses_the_helper() -> None:
         "prot port    usecnt name\n", "TCP  2121    0      ftp              \n", "TCP  21      1      ftp              \n",
     ]  # fmt: skip
     assert list(Kernel().proc("ip_vs_app")) == ["prot port    usecnt name\n"]
+    before = Kernel(modules=["ip_vs_ftp"])  # the ports are there when the module is, before any packet
+    assert list(before.proc("ip_vs_app"))[1:] == ["TCP  21      0      ftp              \n"]
 
 
 CUTS = st.lists(st.tuples(st.integers(1, 40), st.booleans()), max_size=6)
