@@ -126,7 +126,7 @@ class Namespace(Part):
         """Write a tunable as ``sysctl -w`` would; the words of a warning where it brings less here than in the kernel, which
         the log gets, too. OSError as of :meth:`ipvssim.state.sysctls.Sysctls.write`."""
         self._tunables(name).write(name, value)
-        if name != CONNTRACK or not self.sysctls.conntrack:
+        if name.replace("/", ".") != CONNTRACK or not self.sysctls.conntrack:
             return ""
         missing = f"{name}={self.sysctls.conntrack}: of connection tracking these are not modelled: {NOT_MODELLED}"
         if self.log is not None:

@@ -266,6 +266,7 @@ def test_what_is_not_modelled_is_said_where_it_is_asked_for() -> None:
     with pytest.warns(NotModelledWarning) as told:
         Kernel(sysctl={"conntrack": 1})
     assert told[0].filename == __file__
+    assert "not modelled" in kernel.namespace.write_sysctl("net/ipv4/vs/conntrack", 1)
     with warnings.catch_warnings():
         warnings.simplefilter("error")
         kernel.sysctl["conntrack"] = 0
