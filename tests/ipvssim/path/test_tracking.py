@@ -70,6 +70,17 @@ def test_a_connection_that_ended_properly_is_opened_anew_at_once() -> None:
     assert world.client(segment(w.SYN, 2000)).opened
 
 
+def test_an_entry_whose_time_is_over_stands_in_the_way_until_it_is_swept() -> None:
+    """An entry that a server's packet opened ended: a client's SYN clashes with it for up to a minute, and then passes."""
+    world = tracked()
+    world.kernel.sysctl["net.netfilter.nf_conntrack_tcp_timeout_unacknowledged"] = 2
+    world.from_server(answer(w.ACK, 5000, 1001))
+    world.kernel.clock.advance(30_000_000)
+    assert world.client(segment(w.SYN, 1000)).reason == CLASH
+    world.kernel.clock.advance(31_000_000)
+    assert world.client(segment(w.SYN, 1000)).out
+
+
 def test_the_tunable_alone_changes_nothing() -> None:
     """Where nobody asks the kernel to track, ``conntrack=1`` drops no SYN."""
     world = tracked(asks=False)

@@ -1,7 +1,7 @@
 """`tracked_tunables`: connection tracking with other timeouts and switches (net.netfilter.nf_conntrack_*).
 
-Flows of one service, none with another's port, each of which a client opens after a pause: the kernel sweeps an entry whose
-time is over now and then, and until it does the entry may stand in another one's way, which is not modelled.
+Flows of one service, none with another's port, each of which a client opens after a pause: an entry whose time is over may
+stand in another one's way until the kernel sweeps it, once a minute, and a minute of its own.
 """
 
 from __future__ import annotations

@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, Final
 
 from ipvssim._compiling import mypyc_attr
 from ipvssim._parts import Part
-from ipvssim.clock import Clock
+from ipvssim.clock import HZ, Clock
 
 if TYPE_CHECKING:
     from ipvssim.path.tracking.sequences import Shifts
@@ -22,6 +22,8 @@ Key = tuple[int, bytes]
 ORIGINAL: Final = 0
 REPLY: Final = 1
 """The two sides of an entry: that of its first packet, and the other."""
+_SWEEP: Final = 60 * HZ
+"""How often the kernel looks for entries whose time is over (``gc_worker``), where it has few; when, is its own affair."""
 
 
 class Outcome(Enum):
@@ -53,11 +55,13 @@ class Entry(Part):
 
 @mypyc_attr(allow_interpreted_subclasses=True)
 class Entries(Part):
-    """The table of confirmed entries."""
+    """The table of confirmed entries. One whose time is over is not found any more, but it still stands in the way of a new
+    one with a key of its own (``__nf_conntrack_confirm``) until somebody looks for it, or all are swept."""
 
     def __init__(self, clock: Clock, sysctls: TrackingSysctls) -> None:
         self.clock = clock
         self.sysctls = sysctls
+        self._swept = clock.jiffies
         self._sides: dict[Key, tuple[Entry, int]] = {}
 
     def __len__(self) -> int:
@@ -75,12 +79,20 @@ class Entries(Part):
         return found
 
     def clash(self, entry: Entry) -> Entry | None:
-        """The entry that has one of this one's keys already."""
+        """The entry that has one of this one's keys already, be its time over or not."""
+        if self.clock.jiffies - self._swept >= _SWEEP:
+            self._sweep()
         for key in entry.keys:
-            found = self.find(key)
+            found = self._sides.get(key)
             if found is not None:
                 return found[0]
         return None
+
+    def _sweep(self) -> None:
+        now = self.clock.jiffies
+        self._swept = now - (now - self._swept) % _SWEEP
+        for entry in [entry for entry in self if entry.expires <= self._swept]:
+            self.kill(entry)
 
     def add(self, entry: Entry) -> None:
         """Its first packet has gone through."""
