@@ -280,6 +280,7 @@ class Director(Part):
         if self.tracker.on and not self.tracker.is_taken(packet, connection, result):
             return
         if packet.protocol not in WITH_PORTS:
+            self.host.refuses(packet)
             return
         port = packet.key[-2:]
         if connection is not None:
@@ -288,6 +289,7 @@ class Director(Part):
             port = connection.port
         if not self.network.listens(packet.protocol, int.from_bytes(port, "big")):
             self.inbound.refuse(packet, connection)
+            self.host.refuses(packet)
             if self.tracker.on:
                 self.tracker.refuses(packet, connection)
 

@@ -15,12 +15,13 @@ from ipvssim._parts import Part
 from ipvssim.behaviours import BEHAVIOURS, Behaviours
 from ipvssim.clock import SECOND, Clock
 from ipvssim.net import icmp
+from ipvssim.net.checksums import is_valid, pseudo
 from ipvssim.net.cutting import split4, split6
 from ipvssim.net.fragments import is_authenticated, lacks_headers
 from ipvssim.net.network import BLACKHOLE, BROADCAST, ETHERNET, LOCAL, MULTICAST, NONE, PROHIBIT, UNICAST, Network, Path
 from ipvssim.net.options4 import BadOptionError, echo, received
 from ipvssim.net.options6 import HEADER_FIELD, INCOMPLETE, BadOption6Error, verify_destination
-from ipvssim.net.packets import MORE6, Packet, Recorded, sign4, with_hops
+from ipvssim.net.packets import BROKEN, ICMPV6, MORE6, NO_NEXT, TCP, UDP, Packet, Recorded, sign4, with_hops
 from ipvssim.path.result import FORWARD, Result
 
 _TYPE4: Final = b"\x08\x00"
@@ -32,6 +33,8 @@ _PAYLOAD_LENGTH: Final = 4
 """Where an IPv6 header has it."""
 _UNREACHABLE4: Final = {NONE: 0, PROHIBIT: 13}
 _UNREACHABLE6: Final = {NONE: icmp.NO_ROUTE6, PROHIBIT: 1}
+_SILENT: Final = frozenset((BROKEN, ICMPV6, NO_NEXT, TCP))
+"""What the host itself takes, or refuses otherwise than by an error."""
 
 
 @mypyc_attr(allow_interpreted_subclasses=True)
@@ -199,6 +202,17 @@ class Host(Part):
             self.error(packet, result, icmp.UNREACHABLE, icmp.HOST_UNREACHABLE)
         else:
             self.error(packet, result, icmp.UNREACHABLE6, icmp.ADDRESS6)
+
+    def refuses(self, packet: Packet) -> None:
+        """The host itself was handed a packet for which it has no use, and says so to the sender: no program reads the port,
+        or nobody knows what the last header announces (``ip6_protocol_deliver_rcu``, net/ipv6/ip6_input.c, Linux 6.1). The
+        error is the host's own affair, but redirects to the sender are fewer for it."""
+        protocol = packet.protocol
+        if packet.family == AF_INET or protocol in _SILENT or packet.fragment or not icmp.answers(packet):
+            return
+        segment = packet.data[packet.offset :]
+        if protocol != UDP or is_valid(segment, pseudo(packet.source, packet.destination, UDP, len(segment))):
+            self._shorter_ways.spend(packet.source)
 
     # --- what arrives ---
 

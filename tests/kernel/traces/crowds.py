@@ -9,6 +9,8 @@ from .lifetimes import again, turn
 from .paths import big, client_error, server_error
 from .script import SCHEDULERS, Flow, Script, Service
 
+SERVERS = 5
+"""Addresses that servers may have; the kernel tells a client of one that is no neighbour, seconds later."""
 MARKS = (7, 9)
 SWITCHES = ("conn_reuse_mode", "expire_nodest_conn", "expire_quiescent_template", "sloppy_tcp", "nat_icmp_send")
 NETMASKS = ((), (), ("-M", "255.255.255.0"))
@@ -24,7 +26,7 @@ class Crowd:
         self.forgot = False
         """Whether counters began anew: they do as of the kernel's last estimator tick, whenever that was."""
         for service in self.services:
-            for number in script.random.sample(range(10, 15), script.random.randrange(1, 5)):
+            for number in script.random.sample(range(10, 10 + SERVERS), script.random.randrange(1, 5)):
                 self.server(service, number)
 
     def made(self, kind: str) -> Service:
@@ -70,7 +72,7 @@ class Crowd:
         """The administrator changes one thing."""
         script, what = self.script, self.script.random.randrange(100)
         service = script.random.choice(self.services)
-        away = [number for number in range(10, 15) if not any(text.endswith(tail(number)) for text in service.servers)]
+        away = [number for number in range(10, 10 + SERVERS) if not any(text.endswith(tail(number)) for text in service.servers)]
         if what < 35 and service.servers:
             script.edit(
                 service, script.random.choice(list(service.servers)), script.pick(0, 0, 1, 3), *script.thresholds(10)
@@ -121,6 +123,7 @@ MAKERS: dict[str, Callable[[Script], Service]] = {
 def crowds(seed: int) -> Script:
     """Visits, packets from both sides, errors, edits: all of it mixed."""
     script = Script("crowds", seed, marks=MARKS)
+    script.header["servers6"] = SERVERS
     crowd = Crowd(script)
     for _ in range(script.random.randrange(50, 80)):
         what = script.random.randrange(100)
