@@ -72,7 +72,11 @@ class Crowd:
         """The administrator changes one thing."""
         script, what = self.script, self.script.random.randrange(100)
         service = script.random.choice(self.services)
-        away = [number for number in range(10, 10 + SERVERS) if not any(text.endswith(tail(number)) for text in service.servers)]
+        away = [
+            number
+            for number in range(10, 10 + SERVERS)
+            if not any(text.endswith(tail(number)) for text in service.servers)
+        ]
         if what < 35 and service.servers:
             script.edit(
                 service, script.random.choice(list(service.servers)), script.pick(0, 0, 1, 3), *script.thresholds(10)
