@@ -81,7 +81,9 @@ def judge(
     outcome.figures["refused"] = outcome.counts["refused"] / offered if offered else 0.0
     if "dead" in outcome.counts:
         outcome.figures["dead"] = outcome.counts["dead"]
-    clients, opened = _clients(traffic), _opened(traffic)
+    if not outcome.changes:
+        return
+    (clients, _), opened = _clients(traffic), _opened(traffic)
     for number, change in enumerate(outcome.changes):
         later_changes = outcome.changes[number + 1 :]
         change.figures |= _disruption(change, later_changes, clients, opened, placed)
