@@ -80,7 +80,7 @@ ROOMS = {
         "strays",
         "reasons",
         "director",
-        "changes",
+        "changes sockets",
         "whatif",
     ],
     "ipvssim.run": [
