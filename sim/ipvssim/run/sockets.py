@@ -38,9 +38,14 @@ class Sockets:
         """By what ``/proc`` calls the program's end: ``socket:[4711]``."""
         self._names: dict[Endpoint, str] = {}
 
+    @property
+    def any(self) -> bool:
+        """Whether there are any."""
+        return bool(self._by_name)
+
     def of(self, call: Call) -> Endpoint | None:
         """The socket that a call is about; None where it is none of ours."""
-        return self._by_name.get(file_of(call.tid, call.descriptor)) if self._by_name else None
+        return self._by_name.get(file_of(call.tid, call.descriptor))
 
     def socket(self, call: Call) -> Outcome:
         """``socket(AF_NETLINK, ..., NETLINK_GENERIC)``; the filter lets no other through."""

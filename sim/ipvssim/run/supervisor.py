@@ -11,9 +11,10 @@ from functools import partial
 from ipvssim.run import calls
 from ipvssim.run.endpoint import Endpoint
 from ipvssim.run.files import Files, Writer
-from ipvssim.run.notify import Call, Listener
+from ipvssim.run.notify import ID, Call, Listener
 from ipvssim.run.old_options import OldOptions
 from ipvssim.run.outcome import KEPT, PASS, Outcome, Undoable
+from ipvssim.run.passing import Passing
 from ipvssim.run.receiving import Receiving
 from ipvssim.run.sending import Sending
 from ipvssim.run.sockets import Sockets
@@ -51,6 +52,7 @@ class Supervisor:
         self._sending = Sending(self._sockets, self._receiving.wake)
         self._old = OldOptions(worlds)
         self._files = Files(worlds, self._watch_writer)
+        self._passes = Passing(machine, lambda: self._sockets.any)
         self._handlers = {
             machine.numbers[name]: one for name, one in self._by_name().items() if name in machine.numbers
         }
@@ -130,9 +132,13 @@ class Supervisor:
 
     def _held(self, listener: Listener, events: int) -> None:
         if events & _IN:
-            call = listener.receive()
-            if call is not None:
-                self.decide(call)
+            numbers = listener.receive()
+            if numbers is None:
+                return
+            if self._passes(numbers):
+                listener.pass_on(numbers[ID])
+            else:
+                self.decide(Call(listener, *numbers))
         elif events & _GONE:
             self._lose(listener)
 
