@@ -19,6 +19,9 @@ _U32, _U64 = Struct("=I"), Struct("=Q")
 _NAME_SIZE, _CONTROL_SIZE, _FLAGS = 8, 40, 48
 _MOST_PIECES = 1024
 _LARGEST_NAME = 128
+_BESIDE = 256
+_PIECE = 16
+"""Bytes of struct iovec."""
 
 
 class Message(NamedTuple):
@@ -32,26 +35,40 @@ class Message(NamedTuple):
     control: int
     control_size: int
 
-    @property
-    def room(self) -> int:
-        """Bytes that all pieces hold."""
-        return sum(length for _, length in self.pieces)
+    room: int
+    """Bytes that all pieces hold."""
 
 
 def read(thread: int, at: int) -> Message:
-    """The message header at an address. OSError: EFAULT, EMSGSIZE."""
-    name, name_size, vector, count, control, control_size, _ = _HEADER.unpack(memory.read(thread, (at, SIZE)))
+    """The message header at an address. OSError: EFAULT, EMSGSIZE.
+
+    Most programs have the list of its pieces beside it, on their stack; so what stands around it is read with it.
+    """
+    start = max(at - _BESIDE, at & -memory.PAGE)
+    end = min(at + SIZE + _BESIDE, (at & -memory.PAGE) + memory.PAGE)
+    if at + SIZE > end:  # it goes on on another page, and what follows there may be nobody's
+        start, end = at, at + SIZE
+    around = memory.read(thread, (start, end - start))
+    name, name_size, vector, count, control, control_size, _ = _HEADER.unpack_from(around, at - start)
     if count > _MOST_PIECES:
         raise OSError(EMSGSIZE, strerror(EMSGSIZE))
-    numbers = unpack(f"={2 * count}Q", memory.read(thread, (vector, 16 * count)))
+    size = _PIECE * count
+    if start <= vector and vector + size <= end:
+        listed = around[vector - start : vector - start + size]
+    else:
+        listed = memory.read(thread, (vector, size))
+    numbers = unpack(f"={2 * count}Q", listed)
     return Message(
-        at, name, name_size if name else 0, list(zip(numbers[::2], numbers[1::2], strict=True)), control, control_size
-    )
+        at, name, name_size if name else 0, list(zip(numbers[::2], numbers[1::2], strict=True)), control, control_size,
+        sum(numbers[1::2]),
+    )  # fmt: skip
 
 
-def gathered(thread: int, message: Message) -> bytes:
-    """The datagram that lies in its pieces."""
-    return memory.read(thread, *message.pieces)
+def gathered(thread: int, message: Message) -> tuple[bytes, bytes]:
+    """The datagram that lies in its pieces, and the name of whom it is for, as far as one may be long."""
+    size = min(message.name_size, _LARGEST_NAME)
+    both = memory.read(thread, (message.name, size), *message.pieces)
+    return both[size:], both[:size]
 
 
 def name_of(thread: int, address: int, size: int) -> bytes:
@@ -75,4 +92,5 @@ def filled(message: Message, data: bytes, name: bytes, control: bytes) -> list[t
         found.append((message.name, name[: message.name_size]))
         found.append((message.at + _NAME_SIZE, _U32.pack(ADDRESS.size)))
     found += [(message.control, control), (message.at + _CONTROL_SIZE, _U64.pack(len(control)))]
-    return [*found, (message.at + _FLAGS, _U32.pack(flags))]
+    found.append((message.at + _FLAGS, _U32.pack(flags)))
+    return found

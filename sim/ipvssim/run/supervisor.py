@@ -18,7 +18,6 @@ from ipvssim.run.passing import Passing
 from ipvssim.run.receiving import Receiving
 from ipvssim.run.sending import Sending
 from ipvssim.run.sockets import Sockets
-from ipvssim.run.tracee import Descriptors
 from ipvssim.run.worlds import Worlds
 
 _IN, _GONE = select.EPOLLIN, select.EPOLLHUP | select.EPOLLERR
@@ -46,9 +45,8 @@ class Supervisor:
         self._poll = select.epoll()
         self._watched: dict[int, Callable[[int], object]] = {}
         self._listeners: dict[int, Listener] = {}
-        self._descriptors = Descriptors()
         self._sockets = Sockets(worlds, self._watch_endpoint, told)
-        self._receiving = Receiving(self._sockets, self._descriptors, self.decide)
+        self._receiving = Receiving(self._sockets, self.decide)
         self._sending = Sending(self._sockets, self._receiving.wake)
         self._old = OldOptions(worlds)
         self._files = Files(worlds, self._watch_writer)
@@ -125,7 +123,6 @@ class Supervisor:
         for listener in list(self._listeners.values()):
             self._lose(listener)
         self._sockets.close()
-        self._descriptors.close()
         self._poll.close()
 
     # --- decisions ---
@@ -151,6 +148,7 @@ class Supervisor:
         except Exception as wrong:  # a fault of ours, or of a user's scheduler: the program hears of it, and we go on
             self._complain(f"system call {call.number} of {call.tid}: {type(wrong).__name__}: {wrong}")
             outcome = -errno.EIO
+        self._sockets.let_go()
         if outcome == PASS:
             call.pass_on()
         elif isinstance(outcome, Undoable):
@@ -174,7 +172,7 @@ class Supervisor:
         self.watch(endpoint.channel.fileno(), partial(self._endpoint_ready, endpoint), _SOCKET_EVENTS)
 
     def _endpoint_ready(self, endpoint: Endpoint, events: int) -> None:
-        endpoint.catch_up(lambda: 0)
+        endpoint.catch_up(lambda: 0, written=bool(events & _IN))
         self._receiving.wake(endpoint)
         if events & _GONE:
             self.unwatch(endpoint.channel.fileno())
