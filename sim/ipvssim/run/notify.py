@@ -25,7 +25,7 @@ _CONTINUE, _ADD_AND_SEND, _WAKE_HERE = 1, 2, 1
 _NOTIFICATION, _RESPONSE, _ADDED = Struct("=QIIiIQ6Q"), Struct("=QqiI"), Struct("=QIIII")
 _EMPTY = bytes(_NOTIFICATION.size)
 _ID = Struct("=Q")
-_respond = _RESPONSE.pack_into
+_respond, _ask = _RESPONSE.pack_into, _ID.pack_into
 
 Numbers = tuple[int, ...]
 """A held call as the kernel tells it: the fields of :class:`Call` from ``id`` on."""
@@ -65,6 +65,7 @@ class Listener:
     def __init__(self, descriptor: int) -> None:
         self._descriptor = descriptor
         self._held, self._answer = bytearray(_NOTIFICATION.size), bytearray(_RESPONSE.size)
+        self._asked = bytearray(_ID.size)
         with suppress(OSError):  # from 6.6 on: who waits is woken on this processor, which is faster
             ioctl(descriptor, _SET_FLAGS, _WAKE_HERE)
 
@@ -100,6 +101,11 @@ class Listener:
         _respond(self._answer, 0, number, value, error, flags)
         return self.tell(_SEND, self._answer)
 
+    def holds(self, number: int) -> bool:
+        """Whether the caller of the call of that number still waits."""
+        _ask(self._asked, 0, number)
+        return self.tell(_IS_VALID, self._asked)
+
     def tell(self, what: int, argument: bytearray) -> bool:
         """One of the requests about a held call; false where its caller no longer waits."""
         try:
@@ -131,6 +137,11 @@ class Call(NamedTuple):
     a4: int
     a5: int
 
+    @classmethod
+    def made(cls, listener: Listener, numbers: Numbers) -> Call:
+        """Of what the listener was told."""
+        return tuple.__new__(cls, (listener, *numbers))
+
     @property
     def key(self) -> tuple[int, int]:
         """What tells it from all other calls that are held."""
@@ -161,4 +172,4 @@ class Call(NamedTuple):
 
     def waits(self) -> bool:
         """Whether the caller still waits. What was read of its memory before is the caller's only where this holds."""
-        return self.listener.tell(_IS_VALID, bytearray(_ID.pack(self.id)))
+        return self.listener.holds(self.id)

@@ -150,10 +150,13 @@ class Receiving:
             if one.call.waits():
                 self._again(one.call)
 
+    @property
+    def waits(self) -> bool:
+        """Whether any call does."""
+        return bool(self._waiting)
+
     def expire(self) -> float | None:
         """Let go of the calls that have waited long enough; seconds until the next one has. None where none ever will."""
-        if not self._waiting:
-            return None
         now = monotonic()
         for key, one in list(self._waiting.items()):
             if one.deadline is not None and one.deadline <= now:

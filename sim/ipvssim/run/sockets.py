@@ -27,7 +27,7 @@ _PRIVILEGES = {"yes": "root", "refused": "userns_root"}
 class Sockets:
     """All such sockets of all programs. ``watch`` is told of each new one, ``told`` is handed its datagrams.
 
-    To see which file a descriptor of a program is takes a copy of it (that is twice as fast as to read its name in ``/proc``).
+    To see which file a descriptor of a program is takes a copy of it (that is faster than to read its name in ``/proc``).
     The copy lies in ``copy`` until the call is decided about: while we have it, nobody would notice that the program closed
     the socket.
     """

@@ -107,16 +107,19 @@ class Supervisor:
 
         What programs wrote and read by themselves comes before the calls that are held: they did it earlier.
         """
-        waiting = self._receiving.expire()
-        if timeout is None or (waiting is not None and waiting < timeout):
+        waiting = self._receiving.expire() if self._receiving.waits else None
+        if waiting is not None and (timeout is None or waiting < timeout):
             timeout = waiting
         events = self._poll.poll(timeout, _MOST_EVENTS)
         if len(events) > 1:
-            events.sort(key=lambda event: event[0] in self._listeners)
+            events.sort(key=self._is_listener)
         for descriptor, what in events:
             ready = self._watched.get(descriptor)
             if ready is not None:
                 ready(what)
+
+    def _is_listener(self, event: tuple[int, int]) -> bool:
+        return event[0] in self._listeners
 
     def close(self) -> None:
         """Let go of everything: calls that are held, and all later ones, fail with ENOSYS."""
@@ -135,7 +138,7 @@ class Supervisor:
             if self._passes(numbers):
                 listener.pass_on(numbers[ID])
             else:
-                self.decide(Call(listener, *numbers))
+                self.decide(Call.made(listener, numbers))
         elif events & _GONE:
             self._lose(listener)
 
