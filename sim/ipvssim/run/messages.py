@@ -19,7 +19,7 @@ _PIECE = Struct("=QQ")
 """struct iovec."""
 _MOST_PIECES = 1024
 _LARGEST_NAME = 128
-_BESIDE = 256
+_BESIDE = 512
 
 
 class Message(NamedTuple):

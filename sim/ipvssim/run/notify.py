@@ -23,6 +23,8 @@ _NO_NEW_PRIVILEGES = 38
 _RECEIVE, _SEND, _IS_VALID, _ADD_DESCRIPTOR, _SET_FLAGS = 0xC0502100, 0xC0182101, 0x40082102, 0x40182103, 0x40082104
 _CONTINUE, _ADD_AND_SEND, _WAKE_HERE = 1, 2, 1
 _NOTIFICATION, _RESPONSE, _ADDED = Struct("=QIIiIQ6Q"), Struct("=QqiI"), Struct("=QIIII")
+_PROGRAM = Struct("@HP")
+"""struct sock_fprog: how many instructions, and where they stand."""
 _EMPTY = bytes(_NOTIFICATION.size)
 _ID = Struct("=Q")
 _respond, _ask = _RESPONSE.pack_into, _ID.pack_into
@@ -47,8 +49,8 @@ def install(program: bytes, machine: Machine) -> int:
     Who may not filter programs that can gain privileges gives those up first (PR_SET_NO_NEW_PRIVS). OSError: EBUSY where it
     is behind such a filter already.
     """
-    code = ctypes.create_string_buffer(program, len(program))
-    whole = ctypes.create_string_buffer(Struct("@HP").pack(len(program) // 8, ctypes.addressof(code)))
+    whole = ctypes.create_string_buffer(_PROGRAM.size + len(program))
+    whole.raw = _PROGRAM.pack(len(program) // 8, ctypes.addressof(whole) + _PROGRAM.size) + program
     number = machine.numbers["seccomp"]
     for attempt in range(2):
         found = libc.syscall(ctypes.c_long(number), _SET_MODE_FILTER, _NEW_LISTENER, whole)
