@@ -1,6 +1,7 @@
-"""Which held calls pass on to Linux at once, told by their numbers alone: most do, and they should cost as little as they can.
+"""Which held calls pass on to Linux at once: most do, and they should cost as little as they can.
 
-What does not pass here may still pass later; whoever answers looks closer.
+It is told by a call's numbers, before an object is made of them. What does not pass here may still pass later: whoever
+answers looks closer.
 """
 
 from __future__ import annotations

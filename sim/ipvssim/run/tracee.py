@@ -52,8 +52,8 @@ def process_of(thread: int) -> tuple[int, int]:
 
 
 class Descriptors:
-    """Copies of programs' descriptors. It keeps a handle of each thread that it was asked about, at most 64; where the kernel
-    has no handles of threads (before Linux 6.9), of each process."""
+    """Copies of programs' descriptors. It keeps handles of the threads that it was asked about, at most 64; where the kernel
+    has no handles of threads (before Linux 6.9), those of processes' first threads."""
 
     def __init__(self) -> None:
         self._handles: dict[int, int] = {}
