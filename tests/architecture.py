@@ -88,6 +88,7 @@ ROOMS = {
         "filter notify system",
         "memory tracee launch",
         "worlds paths",
+        "passing",
         "endpoint",
         "options messages trace",
         "sockets files old_options",
