@@ -6,6 +6,7 @@ The readers take turns of half a second, so quick ones get many inputs and slow 
 fewer than ``--least`` goes on. An input that is refused at another place of the code than all before is interesting: it is
 kept in FOLDER (for ``python -m tests.fuzz.corpus add reader-NAME FOLDER/reader-NAME``), and mutated from then on. An input
 that breaks the law is kept in FOLDER/fault-NAME, and its traceback shown: once for each place. Status 1 if there was one.
+SIGTERM and Ctrl-C end it early, with the report of what was done.
 """
 
 from __future__ import annotations
@@ -62,23 +63,26 @@ class Share:
         self._refused: set[Place] = set()
         names = f"reader-{reader.name}/"
         self._seeds = [*reader.seeds(), *(data for name, data in corpus.inputs().items() if name.startswith(names))]
-        for data in self._seeds:
-            self._try(data)
         self._mutated = mutations(self._seeds, sys.maxsize, seed)
+
+    def begin(self) -> None:
+        """Read the seeds, so that what they are refused for is known."""
+        for data in self._seeds:
+            signal.setitimer(signal.ITIMER_VIRTUAL, 4 * SECONDS)
+            self._try(data)
 
     def turn(self, most: int) -> None:
         """Inputs for half a second, and no more than so many."""
         until = process_time() + TURN
         signal.setitimer(signal.ITIMER_VIRTUAL, TURN + 4 * SECONDS)
         for data in islice(self._mutated, most):
-            if self._try(data[:LARGEST]) and self.kept < MOST:
+            if self._try(data := data[:LARGEST]) and self.kept < MOST:
                 self.kept += 1
-                self._seeds.append(data[:LARGEST])
-                self._write(f"reader-{self.reader.name}", data[:LARGEST])
+                self._seeds.append(data)
+                self._write(f"reader-{self.reader.name}", data)
             self.inputs += 1
             if process_time() > until:
                 break
-        signal.setitimer(signal.ITIMER_VIRTUAL, 0)
 
     def _try(self, data: bytes) -> bool:
         """Read one input; whether it is refused at a new place."""
@@ -111,6 +115,8 @@ def run(readers: Iterable[Reader], inputs: int, least: int, seed: int, folder: P
     shares = [Share(reader, seed, folder) for reader in readers]
     before = signal.signal(signal.SIGVTALRM, _hanging)
     try:
+        for share in shares:
+            share.begin()
         while (missing := inputs - sum(share.inputs for share in shares)) > 0:
             for share in shares:
                 share.turn(max(missing, 1))
@@ -120,6 +126,7 @@ def run(readers: Iterable[Reader], inputs: int, least: int, seed: int, folder: P
     except KeyboardInterrupt:
         print("interrupted", file=sys.stderr)
     finally:
+        signal.setitimer(signal.ITIMER_VIRTUAL, 0)
         signal.signal(signal.SIGVTALRM, before)
     return shares
 
@@ -142,6 +149,7 @@ def main(arguments: Sequence[str]) -> int:
     parser.add_argument("readers", nargs="*", metavar="READER", help="all of them, if none is named")
     chosen = parser.parse_args(arguments)
     quiet()
+    signal.signal(signal.SIGTERM, signal.default_int_handler)
     readers = [reader for reader in READERS if reader.name in chosen.readers or not chosen.readers]
     shares = run(readers, chosen.inputs, chosen.least, chosen.seed, chosen.found)
     print(report(shares), end="")
