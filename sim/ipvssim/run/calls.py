@@ -44,7 +44,9 @@ MACHINES = {
 }
 
 PATH_AT = {
-    **dict.fromkeys(("open", "stat", "lstat", "access", "readlink", "getxattr", "lgetxattr", "listxattr", "llistxattr"), 0),
+    **dict.fromkeys(
+        ("open", "stat", "lstat", "access", "readlink", "getxattr", "lgetxattr", "listxattr", "llistxattr"), 0
+    ),
     **dict.fromkeys(("openat", "openat2", "newfstatat", "statx", "faccessat", "faccessat2", "readlinkat"), 1),
 }
 """The calls about a file by its name: which argument is the name."""
