@@ -47,7 +47,7 @@ def _hanging(_number: int, _frame: FrameType | None) -> NoReturn:
 
 
 def _place(fault: BaseException | None) -> Place:
-    trace = fault and fault.__traceback__
+    trace = None if fault is None else fault.__traceback__
     return tuple((frame.f_code.co_name, line) for frame, line in traceback.walk_tb(trace))
 
 
