@@ -80,7 +80,7 @@ ROOMS = {
         "strays",
         "reasons",
         "director",
-        "changes",
+        "changes sockets",
         "whatif",
     ],
     "ipvssim.run": [
@@ -88,6 +88,7 @@ ROOMS = {
         "filter notify system",
         "memory tracee launch",
         "worlds paths",
+        "passing",
         "endpoint",
         "options messages trace",
         "sockets files old_options",

@@ -47,7 +47,7 @@ def _hanging(_number: int, _frame: FrameType | None) -> NoReturn:
 
 
 def _place(fault: BaseException | None) -> Place:
-    trace = None if fault is None else fault.__traceback__
+    trace = fault.__traceback__ if fault is not None else None
     return tuple((frame.f_code.co_name, line) for frame, line in traceback.walk_tb(trace))
 
 
