@@ -36,6 +36,7 @@ def recorded(group: Any) -> list[list[Any]]:
     return session([*started, *steps], within=("unshare", "-rn"))[2:]
 
 
+@needs("unshare", "ip")
 @pytest.mark.parametrize("group", GROUPS, ids=[group["name"] for group in GROUPS])
 def test_every_recorded_step_is_the_real_kernels(group: Any) -> None:
     """Output, messages and exit status of each step of a recording, from an empty table on."""
