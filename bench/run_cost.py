@@ -1,4 +1,4 @@
-"""What ``ipvssim run`` costs: calls that pass, round trips, ``ipvsadm -R`` of 1,000 rules, ``find``; and the same without it.
+"""What ``ipvssim run`` costs: calls that pass, round trips, ``ipvsadm -R`` of 1,000 rules, ``find``; and without it.
 
     taskset -c 1 python -m bench.run_cost
 
