@@ -1,9 +1,9 @@
 """What ``ipvssim run`` costs: calls that pass, round trips, ``ipvsadm -R`` of 1,000 rules, ``find``; and without it.
 
-    taskset -c 1 python -m bench.run_cost
+    chrt -f 5 taskset -c 1 python -m bench.run_cost
 
 The figures are minima: of 200 batches of 50 calls within a program, and of five programs. The calls are a C program's, since
-Python's own cost is as large as what is measured.
+Python's own cost is as large as what is measured. (chrt, as root, keeps other programs of a busy machine out.)
 """
 
 from __future__ import annotations
