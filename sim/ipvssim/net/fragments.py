@@ -117,10 +117,12 @@ class _Waiting(Part):
 class Reassembler(Part):
     """Waits for the fragments of packets. :meth:`add` returns the packet once it is whole, or why there is none yet.
 
-    ``high_thresh``, ``low_thresh`` (bytes, by family) and ``max_dist`` (fragments) are the kernel's tunables.
+    ``high_thresh``, ``low_thresh`` (bytes, by family) and ``max_dist`` (fragments) are the kernel's tunables. ``merges``:
+    fragments for the host itself are moved into the first one's buffer while they fit.
     """
 
-    def __init__(self, clock: Clock) -> None:
+    def __init__(self, clock: Clock, *, merges: bool = True) -> None:
+        self._merges = merges
         self.high_thresh = {AF_INET: HIGH_THRESH, AF_INET6: HIGH_THRESH}
         self.low_thresh = {AF_INET: LOW_THRESH, AF_INET6: LOW_THRESH}
         self.max_dist = MAX_DIST
@@ -205,7 +207,7 @@ class Reassembler(Part):
         if not pieces.complete:
             return "fragment kept"
         waiting.remove(key)
-        return _assembled(pieces, packet, merging=key[0] == LOCAL_DELIVERY)
+        return _assembled(pieces, packet, merging=self._merges and key[0] == LOCAL_DELIVERY)
 
     def _is_far(self, source: bytes, pieces: Pieces) -> bool:
         """Whether too many other fragments of the sender came since the packet's last one (``ip_frag_too_far``)."""

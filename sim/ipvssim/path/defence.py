@@ -85,12 +85,20 @@ class Defence(Part):
 
     def _is_victim(self, connection: ConnectionEntry) -> bool:
         if connection.is_template:
-            return not connection.state & 1
+            if connection.keeper.template_states:
+                return not connection.state & 1
+            if connection.server is None or connection.server.service is None:
+                return False
+            return connection.server.service.one_packet and self._is_idle(connection)
         half_open = _HALF_OPEN.get(connection.protocol)
         if half_open is not None and connection.state in half_open:
             return True
         if half_open is not None and connection.state not in (tcp.ESTABLISHED, sctp.ESTABLISHED):
             return False
+        return self._is_idle(connection)
+
+    def _is_idle(self, connection: ConnectionEntry) -> bool:
+        """Whether it was unused for a minute, and chance hits it: the more often, the fewer packets it had."""
         idle = connection.timeout - (connection.expires - self._clock.now)
         packets = connection.in_packets
         if idle <= _IDLE or not 0 < packets <= 8:
