@@ -73,7 +73,9 @@ class Director(Part):
         self.host = Host(self.network, self.clock, namespace.behaviours)
         self.host.sent = self.accounts.count_own
         self.host.looped = self._loop
-        self.reassembler = Reassembler(self.clock, merges=namespace.behaviours.merged_fragments)
+        self.reassembler = Reassembler(
+            self.clock, merges=namespace.behaviours.merged_fragments, small_heads=namespace.behaviours.small_heads
+        )
         self.reassembler.tell6(self._gave_up)
         self.tracker = Tracker(namespace, self.connection_table, self.reassembler)
         self.helpers = Helpers(namespace, self.connection_table, self.accounts, self.tracker)
