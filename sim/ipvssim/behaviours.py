@@ -37,36 +37,39 @@ class Behaviour(NamedTuple):
 
 
 TABLE = (
-    Behaviour("template_states", "4.19", "a template is NONE until a connection that it placed is established, then ASSURED, "
-              "and under drop_entry's attack lives by that; before, it shows its protocol's first state, and outlives its "
-              "connections", "ip_vs_conn.c, ip_vs_proto.c", recorded=False),
+    Behaviour("template_states", "4.19", "a template is NONE until a connection that it placed is established, then "
+              "ASSURED; drop_entry and the end of its connections take only the former. Before, it shows its protocol's "
+              "first state",
+              "ip_vs_conn.c, ip_vs_proto.c", recorded=False),
     Behaviour("timeout_limits", "5.0", "--set refuses what does not fit into an int of jiffies", "ip_vs_ctl.c"),
     Behaviour("sync_version_checked", "5.4", "sync_version out of range is EINVAL; before, ignored", "ip_vs_ctl.c"),
-    Behaviour("gue_tunnels", "5.2", "tunnels by GUE, and the attributes of a tunnel's type and port; before, they are "
+    Behaviour("gue_tunnels", "5.2", "tunnels by GUE, and the attributes of a tunnel's type and port; before, those are "
               "ignored, and a tunnel is IPIP", "ip_vs_ctl.c, ip_vs_xmit.c", recorded=False),
-    Behaviour("gre_tunnels", "5.3", "tunnels by GRE, and checksums of tunnels; errors about tunnels are looked into where one "
-              "leads there. Before, those about IPIP always, and no others", "ip_vs_xmit.c, ip_vs_core.c", recorded=False),
-    Behaviour("merged_fragments", "5.3", "later fragments for the host itself move into the first one's buffer while they fit, "
-              "and so the packet may be cut anew; before, it leaves in the pieces it came in", "net/ipv4/ip_fragment.c",
+    Behaviour("gre_tunnels", "5.3", "tunnels by GRE, and checksums of tunnels; errors about tunnels are looked into "
+              "where one leads there. Before, those about IPIP always, and no others", "ip_vs_xmit.c, ip_vs_core.c",
               recorded=False),
+    Behaviour("merged_fragments", "5.3", "later fragments for the host itself move into the first one's buffer while they "
+              "fit, so that the packet may be cut anew; before, it leaves in the pieces it came in",
+              "net/ipv4/ip_fragment.c", recorded=False),
     Behaviour("nodest_reschedules", "5.9", "with expire_nodest_conn a deleted server's connections go at once, and their "
-              "packets are scheduled anew; before, a packet is dropped, and its connection goes", "ip_vs_core.c, ip_vs_ctl.c",
-              recorded=False),
+              "packets are scheduled anew; before, a packet is dropped, and its connection goes then",
+              "ip_vs_core.c, ip_vs_ctl.c", recorded=False),
     Behaviour("hooks_follow_services", "5.9", "packets are looked at while services of their family exist; before, always",
               "ip_vs_ctl.c, ip_vs_core.c"),
-    Behaviour("routed_replies", "5.10", "replies of routed and tunnelled servers that pass are counted and followed; before, "
-              "they are let be, and so are ICMP errors about those servers", "ip_vs_core.c, ip_vs_conn.c", recorded=False),
-    Behaviour("hashed_masked", "5.13 5.12.10 5.10.43 4.19.194", "HASHED in a new service's flags is ignored; before, the service "
-              "is added and never found. 5.4.291, as a distribution has it, was seen without this", "ip_vs_ctl.c",
+    Behaviour("routed_replies", "5.10", "replies of routed and tunnelled servers that pass are counted and followed, and "
+              "ICMP errors about those servers are counted; before, they are let be", "ip_vs_core.c, ip_vs_conn.c",
               recorded=False),
+    Behaviour("hashed_masked", "5.13 5.12.10 5.10.43 4.19.194", "HASHED in a new service's flags is ignored; before, the "
+              "service is added and never found. (5.4.125 took this, by the lists; a 5.4.291 was seen without it)",
+              "ip_vs_ctl.c", recorded=False),
     Behaviour("reuse0_reschedules", "5.16 5.15.6 5.10.83", "with conn_reuse_mode=0 and expire_nodest_conn a SYN to the "
               "connection of a server of weight 0 is scheduled anew; before, it stayed there", "ip_vs_core.c"),
     Behaviour("later_options", "5.17 5.16.5 5.15.19 5.10.96", "later fragments of a packet that came in fragments lose the "
               "options that are not to be copied; before, they kept them", "net/ipv4/ip_output.c"),
     Behaviour("run_estimation", "5.19", "the sysctl run_estimation", "ip_vs_ctl.c"),
     Behaviour("estimator_sysctls", "6.2", "the sysctls est_cpulist and est_nice", "ip_vs_est.c"),
-    Behaviour("small_heads", "6.3", "small packets' buffers are of one size, 640 bytes: so much do fragments that wait cost, and "
-              "so much fits in. Before, of 512 or 1024", "net/core/skbuff.c"),
+    Behaviour("small_heads", "6.3", "small packets' buffers are of one size, 640 bytes: what waiting fragments and "
+              "netlink's answers cost, and what fits in. Before, of 512 or 1024", "net/core/skbuff.c"),
     Behaviour("offsets6", "7.2 6.12.97 6.1.178 5.15.210 5.10.261", "TCP and SCTP states are read behind IPv6 extension "
               "headers; before, at byte 40", "ip_vs_proto_tcp.c, ip_vs_proto_sctp.c"),
     Behaviour("tunnel_mtu", "7.2 6.12.97 6.1.178 5.15.210 5.10.261", "a relayed MTU leaves room for the tunnel's header",

@@ -118,8 +118,8 @@ class Reassembler(Part):
     """Waits for the fragments of packets. :meth:`add` returns the packet once it is whole, or why there is none yet.
 
     ``high_thresh``, ``low_thresh`` (bytes, by family) and ``max_dist`` (fragments) are the kernel's tunables. ``merges``:
-    fragments for the host itself are moved into the first one's buffer while they fit. ``small_heads``: small packets' buffers
-    are of one size.
+    fragments for the host itself are moved into the first one's buffer while they fit. ``small_heads``: small packets'
+    buffers are of one size.
     """
 
     def __init__(self, clock: Clock, *, merges: bool = True, small_heads: bool = False) -> None:

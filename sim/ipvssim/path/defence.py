@@ -41,6 +41,8 @@ class Defence(Part):
         self._drops = namespace.clock.every(PERIOD, self)
         for name in ("drop_packet", "drop_entry", "secure_tcp"):
             namespace.sysctls.on_write(name, self._recompute)
+        if self._sysctls.drop_entry == ALWAYS:  # written before there was a director
+            self._drops.start()
 
     def drops_packet(self) -> bool:
         """Whether this packet, which could open a connection, is the one in so many that is dropped."""
@@ -85,11 +87,10 @@ class Defence(Part):
 
     def _is_victim(self, connection: ConnectionEntry) -> bool:
         if connection.is_template:
-            if connection.keeper.template_states:
-                return not connection.state & 1
-            if connection.server is None or connection.server.service is None:
-                return False
-            return connection.server.service.one_packet and self._is_idle(connection)
+            service = connection.server.service if connection.server is not None else None
+            if service is not None and service.one_packet:
+                return self._is_idle(connection)
+            return connection.keeper.template_states and not connection.state & 1
         half_open = _HALF_OPEN.get(connection.protocol)
         if half_open is not None and connection.state in half_open:
             return True

@@ -113,6 +113,8 @@ class Inbound(Part):
         if self.synced is not None:
             self.synced(connection, connection.in_packets)
         if connection.flags & F_ONE_PACKET:
+            if connection.control is not None:
+                connection.control.in_packets += 1
             self.connections.expire(connection)
         else:
             connection.start(connection.timeout)

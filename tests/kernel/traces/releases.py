@@ -3,8 +3,8 @@
 `limits` (conn_max), `growth` (tables that grow), `hooks` (packets while no service exists), `hashed` (a flag that is the
 kernel's own), `reuse` (conn_reuse_mode=0), `nodest` (deleted servers), `dead` (templates whose server is gone), `replies`
 (packets of routed servers that pass the director), `twos` (a scheduler that not every package has), `caches` (of lblc and
-lblcr), `uneven` (requests in pieces of different sizes). `settings`, `narrow`, `corners`, `pieces` and `ftp_helper`, in files of their own, meet the others. They hold only
-what has one right answer.
+lblcr), `uneven` (requests in pieces of different sizes). `settings`, `narrow`, `corners`, `pieces` and `ftp_helper`, in
+files of their own, meet the others. They hold only what has one right answer.
 """
 
 from __future__ import annotations
@@ -221,17 +221,10 @@ def dead(seed: int) -> Script:
 
 
 def replies(seed: int) -> Script:
-    """Packets of routed, tunnelled and translated servers that pass the director, and what is counted of them.
-
-    One of a routed server passes only where the virtual address is not the director's own: where the service is a mark's.
-    """
-    script = Script("replies", seed, marks=[7])
-    if script.chance(60):
-        service = script.service("rr", script.pick(p.TCP, p.UDP), mark=7, method=script.pick("-g", "-i"))
-        servers = [script.server(service, number, 1) for number in (10, 11)]
-        service = replace(service, address=p.address("198.51.100.1"))
-    else:
-        service, servers = beginning(script, method=script.pick("-g", "-i", "-m"))
+    """Packets of routed, tunnelled and translated servers that pass the director, and what is counted of them. So is its own
+    error about a packet whose lifetime ends."""
+    script = Script("replies", seed)
+    service, servers = beginning(script, method=script.pick("-g", "-i", "-g", "-m"))
     for server in servers:
         flow = script.open(script.flow(service))
         inner = p.tcp(service.address, flow.client, (service.port, flow.port), p.SYN | p.ACK, sequence=5)
@@ -239,7 +232,7 @@ def replies(seed: int) -> Script:
             inner = p.udp(service.address, flow.client, (service.port, flow.port), b"ok")
         for _ in range(script.random.randrange(1, 3)):
             script.reply(flow, server, service.protocol, inner, service.address)
-        if script.chance(50):  # its lifetime ends here: an error of the director's own, which passes LOCAL_OUT
+        if script.chance(50):
             script.open(flow, ttl=1)
     script.conns()
     script.look()
