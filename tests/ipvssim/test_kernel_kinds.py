@@ -25,7 +25,7 @@ SHOWN = {
     "bounded_caches": "caches-503", "tables_grow": "growth-501", "load_factors": "settings-503",
     "dead_templates_keep_ports": "dead-504", "conn_max": "limits-501", "template_states": "dead-504",
     "gue_tunnels": "narrow-602", "gre_tunnels": "narrow-602", "merged_fragments": "uneven-501",
-    "nodest_reschedules": "nodest-501", "routed_replies": "replies-507", "hashed_masked": "hashed-501",
+    "nodest_reschedules": "nodest-501", "routed_replies": "replies-508", "hashed_masked": "hashed-501",
     "small_heads": "heads-1",
 }  # fmt: skip
 """Each behaviour, and the trace that shows it."""

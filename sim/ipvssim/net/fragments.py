@@ -211,8 +211,8 @@ class Reassembler(Part):
         waiting.remove(key)
         whole = _assembled(pieces, packet)
         if isinstance(whole, Assembled):
-            merges = self._merges and key[0] == LOCAL_DELIVERY and pieces.first is not None
-            whole.cuts = pieces.cuts(len(pieces.first.data) if merges else 0, small_heads=self._small_heads)
+            first = pieces.first if self._merges and key[0] == LOCAL_DELIVERY else None
+            whole.cuts = pieces.cuts(len(first.data) if first is not None else 0, small_heads=self._small_heads)
         return whole
 
     def _is_far(self, source: bytes, pieces: Pieces) -> bool:
