@@ -162,12 +162,16 @@ DISTRIBUTIONS = (
     _Distribution(r"4\.18\.0-\d.*\.el8.*", "4.18", "RHEL 8 and its kin: 4.18, as far as was recorded"),
     _Distribution(r"5\.14\.0-\d.*\.el9.*", "5.14", "RHEL 9 and its kin: 5.14 with backports that its name does not tell"),
     _Distribution(r"6\.12\.0-\d.*\.el10.*", "6.12", "RHEL 10 and its kin: 6.12 with backports that its name does not tell"),
-    _Distribution(r"5\.4\.0-\d+.*", "5.4.291", "5.4 as Ubuntu 20.04 had it last"),
-    _Distribution(r"5\.15\.0-\d+.*", "5.15.200", "Ubuntu 22.04: 5.15 with late stable fixes, but those of ICMP "
+    _Distribution(r"5\.15\.0-\d+\.(\d+)\.\d.*uek.*", r"5.15.\1", "Oracle's UEK 7: 5.15 with the stable fixes that its name "
+                  "tells, and backports that it does not"),
+    _Distribution(r"(\d+\.\d+)\.\d+-1[56]0\d00\.\d.*", r"\1", "SUSE Linux Enterprise and its kin, with backports that its "
+                  "name does not tell"),
+    _Distribution(r"5\.4\.0-\d+(-.+)?", "5.4.291", "5.4 as Ubuntu 20.04 had it last"),
+    _Distribution(r"5\.15\.0-\d+(-.+)?", "5.15.200", "Ubuntu 22.04: 5.15 with late stable fixes, but those of ICMP "
                   "checksums and quoted fragments", _LATE - _CHECKSUMS),
-    _Distribution(r"6\.8\.0-\d+.*", "6.8", "Ubuntu 24.04: 6.8 with late stable fixes", _LATE),
-    _Distribution(r"6\.17\.0-\d+.*", "6.17", "Ubuntu's 6.17, without the late stable fixes"),
-    _Distribution(r"7\.0\.0-\d+.*", "7.0", "Ubuntu 26.04: 7.0 with late stable fixes", _LATE),
+    _Distribution(r"6\.8\.0-\d+(-.+)?", "6.8", "Ubuntu 24.04: 6.8 with late stable fixes", _LATE),
+    _Distribution(r"6\.17\.0-\d+(-.+)?", "6.17", "Ubuntu's 6.17, without the late stable fixes"),
+    _Distribution(r"7\.0\.0-\d+(-.+)?", "7.0", "Ubuntu 26.04: 7.0 with late stable fixes", _LATE),
     _Distribution(r"(\d+\.\d+\.\d+)\.\d+-microsoft.*", r"\1", ""),
 )  # fmt: skip
 """What a distribution's name or its ``uname -r`` means; the first that fits. All others are taken by their numbers."""
