@@ -3,7 +3,8 @@
     make test-compiled && python -m bench.compiled [build/compiled/bin/python]
 
 Each row is microseconds of the processor, the median of some processes and the range from the fastest to the slowest; the
-processes of both builds take turns, so that whatever else the machine does meets both.
+processes of both builds take turns, so that whatever else the machine does meets both. The table goes into
+docs/inside/performance.md in the place of the one that is there, and to ``bench/report.py``, which writes the whole page.
 """
 
 from __future__ import annotations
@@ -20,6 +21,9 @@ from statistics import median
 
 ROOT = Path(__file__).resolve().parent.parent
 COMPILED = ROOT / "build" / "compiled" / "bin" / "python"
+PAGE = ROOT / "docs" / "inside" / "performance.md"
+TABLE = ROOT / "build" / "bench" / "compiled.md"
+_HEAD = "| microseconds | as it is | compiled | ratio of medians |"
 TURNS = 5
 PACKETS = 20_000
 
@@ -89,17 +93,25 @@ def _turn(python: str, path: list[Path]) -> dict[str, float]:
 
 
 def main(python: str) -> int:
-    """Print the table."""
+    """Print the table, and write it."""
     compiled, plain = [], []
     for _ in range(TURNS):
         compiled.append(_turn(python, [ROOT]))
         plain.append(_turn(sys.executable, [ROOT, ROOT / "sim"]))
     if not all(one["compiled"] for one in compiled) or any(one["compiled"] for one in plain):
         raise SystemExit(f"{python} has no compiled simulator, or this one has: make test-compiled")
-    print("| microseconds | as it is | compiled | ratio of medians |\n| --- | --- | --- | --- |")
+    lines = [_HEAD, "| --- | --- | --- | --- |"]
     for name in list(plain[0])[1:]:
         before, after = [one[name] for one in plain], [one[name] for one in compiled]
-        print(f"| {name} | {_shown(before)} | {_shown(after)} | {median(before) / median(after):.2f} |")
+        lines.append(f"| {name} | {_shown(before)} | {_shown(after)} | {median(before) / median(after):.2f} |")
+    table = "\n".join(lines) + "\n"
+    print(table, end="")
+    TABLE.parent.mkdir(parents=True, exist_ok=True)
+    TABLE.write_text(table)
+    before_it, found, rest = PAGE.read_text().partition(_HEAD)
+    if not found:
+        raise SystemExit(f"{PAGE} has no such table")
+    PAGE.write_text("\n".join((before_it + table, rest.partition("\n\n")[2])))
     return 0
 
 
