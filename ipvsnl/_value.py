@@ -103,6 +103,14 @@ def needs(kind: type, given: object) -> None:
         raise EncodeError(f"this takes a {kind.__name__}, not {given!r:.200}")
 
 
+def filled(cls: type[_T], *values: object) -> _T:
+    """A value of all its fields, not checked and with nothing compiled: for the one that is made at every start."""
+    made = object.__new__(cls)
+    for name, given in zip(cls.__fields__, values, strict=True):  # type: ignore[attr-defined]
+        object.__setattr__(made, name, given)
+    return made
+
+
 def maker(cls: type[_T]) -> Callable[..., _T]:
     """A function that makes a value of all its fields, in order and already derived: three times as fast as the class.
 

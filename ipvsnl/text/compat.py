@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from ipvsnl._value import Value, value
+from ipvsnl._value import Value, filled, value
 
 
 @value
@@ -36,5 +36,5 @@ class Compat(Value):
     """A name that can't be printed, or would end its line, is shown with escapes (ipvsadm: as it is)."""
 
 
-OURS = Compat()
-STRICT = Compat(*[False] * len(Compat.__fields__))
+OURS = filled(Compat, *[True] * len(Compat.__fields__))
+STRICT = filled(Compat, *[False] * len(Compat.__fields__))

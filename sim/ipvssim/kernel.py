@@ -34,6 +34,7 @@ if TYPE_CHECKING:
     from ipvssim.netlink.socket import NetlinkSocket
     from ipvssim.path.director import Director
     from ipvssim.path.result import Result
+    from ipvssim.path.sockets import Sockets
     from ipvssim.path.whatif import Why
     from ipvssim.run.programs import Programs
     from ipvssim.state.debug_log import Line
@@ -107,6 +108,7 @@ class Kernel:
         self.namespace.applications = lambda: self.director.helpers.applications()
         if isinstance(network, OpenNetwork):
             self.namespace.table.named_hook = network.name
+        self._sockets: Sockets | None = None
         for name, value in (sysctl or {}).items():
             self.sysctl[name] = value
         if rules:
@@ -254,7 +256,23 @@ class Kernel:
         begin with the IP header. ValueError for what is neither bytes nor a scapy packet.
         """
         packet, on = self._arriving(packet, on, mark)
-        return self.director.receive(packet, on, mark)
+        result = self.director.receive(packet, on, mark)
+        if result.local and self._sockets is not None:
+            result.answers = self._sockets.answer(result)
+        return result
+
+    def listen(self, protocol: str, port: int, *, echo: bool = False) -> None:
+        """A program on the director's own host listens on a port of ``"tcp"`` or ``"udp"``, for a real server that is the
+        host itself. Until then the port is closed, and what comes to it is refused.
+
+        On TCP it takes connections, acknowledges data, and closes when its client does; with ``echo`` one of UDP sends back
+        what it gets. ``Result.answers`` is what it says, as it leaves. ValueError for another protocol or port.
+        """
+        from ipvssim.path.sockets import Sockets
+
+        if self._sockets is None:
+            self._sockets = Sockets(self.director)
+        self._sockets.open(protocol, port, echo=echo)
 
     def why(self, packet: Any, *, on: str | None = None, mark: int = 0, if_: str | Sequence[str] = ()) -> Why:
         """What would become of a packet that came in now, why, and what would change that. Nothing comes of it: the kernel

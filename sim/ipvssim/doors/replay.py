@@ -20,7 +20,6 @@ from ipvssim.behaviours import Release, resolve
 from ipvssim.clock import SECOND
 from ipvssim.doors import debug_option, kernel_options
 from ipvssim.doors.compare import differences
-from ipvssim.doors.listeners import Listeners
 from ipvssim.doors.traces import (
     ReplayError,
     check_answer,
@@ -34,6 +33,7 @@ from ipvssim.doors.traces import (
 from ipvssim.kernel import Kernel
 from ipvssim.net.networks import trace_network
 from ipvssim.netlink.socket import BUFFER
+from ipvssim.path.sockets import Sockets
 from ipvssim.state.namespace import RELEASE
 from ipvssim.state.tracking_sysctls import PREFIX as TRACKING
 
@@ -91,7 +91,9 @@ class Replay:
             "stats": self._stats,
             "netlink": self._netlink,
         }
-        self._listeners = Listeners(header.get("listening", ()), self.director)
+        self._sockets = Sockets(self.director)
+        for protocol, port in header.get("listening", ()):
+            self._sockets.open(protocol, port)
         for name, value in header.get("sysctl", {}).items():
             if self._sysctl({"name": name, "value": value}):
                 raise ReplayError(f"the header's {name!r} is refused")
@@ -123,7 +125,7 @@ class Replay:
         answer: dict[str, Any] = {"out": [{"on": device, "hex": data.hex()} for device, data in result.out]}
         if result.local:
             answer["local"] = True
-            self._listeners.answer(result)
+            self._sockets.answer(result)
         if self.director.explaining:
             answer["explain"] = result.explain()
         return answer

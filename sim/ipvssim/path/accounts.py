@@ -114,7 +114,7 @@ class Accounts(Part):
         connection = self._entries.replies[quoted.protocol].get(quoted.key)
         if self._entries.log is not None and self.is_hooked(AF_INET if four else AF_INET6):
             self._entries.log.own_error(raw, quoted, connection)
-        if connection is not None and connection.flags & 7 != MASQUERADE:
+        if connection is not None and connection.flags & 7 != MASQUERADE and self._entries.routed_replies:
             self.count_out(connection, len(raw))
 
     # --- who is there ---

@@ -41,6 +41,7 @@ class Result:
     connection. Where the director was told to explain: ``choice`` is what the scheduler looked at, ``why`` are sentences
     that name what decided, ``state_before`` and ``lived`` (microseconds, None where that is not known) tell of the
     connection that the packet met, ``consulted`` are the tunables that were read on its way, with their values.
+    ``answers`` is what a program of the host's own said to the packet, as it left (``Kernel.listen``).
     """
 
     verdict = DROP
@@ -54,6 +55,7 @@ class Result:
     why: tuple[str, ...] = ()
     state_before = ""
     lived: int | None = None
+    answers: _Frames | tuple[()] = ()
     network: Network | None = None
     """Where its devices are described."""
 

@@ -20,7 +20,7 @@ from ipvsnl.errors import LinkError
 from ipvsnl.model import Daemon, Destination, Entry, Info, Service, ServiceStatus, Statistics
 from ipvsnl.refusals import KernelError
 from ipvsnl.tables import json_out
-from ipvsnl.text.compat import OURS, STRICT
+from ipvsnl.text.compat import OURS, STRICT, Compat
 from ipvsnl.text.listing import Listing, daemon
 from ipvsnl.text.rules import format_service
 from ipvsnl.text.saving import saved
@@ -283,3 +283,9 @@ def test_names_that_a_terminal_obeys_are_escaped() -> None:
         assert ("\x1b" in shown, "\x1b" in saved_text) == ((compat is STRICT),) * 2
     assert "\x1b" not in daemon(maker(Daemon)("master", "e\x1bth", 0, 1, "224.0.0.81", 1, 1), escaped=True)
     assert "\x1b" not in json_out.document(services=[json_out.entry(entry)])
+
+
+def test_ours_and_ipvsadm_s_are_all_switches_on_and_off() -> None:
+    """The two that are made without a constructor are what the constructor makes."""
+    assert Compat() == OURS
+    assert Compat(**dict.fromkeys(Compat.__fields__, False)) == STRICT

@@ -87,7 +87,7 @@ class Machine(Part):
 def assure(connection: ConnectionEntry) -> None:
     """The template that placed this connection is worth keeping (``ip_vs_control_assure_ct``)."""
     control = connection.control
-    if control is not None and control.flags & F_TEMPLATE:
+    if control is not None and control.flags & F_TEMPLATE and control.keeper.template_states:
         control.state |= TEMPLATE_ASSURED
 
 
