@@ -7,6 +7,8 @@ MINUTES ?= 7
 TURN ?= limits growth hooks hashed reuse nodest dead settings replies narrow corners pieces states ftp_tracked
 # Seconds of `make fuzz`: for the packet path, and for all readers.
 FUZZ ?= 600
+# Inputs of `make fuzz` without instrumentation, over all readers.
+INPUTS ?= 1000000
 # Kills of `make soak`, and their seed.
 KILLS ?= 10000
 SEED ?= 1
@@ -77,6 +79,7 @@ fuzz: $(VENV)/.ready
 	$(PY) -m pip install --quiet atheris
 	$(PY) -m tests.fuzz.fuzz_director -max_total_time=$(FUZZ) -max_len=4000
 	$(PY) -m tests.fuzz.fuzz_readers all -max_total_time=$(FUZZ) -max_len=2000
+	$(PY) -m tests.fuzz.campaign --inputs $(INPUTS)
 soak: $(VENV)/.ready ; $(PY) -m tests.soak.kills --kills $(KILLS) --seed $(SEED)
 # The source distribution and this machine's wheel, looked over.
 dist: $(TOOLS)/.ready

@@ -14,7 +14,7 @@ PACKAGES = {"ipvsnl": "ipvsnl", "ipvssim": "sim/ipvssim"}
 
 ROOMS = {
     "ipvsnl": [
-        "consts family sockopt _later _files _held",
+        "consts family sockopt _later _files _held _json",
         "errors",
         "address _value",
         "model",
@@ -88,6 +88,7 @@ ROOMS = {
         "filter notify system",
         "memory tracee launch",
         "worlds paths",
+        "passing",
         "endpoint",
         "options messages trace",
         "sockets files old_options",
@@ -100,8 +101,9 @@ ROOMS = {
 }
 """The layers, ground first. A room imports from the layers before its own, and from inside itself."""
 
-GROUND = frozenset(("consts", "family", "sockopt", "address", "errors", "model"))
-"""The words of ipvsnl that every room of the simulator speaks; its front door, its doors and its lab use all of ipvsnl."""
+GROUND = frozenset(("consts", "family", "sockopt", "address", "errors", "model", "_json"))
+"""The words of ipvsnl that every room of the simulator speaks, and its reading of JSON; the front door, the doors and the
+lab use all of ipvsnl."""
 USES_ALL_OF_IPVSNL = frozenset(("kernel", "run", "doors", "lab", "completion", "command"))
 PLUG = "ipvsnl.link.opening"
 """The one module of ipvsnl that reaches the simulator: it names the module that opens its tables."""

@@ -94,7 +94,7 @@ class UnixLink:
         """See :class:`Link`. Lines of the log that come before it are told."""
         data = self._receive(timeout)
         if self._told is not None:
-            while (line := _line(data)) is not None:
+            while (line := self._line(data)) is not None:
                 self._told(line)
                 data = self._receive(timeout)
         return data
@@ -123,11 +123,30 @@ class UnixLink:
         self.send(_control(json.dumps(what)))
         more = True
         while more:
-            answer = json.loads(self.receive(self._timeout)[NLMSG_HEADER:])
+            answer = self._object(self.receive(self._timeout))
             if "error" in answer:
                 raise LinkError(answer["error"], f"{self._path}: {answer['words']}")
             yield answer
             more = answer.get("more", False)
+
+    def _object(self, datagram: bytes) -> dict[str, Any]:
+        """What the server says beside netlink; LinkError where it is no JSON object."""
+        from ipvsnl import _json
+
+        try:
+            found = _json.loads(datagram[NLMSG_HEADER:])
+        except ValueError as wrong:
+            raise LinkError(_errno.EBADMSG, f"{self._path}: an answer is no JSON: {wrong}") from None
+        if not isinstance(found, dict):
+            raise LinkError(_errno.EBADMSG, f"{self._path}: an answer is no JSON object")
+        return found
+
+    def _line(self, datagram: bytes) -> str | None:
+        """The line of the log that a datagram holds; None where it is another one."""
+        if int.from_bytes(datagram[4:6], byteorder) != NLMSG_CONTROL:
+            return None
+        line: str | None = self._object(datagram).get("line")
+        return line
 
     def proc(self, name: str) -> Iterable[str]:
         """See :class:`Link`: they come by a connection of their own."""
@@ -154,16 +173,6 @@ class UnixLink:
     def close(self) -> None:
         """See :class:`Link`."""
         self._socket.close()
-
-
-def _line(datagram: bytes) -> str | None:
-    """The line of the log that a datagram holds; None where it is another one."""
-    if int.from_bytes(datagram[4:6], byteorder) != NLMSG_CONTROL:
-        return None
-    import json
-
-    line: str | None = json.loads(datagram[NLMSG_HEADER:]).get("line")
-    return line
 
 
 def _control(text: str) -> bytes:

@@ -14,7 +14,7 @@ import time
 from contextlib import contextmanager, suppress
 from pathlib import Path
 
-from ipvsnl import _files
+from ipvsnl import _files, _json
 from ipvsnl._held import acquired
 from ipvsnl._value import Value, value
 from ipvsnl.tables.failures import ConflictError, JournalError
@@ -114,8 +114,8 @@ class Journal:
         if status.st_mode & 0o022:
             raise self.foreign("others than its owner may write it")
         try:
-            return _unfinished(json.loads(text), self.place)
-        except (ValueError, RecursionError) as wrong:
+            return _unfinished(_json.loads(text), self.place)
+        except ValueError as wrong:
             words = str(wrong) if type(wrong) is ValueError else "it holds something else"
             raise self.foreign(words) from None
 

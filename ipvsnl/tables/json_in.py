@@ -7,8 +7,7 @@ says of itself that it does not know everything.
 
 from __future__ import annotations
 
-import json
-
+from ipvsnl import _json
 from ipvsnl.address import family_of, pack
 from ipvsnl.consts import (
     AF_INET,
@@ -168,9 +167,7 @@ def _loaded(text: str) -> Any:
         return found
 
     try:
-        whole = json.loads(text, object_pairs_hook=made)
-    except RecursionError:
-        raise TableError("no JSON of ours: its arrays and objects are too deep, one in the other") from None
+        whole = _json.loads(text, made)
     except ValueError as wrong:
         raise TableError(f"no JSON: {wrong}") from None
     for one, name in twice[:1]:

@@ -21,15 +21,21 @@ class Reader(NamedTuple):
     seeds: Callable[[], Iterable[bytes]]
 
 
-def law(reader: Reader, data: bytes) -> None:
-    """One input to one reader; AssertionError, or the exception that goes through, where the law is broken."""
+def law(reader: Reader, data: bytes) -> Exception | None:
+    """One input to one reader: its typed error, if it was refused.
+
+    AssertionError, or the exception that goes through, where the law is broken.
+    """
+    refused: Exception | None = None
     began = process_time()
     try:
         reader.read(data)
     except reader.wrong as wrong:
+        refused = wrong
         assert str(wrong).strip(), f"{reader.name}: an error without words: {wrong!r}"
     took = process_time() - began
     assert took < SECONDS, f"{reader.name}: {took:.1f} s for {len(data)} bytes"
+    return refused
 
 
 def quiet() -> None:

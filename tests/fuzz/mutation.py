@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import random
+import re
 from collections.abc import Iterator, Sequence
 
 LIKELY = (
@@ -10,6 +11,8 @@ LIKELY = (
     b"\n", b" ", b"\t", b'"', b"{", b"}", b"[", b"]", b"#", b"\\", b"\x1b[31m", "\u0661".encode(), "\u2014".encode(),
 )  # fmt: skip
 """Pieces that readers stumble over."""
+WORD = re.compile(rb"[\w.:+-]+")
+"""A word or a number of a text, an address, an option."""
 
 
 def mutations(seeds: Sequence[bytes], count: int, seed: int) -> Iterator[bytes]:
@@ -25,7 +28,7 @@ def mutations(seeds: Sequence[bytes], count: int, seed: int) -> Iterator[bytes]:
 def _change(data: bytearray, chance: random.Random, seeds: Sequence[bytes]) -> None:
     at = chance.randrange(len(data) + 1)
     end = min(at + chance.choice((1, 2, 4, 16, 64)), len(data))
-    way = chance.randrange(7)
+    way = chance.randrange(8)
     if way == 0:
         del data[at:end]
     elif way == 1:
@@ -40,5 +43,15 @@ def _change(data: bytearray, chance: random.Random, seeds: Sequence[bytes]) -> N
         other = chance.choice(seeds)
         begin = chance.randrange(len(other) + 1)
         data[at:end] = other[begin : begin + chance.randrange(1, 65)]
+    elif way == 6:
+        _replace_word(data, at, chance, seeds)
     else:
         del data[at:]
+
+
+def _replace_word(data: bytearray, at: int, chance: random.Random, seeds: Sequence[bytes]) -> None:
+    """The next word becomes one of another input, so that a text keeps its form."""
+    other = chance.choice(seeds)
+    word, new = WORD.search(data, at), WORD.search(other, chance.randrange(len(other) + 1))
+    if word and new:
+        data[word.start() : word.end()] = new[0][:64]

@@ -30,6 +30,7 @@ from collections.abc import Callable, Iterator
 from struct import Struct
 from typing import Any
 
+from ipvsnl import _json
 from ipvsnl.consts import NLMSG_CONTROL, NLMSG_HEADER
 from ipvssim.kernel import Kernel
 from ipvssim.netlink.dumps import SMALLEST_DUMP
@@ -184,8 +185,8 @@ class Control:
 
 def _object(text: bytes) -> dict[str, Any]:
     try:
-        found = json.loads(text)
-    except (ValueError, RecursionError) as wrong:
+        found = _json.loads(text)
+    except ValueError as wrong:
         raise _WrongError(errno.EBADMSG, f"no JSON: {wrong}") from None
     if not isinstance(found, dict):
         raise _WrongError(errno.EBADMSG, "no JSON object")

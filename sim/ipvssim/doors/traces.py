@@ -7,6 +7,8 @@ from collections.abc import Callable, Iterator, Mapping
 from pathlib import Path
 from typing import Any
 
+from ipvsnl import _json
+
 LONGEST = 10**10
 """Seconds (317 years) that a trace may last, and that a step may sleep."""
 _MOST_SERVERS = 0xFFFF - 10
@@ -26,11 +28,11 @@ def read(path: Path) -> list[dict[str, Any]]:
         with path.open(encoding="utf-8") as file:
             for number, line in enumerate(file, 1):
                 if line.strip():
-                    row = json.loads(line)
+                    row = _json.loads(line)
                     if not isinstance(row, dict):
                         raise ReplayError(f"{path}: line {number}: {_shown(row)} is no JSON object")
                     found.append(row)
-    except (OSError, ValueError, RecursionError) as wrong:
+    except (OSError, ValueError) as wrong:
         raise ReplayError(f"{path}: {_words(wrong)}") from wrong
     return found
 

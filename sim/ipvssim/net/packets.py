@@ -38,6 +38,8 @@ MF: Final = 0x2000
 OFFSET: Final = 0x1FFF
 MORE6: Final = 0x1
 """IPv6: more fragments follow."""
+OFFSET6: Final = 0xFFF8
+"""IPv6: where in its packet a fragment lies, in bytes; 0 for the first one."""
 FRAGMENTED: Final = 0x10000
 """Set in :attr:`Packet.fragment` for IPv6: there is a fragment header, even if it cuts nothing off."""
 

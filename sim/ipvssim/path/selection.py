@@ -14,7 +14,7 @@ from ipvssim._compiling import mypyc_attr
 from ipvssim._parts import Part
 from ipvssim.clock import JIFFY
 from ipvssim.net.network import UNICAST
-from ipvssim.net.packets import RST, SCTP, SYN, TCP, UDP, Packet
+from ipvssim.net.packets import OFFSET6, RST, SCTP, SYN, TCP, UDP, Packet
 from ipvssim.path.connection_table import ConnectionTable
 from ipvssim.path.connections import (
     BYPASS,
@@ -86,6 +86,8 @@ class Selection(Part):
     def may_open(self, packet: Packet) -> str:
         """Whether the first packet of a connection may be this one: empty if so, else why it is dropped or accepted."""
         data, start, protocol = packet.data, packet.offset, packet.protocol
+        if packet.fragment & OFFSET6 and packet.family == AF_INET6:
+            return _ACCEPTED  # reassembly let it pass, for its length is wrong (ip_vs_try_to_schedule)
         if packet.quoted:
             return "" if packet.key else _DROPPED
         if protocol == TCP:

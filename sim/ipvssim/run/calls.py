@@ -43,6 +43,19 @@ MACHINES = {
     "aarch64": Machine(0xC00000B7, {name: both[1] for name, both in _NUMBERS.items() if both[1] is not None}),
 }
 
+PATH_AT = {
+    **dict.fromkeys(
+        ("open", "stat", "lstat", "access", "readlink", "getxattr", "lgetxattr", "listxattr", "llistxattr"), 0
+    ),
+    **dict.fromkeys(("openat", "openat2", "newfstatat", "statx", "faccessat", "faccessat2", "readlinkat"), 1),
+}
+"""The calls about a file by its name: which argument is the name."""
+ABOUT_SOCKETS = (
+    "bind", "connect", "getsockname", "getpeername", "shutdown", "listen",
+    "sendto", "sendmsg", "sendmmsg", "recvfrom", "recvmsg", "recvmmsg",
+)  # fmt: skip
+"""The calls about any socket, whose first argument is its descriptor."""
+
 ALWAYS: tuple[tuple[Test, ...], ...] = ((),)
 _SET_SIZES = (SO_SNDBUF, SO_RCVBUF, SO_SNDBUFFORCE, SO_RCVBUFFORCE)
 _TOLD = (SO_TYPE, SO_ERROR, SO_SNDBUF, SO_RCVBUF, SO_PROTOCOL, SO_DOMAIN)
@@ -51,14 +64,11 @@ _FROM_HERE: tuple[tuple[Test, ...], ...] = (((0, ALL, (AT_FDCWD & ALL,)),),)
 
 LOOKED_AT: dict[str, tuple[tuple[Test, ...], ...]] = {
     "socket": (((0, ALL, (AF_NETLINK,)), (2, ALL, (NETLINK_GENERIC,))),),
-    **dict.fromkeys(("bind", "connect", "getsockname", "getpeername", "shutdown", "listen"), ALWAYS),
-    **dict.fromkeys(("sendto", "sendmsg", "sendmmsg", "recvfrom", "recvmsg", "recvmmsg"), ALWAYS),
+    **dict.fromkeys(ABOUT_SOCKETS, ALWAYS),
     "setsockopt": (((1, ALL, (SOL_NETLINK,)),), ((1, ALL, (SOL_SOCKET,)), (2, ALL, _SET_SIZES)), _OLD),
     "getsockopt": (((1, ALL, (SOL_NETLINK,)),), ((1, ALL, (SOL_SOCKET,)), (2, ALL, _TOLD)), _OLD),
-    **dict.fromkeys(("open", "stat", "lstat", "access", "readlink"), ALWAYS),
-    **dict.fromkeys(("getxattr", "lgetxattr", "listxattr", "llistxattr"), ALWAYS),
     # Who walks through folders goes from descriptor to descriptor, and sees none of our files on the way.
-    **dict.fromkeys(("openat", "openat2", "newfstatat", "statx", "faccessat", "faccessat2", "readlinkat"), _FROM_HERE),
+    **{name: _FROM_HERE if at else ALWAYS for name, at in PATH_AT.items()},
 }
 """Which calls are looked at: where all tests of one of its rows hold. A test sees numbers; what a pointer leads to, paths
 above all, has to be read afterwards."""

@@ -158,10 +158,10 @@ class Endpoint:
 
     # --- what the program does without a call that is looked at: read and write ---
 
-    def catch_up(self, process: Callable[[], int]) -> None:
-        """Execute what the program wrote, and see whether it read. OSError of refused requests has nobody to go to: write
-        returned already."""
-        while True:
+    def catch_up(self, process: Callable[[], int], *, written: bool) -> None:
+        """Execute what the program wrote, where it has ``written``, and see whether it read. OSError of refused requests has
+        nobody to go to: write returned already."""
+        while written:
             try:
                 data = self.channel.recv(_LONGEST, MSG_DONTWAIT)
             except OSError:

@@ -13,6 +13,7 @@ from struct import Struct
 from ipvssim.run.notify import failure, libc
 
 PAGE = 4096
+_PAGE_MASK = PAGE - 1
 LONGEST = 1 << 20
 """Bytes that one reading may ask for."""
 _LONGEST_PATH = 4096
@@ -35,20 +36,24 @@ _start = _address(_buffer)
 _to, _from = ctypes.c_void_p(_address(_local)), ctypes.c_void_p(_address(_remote))
 _pack = _PLACE.pack_into
 
+_peeked = bytearray(_PEEKED)
+_peek_local = bytearray(_PLACE.pack(_address(_peeked), _PEEKED))
+_peek_remote = bytearray(_PLACE.pack(0, _PEEKED))
+_peek_to, _peek_from = ctypes.c_void_p(_address(_peek_local)), ctypes.c_void_p(_address(_peek_remote))
+_peek_at = Struct("=Q").pack_into
+_peek = ctypes.CDLL(None).process_vm_readv  # nobody asks why it failed
+
 
 def mentions(thread: int, address: int, words: bytes) -> bool:
     """Whether the beginning of a text (its first 128 bytes, those on its first page) has the words in it. It may be wrong in
     saying yes: what stands behind the text is looked at, too. One system call."""
-    size = PAGE - address % PAGE
-    if size < _PEEKED:  # the end of a page: the text may well go on
+    if address & _PAGE_MASK > PAGE - _PEEKED:  # the end of a page: the text may well go on
         try:
             return words in string(thread, address)
         except OSError:
             return False
-    _pack(_local, 0, _start, _PEEKED)
-    _pack(_remote, 0, address, _PEEKED)
-    found = _read(thread, _to, 1, _from, 1, 0)
-    return found > 0 and _buffer.find(words, 0, found) >= 0
+    _peek_at(_peek_remote, 0, address)
+    return _peek(thread, _peek_to, 1, _peek_from, 1, 0) > 0 and words in _peeked
 
 
 def read(thread: int, *places: tuple[int, int]) -> bytes:

@@ -2,56 +2,70 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from errno import EMSGSIZE
 from os import strerror
-from struct import Struct, unpack
+from struct import Struct
 from typing import NamedTuple
 
 from ipvssim.run import memory
 from ipvssim.run.calls import MSG_TRUNC
-from ipvssim.run.endpoint import ADDRESS
 
 SIZE, MANY_SIZE = 56, 64
 """Bytes of struct msghdr, and of struct mmsghdr, which has a length behind it."""
 _CUT_CONTROL = 8
-_HEADER = Struct("=QI4xQQQQi4x")
-_U32, _U64 = Struct("=I"), Struct("=Q")
-_NAME_SIZE, _CONTROL_SIZE, _FLAGS = 8, 40, 48
+_HEADER = Struct("=QI4xQQQQI4x")
+_PIECE = Struct("=QQ")
+"""struct iovec."""
 _MOST_PIECES = 1024
 _LARGEST_NAME = 128
+_BESIDE = 512
 
 
 class Message(NamedTuple):
     """Where a program wants what: the peer's name, the pieces of the datagram, control messages."""
 
     at: int
-    name: int
-    name_size: int
-    pieces: list[tuple[int, int]]
+    header: tuple[int, ...]
+    """As it stands there: name, its size, list of pieces, their number, control messages, their size, flags."""
+    pieces: Sequence[tuple[int, int]]
     """Address and length of each."""
-    control: int
-    control_size: int
-
-    @property
-    def room(self) -> int:
-        """Bytes that all pieces hold."""
-        return sum(length for _, length in self.pieces)
+    room: int
+    """Bytes that all pieces hold."""
 
 
 def read(thread: int, at: int) -> Message:
-    """The message header at an address. OSError: EFAULT, EMSGSIZE."""
-    name, name_size, vector, count, control, control_size, _ = _HEADER.unpack(memory.read(thread, (at, SIZE)))
+    """The message header at an address. OSError: EFAULT, EMSGSIZE.
+
+    Most programs have the list of its pieces beside it, on their stack; so what stands around it is read with it.
+    """
+    page = at & -memory.PAGE
+    start, end = max(at - _BESIDE, page), min(at + SIZE + _BESIDE, page + memory.PAGE)
+    if at + SIZE > end:  # it goes on on another page, and what follows there may be nobody's
+        start, end = at, at + SIZE
+    around = memory.read(thread, (start, end - start))
+    header = _HEADER.unpack_from(around, at - start)
+    vector, count = header[2:4]
     if count > _MOST_PIECES:
         raise OSError(EMSGSIZE, strerror(EMSGSIZE))
-    numbers = unpack(f"={2 * count}Q", memory.read(thread, (vector, 16 * count)))
-    return Message(
-        at, name, name_size if name else 0, list(zip(numbers[::2], numbers[1::2], strict=True)), control, control_size
-    )
+    size = _PIECE.size * count
+    if start <= vector and vector + size <= end:
+        listed = around[vector - start : vector - start + size]
+    else:
+        listed = memory.read(thread, (vector, size))
+    if count == 1:
+        piece = _PIECE.unpack(listed)
+        return Message(at, header, (piece,), piece[1])
+    pieces = list(_PIECE.iter_unpack(listed))
+    return Message(at, header, pieces, sum(length for _, length in pieces))
 
 
-def gathered(thread: int, message: Message) -> bytes:
-    """The datagram that lies in its pieces."""
-    return memory.read(thread, *message.pieces)
+def gathered(thread: int, message: Message) -> tuple[bytes, bytes]:
+    """The datagram that lies in its pieces, and the name of whom it is for, as far as one may be long."""
+    name, size = message.header[:2]
+    size = min(size, _LARGEST_NAME) if name else 0
+    both = memory.read(thread, (name, size), *message.pieces)
+    return both[size:], both[:size]
 
 
 def name_of(thread: int, address: int, size: int) -> bytes:
@@ -69,10 +83,13 @@ def filled(message: Message, data: bytes, name: bytes, control: bytes) -> list[t
         found.append((address, data[at : at + length]))
         at += length
     flags = MSG_TRUNC if len(data) > message.room else 0
-    if len(control) > message.control_size:
-        control, flags = b"", flags | (_CUT_CONTROL if control else 0)
-    if message.name:
-        found.append((message.name, name[: message.name_size]))
-        found.append((message.at + _NAME_SIZE, _U32.pack(ADDRESS.size)))
-    found += [(message.control, control), (message.at + _CONTROL_SIZE, _U64.pack(len(control)))]
-    return [*found, (message.at + _FLAGS, _U32.pack(flags))]
+    where, name_size, vector, count, where_control, room, _ = message.header
+    if where:
+        found.append((where, name[:name_size]))
+        name_size = len(name)
+    if len(control) > room:
+        control, flags = b"", flags | _CUT_CONTROL
+    found.append((where_control, control))
+    header = _HEADER.pack(where, name_size, vector, count, where_control, len(control), flags)
+    found.append((message.at, header))  # of a piece: each one more costs as much as the whole header
+    return found

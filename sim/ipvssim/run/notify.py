@@ -1,6 +1,9 @@
 """Seccomp's user notification: a program's system calls are held, and another process says what becomes of them.
 
 ``kernel/seccomp.c`` and ``include/uapi/linux/seccomp.h``, Linux 5.14 and later (SECCOMP_ADDFD_FLAG_SEND is the newest part).
+
+Every call that is looked at passes here several times, so ioctls are handed bytearrays: Python calls ioctl with a copy of
+bytes, and makes new bytes of it afterwards, which takes twice as long.
 """
 
 from __future__ import annotations
@@ -20,8 +23,16 @@ _NO_NEW_PRIVILEGES = 38
 _RECEIVE, _SEND, _IS_VALID, _ADD_DESCRIPTOR, _SET_FLAGS = 0xC0502100, 0xC0182101, 0x40082102, 0x40182103, 0x40082104
 _CONTINUE, _ADD_AND_SEND, _WAKE_HERE = 1, 2, 1
 _NOTIFICATION, _RESPONSE, _ADDED = Struct("=QIIiIQ6Q"), Struct("=QqiI"), Struct("=QIIII")
+_PROGRAM = Struct("@HP")
+"""struct sock_fprog: how many instructions, and where they stand."""
 _EMPTY = bytes(_NOTIFICATION.size)
 _ID = Struct("=Q")
+_respond, _ask = _RESPONSE.pack_into, _ID.pack_into
+
+Numbers = tuple[int, ...]
+"""A held call as the kernel tells it: the fields of :class:`Call` from ``id`` on."""
+ID, TID, NUMBER, ARGUMENTS = 0, 1, 3, 6
+"""Where in them stands what."""
 
 libc = ctypes.CDLL(None, use_errno=True)
 
@@ -38,8 +49,8 @@ def install(program: bytes, machine: Machine) -> int:
     Who may not filter programs that can gain privileges gives those up first (PR_SET_NO_NEW_PRIVS). OSError: EBUSY where it
     is behind such a filter already.
     """
-    code = ctypes.create_string_buffer(program, len(program))
-    whole = ctypes.create_string_buffer(Struct("@HP").pack(len(program) // 8, ctypes.addressof(code)))
+    whole = ctypes.create_string_buffer(_PROGRAM.size + len(program))
+    whole.raw = _PROGRAM.pack(len(program) // 8, ctypes.addressof(whole) + _PROGRAM.size) + program
     number = machine.numbers["seccomp"]
     for attempt in range(2):
         found = libc.syscall(ctypes.c_long(number), _SET_MODE_FILTER, _NEW_LISTENER, whole)
@@ -55,6 +66,8 @@ class Listener:
 
     def __init__(self, descriptor: int) -> None:
         self._descriptor = descriptor
+        self._held, self._answer = bytearray(_NOTIFICATION.size), bytearray(_RESPONSE.size)
+        self._asked = bytearray(_ID.size)
         with suppress(OSError):  # from 6.6 on: who waits is woken on this processor, which is faster
             ioctl(descriptor, _SET_FLAGS, _WAKE_HERE)
 
@@ -68,16 +81,34 @@ class Listener:
             os.close(self._descriptor)
             self._descriptor = -1
 
-    def receive(self) -> Call | None:
+    def receive(self) -> Numbers | None:
         """The next call; None where its caller has gone meanwhile."""
+        held = self._held
+        held[:] = _EMPTY
         try:
-            return Call(self, *_NOTIFICATION.unpack(ioctl(self._descriptor, _RECEIVE, _EMPTY)))
+            ioctl(self._descriptor, _RECEIVE, held)
         except OSError as wrong:
             if wrong.errno in (errno.ENOENT, errno.EINTR):
                 return None
             raise
+        return _NOTIFICATION.unpack(held)
 
-    def tell(self, what: int, argument: bytes) -> bool:
+    def pass_on(self, number: int) -> bool:
+        """Let Linux carry out the call of that number; false where its caller no longer waits."""
+        _respond(self._answer, 0, number, 0, 0, _CONTINUE)
+        return self.tell(_SEND, self._answer)
+
+    def respond(self, number: int, value: int, error: int, flags: int) -> bool:
+        """What becomes of the call of that number; false where its caller no longer waits."""
+        _respond(self._answer, 0, number, value, error, flags)
+        return self.tell(_SEND, self._answer)
+
+    def holds(self, number: int) -> bool:
+        """Whether the caller of the call of that number still waits."""
+        _ask(self._asked, 0, number)
+        return self.tell(_IS_VALID, self._asked)
+
+    def tell(self, what: int, argument: bytearray) -> bool:
         """One of the requests about a held call; false where its caller no longer waits."""
         try:
             ioctl(self._descriptor, what, argument)
@@ -108,6 +139,11 @@ class Call(NamedTuple):
     a4: int
     a5: int
 
+    @classmethod
+    def made(cls, listener: Listener, numbers: Numbers) -> Call:
+        """Of what the listener was told."""
+        return tuple.__new__(cls, (listener, *numbers))
+
     @property
     def key(self) -> tuple[int, int]:
         """What tells it from all other calls that are held."""
@@ -120,21 +156,22 @@ class Call(NamedTuple):
 
     def pass_on(self) -> bool:
         """Let Linux carry it out."""
-        return self.listener.tell(_SEND, _RESPONSE.pack(self.id, 0, 0, _CONTINUE))
+        return self.listener.pass_on(self.id)
 
     def answer(self, value: int) -> bool:
         """Let it return a value."""
-        return self.listener.tell(_SEND, _RESPONSE.pack(self.id, value, 0, 0))
+        return self.listener.respond(self.id, value, 0, 0)
 
     def refuse(self, number: int) -> bool:
         """Let it fail with an errno."""
-        return self.listener.tell(_SEND, _RESPONSE.pack(self.id, 0, -number, 0))
+        return self.listener.respond(self.id, 0, -number, 0)
 
     def inject(self, descriptor: int, *, close_on_exec: bool) -> bool:
         """Let it return a descriptor of its own for the file that is ``descriptor`` here. OSError: EMFILE."""
         flags = os.O_CLOEXEC if close_on_exec else 0
-        return self.listener.tell(_ADD_DESCRIPTOR, _ADDED.pack(self.id, _ADD_AND_SEND, descriptor, 0, flags))
+        added = _ADDED.pack(self.id, _ADD_AND_SEND, descriptor, 0, flags)
+        return self.listener.tell(_ADD_DESCRIPTOR, bytearray(added))
 
     def waits(self) -> bool:
         """Whether the caller still waits. What was read of its memory before is the caller's only where this holds."""
-        return self.listener.tell(_IS_VALID, _ID.pack(self.id))
+        return self.listener.holds(self.id)

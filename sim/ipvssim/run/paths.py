@@ -14,7 +14,7 @@ from ipvssim.run import memory
 from ipvssim.run.tracee import folder_of
 
 MARK = b"vs"
-"""What stands in every such path."""
+"""What stands in every such path, within its first 128 bytes (see :mod:`ipvssim.run.passing`)."""
 _NET = re.compile(r"/proc/(?:(?P<process>self|thread-self|\d+)/(?:task/(?P<thread>\d+)/)?)?net/(?P<name>ip_vs\w*)")
 _TUNABLES = re.compile(r"/proc/sys/net/ipv4/vs(?:/(?P<name>\w+))?")
 _STAT = {
@@ -45,8 +45,6 @@ class Path(NamedTuple):
 def named(thread: int, address: int) -> Path | None:
     """The file of IPVS that a path in a thread's memory leads to; None for every other. A relative one is meant from the
     folder that the thread is in. OSError where the path can't be read."""
-    if not memory.mentions(thread, address, MARK):
-        return None
     text = memory.string(thread, address).decode(errors="surrogateescape")
     if not text.startswith("/"):
         text = f"{folder_of(thread)}/{text}"

@@ -6,7 +6,6 @@ import fcntl
 import os
 import socket
 from collections.abc import Callable
-from contextlib import suppress
 from errno import EAGAIN, EOPNOTSUPP
 from struct import Struct
 from time import monotonic
@@ -15,11 +14,10 @@ from typing import NamedTuple
 from ipvssim.run import memory, messages
 from ipvssim.run.calls import AF_NETLINK, MSG_DONTWAIT, MSG_OOB, MSG_PEEK, MSG_TRUNC, SOL_NETLINK
 from ipvssim.run.endpoint import ADDRESS, Endpoint
-from ipvssim.run.notify import Call
+from ipvssim.run.notify import Call, libc
 from ipvssim.run.options import PKTINFO
 from ipvssim.run.outcome import KEPT, PASS, Outcome, Undoable
 from ipvssim.run.sockets import Sockets
-from ipvssim.run.tracee import Descriptors
 
 _INT = Struct("=i")
 _TIME = Struct("=qq")
@@ -29,6 +27,7 @@ _KERNEL = ADDRESS.pack(AF_NETLINK, 0, 0, 0)
 _PACKET_INFO = Struct("=QiiI4x").pack(20, SOL_NETLINK, PKTINFO, 0)
 _FEW = 32
 _UNIX, _SEQPACKET = int(socket.AF_UNIX), int(socket.SOCK_SEQPACKET)
+_receive = libc.recv
 
 
 class Waiting(NamedTuple):
@@ -42,8 +41,8 @@ class Waiting(NamedTuple):
 class Receiving:
     """``again`` decides about a call once more, when there is something for it."""
 
-    def __init__(self, sockets: Sockets, descriptors: Descriptors, again: Callable[[Call], object]) -> None:
-        self._sockets, self._descriptors, self._again = sockets, descriptors, again
+    def __init__(self, sockets: Sockets, again: Callable[[Call], object]) -> None:
+        self._sockets, self._again = sockets, again
         self._waiting: dict[tuple[int, int], Waiting] = {}
 
     def recvfrom(self, call: Call) -> Outcome:
@@ -102,8 +101,10 @@ class Receiving:
             return value
 
         def undo() -> None:
+            self._sockets.of(call)
             for datagram in reversed(taken):
-                endpoint.put_back(datagram, lambda: self._remove(call))
+                endpoint.put_back(datagram, self._remove)
+            self._sockets.let_go()
             self.wake(endpoint)
 
         return Undoable(value, undo)
@@ -115,28 +116,23 @@ class Receiving:
         if not call.waits():
             return None
         try:
-            return endpoint.take(room, lambda: self._remove(call), keep=bool(flags & MSG_PEEK))
+            return endpoint.take(room, self._remove, keep=bool(flags & MSG_PEEK))
         except BlockingIOError:
             if flags & MSG_DONTWAIT or not self._wait(call, endpoint):
                 raise
             return None
 
-    def _remove(self, call: Call) -> None:
+    def _remove(self) -> None:
         """Take the datagram that lies in the program's end out of it."""
-        with suppress(OSError), self._theirs(call) as theirs:
-            theirs.recv(1, MSG_DONTWAIT)
-
-    def _theirs(self, call: Call) -> socket.socket:
-        """A socket of ours for the program's end."""
-        return socket.socket(_UNIX, _SEQPACKET, 0, self._descriptors.copy(call.tid, call.descriptor))
+        _receive(self._sockets.copy, None, 0, MSG_DONTWAIT)
 
     # --- waiting ---
 
     def _wait(self, call: Call, endpoint: Endpoint) -> bool:
         """Let the call wait; False where its socket does not."""
-        with self._theirs(call) as theirs:
-            if fcntl.fcntl(theirs.fileno(), fcntl.F_GETFL) & os.O_NONBLOCK:
-                return False
+        if fcntl.fcntl(self._sockets.copy, fcntl.F_GETFL) & os.O_NONBLOCK:
+            return False
+        with socket.socket(_UNIX, _SEQPACKET, 0, os.dup(self._sockets.copy)) as theirs:
             seconds, micro = _TIME.unpack(theirs.getsockopt(socket.SOL_SOCKET, socket.SO_RCVTIMEO, _TIME.size))
         if len(self._waiting) > _FEW:
             self._sweep()
@@ -154,10 +150,13 @@ class Receiving:
             if one.call.waits():
                 self._again(one.call)
 
+    @property
+    def waits(self) -> bool:
+        """Whether any call does."""
+        return bool(self._waiting)
+
     def expire(self) -> float | None:
         """Let go of the calls that have waited long enough; seconds until the next one has. None where none ever will."""
-        if not self._waiting:
-            return None
         now = monotonic()
         for key, one in list(self._waiting.items()):
             if one.deadline is not None and one.deadline <= now:

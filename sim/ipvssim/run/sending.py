@@ -93,5 +93,4 @@ class Sending:
 
 def _outgoing(call: Call, at: int) -> Datagram:
     """The datagram of a message header."""
-    message = messages.read(call.tid, at)
-    return messages.gathered(call.tid, message), messages.name_of(call.tid, message.name, message.name_size)
+    return messages.gathered(call.tid, messages.read(call.tid, at))

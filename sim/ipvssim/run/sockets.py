@@ -14,7 +14,7 @@ from ipvssim.run.endpoint import Endpoint
 from ipvssim.run.notify import Call
 from ipvssim.run.options import BUFFERS, HERE_TOO, get_option, set_option
 from ipvssim.run.outcome import KEPT, PASS, Outcome
-from ipvssim.run.tracee import file_of, process_of
+from ipvssim.run.tracee import Descriptors, process_of
 from ipvssim.run.worlds import Worlds
 
 _TYPES = (socket.SOCK_RAW, socket.SOCK_DGRAM)
@@ -25,7 +25,12 @@ _PRIVILEGES = {"yes": "root", "refused": "userns_root"}
 
 
 class Sockets:
-    """All such sockets of all programs. ``watch`` is told of each new one, ``told`` is handed its datagrams."""
+    """All such sockets of all programs. ``watch`` is told of each new one, ``told`` is handed its datagrams.
+
+    To see which file a descriptor of a program is takes a copy of it (that is faster than to read its name in ``/proc``).
+    The copy lies in ``copy`` until the call is decided about: while we have it, nobody would notice that the program closed
+    the socket.
+    """
 
     def __init__(
         self,
@@ -34,13 +39,36 @@ class Sockets:
         told: Callable[[Endpoint, str, bytes], object] | None = None,
     ) -> None:
         self.worlds, self._watch, self._told = worlds, watch, told
-        self._by_name: dict[str, Endpoint] = {}
-        """By what ``/proc`` calls the program's end: ``socket:[4711]``."""
-        self._names: dict[Endpoint, str] = {}
+        self._by_file: dict[tuple[int, int], Endpoint] = {}
+        """By device and number of the program's end."""
+        self._files: dict[Endpoint, tuple[int, int]] = {}
+        self._descriptors = Descriptors()
+        self.copy = -1
+
+    @property
+    def any(self) -> bool:
+        """Whether there are any."""
+        return bool(self._by_file)
 
     def of(self, call: Call) -> Endpoint | None:
-        """The socket that a call is about; None where it is none of ours."""
-        return self._by_name.get(file_of(call.tid, call.descriptor)) if self._by_name else None
+        """The socket that a call is about; None where it is none of ours. ``copy`` is its descriptor then, until
+        :meth:`let_go`."""
+        if self.copy >= 0:
+            self.let_go()
+        try:
+            self.copy = self._descriptors.copy(call.tid, call.descriptor)
+        except OSError:
+            return None  # Linux knows what to say of it
+        endpoint = self._by_file.get(_file(self.copy))
+        if endpoint is None:
+            self.let_go()
+        return endpoint
+
+    def let_go(self) -> None:
+        """The call is decided about: close the copy of its descriptor."""
+        if self.copy >= 0:
+            os.close(self.copy)
+            self.copy = -1
 
     def socket(self, call: Call) -> Outcome:
         """``socket(AF_NETLINK, ..., NETLINK_GENERIC)``; the filter lets no other through."""
@@ -55,7 +83,7 @@ class Sockets:
             if call.a1 & socket.SOCK_NONBLOCK:
                 theirs.setblocking(False)
             endpoint = Endpoint(world, kind, ours, _PRIVILEGES[self.worlds.netlink], self._told)
-            self._know(endpoint, f"socket:[{os.fstat(theirs.fileno()).st_ino}]")
+            self._know(endpoint, _file(theirs.fileno()))
             there = False
             try:
                 there = call.inject(theirs.fileno(), close_on_exec=bool(call.a1 & socket.SOCK_CLOEXEC))
@@ -66,19 +94,21 @@ class Sockets:
                     self.forget(endpoint)
         return KEPT
 
-    def _know(self, endpoint: Endpoint, name: str) -> None:
-        self._by_name[name] = endpoint
-        self._names[endpoint] = name
+    def _know(self, endpoint: Endpoint, file: tuple[int, int]) -> None:
+        self._by_file[file] = endpoint
+        self._files[endpoint] = file
 
     def forget(self, endpoint: Endpoint) -> None:
         """No program has a descriptor of it any more."""
-        del self._by_name[self._names.pop(endpoint)]
+        del self._by_file[self._files.pop(endpoint)]
         endpoint.close()
 
     def close(self) -> None:
         """Let go of all."""
-        for endpoint in list(self._names):
+        for endpoint in list(self._files):
             self.forget(endpoint)
+        self.let_go()
+        self._descriptors.close()
 
     # --- names ---
 
@@ -137,6 +167,11 @@ class Sockets:
         value = get_option(endpoint, level, name, room)
         memory.write(call.tid, [(call.a3, value), (call.a4, _INT.pack(len(value)))])
         return 0
+
+
+def _file(descriptor: int) -> tuple[int, int]:
+    found = os.fstat(descriptor)
+    return found.st_dev, found.st_ino
 
 
 def _tell_name(call: Call, name: bytes) -> int:

@@ -11,13 +11,13 @@ from functools import partial
 from ipvssim.run import calls
 from ipvssim.run.endpoint import Endpoint
 from ipvssim.run.files import Files, Writer
-from ipvssim.run.notify import Call, Listener
+from ipvssim.run.notify import ID, Call, Listener
 from ipvssim.run.old_options import OldOptions
 from ipvssim.run.outcome import KEPT, PASS, Outcome, Undoable
+from ipvssim.run.passing import Passing
 from ipvssim.run.receiving import Receiving
 from ipvssim.run.sending import Sending
 from ipvssim.run.sockets import Sockets
-from ipvssim.run.tracee import Descriptors
 from ipvssim.run.worlds import Worlds
 
 _IN, _GONE = select.EPOLLIN, select.EPOLLHUP | select.EPOLLERR
@@ -45,12 +45,12 @@ class Supervisor:
         self._poll = select.epoll()
         self._watched: dict[int, Callable[[int], object]] = {}
         self._listeners: dict[int, Listener] = {}
-        self._descriptors = Descriptors()
         self._sockets = Sockets(worlds, self._watch_endpoint, told)
-        self._receiving = Receiving(self._sockets, self._descriptors, self.decide)
+        self._receiving = Receiving(self._sockets, self.decide)
         self._sending = Sending(self._sockets, self._receiving.wake)
         self._old = OldOptions(worlds)
         self._files = Files(worlds, self._watch_writer)
+        self._passes = Passing(machine, lambda: self._sockets.any)
         self._handlers = {
             machine.numbers[name]: one for name, one in self._by_name().items() if name in machine.numbers
         }
@@ -107,32 +107,38 @@ class Supervisor:
 
         What programs wrote and read by themselves comes before the calls that are held: they did it earlier.
         """
-        waiting = self._receiving.expire()
-        if timeout is None or (waiting is not None and waiting < timeout):
+        waiting = self._receiving.expire() if self._receiving.waits else None
+        if waiting is not None and (timeout is None or waiting < timeout):
             timeout = waiting
         events = self._poll.poll(timeout, _MOST_EVENTS)
         if len(events) > 1:
-            events.sort(key=lambda event: event[0] in self._listeners)
+            events.sort(key=self._is_listener)
         for descriptor, what in events:
             ready = self._watched.get(descriptor)
             if ready is not None:
                 ready(what)
+
+    def _is_listener(self, event: tuple[int, int]) -> bool:
+        return event[0] in self._listeners
 
     def close(self) -> None:
         """Let go of everything: calls that are held, and all later ones, fail with ENOSYS."""
         for listener in list(self._listeners.values()):
             self._lose(listener)
         self._sockets.close()
-        self._descriptors.close()
         self._poll.close()
 
     # --- decisions ---
 
     def _held(self, listener: Listener, events: int) -> None:
         if events & _IN:
-            call = listener.receive()
-            if call is not None:
-                self.decide(call)
+            numbers = listener.receive()
+            if numbers is None:
+                return
+            if self._passes(numbers):
+                listener.pass_on(numbers[ID])
+            else:
+                self.decide(Call.made(listener, numbers))
         elif events & _GONE:
             self._lose(listener)
 
@@ -145,6 +151,7 @@ class Supervisor:
         except Exception as wrong:  # a fault of ours, or of a user's scheduler: the program hears of it, and we go on
             self._complain(f"system call {call.number} of {call.tid}: {type(wrong).__name__}: {wrong}")
             outcome = -errno.EIO
+        self._sockets.let_go()
         if outcome == PASS:
             call.pass_on()
         elif isinstance(outcome, Undoable):
@@ -168,7 +175,7 @@ class Supervisor:
         self.watch(endpoint.channel.fileno(), partial(self._endpoint_ready, endpoint), _SOCKET_EVENTS)
 
     def _endpoint_ready(self, endpoint: Endpoint, events: int) -> None:
-        endpoint.catch_up(lambda: 0)
+        endpoint.catch_up(lambda: 0, written=bool(events & _IN))
         self._receiving.wake(endpoint)
         if events & _GONE:
             self.unwatch(endpoint.channel.fileno())

@@ -11,15 +11,8 @@ from ipvssim.run.notify import failure, libc
 
 _syscall = libc.syscall
 _PIDFD_GETFD = ctypes.c_long(438)
+_PIDFD_THREAD = os.O_EXCL
 _MOST_KEPT = 64
-
-
-def file_of(thread: int, descriptor: int) -> str:
-    """What a descriptor of it is, in the kernel's words: ``socket:[4711]``, or a path. Empty where it has none."""
-    try:
-        return os.readlink(f"/proc/{thread}/fd/{descriptor}")  # noqa: PTH115
-    except OSError:
-        return ""
 
 
 def folder_of(thread: int) -> str:
@@ -59,25 +52,38 @@ def process_of(thread: int) -> tuple[int, int]:
 
 
 class Descriptors:
-    """Copies of programs' descriptors. It keeps a handle of each process that it was asked about, at most 64."""
+    """Copies of programs' descriptors. It keeps handles of the threads that it was asked about, at most 64; where the kernel
+    has no handles of threads (before Linux 6.9), those of processes' first threads."""
 
     def __init__(self) -> None:
         self._handles: dict[int, int] = {}
 
     def copy(self, thread: int, descriptor: int) -> int:
         """A descriptor of ours for the file that is ``descriptor`` there. OSError: EBADF, ESRCH, EPERM."""
-        for _ in range(2):
-            handle = self._handles.get(thread)
-            if handle is None:
-                handle = self._open(thread)
+        handle = self._handles.get(thread)
+        if handle is not None:
             found = _syscall(_PIDFD_GETFD, handle, descriptor, 0)
             if found >= 0:
                 return int(found)
             wrong = failure()
             if wrong.errno != errno.ESRCH:
-                break
-            os.close(self._handles.pop(thread))  # of a process that is gone: another may have its number
-        raise wrong
+                raise wrong
+            os.close(self._handles.pop(thread))  # of a thread that is gone: another may have its number
+        handle, lasting = _handle(thread)
+        try:
+            found = _syscall(_PIDFD_GETFD, handle, descriptor, 0)
+            if found < 0:
+                raise failure()
+        except BaseException:
+            os.close(handle)
+            raise
+        if not lasting:
+            os.close(handle)
+            return int(found)
+        if len(self._handles) >= _MOST_KEPT:
+            self.close()
+        self._handles[thread] = handle
+        return int(found)
 
     def close(self) -> None:
         """Let go of all handles."""
@@ -86,14 +92,13 @@ class Descriptors:
                 os.close(handle)
         self._handles.clear()
 
-    def _open(self, thread: int) -> int:
-        if len(self._handles) >= _MOST_KEPT:
-            self.close()
+
+def _handle(thread: int) -> tuple[int, bool]:
+    """A handle of a thread, and whether it may be kept: that of another thread of its process outlives it."""
+    for flags in (0, _PIDFD_THREAD):
         try:
-            handle = os.pidfd_open(thread)
+            return os.pidfd_open(thread, flags), True
         except OSError as wrong:
             if wrong.errno not in (errno.EINVAL, errno.ENOENT):
                 raise
-            handle = os.pidfd_open(process_of(thread)[0])  # a thread that is not its process's first
-        self._handles[thread] = handle
-        return handle
+    return os.pidfd_open(process_of(thread)[0]), False

@@ -22,6 +22,7 @@ from contextlib import contextmanager
 from json.encoder import encode_basestring_ascii as quoted
 from typing import Any
 
+from ipvsnl import _json
 from ipvsnl.consts import AF_INET
 from ipvssim.state.loading import DamagedError, Holder, filled
 from ipvssim.state.namespace import Namespace
@@ -58,8 +59,8 @@ def restored(text: bytes, make: Callable[..., Holder]) -> Holder:
         raise StateError("damaged: the checksum does not match")
     with _undisturbed():
         try:
-            whole = json.loads(body, object_pairs_hook=_once)
-        except (ValueError, RecursionError) as wrong:
+            whole = _json.loads(body, _once)
+        except ValueError as wrong:
             raise StateError(f"damaged: {wrong}") from None
         try:
             return filled(whole, make)

@@ -163,6 +163,18 @@ def test_a_served_kernel_that_does_not_read(listener: tuple[str, socket.socket])
     link.close()
 
 
+@pytest.mark.parametrize("told", [b"nonsense", b"[" * 30_000, b"[1]", b"\xff"], ids=["none", "deep", "list", "bytes"])
+def test_an_answer_beside_netlink_that_is_no_json(listener: tuple[str, socket.socket], told: bytes) -> None:
+    """Whatever the server says for an answer, it is an error of the link with the server's name."""
+    link = UnixLink(listener[0], TIMEOUT)
+    server, _ = listener[1].accept()
+    server.send(bytes(HEADER.size) + told)
+    with pytest.raises(LinkError, match=f"{listener[0]}: an answer is no JSON"):
+        list(link.ask(proc="ip_vs"))
+    server.close()
+    link.close()
+
+
 def test_a_datagram_that_was_cut(listener: tuple[str, socket.socket]) -> None:
     """A reply that is longer than the buffer is an error, not half a reply."""
     link = UnixLink(listener[0], TIMEOUT)

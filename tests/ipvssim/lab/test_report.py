@@ -6,11 +6,14 @@ import json
 import re
 import shutil
 import subprocess
+from io import StringIO
 from pathlib import Path
 
 import pytest
+from rich.console import Console
 
 from ipvssim.lab import Outcome, Scenario, load, report, simulate
+from ipvssim.lab.show import terminal
 from ipvssim.lab.show.figures import names, summaries
 
 BROWSER = next((path for path in map(shutil.which, ("chromium", "chromium-browser", "google-chrome")) if path), None)
@@ -95,6 +98,19 @@ def test_nothing_is_cut_and_no_two_lines_look_alike(width: int, tmp_path: Path) 
     outcomes = [simulate(scenario, variant, 1) for variant in scenario.compare]
     (path,) = report(scenario, outcomes, tmp_path, ["html"])
     assert boxes(path, width, tmp_path) == f"{width} 0 {len(scenario.compare)}"
+
+
+@pytest.mark.parametrize("width", [60, 80, 100, 140])
+def test_a_terminal_cuts_no_figure(width: int) -> None:
+    """However long the names are, figures are whole: there are fewer of them, and no drawing, where there is no room."""
+    scenario = load("persistence").small
+    found = summaries([simulate(scenario, variant, seed) for variant in scenario.compare for seed in (1, 2)])
+    console = Console(width=width, record=True, file=StringIO())
+    terminal.show(console, scenario, found)
+    shown = console.export_text()
+    assert "…" not in shown
+    assert shown.count("±") >= len(scenario.compare)
+    assert ("over time" in shown) == (width >= 100)
 
 
 def test_pictures(compared: tuple[Scenario, list[Outcome]], tmp_path: Path) -> None:

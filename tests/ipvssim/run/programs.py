@@ -24,10 +24,19 @@ def why_not() -> str:
     return "" if done.returncode == 0 else done.stderr.strip()
 
 
+@cache
+def no_namespace() -> str:
+    """Why this user can make no network namespace (a chroot and a hardened kernel refuse it); empty where that works."""
+    done = subprocess.run(["unshare", "-rn", "true"], capture_output=True, text=True)
+    return done.stderr.strip() if done.returncode else ""
+
+
 def needs(*programs: str) -> pytest.MarkDecorator:
-    """Skips, with the reason, where programs can't be run, or one is not installed."""
+    """Skips, with the reason, where programs can't be run, one is not installed, or unshare is refused what it does."""
     missing = next((name for name in programs if which(name) is None), None)
     reason = f"{missing} is not installed" if missing else why_not()
+    if not reason and "unshare" in programs:
+        reason = no_namespace()
     return pytest.mark.skipif(bool(reason), reason=f"ipvssim run: {reason}")
 
 

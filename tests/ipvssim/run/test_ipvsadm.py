@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import lzma
 from typing import Any
 
 import pytest
@@ -35,6 +36,7 @@ def recorded(group: Any) -> list[list[Any]]:
     return session([*started, *steps], within=("unshare", "-rn"))[2:]
 
 
+@needs("unshare", "ip")
 @pytest.mark.parametrize("group", GROUPS, ids=[group["name"] for group in GROUPS])
 def test_every_recorded_step_is_the_real_kernels(group: Any) -> None:
     """Output, messages and exit status of each step of a recording, from an empty table on."""
@@ -50,3 +52,29 @@ def test_the_guides_session() -> None:
     asked = [{"args": ["ipvsadm", *step["args"].split()], "stdin": step["stdin"] or ""} for step in steps]
     for step, got in zip(steps, session(asked), strict=True):
         assert got == [step["rc"], step["stdout"], step["stderr"]], step["args"]
+
+
+SESSIONS = json.loads(lzma.decompress((DATA / "cli" / "sessions.json.xz").read_bytes()))
+"""Random sessions, each by netlink and by the old interface (tests/kernel/ipvsadm_sessions.py): 652 commands in all."""
+
+
+def blocks(stdout: str) -> list[str]:
+    """An output's services, each with its servers, in an order of their own: the kernel's hangs on a secret."""
+    found: list[str] = []
+    for line in stdout.splitlines():
+        if found and line.startswith(("  ", "-a ")):
+            found[-1] += "\n" + line
+        else:
+            found.append(line)
+    return sorted(found)
+
+
+@pytest.mark.parametrize("recording", SESSIONS, ids=[f"{one['seed']}-netlink-{one['netlink']}" for one in SESSIONS])
+def test_a_random_session_is_the_real_kernels(recording: Any) -> None:
+    """Whichever interface ipvsadm speaks, it says and prints what it did on the real kernel."""
+    steps = [{"args": ["ipvsadm", *step["args"]], "stdin": step["stdin"]} for step in recording["steps"]]
+    answers = session(steps, options=("--netlink", recording["netlink"]))
+    for number, (step, (status, stdout, stderr)) in enumerate(zip(recording["steps"], answers, strict=True)):
+        shown = HELP if step["stdout"] == HELP and stdout.startswith("ipvsadm ") else stdout
+        expected = [step["rc"], blocks(step["stdout"]), step["stderr"]]
+        assert [status, blocks(shown), stderr] == expected, (number, step["args"])

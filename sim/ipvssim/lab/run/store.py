@@ -11,6 +11,7 @@ from pathlib import Path
 from typing import Any
 
 from ipvsnl import _files as files
+from ipvsnl import _json
 from ipvssim.lab.scenario.reader import ScenarioError
 
 Row = dict[str, Any]
@@ -33,7 +34,7 @@ class Journal:
     def _read(self) -> None:
         try:
             head, *lines = self.path.read_text(encoding="utf-8").splitlines()
-            known = json.loads(head)["scenario"]
+            known = _json.loads(head)["scenario"]
         except (ValueError, KeyError, TypeError):
             raise ScenarioError(f"{self.path}: no journal of a sweep") from None
         if known != self._what:
@@ -41,7 +42,7 @@ class Journal:
         kept = []
         for line in lines:
             try:
-                entry = json.loads(line)
+                entry = _json.loads(line)
             except ValueError:  # the line that was being written when the machine stopped
                 continue
             kept.append(line)

@@ -18,7 +18,8 @@ from ipvssim.lab.show.figures import DISRUPTION, Summary, figure, names, split_n
 
 _BLOCKS = "▁▂▃▄▅▆▇█"
 _WIDTH = 24
-_LEFT, _COLUMN = 44, 18
+_FRAME, _LEAST = 3, 2
+"""What a column's frame takes, and how many figures go before the drawing."""
 _FIRST = (
     "first_picks",
     "moved",
@@ -56,14 +57,16 @@ def show(console: Console, scenario: Scenario, found: Sequence[Summary]) -> None
     table = Table(title=Text(title(scenario, found)), caption=Text(scenario.question) if scenario.question else None)
     table.add_column("scheduler", no_wrap=True)
     known = _fitting(found, console.width)
+    drawn = (
+        _width(found, known) + _WIDTH + _FRAME <= console.width
+    )  # figures that belong together go before the drawing
     for name in known:
         table.add_column(Text(figure(name).short), justify="right", no_wrap=True)
-    drawn = len(known) <= _room(console.width)  # figures that belong together go before the drawing
     if drawn:
         table.add_column("max/mean over time", no_wrap=True)
     highest = max((float(np.nanmax(one.skew)) for one in found if np.isfinite(one.skew).any()), default=1.0)
-    for one in found:
-        cells = [figure(name).shown(*one.figures.get(name, (float("nan"),) * 2)) for name in known]
+    columns = [_cells(found, name) for name in known]
+    for one, *cells in zip(found, *columns, strict=True):
         table.add_row(Text(one.name), *cells, *([sparkline(one.skew, low=1.0, high=highest)] if drawn else []))
     console.print(table)
 
@@ -75,13 +78,22 @@ def _fitting(found: Sequence[Summary], width: int) -> list[str]:
     order: list[str] = []
     for name in [*(name for name in _FIRST if name in known), *known]:
         order += [one for one in (name, *_beside(name)) if one in known and one not in order]
-    fitting = order[: _room(width)]
+    beside = [size for size in range(1, len(order) + 1) if _width(found, order[:size]) + _WIDTH + _FRAME <= width]
+    alone = [size for size in range(1, _LEAST + 1) if _width(found, order[:size]) <= width]
+    fitting = order[: max([1, *beside, *alone])]
     return fitting + [one for one in _beside(fitting[-1]) if one in known and one not in fitting]
 
 
-def _room(width: int) -> int:
-    """How many figures fit beside the drawing."""
-    return max((width - _LEFT) // _COLUMN, 1)
+def _cells(found: Sequence[Summary], name: str) -> list[str]:
+    """A figure's column, as text."""
+    return [figure(name).shown(*one.figures.get(name, (float("nan"),) * 2)) for one in found]
+
+
+def _width(found: Sequence[Summary], figures: Sequence[str]) -> int:
+    """How wide the table is with these figures."""
+    names = max(map(len, ("scheduler", *(one.name for one in found))))
+    columns = [max(map(len, (figure(name).short, *_cells(found, name)))) for name in figures]
+    return names + sum(columns) + _FRAME * (1 + len(columns)) + 1
 
 
 def _beside(name: str) -> list[str]:
