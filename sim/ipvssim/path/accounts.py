@@ -38,8 +38,6 @@ class Accounts(Part):
             AH: following,
             ESP: following,
         }
-        for machine in self.machines.values():
-            machine.activity_changed = entries.activity_changed
         self._tcp_timeout = self._fin_timeout = self._udp_timeout = -1
         self._fixed_offset6 = not namespace.behaviours.offsets6
         self._always_hooked = not namespace.behaviours.hooks_follow_services

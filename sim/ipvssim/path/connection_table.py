@@ -81,8 +81,12 @@ class ConnectionTable(Keeper):
         self, protocol: int, key: bytes, address: bytes, port: bytes, flags: int, server: RealServer | None, mark: int
     ) -> ConnectionEntry:
         """A new connection (or template, by its flag), bound to its server and hashed; its timer is not started yet."""
-        kind = ConnectionEntry if self.made_as is None else self.made_as(protocol, key[-2:], flags)
-        connection = kind(self, protocol, key, address, port, flags | self.flags_of_new, server, mark)
+        every = flags | self.flags_of_new
+        if self.made_as is None:  # named, which a compiled module calls at once
+            connection = ConnectionEntry(self, protocol, key, address, port, every, server, mark)
+        else:
+            kind = self.made_as(protocol, key[-2:], flags)
+            connection = kind(self, protocol, key, address, port, every, server, mark)
         if server is not None:
             self._bind(connection, server)
         if not flags & F_ONE_PACKET:

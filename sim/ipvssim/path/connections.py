@@ -42,6 +42,8 @@ FIRST_TIMEOUT: Final = 3 * SECOND
 error has no such packet, and keeps it."""
 LATE: Final = 60 * SECOND
 """The timeout of a template whose timer fired while it still controlled connections. It keeps this timeout from then on."""
+UNMEASURED: Final = 1 << 20
+"""No sum of a header: nothing was translated yet."""
 NO_PORTS: Final = b"\x00\x00"
 GONE: Final = b"\xff\xff"
 TCP: Final = 6
@@ -68,6 +70,10 @@ class Keeper(Part):
         """A connection's timer fired."""
         raise NotImplementedError
 
+    def activity_changed(self, connection: ConnectionEntry, active: bool) -> None:
+        """A connection that has a server became active or inactive."""
+        raise NotImplementedError
+
 
 @mypyc_attr(allow_interpreted_subclasses=True)
 class ConnectionEntry(Timer):
@@ -79,8 +85,8 @@ class ConnectionEntry(Timer):
     """
 
     __slots__ = (
-        "address", "control", "controlled", "flags", "in_packets", "keeper", "key", "mark", "port", "protocol",
-        "reply_key", "server", "shift", "state", "timeout",
+        "address", "control", "controlled", "flags", "header_shift", "in_packets", "keeper", "key", "mark", "port",
+        "protocol", "reply_key", "server", "shift", "state", "timeout",
     )  # fmt: skip
 
     def __init__(
@@ -107,8 +113,10 @@ class ConnectionEntry(Timer):
         """How many connections this one controls."""
         self.in_packets = 0
         self.reply_key = b""
-        self.shift: tuple[int, int] | None = None
-        """What address translation adds to the header's sum and to the transport's, towards the server."""
+        self.header_shift = UNMEASURED
+        """What address translation towards the server adds to the sum of an IPv4 header, modulo 65535."""
+        self.shift = 0
+        """What it adds to the sum of the transport's segment; known together with ``header_shift``."""
 
     def fire(self) -> None:
         """Its time is over."""

@@ -72,7 +72,7 @@ class Inbound(Part):
             return None
         key = packet.key
         connection = requests.get(key)
-        if connection is None or packet.fragment or not packet.unicast or key[-4:-2] == NO_PORTS:
+        if connection is None or packet.fragment or not packet.unicast or not (key[-4] or key[-3]):
             return None
         server, start = connection.server, packet.offset
         if server is None or not server.available or start != (20 if packet.family == AF_INET else 40):

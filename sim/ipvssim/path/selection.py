@@ -155,7 +155,6 @@ class Selection(Part):
         return reverse in self.connections.requests.get(packet.protocol, {})
 
     def _plain(self, service: VirtualService, packet: Packet, result: Result) -> ConnectionEntry | None:
-        port = packet.key[-2:]
         if not service.fwmark and packet.port != service.port:
             if self.log is not None and not service.port:
                 self.log.port_zero()
@@ -163,8 +162,7 @@ class Selection(Part):
         server = self._pick(service, packet, result)
         if server is None:
             return None
-        if server.port:
-            port = server.port.to_bytes(2, "big")
+        port = server.port.to_bytes(2, "big") if server.port else packet.key[-2:]
         if self.is_full(result):
             return None
         connection = self._connect(service, packet, server, port)
