@@ -159,7 +159,8 @@ DISTRIBUTIONS = (
     _Distribution(r"5\.10\.0-\d+(-\w+)*", "5.10.261", "Debian 11, whose name does not tell its stable release: the last"),
     _Distribution(r"6\.1\.0-\d+(-\w+)*", "6.1.192", "Debian 12, whose name does not tell its stable release: the last"),
     _Distribution(r"(\d+\.\d+\.\d+)\+deb\d+.*", r"\1", ""),
-    _Distribution(r"4\.18\.0-\d.*\.el8.*", "4.18", "RHEL 8 and its kin: 4.18, as far as was recorded"),
+    _Distribution(r"4\.18\.0-\d.*\.el8.*", "4.18", "RHEL 8 and its kin: 4.18, with HASHED masked as in its late sources; "
+                  "other backports its name does not tell", frozenset(("hashed_masked",))),
     _Distribution(r"5\.14\.0-\d.*\.el9.*", "5.14", "RHEL 9 and its kin: 5.14 with backports that its name does not tell"),
     _Distribution(r"6\.12\.0-\d.*\.el10.*", "6.12", "RHEL 10 and its kin: 6.12 with backports that its name does not tell"),
     _Distribution(r"5\.15\.0-\d+\.(\d+)\.\d.*uek.*", r"5.15.\1", "Oracle's UEK 7: 5.15 with the stable fixes that its name "

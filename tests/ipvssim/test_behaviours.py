@@ -174,7 +174,7 @@ OLD = frozenset(
 @pytest.mark.parametrize(
     ("uname", "name", "has", "lacks", "said"),
     [
-        ("4.18.0-553.58.1.el8_10.x86_64", "4.18", set(), {*OLD}, "RHEL 8"),
+        ("4.18.0-553.58.1.el8_10.x86_64", "4.18", {"hashed_masked"}, {*OLD} - {"hashed_masked"}, "RHEL 8"),
         ("5.14.0-570.21.1.el9_6.x86_64", "5.14", {*OLD, "hooks_follow_services"}, {"run_estimation"}, "RHEL 9"),
         ("6.12.0-55.16.1.el10_0.x86_64", "6.12", {*OLD, "estimator_sysctls", "small_heads"}, {*LATE}, "RHEL 10"),
         ("5.4.0-216-generic", "5.4.291", {*OLD} - {"nodest_reschedules", "routed_replies", "hashed_masked"},

@@ -6,6 +6,8 @@ import errno
 import os
 import subprocess
 import sys
+import time
+from pathlib import Path
 
 import pytest
 
@@ -50,6 +52,8 @@ def test_a_threads_descriptors_are_copied_while_it_lives(
         program.stdin.write("\n")
         program.stdin.flush()
         assert program.stdout.readline() == "ended\n"
+        while Path(f"/proc/{program.pid}/task/{thread}").exists():  # to Python it has ended a little earlier
+            time.sleep(0.01)
         with pytest.raises(OSError) as gone:
             copies.copy(thread, descriptor)
         assert gone.value.errno in (errno.ESRCH, errno.ENOENT)
