@@ -115,8 +115,8 @@ CONVERSIONS = frozenset((
 """What of the C module under ``socket`` opens none."""
 SCAPY = frozenset(("ipvssim.net.scapy_packets",))
 TIME = frozenset((
-    "ipvssim.clock", "ipvssim.doors.running", "ipvssim.doors.sending", "ipvssim.doors.serve", "ipvssim.doors.table_file",
-    "ipvssim.run.programs", "ipvssim.run.receiving", "ipvssim.run.session", "ipvssim.run.worlds",
+    "ipvssim.clock", "ipvssim.doors.arriving", "ipvssim.doors.running", "ipvssim.doors.sending", "ipvssim.doors.serve",
+    "ipvssim.doors.table_file", "ipvssim.run.programs", "ipvssim.run.receiving", "ipvssim.run.session", "ipvssim.run.worlds",
 ))  # fmt: skip
 
 Import = tuple[str, str]

@@ -155,6 +155,49 @@ def test_what_uname_says_is_a_set_of_behaviours(asked: str, name: str, has: set[
     assert (found.name, has - found.behaviours.names, lacks & found.behaviours.names) == (name, set(), set())
 
 
+OLD = frozenset(
+    (
+        "template_states",
+        "timeout_limits",
+        "sync_version_checked",
+        "gue_tunnels",
+        "gre_tunnels",
+        "merged_fragments",
+        "nodest_reschedules",
+        "routed_replies",
+        "hashed_masked",
+    )
+)
+"""What came between 4.18 and 5.13."""
+
+
+@pytest.mark.parametrize(
+    ("uname", "name", "has", "lacks", "said"),
+    [
+        ("4.18.0-553.58.1.el8_10.x86_64", "4.18", {"hashed_masked"}, {*OLD} - {"hashed_masked"}, "RHEL 8"),
+        ("5.14.0-570.21.1.el9_6.x86_64", "5.14", {*OLD, "hooks_follow_services"}, {"run_estimation"}, "RHEL 9"),
+        ("6.12.0-55.16.1.el10_0.x86_64", "6.12", {*OLD, "estimator_sysctls", "small_heads"}, {*LATE}, "RHEL 10"),
+        ("5.4.0-216-generic", "5.4.291", {*OLD} - {"nodest_reschedules", "routed_replies", "hashed_masked"},
+         {"nodest_reschedules", "routed_replies", "hashed_masked", "hooks_follow_services"}, "Ubuntu 20.04"),
+        ("5.15.0-1086-azure", "5.15.200", {*OLD, "overload_by_all"}, {"icmp_checksums", "small_heads"}, "Ubuntu 22.04"),
+        ("6.8.0-60-generic", "6.8", {*OLD, *LATE, "small_heads"}, {"tables_grow"}, "Ubuntu 24.04"),
+        ("7.0.0-14-generic", "7.0", {*OLD, *LATE}, {"tables_grow", "conn_max"}, "Ubuntu 26.04"),
+        ("5.10.0-35-cloud-amd64", "5.10.261", {*OLD, "offsets6"}, {"icmp_checksums", "run_estimation"}, "Debian 11"),
+        ("6.1.0-37-amd64", "6.1.192", {*OLD, *LATE}, {"estimator_sysctls", "small_heads"}, "Debian 12"),
+        ("6.12.48+deb13-amd64", "6.12.48", {*OLD, "small_heads"}, {*LATE, "tables_grow"}, ""),
+        ("6.6.87.2-microsoft-standard-WSL2", "6.6.87", {*OLD, "estimator_sysctls", "small_heads"}, {*LATE}, ""),
+        ("6.1.141-155.222.amzn2023.x86_64", "6.1.141", {*OLD, "run_estimation"}, {*LATE, "small_heads"}, ""),
+        ("6.4.0-150600.23.53-default", "6.4", {*OLD, "estimator_sysctls", "small_heads"}, {*LATE}, "SUSE"),
+        ("5.15.0-309.180.4.el9uek.x86_64", "5.15.180", {*OLD, "reuse0_reschedules"}, {"overload_by_all"}, "Oracle"),
+    ],
+)  # fmt: skip
+def test_pasted_names_of_distributions(uname: str, name: str, has: set[str], lacks: set[str], said: str) -> None:
+    """What people paste resolves to the behaviours of its release; where the name does not tell all, that is said."""
+    found = resolve(uname)
+    assert (found.name, has - found.behaviours.names, lacks & found.behaviours.names) == (name, set(), set())
+    assert said in found.note and bool(said) is bool(found.note)
+
+
 def test_what_had_to_be_guessed_is_said() -> None:
     """A name that does not tell, a kernel that is newer or older than what is modelled: the note says so."""
     assert "last" in resolve("6.1.0-48-amd64").note and "backports" in resolve("6.12.0-55.el10").note

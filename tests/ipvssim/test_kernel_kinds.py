@@ -23,7 +23,10 @@ SHOWN = {
     "overload_by_all": "corners-506", "bounded_thresholds": "settings-503", "icmp_checksums": "corners-501",
     "quoted_fragments": "corners-502", "helper_checksums6": "ftp_tracked-612", "helper_numbers": "ftp_tracked-505",
     "bounded_caches": "caches-503", "tables_grow": "growth-501", "load_factors": "settings-503",
-    "dead_templates_keep_ports": "dead-504", "conn_max": "limits-501",
+    "dead_templates_keep_ports": "dead-504", "conn_max": "limits-501", "template_states": "dead-504",
+    "gue_tunnels": "narrow-602", "gre_tunnels": "narrow-602", "merged_fragments": "uneven-501",
+    "nodest_reschedules": "nodest-501", "routed_replies": "replies-508", "hashed_masked": "hashed-501",
+    "small_heads": "heads-1",
 }  # fmt: skip
 """Each behaviour, and the trace that shows it."""
 

@@ -38,6 +38,10 @@ def parser() -> argparse.ArgumentParser:
         "--serve", metavar="PATH", help="let others share the table: --target unix:PATH, run --join PATH"
     )
     share.add_argument("--join", metavar="PATH", help="run the program on the table that another run serves there")
+    parser.add_argument(
+        "--packets", metavar="PCAP", type=Path,
+        help="meanwhile the packets of a capture come in, at its pace; -: standard input, and the program has an empty one",
+    )  # fmt: skip
     parser.add_argument("--trace", action="store_true", help="show each netlink message, both ways, on standard error")
     parser.add_argument("program", nargs=argparse.REMAINDER, metavar="PROGRAM", help="the program, and its arguments")
     return parser

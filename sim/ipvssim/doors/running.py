@@ -8,12 +8,15 @@ import sys
 import time
 from collections.abc import Sequence
 from contextlib import ExitStack
+from pathlib import Path
 
 from ipvsnl.errors import LinkError
 from ipvssim.doors import debug_option, directors, kernel_options
+from ipvssim.doors.arriving import Arriving
 from ipvssim.doors.server import Server
 from ipvssim.doors.table_file import TableFile
 from ipvssim.kernel import Kernel
+from ipvssim.net.networks import ServedNetwork
 from ipvssim.run.joining import Door, join
 from ipvssim.run.launch import complain, surroundings
 from ipvssim.run.session import Session
@@ -37,11 +40,13 @@ def _run(chosen: argparse.Namespace, words: Sequence[str]) -> int:
     file = TableFile(chosen.table) if chosen.table else None
     if chosen.join and (file is not None or chosen.rules):
         raise ValueError("--join: the table is another run's, so --table and --rules are not for this one")
+    if chosen.join and chosen.packets:
+        raise ValueError("--join: the table is another run's, and packets come in there: ipvssim send unix:PATH")
     how = kernel_options.made_of(chosen)
     if file is not None:
         file.lock()
     try:
-        kernel = Kernel(**how) if file is None else file.load(**how)
+        kernel = Kernel(**how) if file is None else file.load(network=ServedNetwork(), **how)
         if chosen.rules:
             directors.load(kernel, chosen.rules)
         debug_option.tell(kernel)
@@ -68,5 +73,27 @@ def _played(chosen: argparse.Namespace, words: Sequence[str], kernel: Kernel, wo
             ending.callback(server.close)
             supervisor.watch(server.fileno(), lambda _: server.turn(0))
             ending.callback(Door(chosen.serve, supervisor).close)
+        if chosen.packets:
+            _let_arrive(chosen.packets, kernel, worlds, supervisor, ending)
         session = Session(supervisor, ending.enter_context(join(chosen.join)) if chosen.join else None)
         return session, session.run(words, surroundings(os.environ))
+
+
+def _let_arrive(source: Path, kernel: Kernel, worlds: Worlds, supervisor: Supervisor, ending: ExitStack) -> None:
+    """Let the packets of a capture come into the first namespace's kernel."""
+
+    def came(packet: bytes) -> None:
+        worlds.tick(worlds.first)
+        try:
+            kernel.receive(packet)
+        except Exception as wrong:  # a fault of ours, or of a user's scheduler: the programs go on
+            complain(f"--packets: {type(wrong).__name__}: {wrong}")
+
+    arriving = Arriving(source, came, complain)
+    ending.callback(arriving.close)
+
+    def ready(_: int) -> None:
+        if not arriving.arrived():
+            supervisor.unwatch(arriving.fileno())
+
+    supervisor.watch(arriving.fileno(), ready)

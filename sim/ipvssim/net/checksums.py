@@ -7,12 +7,10 @@ yields 65535 for every sum that is a positive multiple (``csum_fold``, include/a
 
 from __future__ import annotations
 
-from struct import Struct
 from typing import Final
 
 _ONES: Final = 0xFFFF
-_from_bytes = int.from_bytes
-_pack_pseudo = Struct("!II").pack
+_from_bytes: Final = int.from_bytes
 
 
 def total(data: bytes) -> int:

@@ -117,10 +117,14 @@ class _Waiting(Part):
 class Reassembler(Part):
     """Waits for the fragments of packets. :meth:`add` returns the packet once it is whole, or why there is none yet.
 
-    ``high_thresh``, ``low_thresh`` (bytes, by family) and ``max_dist`` (fragments) are the kernel's tunables.
+    ``high_thresh``, ``low_thresh`` (bytes, by family) and ``max_dist`` (fragments) are the kernel's tunables. ``merges``:
+    fragments for the host itself are moved into the first one's buffer while they fit. ``small_heads``: small packets'
+    buffers are of one size.
     """
 
-    def __init__(self, clock: Clock) -> None:
+    def __init__(self, clock: Clock, *, merges: bool = True, small_heads: bool = False) -> None:
+        self._merges = merges
+        self._small_heads = small_heads
         self.high_thresh = {AF_INET: HIGH_THRESH, AF_INET6: HIGH_THRESH}
         self.low_thresh = {AF_INET: LOW_THRESH, AF_INET6: LOW_THRESH}
         self.max_dist = MAX_DIST
@@ -197,7 +201,7 @@ class Reassembler(Part):
             if problem != "duplicate":
                 waiting.remove(key)
             return f"fragment refused: {problem}"
-        waiting.charge(pieces, buffer_size(len(packet.data)) + PACKET)
+        waiting.charge(pieces, buffer_size(len(packet.data), small_heads=self._small_heads) + PACKET)
         pieces.largest = max(pieces.largest, header + len(payload))
         pieces.ecn |= ecn
         if offset == 0:
@@ -205,7 +209,11 @@ class Reassembler(Part):
         if not pieces.complete:
             return "fragment kept"
         waiting.remove(key)
-        return _assembled(pieces, packet, merging=key[0] == LOCAL_DELIVERY)
+        whole = _assembled(pieces, packet)
+        if isinstance(whole, Assembled):
+            first = pieces.first if self._merges and key[0] == LOCAL_DELIVERY else None
+            whole.cuts = pieces.cuts(len(first.data) if first is not None else 0, small_heads=self._small_heads)
+        return whole
 
     def _is_far(self, source: bytes, pieces: Pieces) -> bool:
         """Whether too many other fragments of the sender came since the packet's last one (``ip_frag_too_far``)."""
@@ -219,7 +227,7 @@ class Reassembler(Part):
         return bool(pieces) and pieces.heard - before > self.max_dist
 
 
-def _assembled(pieces: Pieces, last: Packet, *, merging: bool) -> Packet | str:
+def _assembled(pieces: Pieces, last: Packet) -> Packet | str:
     first = pieces.first
     assert first is not None
     if pieces.ecn & _NOT_ECT and pieces.ecn != _NOT_ECT:
@@ -232,7 +240,6 @@ def _assembled(pieces: Pieces, last: Packet, *, merging: bool) -> Packet | str:
         whole = _whole6(first, last, payload, pieces.ecn)
     if isinstance(whole, Assembled):
         whole.largest, whole.kept_df, whole.recorded = pieces.largest, kept_df, first.recorded
-        whole.cuts = pieces.cuts(len(first.data) if merging else 0)
     return whole
 
 

@@ -39,7 +39,8 @@ from ipvssim.net.routes import (
 Address = str | IPv4Address | IPv6Address
 Prefix = Address | IPv4Interface | IPv6Interface | IPv4Network | IPv6Network
 """``10.0.0.1/8``; without a length it is the one address."""
-_ALL_ONES: Final = b"\xff" * 4
+_ALL_ONES: Final = b"\xff\xff\xff\xff"
+_ANY: Final = b"\x00\x00\x00\x00"
 _LINK: Final = b"\xfe\x80" + bytes(6)
 _CACHE_LIMIT: Final = 1 << 16
 
@@ -180,7 +181,7 @@ class Network(Part):
 
         The table comes into being with the first address of the namespace; before that all is broadcast.
         """
-        if address in (bytes(4), _ALL_ONES):
+        if address in (_ANY, _ALL_ONES):
             return BROADCAST
         if address[0] & 0xF0 == 0xE0:
             return MULTICAST

@@ -38,13 +38,14 @@ MF: Final = 0x2000
 OFFSET: Final = 0x1FFF
 MORE6: Final = 0x1
 """IPv6: more fragments follow."""
+OFFSET6: Final = 0xFFF8
+"""IPv6: where in its packet a fragment lies, in bytes; 0 for the first one."""
 FRAGMENTED: Final = 0x10000
 """Set in :attr:`Packet.fragment` for IPv6: there is a fragment header, even if it cuts nothing off."""
 
-_HEADER4: Final = Struct("!BxHxxHBB2x4s4s").unpack_from
 _HEADER6: Final = Struct("!IHBB").unpack_from
 _EXTENSIONS: Final = frozenset((HOP_BY_HOP, ROUTING, FRAGMENT, AH, NO_NEXT, DESTINATION))
-_from_bytes = int.from_bytes
+_from_bytes: Final = int.from_bytes
 
 
 class Packet:
@@ -115,12 +116,14 @@ class Packet:
     @property
     def client_port(self) -> int:
         """The source port; 0 where there is none."""
-        return _from_bytes(self.key[-4:-2], "big")
+        key = self.key
+        return key[-4] << 8 | key[-3] if key else 0
 
     @property
     def port(self) -> int:
         """The destination port; 0 where there is none."""
-        return _from_bytes(self.key[-2:], "big")
+        key = self.key
+        return key[-2] << 8 | key[-1] if key else 0
 
     @property
     def tos(self) -> int:
@@ -169,14 +172,14 @@ def parse4(
     """An IPv4 packet with its header verified, or why it is dropped. Padding behind it is cut off."""
     if len(data) < 20:
         return "shorter than an IPv4 header"
-    first, length, fragment, hops, protocol, source, destination = _HEADER4(data)
-    offset = (first & 15) * 4
-    if first >> 4 != 4 or offset < 20:
+    offset = (data[0] & 15) * 4
+    if data[0] >> 4 != 4 or offset < 20:
         return "no IPv4 header"
     if len(data) < offset:
         return "shorter than its IPv4 header says"
     if _from_bytes(data[:offset], "big") % 0xFFFF:
         return "wrong IPv4 header checksum"
+    length = data[2] << 8 | data[3]
     if length != len(data):
         if length > len(data) or length < offset:
             return "IPv4 length does not fit"
@@ -187,10 +190,11 @@ def parse4(
             key = b""
     else:
         key = data[12:20] + data[offset : offset + 4] if length >= offset + 4 else b""
-    fragment &= 0x3FFF
+    fragment = (data[6] << 8 | data[7]) & (MF | OFFSET)
+    source, destination = data[12:16], data[16:20]
     if kind is not Packet:
-        return kind(data, AF_INET, protocol, offset, hops, source, destination, key, fragment, device, mark, unicast)
-    return Packet(data, AF_INET, protocol, offset, hops, source, destination, key, fragment, device, mark, unicast)
+        return kind(data, AF_INET, data[9], offset, data[8], source, destination, key, fragment, device, mark, unicast)
+    return Packet(data, AF_INET, data[9], offset, data[8], source, destination, key, fragment, device, mark, unicast)
 
 
 def parse6(
@@ -284,6 +288,13 @@ def quote(data: bytes, family: int, *, reverse: bool) -> Packet | None:
         source, destination, ports = destination, source, ports[2:] + ports[:2]
     key = source + destination + ports if len(ports) == 4 else b""
     return Quoted(data, family, protocol, offset, hops, source, destination, key, fragment)
+
+
+def middle4(data: bytes, hops: int, change: int = 0) -> bytes:
+    """Lifetime, protocol and checksum (bytes 8 to 11) of an IPv4 header that had a right checksum, with another lifetime;
+    ``change`` is what else is added to the sum of its words. It is the checksum that :func:`sign4` would compute."""
+    rest = (0xFFFF - (data[10] << 8 | data[11]) + change - (data[8] - hops << 8)) % 0xFFFF
+    return (hops << 24 | data[9] << 16 | (0xFFFF - rest if rest else 0)).to_bytes(4, "big")
 
 
 def with_hops4(data: bytes, hops: int) -> bytes:

@@ -5,6 +5,7 @@ Addresses are 4 or 16 bytes in network order.
 
 from __future__ import annotations
 
+from bisect import bisect_left
 from ipaddress import ip_address
 from typing import Final
 
@@ -110,27 +111,35 @@ class Path(Part):
 class RouteTable(Part):
     """Routes of one family by prefix; the longest that matches wins, and of equal ones the first that was added."""
 
-    __slots__ = ("_bits", "_by_length", "_lengths")
+    __slots__ = ("_bits", "_shifts", "_tables")
 
     def __init__(self, bits: int) -> None:
         self._bits = bits
-        self._by_length: dict[int, dict[int, Route]] = {}
-        self._lengths: list[int] = []
+        self._shifts: list[int] = []
+        """How many bits of an address are behind each length of prefix that there is; the longest prefix comes first."""
+        self._tables: list[dict[int, Route]] = []
+        """The routes of each of these lengths."""
 
     def add(self, prefix: bytes, length: int, route: Route) -> None:
         """Add one; a second for the same prefix is never chosen."""
-        if length not in self._by_length:
-            self._by_length[length] = {}
-            self._lengths = sorted(self._by_length, reverse=True)
         shift = self._bits - length
-        self._by_length[length].setdefault(int.from_bytes(prefix, "big") >> shift << shift, route)
+        place = bisect_left(self._shifts, shift)
+        if place == len(self._shifts) or self._shifts[place] != shift:
+            self._shifts.insert(place, shift)
+            self._tables.insert(place, {})
+        self._tables[place].setdefault(_number(prefix) >> shift << shift, route)
 
     def find(self, address: bytes) -> Route | None:
         """The route for an address, or None."""
-        number = int.from_bytes(address, "big")
-        for length in self._lengths:
-            shift = self._bits - length
-            route = self._by_length[length].get(number >> shift << shift)
+        number = _number(address)
+        for place, shift in enumerate(self._shifts):
+            route = self._tables[place].get(number >> shift << shift)
             if route is not None:
                 return route
         return None
+
+
+def _number(address: bytes) -> int:
+    if len(address) == 4:
+        return address[0] << 24 | address[1] << 16 | address[2] << 8 | address[3]
+    return int.from_bytes(address, "big")

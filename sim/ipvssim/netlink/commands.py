@@ -83,8 +83,9 @@ class Commands:
         service = VirtualService(af, fwmark, protocol, address[:4] if af == AF_INET else address, ntohs(port))
         _write(service, flags & mask, timeout, netmask)
         service.persistence_engine = _engine(engine)
+        hidden = bool(flags & mask & F_HASHED) and not self._namespace.behaviours.hashed_masked
         try:
-            self._table.add_service(service, wanted)
+            self._table.add_service(service, wanted, hidden=hidden)
         except ValueError:
             return EINVAL
         return 0

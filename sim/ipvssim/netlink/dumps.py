@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 from ipvsnl.consts import GENL_HEADER, NLM_F_MULTI, NLMSG_HEADER
+from ipvssim.net.pieces import BUFFER as BOOKKEEPING
+from ipvssim.net.pieces import PACKET, SMALL_HEAD
 from ipvssim.netlink import replies
 from ipvssim.netlink.controller import Controller
 from ipvssim.netlink.family import Family
@@ -13,17 +15,20 @@ SMALLEST_DUMP, LARGEST_DUMP = 3776, 32448
 """Bytes that a datagram of a dump may hold: the least, and the most whatever receive buffer is offered."""
 
 
-def truesize(length: int) -> int:
-    """What a datagram allocated with ``length`` bytes costs the receive queue."""
-    head = max(512, ((length + 63) & ~63) + 320)
-    return 256 + (1 << (head - 1).bit_length())
+def truesize(length: int, *, small_heads: bool = False) -> int:
+    """What a datagram allocated with ``length`` bytes costs the receive queue. ``small_heads``: buffers of up to 640 bytes
+    are of that size (a behaviour of the release)."""
+    head = ((length + 63) & ~63) + BOOKKEEPING
+    if small_heads and head <= SMALL_HEAD:
+        return PACKET + SMALL_HEAD
+    return PACKET + max(512, 1 << (head - 1).bit_length())
 
 
-def reply_cost(length: int) -> int:
-    """A reply is made in a page, of which netlink_trim gives back what is empty if that is more than half."""
+def reply_cost(length: int, *, small_heads: bool = False) -> int:
+    """A reply is made in a page. If more than half of that is empty, netlink_trim moves it to a buffer of its own size."""
     whole = truesize(SMALLEST_DUMP)
     spare = SMALLEST_DUMP - length
-    return whole - spare if spare * 2 >= whole else whole
+    return truesize(length, small_heads=small_heads) if spare * 2 >= whole else whole
 
 
 class Dump:

@@ -22,7 +22,8 @@ from ipvssim.state.daemons import Daemon
 from ipvssim.state.namespace import Namespace
 from ipvssim.state.services import VirtualService
 
-_TOP, _SERVICE, _DEST, _DAEMON = rules(TOP_LEVEL), rules(SERVICE), rules(DEST), rules(DAEMON)
+_TOP, _SERVICE, _DAEMON = rules(TOP_LEVEL), rules(SERVICE), rules(DAEMON)
+_TUNNEL = ("tun_type", "tun_port", "tun_flags")
 _KEY = ("s_af", "s_protocol", "s_addr", "s_port", "s_fwmark")
 _SERVICE_REST = ("s_sched_name", "s_flags", "s_flags_mask", "s_timeout", "s_netmask")
 _DEST_KEY = ("d_addr", "d_port")
@@ -67,6 +68,12 @@ class Family:
 
     def __init__(self, namespace: Namespace) -> None:
         self.namespace = namespace
+        behaviours = namespace.behaviours
+        self._lacking = len(_TUNNEL) if not behaviours.gue_tunnels else 0 if behaviours.gre_tunnels else 1
+        """How many of the attributes about tunnels the release does not know, the last ones."""
+        unknown = _TUNNEL[len(_TUNNEL) - self._lacking :]
+        self._dest = Table("DEST", *(one for one in DEST.attributes if one.name not in unknown))
+        self._dest_rules = rules(self._dest)
         self._commands = Commands(namespace)
         self._shapes: dict[int, list[KnownRequest]] = {}
         self._learnt = 0
@@ -140,7 +147,7 @@ class Family:
         """One entry of a dump whose message stands at ``phase`` of its datagram."""
         if kind == Command.NEW_SERVICE:
             return replies.service(entry, phase)
-        return replies.dest(entry, phase) if kind == Command.NEW_DEST else replies.daemon(entry)
+        return replies.dest(entry, phase, self._lacking) if kind == Command.NEW_DEST else replies.daemon(entry)
 
     # --- reading exactly ---
 
@@ -169,11 +176,22 @@ class Family:
         if service is None and command != Command.NEW_SERVICE:
             return ESRCH
         if command in _DEST_COMMANDS:
-            error = _read_dest(found, values, full=command != Command.DEL_DEST)
+            error = self._read_dest(found, values, full=command != Command.DEL_DEST)
             if error:
                 return error
         self._learn(command, data, at, length)
         return self._by_service[command](*[_argument(values, name) for name in _ARGUMENTS[command]])
+
+    def _read_dest(self, found: Found, values: dict[str, Any], *, full: bool) -> int:
+        payload = found.payload(2)
+        if payload is None:
+            return EINVAL
+        error, inner = parse(payload, 0, len(payload), self._dest_rules, None)
+        if error:
+            return EINVAL
+        values |= _values("d_", self._dest, inner)
+        needed = (*_DEST_KEY, *_DEST_REST) if full else _DEST_KEY
+        return 0 if all(name in values for name in needed) else EINVAL
 
     def _learn(self, command: int, data: bytes, at: int, length: int) -> None:
         known = self._shapes.setdefault(length << 8 | command, [])
@@ -181,7 +199,7 @@ class Family:
             return
         groups: list[tuple[str, int, Table]] = [("s_", 1, SERVICE)]
         if command in _DEST_COMMANDS:
-            groups.append(("d_", 2, DEST))
+            groups.append(("d_", 2, self._dest))
         start = at + _HEADERS
         shape = learn(data, start, at + length, groups, _ARGUMENTS[command], self._by_service[command])
         if shape is not None:
@@ -231,18 +249,6 @@ class Family:
 
 def _argument(values: dict[str, Any], name: str) -> Any:
     return values[name] if name in values else ABSENT[name[2:]]
-
-
-def _read_dest(found: Found, values: dict[str, Any], *, full: bool) -> int:
-    payload = found.payload(2)
-    if payload is None:
-        return EINVAL
-    error, inner = parse(payload, 0, len(payload), _DEST, None)
-    if error:
-        return EINVAL
-    values |= _values("d_", DEST, inner)
-    needed = (*_DEST_KEY, *_DEST_REST) if full else _DEST_KEY
-    return 0 if all(name in values for name in needed) else EINVAL
 
 
 def _values(prefix: str, table: Table, found: Found) -> dict[str, Any]:

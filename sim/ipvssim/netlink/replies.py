@@ -32,6 +32,8 @@ _SERVICE_ADDRESS = Struct("=HHH2x HH16s HH2s2x")  # PROTOCOL, ADDR, PORT
 _MARK = Struct("=HHI")
 _SERVICE_REST = Struct("=HHII HHI HHI")  # FLAGS, TIMEOUT, NETMASK
 _DEST = Struct("=HH HH16s HH2s2x HHI HHi HHB3x HH2s2x HHH2x HHI HHI HHI HHI HHI HHH2x")
+_TUNNEL_ATTRIBUTE, _TUNNEL_END = 8, 72
+"""How long each attribute about tunnels is, and where the last of them ends in DEST."""
 _DAEMON = Struct("=HHI HHH2x HHH2x HHB3x")  # SYNC_ID, SYNC_MAXLEN, MCAST_PORT, MCAST_TTL
 _CONFIG = Struct("=HHI HHI HHI")
 _INFO = Struct("=HHI HHI")
@@ -117,12 +119,13 @@ def service(one: VirtualService, phase: int) -> bytes:
     return _SERVICE_HEAD.pack(length, Command.NEW_SERVICE, 6, 1, one.family) + key + name + rest + counters
 
 
-def dest(one: RealServer, phase: int) -> bytes:
-    """The nested DEST of a reply."""
-    counters = _statistics(one.counters, phase + _HEADERS + _DEST.size)
-    return (
+def dest(one: RealServer, phase: int, lacking: int = 0) -> bytes:
+    """The nested DEST of a reply. ``lacking``: how many of the three attributes about tunnels the release does not have."""
+    left_out = lacking * _TUNNEL_ATTRIBUTE
+    counters = _statistics(one.counters, phase + _HEADERS + _DEST.size - left_out)
+    data = (
         _DEST.pack(
-            _DEST.size + len(counters), 2,
+            _DEST.size - left_out + len(counters), 2,
             20, 1, one.address if one.family != AF_INET else one.address + bytes(12),
             6, 2, one.port.to_bytes(2, "big"), 8, 3, one.forwarding, 8, 4, one.weight,
             5, 13, one.tunnel_type, 6, 14, one.tunnel_port.to_bytes(2, "big"), 6, 15, one.tunnel_flags,
@@ -131,6 +134,7 @@ def dest(one: RealServer, phase: int) -> bytes:
         )
         + counters
     )  # fmt: skip
+    return data[: _TUNNEL_END - left_out] + data[_TUNNEL_END:] if left_out else data
 
 
 def daemon(one: Daemon) -> bytes:

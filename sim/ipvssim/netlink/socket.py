@@ -47,9 +47,6 @@ _RESERVED = b"genlmsghdr.reserved field is not 0"
 _AMBIGUOUS = b"ambiguous or reserved bits set in nlmsg_flags"
 
 
-_ACK_COST = truesize(_ACK_SIZE)
-
-
 class NetlinkSocket:
     """One generic-netlink socket in a namespace of the simulated kernel.
 
@@ -77,6 +74,8 @@ class NetlinkSocket:
         self.cap_ack = cap_ack
         self.ext_ack = ext_ack
         self._capable = privilege == "root"
+        self._small_heads = namespace.behaviours.small_heads
+        self._ack_cost = self._cost(_ACK_SIZE)
         self.rcvbuf = rcvbuf
         self.sndbuf = sndbuf
         self.no_enobufs = False
@@ -154,9 +153,12 @@ class NetlinkSocket:
 
     def put_back(self, datagram: bytes) -> None:
         """Let a datagram that was taken be the next again: its reader was interrupted before it had it."""
-        cost = truesize(len(datagram))
+        cost = self._cost(len(datagram))
         self._queue.appendleft((datagram, cost))
         self._used += cost
+
+    def _cost(self, length: int) -> int:
+        return truesize(length, small_heads=self._small_heads)
 
     def take_error(self) -> int:
         """The errno that waits to be told, once (SO_ERROR); 0 for none."""
@@ -226,7 +228,7 @@ class NetlinkSocket:
         error, body, reply = target.execute(command, data, at, length, extack)
         if reply:
             message = replies.message(reply, sequence, self.port, 0, kind, body, target.VERSION)
-            self._enqueue(message, reply_cost(len(message)))
+            self._enqueue(message, reply_cost(len(message), small_heads=self._small_heads))
         return error
 
     def _read(self, room: int) -> None:
@@ -269,7 +271,7 @@ class NetlinkSocket:
                 echo += words
         size = NLMSG_HEADER + 4 + len(echo)
         datagram = _ACK.pack(size, NLMSG_ERROR, flags, sequence, self.port, -error) + echo
-        self._enqueue(datagram, _ACK_COST if size == _ACK_SIZE else truesize(size))
+        self._enqueue(datagram, self._ack_cost if size == _ACK_SIZE else self._cost(size))
 
     def _enqueue(self, datagram: bytes, cost: int) -> None:
         if not self._congested and (not self._used or self._used + cost <= self.rcvbuf):

@@ -38,8 +38,6 @@ class Accounts(Part):
             AH: following,
             ESP: following,
         }
-        for machine in self.machines.values():
-            machine.activity_changed = entries.activity_changed
         self._tcp_timeout = self._fin_timeout = self._udp_timeout = -1
         self._fixed_offset6 = not namespace.behaviours.offsets6
         self._always_hooked = not namespace.behaviours.hooks_follow_services
@@ -114,7 +112,7 @@ class Accounts(Part):
         connection = self._entries.replies[quoted.protocol].get(quoted.key)
         if self._entries.log is not None and self.is_hooked(AF_INET if four else AF_INET6):
             self._entries.log.own_error(raw, quoted, connection)
-        if connection is not None and connection.flags & 7 != MASQUERADE:
+        if connection is not None and connection.flags & 7 != MASQUERADE and self._entries.routed_replies:
             self.count_out(connection, len(raw))
 
     # --- who is there ---

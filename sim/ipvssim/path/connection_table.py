@@ -43,7 +43,7 @@ class ConnectionTable(Keeper):
     """The connection table of one namespace. ``behaviours`` are those of the release."""
 
     def __init__(self, clock: Clock, behaviours: Behaviours = BEHAVIOURS) -> None:
-        super().__init__(clock)
+        super().__init__(clock, behaviours)
         self._behaviours = behaviours
         self._recomputes = behaviours.overload_by_all
         self._requests = Shadowed()
@@ -81,8 +81,12 @@ class ConnectionTable(Keeper):
         self, protocol: int, key: bytes, address: bytes, port: bytes, flags: int, server: RealServer | None, mark: int
     ) -> ConnectionEntry:
         """A new connection (or template, by its flag), bound to its server and hashed; its timer is not started yet."""
-        kind = ConnectionEntry if self.made_as is None else self.made_as(protocol, key[-2:], flags)
-        connection = kind(self, protocol, key, address, port, flags | self.flags_of_new, server, mark)
+        every = flags | self.flags_of_new
+        if self.made_as is None:  # named, which a compiled module calls at once
+            connection = ConnectionEntry(self, protocol, key, address, port, every, server, mark)
+        else:
+            kind = self.made_as(protocol, key[-2:], flags)
+            connection = kind(self, protocol, key, address, port, every, server, mark)
         if server is not None:
             self._bind(connection, server)
         if not flags & F_ONE_PACKET:
@@ -173,8 +177,14 @@ class ConnectionTable(Keeper):
             self._unbind(connection, connection.server)
 
     def drop(self, connection: ConnectionEntry) -> None:
-        """Remove it at once, and its template with it if that is of no more use (``ip_vs_conn_del``)."""
-        connection.timeout = 0
+        """Remove it at once, and its template with it if that is of no more use (``ip_vs_conn_del``).
+
+        Without ``template_states`` the template is told to go first: as long as it controls others it stays another minute.
+        """
+        if self.template_states:
+            connection.timeout = 0
+        elif connection.control is not None:
+            self.expire(connection.control)
         self.expire(connection)
 
     def flush(self) -> None:

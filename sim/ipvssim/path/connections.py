@@ -11,6 +11,7 @@ from ipvsnl.address import shown
 from ipvsnl.consts import FORWARDING, PROTOCOLS
 from ipvssim._compiling import mypyc_attr
 from ipvssim._parts import Part
+from ipvssim.behaviours import BEHAVIOURS, Behaviours
 from ipvssim.clock import NEVER, SECOND, Clock, Timer
 
 if TYPE_CHECKING:
@@ -41,6 +42,8 @@ FIRST_TIMEOUT: Final = 3 * SECOND
 error has no such packet, and keeps it."""
 LATE: Final = 60 * SECOND
 """The timeout of a template whose timer fired while it still controlled connections. It keeps this timeout from then on."""
+UNMEASURED: Final = 1 << 20
+"""No sum of a header: nothing was translated yet."""
 NO_PORTS: Final = b"\x00\x00"
 GONE: Final = b"\xff\xff"
 TCP: Final = 6
@@ -55,13 +58,20 @@ _PROTOCOLS: Final = {0: "IP"} | {number: word.upper() for word, number in PROTOC
 
 @mypyc_attr(allow_interpreted_subclasses=True)
 class Keeper(Part):
-    """Who keeps connections (:class:`ipvssim.path.connection_table.ConnectionTable`)."""
+    """Who keeps connections (:class:`ipvssim.path.connection_table.ConnectionTable`). ``template_states`` and
+    ``routed_replies`` are behaviours of the release."""
 
-    def __init__(self, clock: Clock) -> None:
+    def __init__(self, clock: Clock, behaviours: Behaviours = BEHAVIOURS) -> None:
         self.clock = clock
+        self.template_states = behaviours.template_states
+        self.routed_replies = behaviours.routed_replies
 
     def expire(self, connection: ConnectionEntry) -> None:
         """A connection's timer fired."""
+        raise NotImplementedError
+
+    def activity_changed(self, connection: ConnectionEntry, active: bool) -> None:
+        """A connection that has a server became active or inactive."""
         raise NotImplementedError
 
 
@@ -75,8 +85,8 @@ class ConnectionEntry(Timer):
     """
 
     __slots__ = (
-        "address", "control", "controlled", "flags", "in_packets", "keeper", "key", "mark", "port", "protocol",
-        "reply_key", "server", "shift", "state", "timeout",
+        "address", "control", "controlled", "flags", "header_shift", "in_packets", "keeper", "key", "mark", "port",
+        "protocol", "reply_key", "server", "shift", "state", "timeout",
     )  # fmt: skip
 
     def __init__(
@@ -103,8 +113,10 @@ class ConnectionEntry(Timer):
         """How many connections this one controls."""
         self.in_packets = 0
         self.reply_key = b""
-        self.shift: tuple[int, int] | None = None
-        """What address translation adds to the header's sum and to the transport's, towards the server."""
+        self.header_shift = UNMEASURED
+        """What address translation towards the server adds to the sum of an IPv4 header, modulo 65535."""
+        self.shift = 0
+        """What it adds to the sum of the transport's segment; known together with ``header_shift``."""
 
     def fire(self) -> None:
         """Its time is over."""
@@ -143,7 +155,8 @@ class ConnectionEntry(Timer):
     @property
     def state_name(self) -> str:
         """The name of its state, as ``/proc/net/ip_vs_conn`` has it."""
-        names = TEMPLATE_STATES if self.is_template else STATES.get(self.protocol, ("NONE",))
+        own = self.is_template and self.keeper.template_states
+        names = TEMPLATE_STATES if own else STATES.get(self.protocol, ("NONE",))
         return names[self.state] if self.state < len(names) else "ERR!"
 
     def __repr__(self) -> str:
@@ -171,9 +184,10 @@ class EngineTemplate(ConnectionEntry):
 
 
 def reply_key(connection: ConnectionEntry) -> bytes:
-    """What a reply carries: a translated one comes from the server, any other from the virtual address."""
+    """What a reply carries: a translated one comes from the server, any other from the virtual address. (Without
+    ``routed_replies`` that one is looked for from the server, too, and let be.)"""
     key = connection.key
     half = len(key) - 4 >> 1
-    if connection.flags & METHOD == MASQUERADE:
+    if connection.flags & METHOD == MASQUERADE or not connection.keeper.routed_replies:
         return b"".join((connection.address, key[:half], connection.port, key[-4:-2]))
     return b"".join((key[half:-4], key[:half], key[-2:], key[-4:-2]))

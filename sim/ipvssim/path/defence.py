@@ -41,6 +41,8 @@ class Defence(Part):
         self._drops = namespace.clock.every(PERIOD, self)
         for name in ("drop_packet", "drop_entry", "secure_tcp"):
             namespace.sysctls.on_write(name, self._recompute)
+        if self._sysctls.drop_entry == ALWAYS:  # written before there was a director
+            self._drops.start()
 
     def drops_packet(self) -> bool:
         """Whether this packet, which could open a connection, is the one in so many that is dropped."""
@@ -85,12 +87,19 @@ class Defence(Part):
 
     def _is_victim(self, connection: ConnectionEntry) -> bool:
         if connection.is_template:
-            return not connection.state & 1
+            service = connection.server.service if connection.server is not None else None
+            if service is not None and service.one_packet:
+                return self._is_idle(connection)
+            return connection.keeper.template_states and not connection.state & 1
         half_open = _HALF_OPEN.get(connection.protocol)
         if half_open is not None and connection.state in half_open:
             return True
         if half_open is not None and connection.state not in (tcp.ESTABLISHED, sctp.ESTABLISHED):
             return False
+        return self._is_idle(connection)
+
+    def _is_idle(self, connection: ConnectionEntry) -> bool:
+        """Whether it was unused for a minute, and chance hits it: the more often, the fewer packets it had."""
         idle = connection.timeout - (connection.expires - self._clock.now)
         packets = connection.in_packets
         if idle <= _IDLE or not 0 < packets <= 8:

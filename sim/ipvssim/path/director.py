@@ -73,11 +73,13 @@ class Director(Part):
         self.host = Host(self.network, self.clock, namespace.behaviours)
         self.host.sent = self.accounts.count_own
         self.host.looped = self._loop
-        self.reassembler = Reassembler(self.clock)
+        self.reassembler = Reassembler(
+            self.clock, merges=namespace.behaviours.merged_fragments, small_heads=namespace.behaviours.small_heads
+        )
         self.reassembler.tell6(self._gave_up)
         self.tracker = Tracker(namespace, self.connection_table, self.reassembler)
         self.helpers = Helpers(namespace, self.connection_table, self.accounts, self.tracker)
-        self.transmitter = Transmitter(self.host, self.sysctls, self.tracker, self.helpers)
+        self.transmitter = Transmitter(namespace.behaviours, self.host, self.sysctls, self.tracker, self.helpers)
         self.selection = Selection(namespace, self.connection_table, self.host)
         self.errors = IcmpErrors(
             namespace.behaviours, self.connection_table, self.accounts, self.selection, self.transmitter, self.host,
@@ -93,7 +95,8 @@ class Director(Part):
         )  # fmt: skip
         self._witness: Witness | None = None
         self._sweeper = self.clock.timer(self._sweep)
-        self.table.deleted_hook = self._servers_deleted
+        if namespace.behaviours.nodest_reschedules:
+            self.table.deleted_hook = self._servers_deleted
         if namespace.log is not None:
             self._tell(PathLog(namespace.log, self.accounts.is_hooked))
 

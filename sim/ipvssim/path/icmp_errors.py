@@ -43,6 +43,7 @@ class IcmpErrors(Part):
         transmitter: Transmitter, host: Host, sysctls: Sysctls, tracker: Tracker,
     ) -> None:  # fmt: skip
         self._behaviours = behaviours
+        self._kinds = _KINDS if behaviours.gre_tunnels else {IPIP: tunnel.KIND_IPIP}
         self._connections = connections
         self._accounts = accounts
         self._selection = selection
@@ -155,7 +156,7 @@ class IcmpErrors(Part):
     def _unwrapped(self, body: bytes) -> int | bool | None:
         """Where the request begins in an error about a packet of our own tunnel; None: no tunnel; False: to be let be."""
         outer = quote(body, AF_INET, reverse=False)
-        if outer is None or outer.protocol not in _KINDS:
+        if outer is None or outer.protocol not in self._kinds:
             return None
         kind = _KINDS[outer.protocol]
         if outer.fragment & 0x1FFF:
@@ -165,7 +166,7 @@ class IcmpErrors(Part):
             at = self._behind_gue(body, outer)
         elif kind == tunnel.KIND_GRE:
             at = self._behind_gre(body, outer)
-        elif self._accounts.tunnel_server(outer.destination, 0, kind) is None:
+        elif len(self._kinds) > 1 and self._accounts.tunnel_server(outer.destination, 0, kind) is None:
             return False
         if not at:
             return None
@@ -244,6 +245,8 @@ class IcmpErrors(Part):
             return packet
         connection = self._find(quoted, replies=True)
         if connection is None:
+            return packet
+        if connection.flags & 7 != MASQUERADE and not self._behaviours.routed_replies:
             return packet
         result.connection, result.server = connection, connection.server
         if connection.flags & 7 == MASQUERADE:

@@ -50,6 +50,7 @@ class Inbound(Part):
         self.table = namespace.table
         self.sysctls = namespace.sysctls
         self._reuse0_reschedules = namespace.behaviours.reuse0_reschedules
+        self._nodest_reschedules = namespace.behaviours.nodest_reschedules
         self.connections = connections
         self.accounts = accounts
         self.errors = errors
@@ -71,7 +72,7 @@ class Inbound(Part):
             return None
         key = packet.key
         connection = requests.get(key)
-        if connection is None or packet.fragment or not packet.unicast or key[-4:-2] == NO_PORTS:
+        if connection is None or packet.fragment or not packet.unicast or not (key[-4] or key[-3]):
             return None
         server, start = connection.server, packet.offset
         if server is None or not server.available or start != (20 if packet.family == AF_INET else 40):
@@ -112,6 +113,8 @@ class Inbound(Part):
         if self.synced is not None:
             self.synced(connection, connection.in_packets)
         if connection.flags & F_ONE_PACKET:
+            if connection.control is not None:
+                connection.control.in_packets += 1
             self.connections.expire(connection)
         else:
             connection.start(connection.timeout)
@@ -160,11 +163,14 @@ class Inbound(Part):
             self._make_way(connection, result, going=not connection.controlled)
             return None
         if server is not None and not server.available:
-            if not self.sysctls.expire_nodest_conn:
-                result.connection, result.server = connection, server
-                result.drop("its server is gone")
-            else:
+            expires = bool(self.sysctls.expire_nodest_conn)
+            if expires and self._nodest_reschedules:
                 self._make_way(connection, result, going=True)
+                return None
+            result.connection, result.server = connection, server
+            result.drop("its server is gone")
+            if expires:
+                self.expiring.append(connection)
             return None
         return connection
 
@@ -214,6 +220,8 @@ class Inbound(Part):
         if self.log is not None and self.accounts.is_hooked(packet.family):
             self.log.refused(packet, connection, self.connections.replies[protocol])
         if found is None or not self.accounts.is_hooked(packet.family) or not packet.unicast:
+            return
+        if found.method != MASQUERADE and not self.connections.routed_replies:
             return
         four, segment = packet.family == AF_INET, packet.data[packet.offset :]
         if protocol != SCTP and not is_valid(

@@ -48,6 +48,7 @@ class Outbound(Part):
         self._initiated = Initiated(connections, selection)
         self._table = selection.table
         self._tracker = tracker
+        self._inspects_all = connections.routed_replies
         self.log: PathLog | None = None
 
     def find(self, packet: Packet) -> ConnectionEntry | None:
@@ -88,6 +89,8 @@ class Outbound(Part):
         ):
             connection = self._initiated.open(packet)
         if connection is not None:
+            if not self._inspects_all and connection.flags & METHOD != MASQUERADE:
+                return packet
             translated = self.translate(packet, connection, result)
             if self.log is not None and translated is not None:
                 self.log.answered()

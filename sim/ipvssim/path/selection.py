@@ -14,7 +14,7 @@ from ipvssim._compiling import mypyc_attr
 from ipvssim._parts import Part
 from ipvssim.clock import JIFFY
 from ipvssim.net.network import UNICAST
-from ipvssim.net.packets import RST, SCTP, SYN, TCP, UDP, Packet
+from ipvssim.net.packets import OFFSET6, RST, SCTP, SYN, TCP, UDP, Packet
 from ipvssim.path.connection_table import ConnectionTable
 from ipvssim.path.connections import (
     BYPASS,
@@ -86,6 +86,8 @@ class Selection(Part):
     def may_open(self, packet: Packet) -> str:
         """Whether the first packet of a connection may be this one: empty if so, else why it is dropped or accepted."""
         data, start, protocol = packet.data, packet.offset, packet.protocol
+        if packet.fragment & OFFSET6 and packet.family == AF_INET6:
+            return _ACCEPTED  # reassembly let it pass, for its length is wrong (ip_vs_try_to_schedule)
         if packet.quoted:
             return "" if packet.key else _DROPPED
         if protocol == TCP:
@@ -153,7 +155,6 @@ class Selection(Part):
         return reverse in self.connections.requests.get(packet.protocol, {})
 
     def _plain(self, service: VirtualService, packet: Packet, result: Result) -> ConnectionEntry | None:
-        port = packet.key[-2:]
         if not service.fwmark and packet.port != service.port:
             if self.log is not None and not service.port:
                 self.log.port_zero()
@@ -161,8 +162,7 @@ class Selection(Part):
         server = self._pick(service, packet, result)
         if server is None:
             return None
-        if server.port:
-            port = server.port.to_bytes(2, "big")
+        port = server.port.to_bytes(2, "big") if server.port else packet.key[-2:]
         if self.is_full(result):
             return None
         connection = self._connect(service, packet, server, port)

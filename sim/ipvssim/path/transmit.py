@@ -25,6 +25,7 @@ from ipvssim.path.host import Host
 from ipvssim.path.result import FORWARD, TO_HOST, Result
 
 if TYPE_CHECKING:
+    from ipvssim.behaviours import Behaviours
     from ipvssim.path.debug_log import PathLog
     from ipvssim.path.helpers.application import Helpers, Translate
     from ipvssim.path.tracking import Tracker
@@ -43,7 +44,10 @@ _LOOPBACK6: Final = bytes(15) + b"\x01"
 class Transmitter(Part):
     """The forwarding methods, with all that decides whether a packet leaves."""
 
-    def __init__(self, host: Host, sysctls: Sysctls, tracker: Tracker, helpers: Helpers) -> None:
+    def __init__(
+        self, behaviours: Behaviours, host: Host, sysctls: Sysctls, tracker: Tracker, helpers: Helpers
+    ) -> None:
+        self._gre = behaviours.gre_tunnels
         self.host = host
         self.tracker = tracker
         self.network = host.network
@@ -201,7 +205,7 @@ class Transmitter(Part):
             return None
         self.paths[server] = path
         four = len(connection.address) == 4
-        mtu = path.mtu - (20 if four else 40) - tunnel.overhead(server.tunnel_type, server.tunnel_flags)
+        mtu = path.mtu - (20 if four else 40) - tunnel.overhead(self._kind(server), server.tunnel_flags)
         if mtu < (_LEAST_MTU4 if four else _LEAST_MTU6):
             result.drop("the MTU leaves no room in the tunnel")
             return None
@@ -228,7 +232,7 @@ class Transmitter(Part):
         hops = packet.hops - 1
         data = tunnel.inner(packet, hops)
         tos = tunnel.outer_tos(packet.tos)
-        kind, flags, port = server.tunnel_type, server.tunnel_flags, server.tunnel_port
+        kind, flags, port = self._kind(server), server.tunnel_flags, server.tunnel_port
         protocol, payload = tunnel.wrap(
             data, packet.family, kind, flags, port, path.source, connection.address, _gue_port(packet)
         )
@@ -237,6 +241,11 @@ class Transmitter(Part):
             ident = 0 if df else self.host.clock.random.getrandbits(16)
             return tunnel.outer4(protocol, payload, tos, hops, df, ident, path.source, connection.address)
         return tunnel.outer6(protocol, payload, tos, hops, path.source, connection.address)
+
+    def _kind(self, server: RealServer) -> int:
+        """The tunnel's type; one that the release does not know is IPIP."""
+        kind = server.tunnel_type
+        return kind if self._gre or kind != tunnel.KIND_GRE else tunnel.KIND_IPIP
 
 
 def _gue_port(packet: Packet) -> int:

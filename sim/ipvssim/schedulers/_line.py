@@ -14,11 +14,13 @@ from ipvssim.schedulers._base import Server
 class Line(Part):
     """Some of a service's servers, sorted by ``order`` (smaller is newer, and nearer the list's head)."""
 
-    __slots__ = ("_orders", "_servers")
+    __slots__ = ("_orders", "_place", "_servers")
 
     def __init__(self, servers: Iterable[Server] = ()) -> None:
         self._servers: dict[int, Server] = {server.order: server for server in servers}
         self._orders = sorted(self._servers)
+        self._place = 0
+        """Where the last answer of :meth:`after` stood: mostly the next question is for the one behind it."""
 
     def __len__(self) -> int:
         return len(self._orders)
@@ -49,8 +51,17 @@ class Line(Part):
 
     def after(self, server: Server | None) -> Server | None:
         """The first one behind ``server``, which need not be in this line (None: the first of all); None at the end."""
-        place = bisect_right(self._orders, server.order) if server is not None else 0
-        return self._servers[self._orders[place]] if place < len(self._orders) else None
+        orders, place = self._orders, 0
+        if server is not None:
+            place = self._place
+            if place < len(orders) and orders[place] == server.order:
+                place += 1
+            else:
+                place = bisect_right(orders, server.order)
+        if place >= len(orders):
+            return None
+        self._place = place
+        return self._servers[orders[place]]
 
     def before(self, server: Server) -> Server | None:
         """The last one ahead of ``server``, or None."""

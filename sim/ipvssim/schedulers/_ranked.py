@@ -10,7 +10,7 @@ Fractions are ranked by whole numbers: two different ones with denominators belo
 from __future__ import annotations
 
 from collections.abc import Iterable
-from heapq import heapify, heappop, heappush
+from heapq import heapify, heappop, heappush, heapreplace
 from typing import Any, ClassVar, Final
 
 from ipvssim._compiling import mypyc_attr
@@ -46,6 +46,9 @@ class Least(Part):
             return
         entry: Ranking = (rank, place, server)
         self._entries[server] = entry
+        if self._heap and self._heap[0] is old:
+            heapreplace(self._heap, entry)
+            return
         heappush(self._heap, entry)
         if len(self._heap) > 2 * len(self._entries) + _SLACK:
             self._heap[:] = self._entries.values()
@@ -139,9 +142,9 @@ class Ranked(Scheduler):
 
     def refresh(self) -> None:
         """Rank what changed."""
-        put, rank = self._least.put, self.rank
+        least = self._least
         for server in self._changed:
-            put(server, rank(server) if server.available else None, server.order)
+            least.put(server, self.rank(server) if server.available else None, server.order)
         self._changed.clear()
 
 

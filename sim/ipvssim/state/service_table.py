@@ -86,21 +86,27 @@ class ServiceTable(Part):
         """Services of one family (the packet path's hooks exist while there is one)."""
         return self._of_family[family]
 
-    def add_service(self, service: VirtualService, scheduler: type[Scheduler] | None) -> None:
-        """Hash a new service and start its scheduler."""
+    def add_service(
+        self, service: VirtualService, scheduler: type[Scheduler] | None, *, hidden: bool = False
+    ) -> None:  # fmt: skip
+        """Hash a new service and start its scheduler. A ``hidden`` one is counted, and nobody will ever find it."""
         self._set_scheduler(service, scheduler)
         self.ever_used = True
         self.ever_six = self.ever_six or service.family == AF_INET6
+        if not hidden:
+            self._hash(service)
+        self._count(service, 1)
+        self.estimator.start(service.counters)
+        if self.named_hook is not None:
+            self.named_hook(b"" if service.fwmark else service.address, b"", service.fwmark)
+
+    def _hash(self, service: VirtualService) -> None:
         if service.fwmark:
             self.by_mark[service.family, service.fwmark] = service
             self._mark_buckets.add(self._bucket(service), service)
         else:
             self.by_address[service.protocol, service.address, service.port] = service
             self._address_buckets.add(self._bucket(service), service)
-        self._count(service, 1)
-        self.estimator.start(service.counters)
-        if self.named_hook is not None:
-            self.named_hook(b"" if service.fwmark else service.address, b"", service.fwmark)
 
     def edit_service(self, service: VirtualService, scheduler: type[Scheduler] | None) -> None:
         """Give it a scheduler; the same one keeps its state. ValueError: the scheduler refuses, the old one stays."""

@@ -33,6 +33,12 @@ def filled(count: int, **options: object) -> NetlinkSocket:
     return socket
 
 
+@pytest.mark.parametrize(("length", "cost"), [(36, 896), (344, 1280), (300, 896), (744, 2304)])
+def test_what_a_datagram_costs_since_6_3(length: int, cost: int) -> None:
+    """Buffers of up to 640 bytes are of that size, as SO_MEMINFO tells on 6.12.113."""
+    assert truesize(length, small_heads=True) == cost
+
+
 @pytest.mark.parametrize(("length", "cost"), [(36, 768), (508, 1280), (4132, 8448), (3776, 4352), (32448, 33024)])
 def test_what_a_datagram_costs(length: int, cost: int) -> None:
     """256 bytes and the power of two that holds the length, rounded up to 64, and 320 more."""
@@ -41,7 +47,8 @@ def test_what_a_datagram_costs(length: int, cost: int) -> None:
 
 def test_a_small_reply_gives_back_what_it_does_not_use() -> None:
     """netlink_trim: half-empty pages are cut, fuller ones are not."""
-    assert reply_cost(360) == 936
+    assert [reply_cost(length) for length in (36, 360, 388)] == [768, 1280, 1280]  # as SO_MEMINFO tells on 6.1.176
+    assert reply_cost(36, small_heads=True) == 896  # on 6.12.113
     assert reply_cost(1700) == 4352
 
 
@@ -54,6 +61,14 @@ def test_the_queue_overruns_at_the_kernels_count() -> None:
     assert len(replies) == 277 == BUFFER // 768
     assert len(socket.namespace.table.by_mark) == 400
     assert outcome(socket, message(16)) == "OK"
+
+
+def test_fewer_acknowledgements_fit_since_6_3() -> None:
+    """237 instead of 277, as counted on 6.12.113."""
+    socket = NetlinkSocket(Namespace(release="6.3"), sndbuf=1 << 20)
+    socket.send(b"".join(new_service(mark_key(mark), sequence=mark) for mark in range(1, 401)))
+    replies, errors = drain(socket)
+    assert (len(replies), errors) == (237, ["ENOBUFS"])
 
 
 def test_the_first_reply_always_fits() -> None:

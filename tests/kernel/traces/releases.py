@@ -3,8 +3,8 @@
 `limits` (conn_max), `growth` (tables that grow), `hooks` (packets while no service exists), `hashed` (a flag that is the
 kernel's own), `reuse` (conn_reuse_mode=0), `nodest` (deleted servers), `dead` (templates whose server is gone), `replies`
 (packets of routed servers that pass the director), `twos` (a scheduler that not every package has), `caches` (of lblc and
-lblcr). `settings`, `narrow`, `corners`, `pieces` and `ftp_helper`, in files of their own, meet the others. They hold only
-what has one right answer.
+lblcr), `uneven` (requests in pieces of different sizes). `settings`, `narrow`, `corners`, `pieces` and `ftp_helper`, in
+files of their own, meet the others. They hold only what has one right answer.
 """
 
 from __future__ import annotations
@@ -221,7 +221,8 @@ def dead(seed: int) -> Script:
 
 
 def replies(seed: int) -> Script:
-    """Packets of routed, tunnelled and translated servers that pass the director, and what is counted of them."""
+    """Packets of routed, tunnelled and translated servers that pass the director, and what is counted of them. So is its own
+    error about a packet whose lifetime ends."""
     script = Script("replies", seed)
     service, servers = beginning(script, method=script.pick("-g", "-i", "-g", "-m"))
     for server in servers:
@@ -231,6 +232,8 @@ def replies(seed: int) -> Script:
             inner = p.udp(service.address, flow.client, (service.port, flow.port), b"ok")
         for _ in range(script.random.randrange(1, 3)):
             script.reply(flow, server, service.protocol, inner, service.address)
+        if script.chance(50):
+            script.open(flow, ttl=1)
     script.conns()
     script.look()
     return script
@@ -270,7 +273,32 @@ def caches(seed: int) -> Script:
     return script
 
 
+def uneven(seed: int) -> Script:
+    """Requests in pieces of different sizes: small ones move into the first one's buffer, and the packet is cut anew."""
+    script = Script("uneven", seed)
+    service = script.service("rr", p.UDP, method=script.pick("-m", "-g", "-i"))
+    for number in (10, 11):
+        script.server(service, number, 1)
+    flow = script.open(script.flow(service))
+    for _ in range(script.random.randrange(6, 10)):
+        whole = script.datagram(flow, b"u" * script.pick(700, 1300, 2500))
+        pieces, at, payload = [], 0, whole[20:]
+        while at < len(payload):
+            size = script.pick(48, 200, 400, 600, 1200)
+            pieces.append(
+                p.ip4(whole[12:16], whole[16:20], p.UDP, payload[at : at + size], ttl=whole[8], offset=at,
+                      ident=int.from_bytes(whole[4:6], "big"), more=at + size < len(payload))
+            )  # fmt: skip
+            at += size
+        if script.chance(40):
+            script.random.shuffle(pieces)
+        for piece in pieces:
+            script.packet(piece)
+    script.look(stats=script.chance(30))
+    return script
+
+
 KINDS: dict[str, Callable[[int], Script]] = {
     "limits": limits, "growth": growth, "hooks": hooks, "hashed": hashed, "reuse": reuse, "nodest": nodest, "dead": dead,
-    "replies": replies, "twos": twos, "caches": caches,
+    "replies": replies, "twos": twos, "caches": caches, "uneven": uneven,
 }  # fmt: skip

@@ -121,10 +121,16 @@ def _addresses(random: np.random.Generator, number: int, size: int, where: str) 
         found[:, 8:] = words.astype(">i8").view(np.uint8).reshape(number, 8)
         return found
     low, high = _SCATTERED
-    drawn = np.unique(random.integers(low, high, number + number // 8 + 8))
+    drawn = _distinct(random.integers(low, high, number + number // 8 + 8))
     while len(drawn) < number:
-        drawn = np.unique(np.concatenate((drawn, random.integers(low, high, number))))
+        drawn = _distinct(np.concatenate((drawn, random.integers(low, high, number))))
     return random.permutation(drawn)[:number].astype(">u4").view(np.uint8).reshape(number, 4)
+
+
+def _distinct(numbers: Integers) -> Integers:
+    """The numbers in ascending order, each once. (NumPy 2.4 hashes for np.unique, which takes thirty times as long.)"""
+    ordered = np.sort(numbers)
+    return ordered[np.diff(ordered, prepend=-1) > 0]
 
 
 def _consecutive(number: int, size: int, where: str) -> Bytes:

@@ -81,7 +81,9 @@ def judge(
     outcome.figures["refused"] = outcome.counts["refused"] / offered if offered else 0.0
     if "dead" in outcome.counts:
         outcome.figures["dead"] = outcome.counts["dead"]
-    clients, opened = _clients(traffic), _opened(traffic)
+    if not outcome.changes:
+        return
+    (clients, _), opened = _clients(traffic), _opened(traffic)
     for number, change in enumerate(outcome.changes):
         later_changes = outcome.changes[number + 1 :]
         change.figures |= _disruption(change, later_changes, clients, opened, placed)
@@ -181,14 +183,18 @@ def _joining(change: Change, later: Sequence[Change], outcome: Outcome) -> dict[
 # --- whose connections ---
 
 
-def _clients(traffic: Traffic) -> NDArray[np.int64]:
-    """The client of each connection, numbered through all streams by address."""
+def _clients(traffic: Traffic) -> tuple[NDArray[np.int64], list[bytes]]:
+    """The client of each connection, numbered through all streams by address; and the addresses, by number."""
     known: dict[bytes, int] = {}
     parts = []
     for flows in traffic.flows:
-        numbers = np.array([known.setdefault(bytes(row), len(known)) for row in flows.addresses], np.int64)
+        rows = np.ascontiguousarray(flows.addresses)
+        each = (
+            rows.view(f"V{rows.shape[1]}").ravel().tolist()
+        )  # all at once: there may be more clients than connections
+        numbers = np.array([known.setdefault(address, len(known)) for address in each], np.int64)
         parts.append(numbers[flows.client])
-    return np.concatenate(parts) if parts else np.zeros(0, np.int64)
+    return np.concatenate(parts) if parts else np.zeros(0, np.int64), list(known)
 
 
 def _opened(traffic: Traffic) -> NDArray[np.float64]:
@@ -197,7 +203,7 @@ def _opened(traffic: Traffic) -> NDArray[np.float64]:
 
 def heat(traffic: Traffic, placed: NDArray[np.int64], servers: int, most: int) -> tuple[NDArray[np.int64], list[str]]:
     """Connections by client and server, the busiest clients first; and the clients' addresses."""
-    clients = _clients(traffic)
+    clients, addresses = _clients(traffic)
     known = placed != _NOWHERE
     counts = np.bincount(clients[known], minlength=1)
     busiest = np.argsort(-counts, kind="stable")[:most]
@@ -208,8 +214,7 @@ def heat(traffic: Traffic, placed: NDArray[np.int64], servers: int, most: int) -
     grid = np.zeros((len(busiest), servers), np.int64)
     shown = rows != _NOWHERE
     np.add.at(grid, (rows[shown], placed[known][shown]), 1)
-    every = list(dict.fromkeys(bytes(row) for flows in traffic.flows for row in flows.addresses))
-    return grid, [str(ip_address(every[one])) for one in busiest]
+    return grid, [str(ip_address(addresses[one])) for one in busiest]
 
 
 def spread(traffic: Traffic, how: str, directors: int, seed: int) -> list[int]:
@@ -220,7 +225,7 @@ def spread(traffic: Traffic, how: str, directors: int, seed: int) -> list[int]:
     if how == "turn":
         order = np.argsort(np.argsort(_opened(traffic), kind="stable"), kind="stable")
         return list((order % directors).tolist())
-    number = _clients(traffic)
+    number, _ = _clients(traffic)
     if how == "flow":
         number = number * 65536 + np.concatenate([flows.port for flows in traffic.flows])
     draws = np.random.default_rng([seed, 7919]).integers(1, 1 << 62, 2)

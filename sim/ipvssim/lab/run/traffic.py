@@ -27,6 +27,7 @@ from ipvssim.net.packets import SCTP, TCP, UDP
 GAP = 1000
 """Microseconds between a packet and its answer."""
 _CHUNK = 1 << 15
+Chunk = tuple[list[int], list[int], list[int], list[bytes | None]]
 
 
 @dataclass(slots=True)
@@ -63,6 +64,9 @@ class Traffic:
     flow: NDArray[np.int32]
     count: int
     """Connections."""
+    _first: int = -1
+    """Where the packets begin that ``_ready`` has; they are made many at once, however few are asked for."""
+    _ready: Chunk | None = None
 
     def of(self, flow: int) -> Flows:
         """The stream of a connection."""
@@ -80,12 +84,21 @@ class Traffic:
         requests = [int(flows.requests[0].max(initial=0)) for flows in self.flows if flows.requests is not None]
         return max([int(comes[-1]) if len(comes) else 0, *requests])
 
-    def chunks(self, start: int, stop: int) -> Iterator[tuple[list[int], list[int], list[int], list[bytes | None]]]:
+    def chunks(self, start: int, stop: int) -> Iterator[Chunk]:
         """Times, kinds, connections and bytes of the packets from one position to another; None is a server's answer."""
-        for at in range(start, stop, _CHUNK):
-            part = slice(at, min(at + _CHUNK, stop))
-            kinds, numbers = self.kind[part], self.flow[part]
-            yield self.when[part].tolist(), kinds.tolist(), numbers.tolist(), self._bytes(kinds, numbers)
+        while start < stop:
+            first = start - start % _CHUNK
+            if self._ready is None or self._first != first:
+                self._first, self._ready = first, self._made(slice(first, first + _CHUNK))
+            end = min(first + _CHUNK, stop)
+            part = slice(start - first, end - first)
+            when, kinds, numbers, data = self._ready
+            yield when[part], kinds[part], numbers[part], data[part]
+            start = end
+
+    def _made(self, part: slice) -> Chunk:
+        kinds, numbers = self.kind[part], self.flow[part]
+        return self.when[part].tolist(), kinds.tolist(), numbers.tolist(), self._bytes(kinds, numbers)
 
     def _bytes(self, kinds: NDArray[np.uint8], numbers: NDArray[np.int32]) -> list[bytes | None]:
         made = np.empty(len(kinds), object)

@@ -7,39 +7,45 @@ transport header, which drops it.
 
 from __future__ import annotations
 
-from struct import Struct
 from typing import TYPE_CHECKING, Final
 
 from ipvsnl.consts import AF_INET
 from ipvssim.net.checksums import crc32c, finish, pseudo, total, transport
-from ipvssim.net.packets import ICMPV6, SCTP, TCP, UDP, WITH_PORTS, Packet, sign4, walk6
+from ipvssim.net.packets import ICMPV6, SCTP, TCP, UDP, WITH_PORTS, Packet, middle4, sign4, walk6
+from ipvssim.path.connections import UNMEASURED
 
 if TYPE_CHECKING:
     from ipvssim.path.connections import ConnectionEntry
 
 _LEAST: Final = {TCP: 20, UDP: 8, SCTP: 12}
 _MANGLED_ZERO: Final = b"\xff\xff"
-_middle = Struct("!BBH").pack
-_short = Struct("!H").pack
-_from_bytes = int.from_bytes
 
 
-def shifts(connection: ConnectionEntry) -> tuple[int, int]:
-    """What a request's translation adds to the sum of its IPv4 header and to that of its transport segment."""
-    key = connection.key
-    header = _from_bytes(connection.address, "big") % 0xFFFF - _from_bytes(key[len(key) - 4 >> 1 : -4], "big") % 0xFFFF
-    ports = _from_bytes(connection.port, "big") - _from_bytes(key[-2:], "big")
-    connection.shift = found = header, header + ports
-    return found
+def _measure(connection: ConnectionEntry) -> None:
+    """Note what a request's translation adds to the sum of its IPv4 header and to that of its transport segment."""
+    key, port, new = connection.key, connection.port, connection.address
+    if len(key) == 12:
+        header = (new[0] + new[2] - key[4] - key[6] << 8) + new[1] + new[3] - key[5] - key[7]
+    else:
+        header = total(new) - total(key[16:32])
+    connection.header_shift = header
+    connection.shift = header + (port[0] - key[-2] << 8) + port[1] - key[-1]
 
 
 def request(packet: Packet, connection: ConnectionEntry, hops: int) -> bytes | None:
     """A request with the server's address and port for the virtual ones, and its new lifetime."""
     data, start = packet.data, packet.offset
-    header, segment = connection.shift or shifts(connection)
+    if connection.header_shift == UNMEASURED:
+        _measure(connection)
+    if start == 20 and packet.protocol == TCP and len(data) >= 40:  # most packets, whose parts are joined but once
+        middle = middle4(data, hops, connection.header_shift)
+        check = _shifted(data, 36, connection.shift)
+        client = data[20:22]
+        return b"".join(
+            (data[:8], middle, data[12:16], connection.address, client, connection.port, data[24:36], check, data[38:])
+        )
     if packet.family == AF_INET:
-        rest = (0xFFFF - _from_bytes(data[10:12], "big") + header - (data[8] - hops << 8)) % 0xFFFF
-        middle = _middle(hops, data[9], 0xFFFF - rest if rest else 0)
+        middle = middle4(data, hops, connection.header_shift)
         head = b"".join((data[:8], middle, data[12:16], connection.address, data[20:start]))
         if start > 20:
             head = sign4(head)  # options may have changed since the checksum was verified
@@ -47,23 +53,29 @@ def request(packet: Packet, connection: ConnectionEntry, hops: int) -> bytes | N
         head = b"".join((data[:7], hops.to_bytes(1, "big"), data[8:24], connection.address, data[40:start]))
     if packet.protocol not in WITH_PORTS:
         return head + data[start:]
-    return _joined(packet, head, data[start : start + 2], connection.port, segment)
+    return _joined(packet, head, data[start : start + 2], connection.port, connection.shift)
 
 
 def reply(packet: Packet, connection: ConnectionEntry) -> bytes | None:
     """A reply with the virtual address and port for the server's; its lifetime stays."""
     data, start = packet.data, packet.offset
-    header, segment = connection.shift or shifts(connection)
+    if connection.header_shift == UNMEASURED:
+        _measure(connection)
     if packet.family == AF_INET:
-        check = finish(0xFFFF - _from_bytes(data[10:12], "big") - header)
-        head = b"".join((data[:10], _short(check), connection.virtual, data[16:start]))
+        head = b"".join((data[:10], _shifted(data, 10, -connection.header_shift), connection.virtual, data[16:start]))
         if start > 20:
             head = sign4(head)
     else:
         head = b"".join((data[:8], connection.virtual, data[24:start]))
     if packet.protocol not in WITH_PORTS:
         return head + data[start:]
-    return _joined(packet, head, connection.virtual_port, data[start + 2 : start + 4], -segment)
+    return _joined(packet, head, connection.virtual_port, data[start + 2 : start + 4], -connection.shift)
+
+
+def _shifted(data: bytes, at: int, shift: int) -> bytes:
+    """The checksum that stands at a place, when ``shift`` is added to what it is the checksum of."""
+    rest = (0xFFFF - (data[at] << 8 | data[at + 1]) + shift) % 0xFFFF
+    return (0xFFFF - rest if rest else 0).to_bytes(2, "big")
 
 
 def _joined(packet: Packet, head: bytes, source_port: bytes, port: bytes, shift: int) -> bytes | None:
@@ -72,17 +84,17 @@ def _joined(packet: Packet, head: bytes, source_port: bytes, port: bytes, shift:
     if len(data) - start < _LEAST[protocol]:
         return None
     if protocol == TCP:
-        rest = (0xFFFF - _from_bytes(data[start + 16 : start + 18], "big") + shift) % 0xFFFF
-        check = _short(0xFFFF - rest if rest else 0)
+        check = _shifted(data, start + 16, shift)
         return b"".join((head, source_port, port, data[start + 4 : start + 16], check, data[start + 18 :]))
     if protocol == UDP:
-        old = _from_bytes(data[start + 6 : start + 8], "big")
-        if old:
-            check = _short(finish(0xFFFF - old + shift) or 0xFFFF)
+        if data[start + 6] or data[start + 7]:
+            check = _shifted(data, start + 6, shift)
+            if check == b"\0\0":
+                check = _MANGLED_ZERO
             return b"".join((head, source_port, port, data[start + 4 : start + 6], check, data[start + 8 :]))
         segment = b"".join((source_port, port, data[start + 4 : start + 6], b"\0\0", data[start + 8 :]))
         source, destination = (head[12:16], head[16:20]) if packet.family == AF_INET else (head[8:24], head[24:40])
-        check = _short(transport(source, destination, UDP, segment) or 0xFFFF)
+        check = (transport(source, destination, UDP, segment) or 0xFFFF).to_bytes(2, "big")
         return b"".join((head, segment[:6], check, segment[8:]))
     if source_port + port == data[start : start + 4]:
         return head + data[start:]
@@ -112,7 +124,7 @@ def _icmp4(packet: Packet, connection: ConnectionEntry, towards_client: bool, ho
         inner = inner[:12] + connection.address + inner[16:]
     body = sign4(inner) + _quoted_ports(rest, quoted[9], connection, towards_client)
     sum_ = total(body) + total(message[:2] + message[4:])
-    return b"".join((sign4(outer), message[:2], _short(finish(sum_)), message[4:], body))
+    return b"".join((sign4(outer), message[:2], finish(sum_).to_bytes(2, "big"), message[4:], body))
 
 
 def _icmp6(packet: Packet, connection: ConnectionEntry, towards_client: bool, hops: int) -> bytes:
@@ -130,7 +142,7 @@ def _icmp6(packet: Packet, connection: ConnectionEntry, towards_client: bool, ho
     body = inner + _quoted_ports(rest, protocol, connection, towards_client)
     sum_ = total(body) + total(message[:2] + message[4:])
     sum_ += pseudo(outer[8:24], outer[24:40], ICMPV6, len(data) - start)
-    return b"".join((outer, message[:2], _short(finish(sum_)), message[4:], body))
+    return b"".join((outer, message[:2], finish(sum_).to_bytes(2, "big"), message[4:], body))
 
 
 def _quoted_ports(rest: bytes, protocol: int, connection: ConnectionEntry, towards_client: bool) -> bytes:

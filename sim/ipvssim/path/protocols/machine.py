@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
 from typing import TYPE_CHECKING, Final
 
 from ipvssim._compiling import mypyc_attr
@@ -42,8 +41,6 @@ class Machine(Part):
         """Those in which a connection counts as active."""
         self.assured = -1
         """The state whose entry makes a connection's template worth keeping."""
-        self.activity_changed: Callable[[ConnectionEntry, bool], None] = _nobody
-        """Called when a connection becomes active or inactive."""
         self.log: PathLog | None = None
 
     def event(self, data: bytes, offset: int) -> int:
@@ -79,7 +76,7 @@ class Machine(Part):
         if active == bool(flags & F_INACTIVE):
             connection.flags = flags ^ F_INACTIVE
             if connection.server is not None:
-                self.activity_changed(connection, active)
+                connection.keeper.activity_changed(connection, active)
         if state == self.assured:
             assure(connection)
 
@@ -87,9 +84,5 @@ class Machine(Part):
 def assure(connection: ConnectionEntry) -> None:
     """The template that placed this connection is worth keeping (``ip_vs_control_assure_ct``)."""
     control = connection.control
-    if control is not None and control.flags & F_TEMPLATE:
+    if control is not None and control.flags & F_TEMPLATE and control.keeper.template_states:
         control.state |= TEMPLATE_ASSURED
-
-
-def _nobody(connection: ConnectionEntry, active: bool) -> None:
-    del connection, active
