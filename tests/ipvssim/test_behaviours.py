@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import io
 import json
-import tarfile
 from errno import EINVAL
 from pathlib import Path
 
@@ -16,7 +15,7 @@ from ipvssim import Kernel
 from ipvssim.behaviours import BEHAVIOURS, NAMES, TABLE, Behaviours, Release, resolve
 from ipvssim.doors import kernels, replay
 from ipvssim.doors.replay import DIFFERENT, SAME, Job
-from tests.places import DATA
+from tests.places import DATA, unpacked
 
 UNPADDED = '{"recording": 1, "padding": false}\n'
 RECORDED = {
@@ -32,8 +31,7 @@ MODULES = {"debian-6.12.118": {"twos"}, "debian-7.3.4": {"twos"}}
 def recordings(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """The archive, unpacked: ``traces``, ``probes``, and a folder of answers for each kernel in both."""
     place = tmp_path_factory.mktemp("kernels")
-    with tarfile.open(DATA / "kernels.tar.xz") as archive:
-        archive.extractall(place, filter="data")
+    unpacked(DATA / "kernels.tar.xz", place)
     return place
 
 

@@ -2,14 +2,13 @@
 
 from __future__ import annotations
 
-import tarfile
 from pathlib import Path
 
 import pytest
 
 from ipvssim.behaviours import NAMES
 from tests.kernel.teeth import release_of, same, turned
-from tests.places import DATA
+from tests.places import DATA, unpacked
 
 KERNELS = {
     "uml-5.10.46": "5.10.46", "uml-6.1.176": "6.1.176", "debian-6.1.192": "6.1.192", "uml-6.12.113": "6.12.113",
@@ -35,8 +34,7 @@ SHOWN = {
 def kinds(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """The traces, and a folder of answers for each kernel."""
     place = tmp_path_factory.mktemp("kinds")
-    with tarfile.open(DATA / "kernels.tar.xz") as archive:
-        archive.extractall(place, filter="data")
+    unpacked(DATA / "kernels.tar.xz", place)
     return place / "kinds"
 
 

@@ -6,7 +6,7 @@ import argparse
 import signal
 import sys
 import time
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 
 from ipvsnl.cli.ending import once_more
 from ipvsnl.errors import LinkError
@@ -21,10 +21,12 @@ class _Leave(BaseException):
     """A signal asks for the end."""
 
 
-def _leave_once() -> None:
+def _leave_once() -> Callable[[], None]:
     """The first SIGTERM or SIGINT ends it; the others do nothing, at whatever moment they come: what was acknowledged is
-    written, whoever is impatient."""
+    written, whoever is impatient. What is returned makes signals what they were before."""
     asked: list[int] = []
+    numbers = signal.SIGTERM, signal.SIGINT
+    before, hook = [signal.getsignal(number) for number in numbers], sys.unraisablehook
 
     def leave(number: int, _: object) -> None:
         asked.append(number)
@@ -32,8 +34,15 @@ def _leave_once() -> None:
             raise _Leave
 
     sys.unraisablehook = once_more(_Leave, asked.clear)
-    for number in (signal.SIGTERM, signal.SIGINT):
+    for number in numbers:
         signal.signal(number, leave)
+
+    def restore() -> None:
+        for number, handler in zip(numbers, before, strict=True):
+            signal.signal(number, handler)
+        sys.unraisablehook = hook
+
+    return restore
 
 
 def parser() -> argparse.ArgumentParser:
@@ -52,10 +61,16 @@ def main(arguments: Sequence[str] | None = None) -> int:
     """``ipvssim serve PATH``: until SIGINT or SIGTERM."""
     chosen = parser().parse_args(arguments)
     try:
-        _leave_once()
-        return _serve(chosen)
+        restore = _leave_once()
+        try:
+            status = _serve(chosen)
+        except Exception:
+            restore()
+            raise
+        restore()
     except _Leave:
-        return 0
+        return 0  # more signals may come until the process has gone, and do nothing
+    return status
 
 
 def _keeping(file: TableFile, kernel: Kernel) -> Executed:

@@ -21,6 +21,7 @@ from ipvssim.kernel import Kernel
 from ipvssim.schedulers import REGISTRY, MissingSchedulerWarning, Scheduler, _registry, find, register
 from ipvssim.state.saving import MAGIC, StateError, dumped, restored
 from tests.ipvssim.requests import DUMP, REQUEST, mark_key, message, new_service
+from tests.places import ROOT
 
 from .test_state import rich
 
@@ -226,6 +227,8 @@ WRITE = (
 
 def test_a_file_that_may_not_be_written_is_not_replaced(tmp_path: Path) -> None:
     """Mode 0444 refuses its own owner (root may): EACCES, and the file is what it was."""
+    if os.geteuid() == 0 and not all(one.stat().st_mode & 0o5 == 0o5 for one in ROOT.parents):
+        pytest.skip(f"another user can't read {ROOT}")
     path = tmp_path / "table"
     with opened(str(path)) as endpoint:
         endpoint.send(new_service(mark_key(1)))

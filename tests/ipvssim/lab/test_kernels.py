@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import tarfile
 from pathlib import Path
 
 import pytest
@@ -15,7 +14,7 @@ from ipvssim.lab.run.traces import traces
 from ipvssim.lab.scenario.definition import parted
 from ipvssim.lab.scenario.reader import ScenarioError
 from tests.kernel.teeth import release_of, same
-from tests.places import DATA
+from tests.places import DATA, unpacked
 
 
 def test_each_way_of_scheduling_runs_on_each_kernel() -> None:
@@ -41,8 +40,7 @@ def test_what_is_no_kernel_is_refused(kernels: list[str], words: str) -> None:
 def test_an_upgrade_that_changes_something(tmp_path: Path) -> None:
     """The laboratory's two kernels place connections differently, and the real two answered exactly as theirs: the traces
     of both were put to user-mode-linux 6.1.176 and 6.12.113."""
-    with tarfile.open(DATA / "kernels.tar.xz") as archive:
-        archive.extractall(tmp_path, filter="data")
+    unpacked(DATA / "kernels.tar.xz", tmp_path)
     scenario = lab.load("upgrade").small
     for words in ("wlc", "rr"):
         placed = []
