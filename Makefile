@@ -69,11 +69,12 @@ run-test: $(VENV)/.ready
 	IPVSNL_TEST_TARGET=kernel $(VENV)/bin/ipvssim run -- $(PY) -m pytest -p no:cacheprovider tests/ipvsnl/test_client.py tests/ipvsnl/test_aio.py tests/ipvsnl/bulk/test_bulk_columns.py tests/ipvsnl/test_explanations.py
 # The table of `make kernel-test`, written to the page of docs that shows the kernel's release (IPVSNL_LAB_KERNEL: another one).
 fidelity: $(VENV)/.ready ; $(PY) -m tests.kernel.compare --seeds $(SEEDS) --minutes $(MINUTES) --page
-bench: $(VENV)/.ready
+bench: $(VENV)/.ready test-compiled
 	mkdir -p build/bench
 	$(PY) bench/kernel_bench.py
 	$(PY) bench/kernel_bench.py --spread
 	$(PY) -m pytest bench --benchmark-only --benchmark-json=build/bench/host.json
+	$(PY) -m bench.compiled
 	$(PY) bench/report.py
 fuzz: $(VENV)/.ready
 	$(PY) -m pip install --quiet atheris

@@ -24,6 +24,7 @@ from ipvssim.net.packets import (
     MF,
     NO_NEXT,
     OFFSET,
+    OFFSET6,
     TCP,
     UDP,
     Assembled,
@@ -178,7 +179,7 @@ class Reassembler(Part):
         data = packet.data
         header, _ = fragment_header(data)
         field = int.from_bytes(data[header - 6 : header - 4], "big")
-        more, offset = bool(field & 1), field & 0xFFF8
+        more, offset = bool(field & 1), field & OFFSET6
         key = (user, data[8:40], data[header - 4 : header], 0)
         pieces = waiting.of(key)
         payload = data[header:]
@@ -271,7 +272,7 @@ def _whole6(first: Packet, last: Packet, payload: bytes, ecn: int) -> Packet | s
 
 def lacks_headers(packet: Packet) -> bool:
     """Whether an IPv6 packet's first fragment ends before its transport header does (``ipv6frag_thdr_truncated``)."""
-    if packet.fragment & 0xFFF8 or packet.protocol == NO_NEXT:
+    if packet.fragment & OFFSET6 or packet.protocol == NO_NEXT:
         return False
     return len(packet.data) < packet.offset + _HEADERS.get(packet.protocol, 1)
 

@@ -7,7 +7,7 @@ from typing import Final
 
 from ipvsnl.consts import AF_INET
 from ipvssim.net.checksums import checksum, transport
-from ipvssim.net.packets import ICMP, ICMPV6, MF, OFFSET, Packet, sign4
+from ipvssim.net.packets import ICMP, ICMPV6, MF, OFFSET, OFFSET6, Packet, sign4
 
 UNREACHABLE: Final = 3
 SOURCE_QUENCH: Final = 4
@@ -53,7 +53,7 @@ def answers(packet: Packet) -> bool:
     source = packet.source
     if source == bytes(16) or source[0] == 0xFF or packet.destination[0] == 0xFF or is_link_local(source):
         return False  # a link-local sender could be answered if its neighbour entry were there, but none ever is
-    if packet.protocol == ICMPV6 and not packet.fragment & 0xFFF8:
+    if packet.protocol == ICMPV6 and not packet.fragment & OFFSET6:
         return len(data) > packet.offset and bool(data[packet.offset] & INFORMATIONAL6)
     return True
 

@@ -239,7 +239,7 @@ def walk6(data: bytes, offset: int, following: int) -> tuple[int, int, int] | No
         after, size = data[offset], data[offset + 1]
         if following == FRAGMENT:
             fragment = _from_bytes(data[offset + 2 : offset + 4], "big") | FRAGMENTED
-            if fragment & 0xFFF8:
+            if fragment & OFFSET6:
                 return after, offset + 8, fragment
             offset += 8
         elif following == AH:

@@ -283,7 +283,7 @@ class Director(Part):
         if self.tracker.on and not self.tracker.is_taken(packet, connection, result):
             return
         if packet.protocol not in WITH_PORTS:
-            self.host.refuses(packet)
+            self.host.unwanted(packet)
             return
         port = packet.key[-2:]
         if connection is not None:
@@ -292,7 +292,7 @@ class Director(Part):
             port = connection.port
         if not self.network.listens(packet.protocol, int.from_bytes(port, "big")):
             self.inbound.refuse(packet, connection)
-            self.host.refuses(packet)
+            self.host.unwanted(packet)
             if self.tracker.on:
                 self.tracker.refuses(packet, connection)
 

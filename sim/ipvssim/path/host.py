@@ -203,7 +203,7 @@ class Host(Part):
         else:
             self.error(packet, result, icmp.UNREACHABLE6, icmp.ADDRESS6)
 
-    def refuses(self, packet: Packet) -> None:
+    def unwanted(self, packet: Packet) -> None:
         """The host itself was handed a packet for which it has no use, and says so to the sender: no program reads the port,
         or nobody knows what the last header announces (``ip6_protocol_deliver_rcu``, net/ipv6/ip6_input.c, Linux 6.1). The
         error is the host's own affair, but redirects to the sender are fewer for it."""

@@ -10,7 +10,7 @@ from ipvssim._compiling import mypyc_attr
 from ipvssim._parts import Part
 from ipvssim.net import icmp
 from ipvssim.net.checksums import is_valid, pseudo
-from ipvssim.net.packets import AH, ESP, GRE, ICMPV6, IPIP, SCTP, TCP, UDP, Packet, quote
+from ipvssim.net.packets import AH, ESP, GRE, ICMPV6, IPIP, OFFSET, OFFSET6, SCTP, TCP, UDP, Packet, quote
 from ipvssim.path.connections import MASQUERADE, NO_PORTS, ConnectionEntry
 from ipvssim.path.forwarding import nat, tunnel
 from ipvssim.path.protocols import ISAKMP
@@ -111,8 +111,8 @@ class IcmpErrors(Part):
     def _is_later_fragment(self, quoted: Packet) -> bool:
         """Whether what is quoted has no ports: a later fragment (of AH and ESP: any release lets those be)."""
         if quoted.family != AF_INET:
-            return bool(quoted.fragment & 0xFFF8)
-        if not quoted.fragment & 0x1FFF:
+            return bool(quoted.fragment & OFFSET6)
+        if not quoted.fragment & OFFSET:
             return False
         return self._behaviours.quoted_fragments or quoted.protocol in (AH, ESP)
 
@@ -159,7 +159,7 @@ class IcmpErrors(Part):
         if outer is None or outer.protocol not in self._kinds:
             return None
         kind = _KINDS[outer.protocol]
-        if outer.fragment & 0x1FFF:
+        if outer.fragment & OFFSET:
             return False
         at = outer.offset
         if kind == tunnel.KIND_GUE:
@@ -239,9 +239,9 @@ class IcmpErrors(Part):
         if quoted is None or quoted.protocol not in _FOLLOWED:
             return packet
         if packet.family == AF_INET:
-            if quoted.fragment & 0x1FFF and (self._behaviours.quoted_fragments or quoted.protocol in (AH, ESP)):
+            if quoted.fragment & OFFSET and (self._behaviours.quoted_fragments or quoted.protocol in (AH, ESP)):
                 return packet
-        elif quoted.fragment & 0xFFF8:
+        elif quoted.fragment & OFFSET6:
             return packet
         connection = self._find(quoted, replies=True)
         if connection is None:

@@ -21,7 +21,6 @@ if TYPE_CHECKING:
     from ipvssim.path.director import Director
     from ipvssim.path.result import Result
 
-_TCP, _UDP = "tcp", "udp"
 _HEADER: Final = {TCP: 20, UDP: 8}
 _MSS: Final = b"\x02\x04\x05\xb4"
 _FIRST: Final = 1
@@ -39,7 +38,7 @@ class Sockets:
     def open(self, protocol: str, port: int, *, echo: bool = False) -> None:
         """A program listens: ``protocol`` is ``"tcp"`` or ``"udp"``. With ``echo`` one of UDP sends back what it gets, else
         it reads in silence. ValueError for another protocol, or a port that is none."""
-        if protocol not in (_TCP, _UDP) or (echo and protocol != _UDP):
+        if protocol not in ("tcp", "udp") or (echo and protocol != "udp"):
             raise ValueError(f"listen on {protocol!r}: programs listen on tcp or udp, and one of udp may echo")
         if type(port) is not int or not 1 <= port <= 0xFFFF:
             raise ValueError(f"listen on port {port!r}: a port is a whole number from 1 to 65535")

@@ -373,6 +373,13 @@ def test_a_signal_whose_exception_is_lost_comes_once_more(monkeypatch: pytest.Mo
             signal.signal(number, handler)
 
 
+def test_a_server_that_does_not_begin_leaves_signals_as_they_were(tmp_path: Path) -> None:
+    """Its handlers go with it: whatever the process does next hears of SIGTERM and SIGINT as before."""
+    before = signal.getsignal(signal.SIGTERM), signal.getsignal(signal.SIGINT), sys.unraisablehook
+    assert serve.main([str(tmp_path / "nowhere" / "socket")]) != 0
+    assert (signal.getsignal(signal.SIGTERM), signal.getsignal(signal.SIGINT), sys.unraisablehook) == before
+
+
 def test_whoever_sees_the_file_can_connect(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     """The socket's name appears when the server listens; before, a second server would take it for a dead one's."""
     seen = []

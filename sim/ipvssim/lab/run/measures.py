@@ -189,9 +189,7 @@ def _clients(traffic: Traffic) -> tuple[NDArray[np.int64], list[bytes]]:
     parts = []
     for flows in traffic.flows:
         rows = np.ascontiguousarray(flows.addresses)
-        each = (
-            rows.view(f"V{rows.shape[1]}").ravel().tolist()
-        )  # all at once: there may be more clients than connections
+        each = rows.view(f"V{rows.shape[1]}").ravel().tolist()  # all at once: clients may be many
         numbers = np.array([known.setdefault(address, len(known)) for address in each], np.int64)
         parts.append(numbers[flows.client])
     return np.concatenate(parts) if parts else np.zeros(0, np.int64), list(known)

@@ -57,9 +57,8 @@ def show(console: Console, scenario: Scenario, found: Sequence[Summary]) -> None
     table = Table(title=Text(title(scenario, found)), caption=Text(scenario.question) if scenario.question else None)
     table.add_column("scheduler", no_wrap=True)
     known = _fitting(found, console.width)
-    drawn = (
-        _width(found, known) + _WIDTH + _FRAME <= console.width
-    )  # figures that belong together go before the drawing
+    # figures that belong together go before the drawing
+    drawn = _width(found, known) + _WIDTH + _FRAME <= console.width
     for name in known:
         table.add_column(Text(figure(name).short), justify="right", no_wrap=True)
     if drawn:
