@@ -278,6 +278,10 @@ class Network(Part):
         if len(address) == 4 and length < 31:
             last = int.from_bytes(address, "big") | (1 << 32 - length) - 1
             local.add(last.to_bytes(4, "big"), 32, Route(BROADCAST, device, source=address))
+        if len(address) == 16 and length < 127 and self.forwarding:
+            # a router's anycast address, the prefix itself, is its own, too (addrconf_join_anycast)
+            prefix = int.from_bytes(address, "big") >> 128 - length << 128 - length
+            local.add(prefix.to_bytes(16, "big"), bits, own)
 
 
 def _nobody(protocol: int, port: int) -> bool:
