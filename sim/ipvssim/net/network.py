@@ -279,9 +279,7 @@ class Network(Part):
             last = int.from_bytes(address, "big") | (1 << 32 - length) - 1
             local.add(last.to_bytes(4, "big"), 32, Route(BROADCAST, device, source=address))
         if len(address) == 16 and length < 127 and self.forwarding:
-            # a router's anycast address, the prefix itself, is its own, too (addrconf_join_anycast)
-            prefix = int.from_bytes(address, "big") >> 128 - length << 128 - length
-            local.add(prefix.to_bytes(16, "big"), bits, own)
+            local.add(anycast(address, length), bits, own)
 
 
 def _nobody(protocol: int, port: int) -> bool:
@@ -316,6 +314,11 @@ def _mac(given: str | bytes) -> bytes:
     return mac
 
 
+def anycast(own: bytes, length: int) -> bytes:
+    """The address that a router has besides an IPv6 address of its own: the bare prefix (addrconf_join_anycast)."""
+    return (int.from_bytes(own, "big") >> 128 - length << 128 - length).to_bytes(16, "big")
+
+
 def _holds(own: bytes, length: int, target: bytes) -> bool:
     return _common_bits(own, target) >= length
 
@@ -347,5 +350,5 @@ def framed(data: bytes, device: Device) -> bytes:
 
 __all__ = [
     "BLACKHOLE", "BROADCAST", "DUMMY", "ETHERNET", "LOCAL", "LOOPBACK", "MULTICAST", "NONE", "PROHIBIT", "RAW", "UNICAST",
-    "UNREACHABLE", "Device", "Network", "Path", "Route", "ether_type", "framed",
+    "UNREACHABLE", "Device", "Network", "Path", "Route", "anycast", "ether_type", "framed",
 ]  # fmt: skip

@@ -32,7 +32,7 @@ from ipvssim.net.packets import (
 )
 from ipvssim.path.accounts import Accounts
 from ipvssim.path.connection_table import ConnectionTable
-from ipvssim.path.connections import MASQUERADE
+from ipvssim.path.connections import BYPASS, LOCAL_NODE, MASQUERADE
 from ipvssim.path.debug_log import PathLog
 from ipvssim.path.helpers.application import Helpers
 from ipvssim.path.host import Host
@@ -290,10 +290,12 @@ class Director(Part):
             self.host.unwanted(packet)
             return
         port = packet.key[-2:]
-        if connection is not None and connection.method == MASQUERADE:
-            if not self.network.is_local(connection.address):
-                return
-            port = connection.port
+        if connection is not None:
+            method = connection.method
+            if LOCAL_NODE != method <= BYPASS and not self.network.is_local(connection.address):
+                return  # what the host got was an error about the packet, from itself
+            if method == MASQUERADE:
+                port = connection.port
         if not self.network.listens(packet.protocol, int.from_bytes(port, "big")):
             self.inbound.refuse(packet, connection)
             self.host.unwanted(packet)
