@@ -1,9 +1,9 @@
 """How many rows the connection table's hash has: one number until Linux 7.0; since 7.1 it follows the connections.
 
-Who opens a connection beyond what the rows hold, or writes ``conn_lfactor``, has the kernel's work look at the table at once.
-From then on it looks every two seconds, and makes a table smaller that has fewer than a sixteenth of its connections. It does
-not look at a table that never grew. (``conn_resize_work_handler`` in ip_vs_conn.c, ``ip_vs_rht_desired_size`` and
-``ip_vs_rht_set_thresholds`` in ip_vs_core.c, Linux 7.2.13.)
+A connection too many for its rows, and a written ``conn_lfactor``, have the kernel's work look at the table at once. From
+then on it looks every two seconds, and makes a table smaller whose connections are fewer than a sixteenth of what it holds
+before it grows. It does not look at a table that never grew. (``conn_resize_work_handler`` in ip_vs_conn.c,
+``ip_vs_rht_desired_size`` and ``ip_vs_rht_set_thresholds`` in ip_vs_core.c, Linux 7.2.13.)
 """
 
 from __future__ import annotations
@@ -68,7 +68,7 @@ class TableRows(Part):
         else:
             self._timer.cancel()
 
-    def _tick(self, argument: object) -> None:
+    def _tick(self, _: object) -> None:
         self.look()
 
     def _suitable(self) -> int:

@@ -1,10 +1,10 @@
 """Kinds about what releases of Linux do otherwise: each behaviour of ``ipvssim.behaviours`` is met by one of them.
 
-`limits` (conn_max), `hooks` (packets while no service exists), `hashed` (a flag that is the
-kernel's own), `reuse` (conn_reuse_mode=0), `nodest` (deleted servers), `dead` (templates whose server is gone), `replies`
-(packets of routed servers that pass the director), `twos` (a scheduler that not every package has), `caches` (of lblc and
-lblcr), `uneven` (requests in pieces of different sizes). `growth`, `shrinking`, `settings`, `narrow`, `corners`, `pieces` and `ftp_helper`, in
-files of their own, meet the others. They hold only what has one right answer.
+`limits` (conn_max), `hooks` (packets while no service exists), `hashed` (a flag that is the kernel's own), `reuse`
+(conn_reuse_mode=0), `nodest` (deleted servers), `dead` (templates whose server is gone), `replies` (packets of routed
+servers that pass the director), `twos` (a scheduler that not every package has), `caches` (of lblc and lblcr), `uneven`
+(requests in pieces of different sizes). `growth`, `shrinking`, `settings`, `narrow`, `corners`, `pieces` and `ftp_helper`,
+in files of their own, meet the others. They hold only what has one right answer.
 """
 
 from __future__ import annotations

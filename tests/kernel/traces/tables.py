@@ -51,26 +51,27 @@ def growth(seed: int) -> Script:
 
 def shrinking(seed: int) -> Script:
     """The table's size while most connections end, all at once or by their timeouts, and a few stay; with several load
-    factors, also one that is written again. Looks are listed a good half of a second from where the kernel looks itself."""
+    factors, also one that is written again. The size is listed a good half of a second from where the kernel looks at it."""
     script = Script("shrinking", seed, marks=[MANY, FEW])
     script.sysctl("expire_nodest_conn", 1)
     if script.chance(40):
         script.sysctl("conn_lfactor", script.pick(-5, -4, -3, -1, 0, 1))
-    services = {mark: _marked(script, mark) for mark in (MANY, FEW)}
+    services = {mark: _marked(script, mark, number) for mark, number in ((MANY, 10), (FEW, 11))}
     times_out = script.chance(30)
     for mark, count in ((FEW, script.pick(0, 1, 5, 20, 40, 70)), (MANY, script.pick(70, 150, 300, 600, 1200))):
         if mark == MANY and times_out:
             script.ipvsadm("--set", 0, 0, 1)
         if count:
             _connect(script, services[mark], mark, count)
-    script.sleep(0.4)
-    script.ipvsadm("-Ln")
-    if not times_out:
+    if times_out:
+        script.sleep(1.5)
+    else:
+        script.ipvsadm("-Ln")
         if script.chance(75):
             script.remove(services[MANY], next(iter(services[MANY].servers)))
         else:
             script.ipvsadm("-C")
-    script.sleep(0.6)
+        script.sleep(0.6)
     script.ipvsadm("-Ln")
     if script.chance(40):
         script.sysctl("conn_lfactor", script.pick(-5, -2, -2, -2, 0))
@@ -82,9 +83,9 @@ def shrinking(seed: int) -> Script:
     return script
 
 
-def _marked(script: Script, mark: int) -> Service:
+def _marked(script: Script, mark: int, number: int) -> Service:
     service = script.service("rr", p.UDP, six=True, mark=mark, method="-g")
-    script.server(service, mark, 1)
+    script.server(service, number, 1)
     return service
 
 
