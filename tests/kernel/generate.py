@@ -22,13 +22,14 @@ from tests.kernel.traces import (
     scheduling,
     sessions,
     settings,
+    tables,
     tracking,
     tracking_tunables,
 )  # fmt: skip
 
 _FILES = (
     administration, scheduling, lifetimes, paths, corners, pieces, local, crowds, mutants, tracking, sessions, calls,
-    releases, settings, narrow, tracking_tunables,
+    releases, tables, settings, narrow, tracking_tunables,
 )  # fmt: skip
 KINDS = {kind: make for file in _FILES for kind, make in file.KINDS.items()}
 

@@ -69,6 +69,9 @@ class Director(Part):
         self.sysctls = namespace.sysctls
         self.clock = namespace.clock
         self.connection_table = ConnectionTable(self.clock, namespace.behaviours)
+        if namespace.rows.follow:
+            self.connection_table.rows = namespace.rows
+            namespace.rows.connections = self.connection_table
         self.accounts = Accounts(namespace, self.connection_table)
         self.host = Host(self.network, self.clock, namespace.behaviours)
         self.host.sent = self.accounts.count_own
