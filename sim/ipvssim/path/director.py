@@ -21,6 +21,7 @@ from ipvssim.net.options6 import verify_hops
 from ipvssim.net.packets import (
     BROKEN,
     HOP_BY_HOP,
+    ICMP,
     WITH_PORTS,
     Packet,
     ends_in_fragment_header,
@@ -29,6 +30,7 @@ from ipvssim.net.packets import (
 )
 from ipvssim.path.accounts import Accounts
 from ipvssim.path.connection_table import ConnectionTable
+from ipvssim.path.connections import MASQUERADE
 from ipvssim.path.debug_log import PathLog
 from ipvssim.path.helpers.application import Helpers
 from ipvssim.path.host import Host
@@ -246,13 +248,11 @@ class Director(Part):
             result.drop("it ends within its IPv6 fragment header")
             return
         path = self.network.path(packet.destination)
-        if path.kind == LOCAL or (packet.mark and packet.mark in self.network.local_marks):
+        if path.kind in (LOCAL, BROADCAST) or (packet.mark and packet.mark in self.network.local_marks):
             self._to_host(packet, result)
-        elif path.kind == BROADCAST:
-            result.accept("broadcast")
         elif path.kind == MULTICAST:
             if packet.destination in _JOINED:
-                result.accept("multicast to all hosts")
+                self._to_host(packet, result)
             else:
                 result.drop("multicast to a group without members here")
         else:
@@ -285,11 +285,13 @@ class Director(Part):
         """The host itself gets a packet: of a connection, it is the local server's. Where nobody listens it is refused."""
         if self.tracker.on and not self.tracker.is_taken(packet, connection, result):
             return
+        if self.network.path(packet.destination).kind in (BROADCAST, MULTICAST):
+            return
         if packet.protocol not in WITH_PORTS:
             self.host.unwanted(packet)
             return
         port = packet.key[-2:]
-        if connection is not None:
+        if connection is not None and connection.method == MASQUERADE:
             if not self.network.is_local(connection.address):
                 return
             port = connection.port
@@ -302,10 +304,12 @@ class Director(Part):
     def _forward(self, packet: Packet, path: Path, result: Result) -> None:
         """FORWARD: errors about requests, then replies, then what is none of IPVS's business."""
         shorter = self.host.forwardable(packet, path, result)
+        if shorter is not None and shorter.protocol == ICMP and self.accounts.is_hooked(shorter.family):
+            shorter = self.outbound.gather(shorter, result)
         if shorter is None:
             return
         if self.inbound.takes_error(shorter):
-            if self.errors.request(shorter, result, forwarded=True):
+            if self.errors.request(shorter, result, forwarded=True) and result.verdict is not TO_HOST:
                 return
             result.connection = result.server = None
         passed = self.outbound.pass_through(shorter, result)
