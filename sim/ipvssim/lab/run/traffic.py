@@ -9,6 +9,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 from dataclasses import dataclass
+from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
@@ -53,7 +54,7 @@ class Flows:
     def __len__(self) -> int:
         return len(self.opened)
 
-    def keys(self, own: Integers) -> list[bytes]:
+    def keys(self, own: NDArray[np.integer[Any]]) -> list[bytes]:
         """The flows of connections (counted within the stream) as their clients' packets carry them now: client, virtual
         address, client's port, virtual port. Of a recording, the packets."""
         if self.recorded:
@@ -121,7 +122,7 @@ class Traffic:
 
     def _keys(self, numbers: NDArray[np.int32]) -> list[bytes]:
         if len(self.flows) == 1:
-            return self.flows[0].keys(numbers.astype(np.int64))
+            return self.flows[0].keys(numbers)
         made = np.empty(len(numbers), object)
         for flows in self.flows:
             chosen = np.flatnonzero((numbers >= flows.first) & (numbers < flows.first + len(flows)))
