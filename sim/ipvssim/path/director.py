@@ -165,6 +165,8 @@ class Director(Part):
         if isinstance(packet, str):
             return result.drop(packet)
         result.meet(packet)
+        if self.connection_table.elsewhere is not None:
+            self.connection_table.elsewhere.seek(packet)
         self.accounts.take_timeouts()
         self._input(packet, result)
         if result.verdict is TO_HOST and version == 6:
@@ -198,6 +200,8 @@ class Director(Part):
         if isinstance(packet, str):
             return result.drop(packet)
         result.meet(packet)
+        if self.connection_table.elsewhere is not None:
+            self.connection_table.elsewhere.seek(packet)
         self.accounts.take_timeouts()
         if self.tracker.on:
             self.tracker.enters(packet, own=True)
