@@ -23,6 +23,7 @@ from tests.kernel.traces import (
     scheduling,
     sessions,
     settings,
+    tables,
     tracking,
     tracking_tunables,
     wide,
@@ -30,7 +31,7 @@ from tests.kernel.traces import (
 
 _FILES = (
     administration, scheduling, lifetimes, paths, corners, pieces, local, crowds, mutants, tracking, sessions, calls,
-    releases, settings, narrow, tracking_tunables, edges, wide,
+    releases, tables, settings, narrow, tracking_tunables, edges, wide,
 )  # fmt: skip
 KINDS = {kind: make for file in _FILES for kind, make in file.KINDS.items()}
 

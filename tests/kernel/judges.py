@@ -42,8 +42,8 @@ class Judge(NamedTuple):
     def kernel(self) -> str:
         """What the simulator is asked to be (``--kernel``): the stable release. Debian's ordinary kernels do not have it in
         their name, but in the version of their package."""
-        version = re.search(r" (\d+\.\d+\.\d+)", self.image.package) if self.emulated else None
-        return version.group(1) if version else self.image.release
+        version = re.search(r" (\d+\.\d+(?:\.\d+|~rc\d+))", self.image.package) if self.emulated else None
+        return version.group(1).replace("~", "-") if version else self.image.release
 
     @property
     def emulated(self) -> bool:

@@ -131,6 +131,8 @@ class Reassembler(Part):
         self.max_dist = MAX_DIST
         self._waiting = {AF_INET: _Waiting(clock, AF_INET, TIMEOUT4), AF_INET6: _Waiting(clock, AF_INET6, TIMEOUT6)}
         self._senders: WeakValueDictionary[bytes, Sender] = WeakValueDictionary()
+        self.completed: Callable[[Packet], object] | None = None
+        """Told of each IPv4 packet that is whole, where somebody wants to know."""
 
     def tell6(self, given_up: Callable[[Packet], object]) -> None:
         """Call it with the first fragment of each IPv6 packet whose others did not come in time."""
@@ -156,7 +158,12 @@ class Reassembler(Part):
         most = self.high_thresh[packet.family]
         if not most or waiting.memory > most:
             return "too many fragments wait"
-        return self._add4(packet, user, waiting) if packet.family == AF_INET else self._add6(packet, user, waiting)
+        if packet.family != AF_INET:
+            return self._add6(packet, user, waiting)
+        whole = self._add4(packet, user, waiting)
+        if self.completed is not None and isinstance(whole, Packet):
+            self.completed(whole)
+        return whole
 
     def _add4(self, packet: Packet, user: str, waiting: _Waiting) -> Packet | str:
         data = packet.data

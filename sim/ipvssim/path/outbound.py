@@ -102,7 +102,9 @@ class Outbound(Part):
     def translate(self, packet: Packet, connection: ConnectionEntry, result: Result) -> Packet | None:
         """A reply of a known connection: translated where it is to be, counted, and followed."""
         result.connection, result.server = connection, connection.server
-        if connection.flags & METHOD == MASQUERADE:
+        if connection.flags & F_HELPED:
+            packet = packet.whole()
+        if connection.flags & METHOD == MASQUERADE and not packet.specimen:  # whose length stays in either case
             helped = connection.flags & F_HELPED
             data = self._helpers.reply(packet, connection) if helped else nat.reply(packet, connection)
             if data is None:

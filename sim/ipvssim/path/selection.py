@@ -55,8 +55,7 @@ class Selection(Part):
         self.connections = connections
         self.host = host
         self.defence = Defence(namespace, connections)
-        self._namespace = namespace
-        self._grows, self._limited = namespace.behaviours.tables_grow, namespace.behaviours.conn_max
+        self._limited = namespace.behaviours.conn_max
         self.explaining = False
         self.log: PathLog | None = None
         self.unprivileged = 1024
@@ -140,8 +139,6 @@ class Selection(Part):
                 self._leave(service, packet, result)
             return None
         result.opened = True
-        if self._grows:
-            self._namespace.grow(len(self.connections))
         server = connection.server
         assert server is not None
         server.counters.conns += 1

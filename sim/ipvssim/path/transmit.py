@@ -17,6 +17,7 @@ from ipvssim.path.connections import (
     F_NO_CPORT,
     LOCAL_NODE,
     MASQUERADE,
+    METHOD,
     TUNNEL,
     ConnectionEntry,
 )
@@ -59,6 +60,11 @@ class Transmitter(Part):
 
     def transmit(self, packet: Packet, connection: ConnectionEntry, result: Result) -> None:
         """Send a request on its way, as its connection says."""
+        if packet.specimen:
+            if self._is_unseen(packet, connection, result):
+                result.verdict = FORWARD
+                return
+            packet = packet.whole()
         if self.log is None:
             self._transmit(packet, connection, result)
             return
@@ -173,6 +179,22 @@ class Transmitter(Part):
         self.host.send(data, path, result, packet)
 
     # --- what decides ---
+
+    def _is_unseen(self, packet: Packet, connection: ConnectionEntry, result: Result) -> bool:
+        """Whether nothing hangs on a packet's bytes: it leaves whole by a way that answers nothing, and no chance is asked.
+        (That its neighbour resolves is not looked at: where it does not, the packet is gone in silence.)"""
+        method = connection.flags & METHOD
+        if connection.flags & _SPECIAL or method in (LOCAL_NODE, BYPASS):
+            return False
+        path = self.network.path(connection.address)
+        if path.kind != UNICAST or packet.hops <= 1:
+            return False
+        room: int | None = path.mtu
+        if method == TUNNEL:
+            if len(connection.address) == 4 and not (packet.dont_fragment and self.sysctls.pmtu_disc):
+                return False  # its identification is drawn
+            room = self._room(packet, connection, method, path, result)
+        return room is not None and len(packet.data) <= room
 
     def _way(self, packet: Packet, connection: ConnectionEntry, method: int, result: Result) -> Path | None:
         """The route to the server; without one, the client is told."""
