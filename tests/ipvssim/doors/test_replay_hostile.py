@@ -88,7 +88,9 @@ def test_any_recorded_answer_is_compared_or_refused(number: int, value: Any, dat
 @settings(deadline=None, max_examples=150, suppress_health_check=[HealthCheck.function_scoped_fixture])
 @given(
     header=JUNK
-    | st.builds(lambda name, value: {"trace": 1, name: value}, st.sampled_from(["servers4", "sysctl", "trace"]), JUNK)
+    | st.builds(
+        lambda name, value: {"trace": 1, name: value}, st.sampled_from(["servers4", "sysctl", "trace", "marks"]), JUNK
+    )
 )
 def test_any_header_is_taken_or_refused(header: Any, tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     """A first line of any kind."""

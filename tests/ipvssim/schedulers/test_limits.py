@@ -58,6 +58,31 @@ def test_mh_refuses_more_servers_than_slots() -> None:
     assert [lab.scheduler.pick(lab.flow(client=client)) for client in clients] == picked
 
 
+def test_where_mh_refuses_the_former_scheduler_begins_anew() -> None:
+    """An edit to mh that is refused leaves the scheduler that was there, without its memory (recorded on Linux 6.1.176)."""
+    lab = Lab("rr")
+    for number in range(SLOTS + 1):
+        lab.add(address(number))
+    first, *_ = [lab.pick() for _ in range(3)]
+    with pytest.raises(ValueError, match="4093 slots"):
+        lab.table.edit_service(lab.service, find("mh"))
+    assert (lab.service.scheduler_name, lab.pick()) == ("rr", first)
+
+
+def test_mh_reads_addresses_as_the_services_family() -> None:
+    """A server of IPv6 behind an IPv4 service has the slots of the IPv4 address that its first four bytes are."""
+    six = Lab("mh")
+    six.add(bytes.fromhex("fd000010") + bytes(11) + b"\x0a")
+    six.add(12)
+    four = Lab("mh")
+    four.add(bytes.fromhex("fd000010"))
+    four.add(12)
+    clients = [bytes([192, 0, 2, number]) for number in range(200)]
+    assert [six.scheduler.pick(six.flow(client=client)) is six.servers[0] for client in clients] == [
+        four.scheduler.pick(four.flow(client=client)) is four.servers[0] for client in clients
+    ]
+
+
 @pytest.mark.parametrize("name", ["lblc", "lblcr"])
 def test_cached_servers_stay_in_the_trash(name: str) -> None:
     """A deleted server is not freed while an address is cached with it; the collector or the service's end lets it go."""
