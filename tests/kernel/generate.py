@@ -19,6 +19,7 @@ from tests.kernel.traces import (
     narrow,
     paths,
     pieces,
+    quotes,
     releases,
     scheduling,
     sessions,
@@ -31,7 +32,7 @@ from tests.kernel.traces import (
 
 _FILES = (
     administration, scheduling, lifetimes, paths, corners, pieces, local, crowds, mutants, tracking, sessions, calls,
-    releases, tables, settings, narrow, tracking_tunables, edges, wide,
+    releases, tables, settings, narrow, tracking_tunables, edges, wide, quotes,
 )  # fmt: skip
 KINDS = {kind: make for file in _FILES for kind, make in file.KINDS.items()}
 

@@ -55,6 +55,7 @@ _FRAGMENTS = {
     "net.netfilter.nf_conntrack_frag6_high_thresh": ("high_thresh", AF_INET6),
 }
 """The limits of reassembly: which, and of which family."""
+_FORWARDING = {"net.ipv4.ip_forward": AF_INET, "net.ipv6.conf.all.forwarding": AF_INET6}
 
 
 class Replay:
@@ -142,8 +143,8 @@ class Replay:
         return {}
 
     def _sysctl(self, step: dict[str, Any]) -> dict[str, Any]:
-        if step["name"] in ("net.ipv4.ip_forward", "net.ipv6.conf.all.forwarding"):
-            self.kernel.network.forwarding = bool(int(step["value"]))
+        if step["name"] in _FORWARDING:
+            self.kernel.network.forward(_FORWARDING[step["name"]], on=bool(int(step["value"])))
             return {}
         if step["name"] == "net.ipv4.ip_unprivileged_port_start":
             self.director.unprivileged_port_start = int(step["value"])

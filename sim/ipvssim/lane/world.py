@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any, Final
 
+from ipvsnl.consts import AF_INET
 from ipvssim.clock import JIFFY, Clock
 from ipvssim.lane.native import ffi
 from ipvssim.net.network import LOOPBACK, Network
@@ -68,7 +69,7 @@ def rules(director: Director) -> Any:
     made.reuse = director.sysctls.conn_reuse_mode & 3 or bool(director.sysctls.conn_reuse_mode)
     made.recomputes = behaviours.overload_by_all
     made.routed_replies = behaviours.routed_replies
-    made.forwards = director.network.forwarding
+    made.forwards = director.network.forwards[AF_INET]
     made.active_cost = 257 if behaviours.overload_by_all else 256
     return made
 

@@ -48,7 +48,7 @@ def answers(packet: Packet) -> bool:
     if packet.family == AF_INET:
         if int.from_bytes(data[6:8], "big") & OFFSET:
             return False
-        kind = data[packet.offset] if len(data) > packet.offset else 0
+        kind = data[packet.offset] if len(data) > packet.offset else UNREACHABLE  # without a type it may be an error
         return packet.protocol != ICMP or (kind not in ERRORS4 and kind <= 18)
     source = packet.source
     if source == bytes(16) or source[0] == 0xFF or packet.destination[0] == 0xFF or is_link_local(source):

@@ -12,7 +12,7 @@ from ipaddress import IPv4Address, IPv4Interface, IPv4Network, IPv6Address, IPv6
 from typing import Final
 
 from ipvsnl.address import family_of, pack
-from ipvsnl.consts import AF_INET
+from ipvsnl.consts import AF_INET, AF_INET6
 from ipvssim._compiling import mypyc_attr
 from ipvssim._parts import Part
 from ipvssim.net.routes import (
@@ -56,8 +56,8 @@ class Network(Part):
         """Who knows whether there is a device that nobody described: ``ipvssim run`` asks the machine."""
         self.neighbours: dict[tuple[str, bytes], bytes] = {}
         """(device name, address) to link-layer address; what is not in it does not resolve."""
-        self.forwarding = True
-        """Whether the host forwards packets that are not its own (both families)."""
+        self.forwards = {AF_INET: True, AF_INET6: True}
+        """Of each family, whether the host forwards packets that are not its own; :meth:`forward` changes it."""
         self.local_marks: set[int] = set()
         """Firewall marks whose packets are the host's own, whatever their address (``ip rule add fwmark 5 table local``)."""
         self.listens: Callable[[int, int], bool] = _nobody
@@ -73,6 +73,21 @@ class Network(Part):
         self._learned: dict[bytes, int] = {}
         if loopback:
             self.add_device("lo", LOOPBACK, "127.0.0.1/8", "::1/128", mtu=65536)
+
+    @property
+    def forwarding(self) -> bool:
+        """Whether the host forwards packets that are not its own, of both families. Setting it is for both."""
+        return all(self.forwards.values())
+
+    @forwarding.setter
+    def forwarding(self, on: bool) -> None:
+        for family in self.forwards:
+            self.forward(family, on=on)
+
+    def forward(self, family: int, *, on: bool) -> None:
+        """Forward packets of that family, or cease to (``net.ipv4.ip_forward``, ``net.ipv6.conf.all.forwarding``)."""
+        self.forwards[family] = on
+        self.changed()
 
     # --- configuration: addresses and prefixes as text, or as objects of ipaddress; ValueError for what is none ---
 
@@ -286,7 +301,7 @@ class Network(Part):
         if len(address) == 4 and length < 31:
             last = int.from_bytes(address, "big") | (1 << 32 - length) - 1
             local.add(last.to_bytes(4, "big"), 32, Route(BROADCAST, device, source=address))
-        if len(address) == 16 and length < 127 and self.forwarding:
+        if len(address) == 16 and length < 127 and self.forwards[AF_INET6]:
             local.add(anycast(address, length), bits, own)
 
 

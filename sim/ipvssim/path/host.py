@@ -311,10 +311,8 @@ class Host(Part):
 
     def forwardable(self, packet: Packet, path: Path, result: Result) -> Packet | None:
         """The packet with its lifetime reduced, or None with the reason (and the error sent) in ``result``."""
-        if not self.network.forwarding:
+        if not self.network.forwards[packet.family]:
             result.drop("forwarding is off")
-            if packet.family == AF_INET:
-                self.host_unreachable(packet, result)
             return None
         if not packet.unicast:
             result.drop("a broadcast frame is not forwarded")
@@ -344,7 +342,7 @@ class Host(Part):
 
     def carries(self, packet: Packet, path: Path) -> bool:
         """Whether a whole packet is forwarded, whatever else its bytes are: :meth:`forwardable` asks for no more."""
-        if not self.network.forwarding or path.kind != UNICAST or path.device is None or packet.hops <= 1:
+        if not self.network.forwards[packet.family] or path.kind != UNICAST or path.device is None or packet.hops <= 1:
             return False
         if packet.family != AF_INET and (
             path.device.name == packet.device or packet.source == _ANY6 or icmp.is_link_local(packet.source)

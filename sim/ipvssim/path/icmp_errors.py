@@ -235,7 +235,12 @@ class IcmpErrors(Part):
         """An error that a server (or a router near it) sent about a request: translated for the client where its
         connection translates. None where it is dropped."""
         data, start = packet.data, packet.offset
-        quoted = quote(data[start + 8 :], packet.family, reverse=True)
+        body = data[start + 8 :]
+        if packet.family == AF_INET and body and not self._behaviours.quoted_fragments:
+            body = (
+                bytes((0x40 | body[0] & 15,)) + body[1:]
+            )  # the quoted version is looked at since then (6.1.192: read)
+        quoted = quote(body, packet.family, reverse=True)
         if quoted is None or quoted.protocol not in _FOLLOWED:
             return packet
         if packet.family == AF_INET:

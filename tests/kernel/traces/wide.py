@@ -1,6 +1,6 @@
 """Kinds that go far afield: `places` (servers and clients anywhere), `families` (both families under every scheduler, marks
 of both), `ipsec` (AH and ESP behind their key exchange), `sizes` (packets at the edge of what fits, by every method),
-`segments` (every combination of TCP's flags).
+`segments` (every combination of TCP's flags), `unforwarded` (forwarding that is switched off and on).
 """
 
 from __future__ import annotations
@@ -214,6 +214,40 @@ def segments(seed: int) -> Script:
     return script
 
 
+def unforwarded(seed: int) -> Script:
+    """A director that ceases to forward, one family or the other, and begins again."""
+    script = Script("unforwarded", seed)
+    pairs = []
+    for six in (False, True):
+        service = script.service("rr", script.pick(p.TCP, p.UDP), six=six)
+        pairs.append((service, script.server(service, 10, 1)))
+    flows = [(script.open(script.flow(service)), server) for service, server in pairs]
+    for _ in range(script.random.randrange(20, 28)):
+        what = script.random.randrange(100)
+        service, server = script.random.choice(pairs)
+        flow, answering = script.random.choice(flows)
+        if what < 18:
+            name = script.pick("net.ipv4.ip_forward", "net.ipv6.conf.all.forwarding")
+            script.sysctl(name, script.pick(0, 0, 1), "")
+        elif what < 35:
+            flows.append((script.open(script.flow(service)), server))
+        elif what < 55:
+            turn(script, flow, answering)
+        elif what < 65:
+            server_error(script, flow, answering)
+        elif what < 75:
+            client_error(script, flow)
+        else:
+            past = script.flow(service)
+            away = ("fd00:10::b", "2001:db8:f::9") if len(service.address) == 16 else ("10.0.0.11", "8.8.8.8")
+            target = p.address(script.random.choice(away))
+            inner = p.udp(past.client, target, (past.port, 9), b"past")
+            script.packet(p.ip(past.client, target, p.UDP, inner, ident=script.ident(), ttl=script.pick(64, 64, 1)))
+    script.look(stats=False)
+    return script
+
+
 KINDS: dict[str, Callable[[int], Script]] = {
     "places": places, "families": families, "ipsec": ipsec, "sizes": sizes, "segments": segments,
+    "unforwarded": unforwarded,
 }  # fmt: skip

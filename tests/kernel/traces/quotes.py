@@ -1,0 +1,73 @@
+"""`errors`: ICMP errors of every type, which quote what was sent whole, cut, or changed."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+
+from . import packets as p
+from .paths import quote
+from .script import Script
+
+
+def spoilt(script: Script, quoted: bytes) -> bytes:
+    """What an error quotes, cut, or with another version, length, protocol, fragment field, or options."""
+    four, what = quoted[0] >> 4 == 4, script.random.randrange(7)
+    if what == 0:
+        most: int = script.pick(0, 8, 19, 20, 22, 23, 24, 27, 28)
+        return quoted[: most + (0 if four else 20)]
+    if what == 1 and four:
+        options: bytes = script.pick(b"\1\1\1\0", b"\7\7\4\0\0\0\0\0", b"\x94\4\0\0")
+        return bytes((0x45 + len(options) // 4,)) + quoted[1:20] + options + quoted[20:]
+    if what == 1:
+        more: bytes = script.pick(b"\0\1\4\0\0\0\0", b"\0\0\0abcd", b"\0\0\x08abcd", b"\0\0\1abcd")
+        kind = 60 if more[1] == 1 else 44
+        return quoted[:6] + bytes((kind,)) + quoted[7:40] + quoted[6:7] + more + quoted[40:]
+    if what == 2:
+        at, protocols = (9, (1, 4, 41, 47, 50, 99)) if four else (6, (58, 59, 0, 4, 41, 50, 99))
+        return quoted[:at] + bytes((script.random.choice(protocols),)) + quoted[at + 1 :]
+    if what == 3:
+        return bytes((script.pick(0x40, 0x44, 0x4F, 0x45, 0x65, 0x55),)) + quoted[1:]
+    if what == 4 and four:
+        return p.put(quoted, 6, script.pick(0x2000, 0x4000, 0x2001, 1, 0x1FFF))
+    return quoted
+
+
+def errors(seed: int) -> Script:
+    """ICMP errors of every type, about packets that are quoted in every way."""
+    script = Script("errors", seed, marks=[7])
+    for name in ("schedule_icmp", "nat_icmp_send"):
+        if script.chance(40):
+            script.sysctl(name, 1)
+    six, mark = script.chance(40), 7 if script.chance(25) else None
+    service = script.service(script.pick("rr", "sh"), script.pick(p.TCP, p.UDP, p.SCTP), six=six, mark=mark)
+    server = script.server(service, 10, 1)
+    if mark and script.chance(40):
+        service.address = p.address("2001:db8:f::1" if six else "8.8.8.8")
+    flows = [script.open(script.flow(service)) for _ in range(2)]
+    for _ in range(script.random.randrange(20, 28)):
+        flow = script.random.choice(flows) if script.chance(80) else script.flow(service)
+        back = script.chance(50)
+        source = p.address(script.pick(server, "fd00:10::c" if six else "10.0.0.12")) if back else flow.client
+        target, rest = flow.client if back else service.address, script.pick(0, 1300, 68)
+        quoted, odd = spoilt(script, quote(flow, not back, server, 20)), {"ttl": script.pick(64, 64, 2, 1)}
+        damage = 3 if script.chance(10) else 0
+        if six:
+            kind, code = script.pick((1, 0), (1, 4), (2, 0), (3, 0), (4, 0), (0, 0), (100, 0), (127, 0))
+            message = p.icmp6(source, target, kind, code, rest, quoted, damage=damage)
+        else:
+            kind, code = script.pick(
+                (3, 1), (3, 3), (3, 4), (3, 13), (11, 0), (11, 1), (4, 0), (12, 0), (18, 0), (19, 0)
+            )
+            message = p.icmp(kind, code, rest, quoted, damage=damage)
+        message = message[: script.pick(len(message), len(message), len(message), 0, 4, 7, 8, 12)]
+        packet = p.ip(source, target, p.ICMPV6 if six else p.ICMP, message, ident=script.ident(), **odd)
+        if back:
+            script.packet(p.frame(source, packet), on="server")
+        else:
+            script.packet(packet, mark if script.chance(70) else None)
+    script.conns()
+    script.look()
+    return script
+
+
+KINDS: dict[str, Callable[[int], Script]] = {"errors": errors}
