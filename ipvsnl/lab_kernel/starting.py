@@ -57,7 +57,7 @@ def _emulated(image: Image, memory: str, lines: Lines) -> list[str]:
     program = shutil.which(EMULATOR, path=PATH)
     if not program:
         raise MissingError(f"{EMULATOR} is not installed: apt-get install qemu-system-x86")
-    words = "console=ttyS0 quiet loglevel=1 panic=-1 mitigations=off norandmaps".split()
+    words = ["console=ttyS0", "quiet", "loglevel=1", "panic=-1", "mitigations=off", "norandmaps"]
     return [
         program, "-accel", "tcg", "-cpu", "max", "-smp", "1", "-m", memory,
         "-nodefaults", "-display", "none", "-vga", "none", "-monitor", "none", "-no-reboot",
