@@ -79,8 +79,8 @@ def otherwise(kernel: str) -> list[str]:
 
 
 def page(asked: Judge) -> Path:
-    """The page of docs that shows how this kernel compares: the modelled kernel's, or that of another release. What QEMU boots
-    has pages of its own, since user-mode-linux may be of the same release."""
+    """The page of docs that shows how this kernel compares: the modelled kernel's, or that of another release. What QEMU
+    boots has pages of its own, since user-mode-linux may be of the same release."""
     inside = ROOT / "docs" / "inside"
     if asked.emulated:
         return inside / "kernels" / f"qemu-{asked.kernel}.md"
