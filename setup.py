@@ -1,7 +1,8 @@
-"""Build of ipvsnl: two import packages, one C extension (through cffi, API mode) generated from ``ipvsnl/family.py``.
+"""Build of ipvsnl: two import packages, two C extensions (through cffi, API mode): the core, generated from
+``ipvsnl/family.py``, and the simulator's express lane.
 
-The extension is optional, since a pure-ctypes twin does the same: a machine without a compiler or Python's headers
-installs without it, and ``ipvsnl.backend`` says so. ``IPVSNL_STRICT=1`` (our own builds) makes its failure an error.
+Both are optional, since Python does the same: a machine without a compiler or Python's headers installs without them, and
+``ipvsnl.backend`` and ``ipvssim.lane.compiled`` say so. ``IPVSNL_STRICT=1`` (our own builds) makes its failure an error.
 
 ``IPVSSIM_COMPILE=1`` compiles the simulator's hot modules, too, by mypyc, from the same files that run without it; the user
 needs nothing for that, and ``ipvssim.compiled`` tells. They work with the one Python that they were compiled for.
@@ -28,7 +29,7 @@ COMPILE = os.environ.get("IPVSSIM_COMPILE") == "1"
 MYPY = "mypy[mypyc]==2.4.1"
 """The compiler: each release refuses, or translates, something else."""
 SIMULATOR = Path("sim/ipvssim")
-HOT = ("_parts.py", "clock.py", "schedulers", "net", "state", "path")
+HOT = ("_parts.py", "clock.py", "schedulers", "net", "state", "path", "lab/run/loop.py")
 """What is compiled of the simulator, but for what is COLD."""
 COLD = frozenset((
     "schedulers/_registry.py",  # loads modules by name
@@ -39,6 +40,8 @@ COLD = frozenset((
     "path/changes.py", "path/debug_log.py", "path/debug_picks.py", "path/explain.py", "path/reasons.py", "path/strays.py",
     "path/whatif.py", "path/protocols/diagram.py",
 ))  # fmt: skip
+LANE = "ipvssim.lane._lane"
+"""The express lane's C: made by cffi as ipvsnl's core is, and as optional."""
 LIBRARY = "ipvssim._hot"
 """What the compiled modules have in common lies in one library beside them."""
 
@@ -68,7 +71,7 @@ class OptionalBuildExt(build_ext):
 
     def build_extensions(self) -> None:
         """Mark the extensions before they are built, and compile as many files at once as there are processors."""
-        compiled = {extension.name for extension in self.extensions if extension.name.startswith("ipvssim.")}
+        compiled = {extension.name for extension in self.extensions if _is_hot(extension)}
         for extension in self.extensions:
             extension.optional = not STRICT
         one_by_one = self.compiler.compile
@@ -87,6 +90,11 @@ class OptionalBuildExt(build_ext):
         if not all(path.exists() for path in built.values()):  # all of them, or none: each needs the library
             for path in built.values():
                 path.unlink(missing_ok=True)
+
+
+def _is_hot(extension: object) -> bool:
+    """Whether it is one of mypyc's, which all belong together and to one CPython."""
+    return extension.name.startswith("ipvssim.") and extension.name != LANE
 
 
 def _translated(folder: str) -> list[object]:
@@ -131,7 +139,7 @@ class HonestWheel(bdist_wheel):
             extension for extension in command.extensions if Path(command.get_ext_fullpath(extension.name)).exists()
         ]
         self.distribution.ext_modules = built
-        if any(extension.name.startswith("ipvssim.") for extension in built):
+        if any(_is_hot(extension) for extension in built):
             self.py_limited_api = ""
         if not built:
             self.root_is_pure, self.py_limited_api = True, ""
@@ -143,7 +151,7 @@ class HonestWheel(bdist_wheel):
 
 
 setup(
-    cffi_modules=["ipvsnl/_native/build.py:builder"],
+    cffi_modules=["ipvsnl/_native/build.py:builder", "sim/ipvssim/lane/build.py:builder"],
     cmdclass={"build_ext": OptionalBuildExt, "bdist_wheel": HonestWheel, "editable_wheel": PlainEditable},
     options={"bdist_wheel": {"py_limited_api": STABLE}} if STABLE else {},
     setup_requires=[MYPY] if COMPILE else [],

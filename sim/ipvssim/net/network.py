@@ -190,6 +190,14 @@ class Network(Part):
         route = self._built()[4][0].find(address)
         return UNICAST if route is None else route.kind
 
+    def tables4(self) -> tuple[RouteTable, RouteTable]:
+        """IPv4's routes: the local table, which is asked first, and the main one. Other tables once something changed."""
+        return self._built()[4]
+
+    def narrowed(self) -> dict[bytes, int]:
+        """The addresses of which a router said what fits on the way to them (:meth:`learn_mtu`), and that MTU."""
+        return dict(self._learned)
+
     def __repr__(self) -> str:
         return f"<{type(self).__name__} {', '.join(map(repr, self.devices.values()))}>"
 

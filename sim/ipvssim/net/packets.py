@@ -70,6 +70,8 @@ class Packet:
     """Whether that fragment carried DF."""
     cuts: tuple[int, ...] = ()
     """Where the fragments began, in bytes before the end."""
+    specimen = False
+    """Whether only its flow is known (:class:`ipvssim.net.specimens.Specimen`), and ``data`` is another's of its kind."""
     recorded: bytes = b""
     """Its IPv4 options as they arrived, where its receipt changed them: what a host that forwards it records anew."""
 
@@ -92,6 +94,10 @@ class Packet:
 
     def __deepcopy__(self, memo: dict[int, Any]) -> Packet:
         """Itself: it never changes once it is on its way."""
+        return self
+
+    def whole(self) -> Packet:
+        """The packet with bytes of its own, which a specimen makes: for whoever looks at them."""
         return self
 
     def replaced(self, data: bytes) -> Packet:

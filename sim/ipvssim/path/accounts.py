@@ -11,6 +11,7 @@ from ipvssim.clock import SECOND
 from ipvssim.net.packets import AH, ESP, SCTP, TCP, UDP, WITH_PORTS, Packet, quote
 from ipvssim.path.connection_table import ConnectionTable
 from ipvssim.path.connections import MASQUERADE, TUNNEL, ConnectionEntry
+from ipvssim.path.forwarding.tunnel import KIND_GRE
 from ipvssim.path.protocols import AhEsp, Machine, Sctp, Tcp, Udp, tcp
 
 if TYPE_CHECKING:
@@ -133,11 +134,13 @@ class Accounts(Part):
                 return True
         return False
 
-    def tunnel_server(self, address: bytes, port: int, kind: int) -> RealServer | None:
-        """The destination that a tunnel of ours leads to (``ip_vs_find_tunnel``)."""
+    def tunnel_kind(self, address: bytes, port: int) -> int | None:
+        """The type of the tunnel of ours that leads to an address, GUE's to a port of it, the others' to port 0
+        (``ip_vs_find_tunnel``). Where there are several types it is that of the server that was added or changed last."""
+        found: RealServer | None = None
         for service in self.table.services():
             for server in service.servers():
-                leads = server.address == address and server.forwarding == TUNNEL and server.tunnel_type == kind
-                if leads and port in (0, server.tunnel_port):
-                    return server
-        return None
+                leads = server.address == address and server.forwarding == TUNNEL and server.tunnel_port == port
+                if leads and server.tunnel_type <= KIND_GRE and (found is None or server.hashed > found.hashed):
+                    found = server
+        return found.tunnel_type if found is not None else None

@@ -124,6 +124,7 @@ class Host(Part):
         address towards its sender. Nothing is sent where none may be (:func:`icmp.answers`)."""
         if not icmp.answers(packet):
             return
+        packet = packet.whole()
         network = self.network
         back = network.path(packet.source)
         if back.kind not in (UNICAST, LOCAL):
@@ -327,6 +328,16 @@ class Host(Part):
             self.too_big(packet, result, path.mtu)
             return None
         return packet.replaced(with_hops(packet, packet.hops - 1))
+
+    def carries(self, packet: Packet, path: Path) -> bool:
+        """Whether a whole packet is forwarded, whatever else its bytes are: :meth:`forwardable` asks for no more."""
+        if not self.network.forwarding or path.kind != UNICAST or path.device is None or packet.hops <= 1:
+            return False
+        if packet.family != AF_INET and (
+            path.device.name == packet.device or packet.source == _ANY6 or icmp.is_link_local(packet.source)
+        ):
+            return False
+        return len(packet.data) <= path.mtu
 
     def _redirect(self, packet: Packet, path: Path, result: Result) -> None:
         """Tell the sender of a packet that leaves where it came in of the shorter way (ip6_forward, ndisc_send_redirect).

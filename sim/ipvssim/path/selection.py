@@ -307,9 +307,10 @@ class Selection(Part):
             self.host.port_unreachable(packet, result)
 
     def _is_foreign(self, packet: Packet) -> bool:
-        """Whether the destination is some other host's."""
+        """Whether the destination counts as some other host's. Of IPv6 only the kind of address is asked for: one of the
+        director's own passes, too (``ip_vs_addr_is_unicast``)."""
         if packet.family == AF_INET6:
-            return self.network.path(packet.destination).kind == UNICAST
+            return packet.destination[0] != 0xFF
         return self.network.address_type(packet.destination) == UNICAST
 
 

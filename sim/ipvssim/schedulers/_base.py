@@ -54,6 +54,7 @@ class Server(Part):
 class Service(Protocol):
     """What a scheduler may look at of its virtual service (:class:`ipvssim.state.services.VirtualService`)."""
 
+    family: int
     flags: int
 
     @property

@@ -7,6 +7,7 @@ from collections.abc import Mapping, Sequence
 from typing import Any
 
 from ipvssim.kernel import Kernel
+from ipvssim.lab.run.wires import frame
 from ipvssim.lab.scenario.reader import ScenarioError
 from ipvssim.lab.scenario.rules import FIRST, addresses
 from ipvssim.net.network import Network
@@ -59,6 +60,10 @@ class Node:
         for service in self.namespace.table.services():
             for server in service.destinations.values():
                 self.servers.setdefault(server, label(server) or "")
+
+    def take(self, data: bytes, on: str, mark: int) -> Result:
+        """An IP packet comes in: from clients as it is, from servers in a frame."""
+        return self.receive(frame(data) if on == "server" else data, on, mark)
 
     def _traced(self, data: bytes, on: str = "client", mark: int = 0) -> Result:
         assert self.steps is not None

@@ -9,6 +9,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 from dataclasses import dataclass
+from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
@@ -27,7 +28,7 @@ from ipvssim.net.packets import SCTP, TCP, UDP
 GAP = 1000
 """Microseconds between a packet and its answer."""
 _CHUNK = 1 << 15
-Chunk = tuple[list[int], list[int], list[int], list[bytes | None]]
+Chunk = tuple[list[int], list[int], list[int], list[bytes]]
 
 
 @dataclass(slots=True)
@@ -52,6 +53,20 @@ class Flows:
 
     def __len__(self) -> int:
         return len(self.opened)
+
+    def keys(self, own: NDArray[np.integer[Any]]) -> list[bytes]:
+        """The flows of connections (counted within the stream) as their clients' packets carry them now: client, virtual
+        address, client's port, virtual port. Of a recording, the packets."""
+        if self.recorded:
+            return [self.recorded[one] for one in own]
+        size, end, port = len(self.end.address), self.end, self.port[own]
+        rows = np.empty((len(own), 2 * size + 4), np.uint8)
+        rows[:, :size] = self.addresses[self.client[own]]
+        rows[:, size : 2 * size] = np.frombuffer(end.address, np.uint8)
+        rows[:, -4], rows[:, -3] = port >> 8, port & 0xFF
+        rows[:, -2:] = end.port >> 8, end.port & 0xFF
+        found: list[bytes] = rows.view(f"V{rows.shape[1]}").ravel().tolist()
+        return found
 
 
 @dataclass(slots=True)
@@ -84,8 +99,13 @@ class Traffic:
         requests = [int(flows.requests[0].max(initial=0)) for flows in self.flows if flows.requests is not None]
         return max([int(comes[-1]) if len(comes) else 0, *requests])
 
+    def key(self, flow: int) -> bytes:
+        """The flow that a connection has now."""
+        flows = self.of(flow)
+        return flows.keys(np.array([flow - flows.first]))[0]
+
     def chunks(self, start: int, stop: int) -> Iterator[Chunk]:
-        """Times, kinds, connections and bytes of the packets from one position to another; None is a server's answer."""
+        """Times, kinds, connections and their flows (:meth:`Flows.keys`), of the packets from one position to another."""
         while start < stop:
             first = start - start % _CHUNK
             if self._ready is None or self._first != first:
@@ -98,7 +118,23 @@ class Traffic:
 
     def _made(self, part: slice) -> Chunk:
         kinds, numbers = self.kind[part], self.flow[part]
-        return self.when[part].tolist(), kinds.tolist(), numbers.tolist(), self._bytes(kinds, numbers)
+        return self.when[part].tolist(), kinds.tolist(), numbers.tolist(), self._keys(numbers)
+
+    def _keys(self, numbers: NDArray[np.int32]) -> list[bytes]:
+        if len(self.flows) == 1:
+            return self.flows[0].keys(numbers)
+        made = np.empty(len(numbers), object)
+        for flows in self.flows:
+            chosen = np.flatnonzero((numbers >= flows.first) & (numbers < flows.first + len(flows)))
+            made[chosen] = _objects(flows.keys(numbers[chosen] - flows.first))
+        return list(made)
+
+    def packets(self) -> Iterator[tuple[int, bytes]]:
+        """Times and bytes of all packets of clients."""
+        for first in range(0, len(self.when), _CHUNK):
+            part = slice(first, first + _CHUNK)
+            made = self._bytes(self.kind[part], self.flow[part])
+            yield from ((when, data) for when, data in zip(self.when[part].tolist(), made, strict=True) if data)
 
     def _bytes(self, kinds: NDArray[np.uint8], numbers: NDArray[np.int32]) -> list[bytes | None]:
         made = np.empty(len(kinds), object)
