@@ -295,6 +295,8 @@ class Network(Part):
         if len(address) == 4 and length < 31:
             last = int.from_bytes(address, "big") | (1 << 32 - length) - 1
             local.add(last.to_bytes(4, "big"), 32, Route(BROADCAST, device, source=address))
+        if len(address) == 16 and length < 127 and self.forwarding:
+            local.add(anycast(address, length), bits, own)
 
 
 def _nobody(protocol: int, port: int) -> bool:
@@ -329,6 +331,11 @@ def _mac(given: str | bytes) -> bytes:
     return mac
 
 
+def anycast(own: bytes, length: int) -> bytes:
+    """The address that a router has besides an IPv6 address of its own: the bare prefix (addrconf_join_anycast)."""
+    return (int.from_bytes(own, "big") >> 128 - length << 128 - length).to_bytes(16, "big")
+
+
 def _holds(own: bytes, length: int, target: bytes) -> bool:
     return _common_bits(own, target) >= length
 
@@ -360,5 +367,5 @@ def framed(data: bytes, device: Device) -> bytes:
 
 __all__ = [
     "BLACKHOLE", "BROADCAST", "DUMMY", "ETHERNET", "LOCAL", "LOOPBACK", "MULTICAST", "NONE", "PROHIBIT", "RAW", "UNICAST",
-    "UNREACHABLE", "Device", "Network", "Path", "Route", "ether_type", "framed",
+    "UNREACHABLE", "Device", "Network", "Path", "Route", "anycast", "ether_type", "framed",
 ]  # fmt: skip
