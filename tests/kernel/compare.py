@@ -12,6 +12,7 @@ from __future__ import annotations
 import argparse
 import json
 import secrets
+import signal
 import subprocess
 import sys
 import tempfile
@@ -241,6 +242,7 @@ def not_compared(release: str) -> int:
 
 def main(arguments: Sequence[str]) -> int:
     chosen = options(arguments)
+    signal.signal(signal.SIGTERM, lambda number, _: sys.exit(128 + number))  # so that its kernels end with it
     turn = chosen.release == TURN
     if turn:
         chosen.release = in_turn(date.today().toordinal())

@@ -43,6 +43,7 @@ _ALL_ONES: Final = b"\xff\xff\xff\xff"
 _ANY: Final = b"\x00\x00\x00\x00"
 _LINK: Final = b"\xfe\x80" + bytes(6)
 _CACHE_LIMIT: Final = 1 << 16
+_MOST_TYPES: Final = 1 << 18
 
 
 @mypyc_attr(allow_interpreted_subclasses=True)
@@ -70,6 +71,7 @@ class Network(Part):
         self._had_ipv4 = False
         self._tables: dict[int, tuple[RouteTable, RouteTable]] | None = None
         self._paths: dict[bytes, Path] = {}
+        self._types: dict[bytes, str] = {}
         self._learned: dict[bytes, int] = {}
         if loopback:
             self.add_device("lo", LOOPBACK, "127.0.0.1/8", "::1/128", mtu=65536)
@@ -147,11 +149,13 @@ class Network(Part):
         if self._tables is not None:
             self._tables[len(address)][0 if local else 1].add(address, len(address) * 8, route)
         self._paths.pop(address, None)
+        self._types.pop(address, None)
 
     def changed(self) -> None:
         """Forget every lookup: call it after changing a device by hand (``device.up``, ``device.mtu``...)."""
         self._tables = None
         self._paths.clear()
+        self._types.clear()
         if any(device.up and len(own) == 4 for device in self.devices.values() for own, _ in device.addresses):
             self._had_ipv4 = True
 
@@ -202,8 +206,13 @@ class Network(Part):
             return MULTICAST
         if not self._had_ipv4:
             return BROADCAST
-        route = self._built()[4][0].find(address)
-        return UNICAST if route is None else route.kind
+        found = self._types.get(address)
+        if found is None:
+            if len(self._types) >= _MOST_TYPES:
+                self._types.clear()
+            route = self._built()[4][0].find(address)
+            found = self._types[address] = UNICAST if route is None else route.kind
+        return found
 
     def tables4(self) -> tuple[RouteTable, RouteTable]:
         """IPv4's routes: the local table, which is asked first, and the main one. Other tables once something changed."""

@@ -182,13 +182,14 @@ class Director(Part):
             self._expire()
         return result
 
-    def pass_flow(self, packet: Specimen) -> Result:
+    def pass_flow(self, packet: Specimen, result: Result) -> Result:
         """A packet comes in of which only the flow is known. What becomes of it is what :meth:`receive` makes of its bytes,
-        but that those which leave are not made, and ``Result.packet`` is not known."""
+        but that those which leave are not made, and ``Result.packet`` is not known. ``result`` is filled in and returned,
+        but where somebody looks at the bytes: then it is another."""
         if self._witness is not None or self.tracker.on or self.inbound.log is not None:
             data, device = packet.raw(), self.network.devices[packet.device]
             return self.receive(framed(data, device) if device.kind == ETHERNET else data, device.name, packet.mark)
-        result = Result()
+        result.begin()
         self.accounts.take_timeouts()
         self._input(packet, result)
         if self.inbound.expiring:

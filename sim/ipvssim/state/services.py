@@ -60,8 +60,7 @@ class RealServer(Server):
         self.service: VirtualService | None = None
         """The service it belongs to, or belonged to when it was deleted."""
         self.of: tuple[int, int, int, bytes, int] = (0, 0, 0, b"", 0)
-        """What it was a destination of, by value: family (0 for a firewall mark: both families' services share it), fwmark,
-        protocol, virtual address and port (for revival)."""
+        """What it was a destination of, by value: family, fwmark, protocol, virtual address and port (for revival)."""
         self.idle_since: int | None = None
 
     @property
@@ -123,7 +122,7 @@ class VirtualService(Part):
     def identity(self) -> tuple[int, int, int, bytes, int]:
         """What revival compares: a service made anew with the same key is the same here."""
         if self.fwmark:
-            return (0, self.fwmark, self.protocol, b"", 0)
+            return (self.family, self.fwmark, self.protocol, b"", 0)
         return (self.family, 0, self.protocol, self.address, self.port)
 
     @property

@@ -58,15 +58,17 @@ def shrinking(seed: int) -> Script:
         script.sysctl("conn_lfactor", script.pick(-5, -4, -3, -1, 0, 1))
     services = {mark: _marked(script, mark, number) for mark, number in ((MANY, 10), (FEW, 11))}
     times_out = script.chance(30)
-    for mark, count in ((FEW, script.pick(0, 1, 5, 20, 40, 70)), (MANY, script.pick(70, 150, 300, 600, 1200))):
+    for mark, count in (
+        (FEW, script.pick(0, 1, 5, 20, 40, 70)),
+        (MANY, 70 if times_out else script.pick(70, 150, 300)),
+    ):
         if mark == MANY and times_out:
-            script.ipvsadm("--set", 0, 0, 1)
+            script.ipvsadm("--set", 0, 0, 3)
         if count:
             _connect(script, services[mark], mark, count)
     if times_out:
-        script.sleep(1.5)
+        script.sleep(3.5)
     else:
-        script.ipvsadm("-Ln")
         if script.chance(75):
             script.remove(services[MANY], next(iter(services[MANY].servers)))
         else:
