@@ -440,7 +440,7 @@ class Mh(Model):
         slots: list[Server] = [None] * self.size
         walks = []
         for server in self.servers:
-            value = words(server.address) + server.port
+            value = words(server.address[:4]) + server.port  # a service of IPv4 reads so much of any address
             walks.append([hashed(2654435761, value) % self.size, hashed(2654446892, value) % (self.size - 1) + 1])
         free = self.size
         while free:
