@@ -91,6 +91,7 @@ class Replay:
             "stats": self._stats,
             "netlink": self._netlink,
         }
+        self._lasted = 0
         self._sockets = Sockets(self.director)
         for protocol, port in header.get("listening", ()):
             self._sockets.open(protocol, port)
@@ -98,9 +99,11 @@ class Replay:
             if self._sysctl({"name": name, "value": value}):
                 raise ReplayError(f"the header's {name!r} is refused")
 
-    def answer(self, step: dict[str, Any], at: float | None = None) -> dict[str, Any]:
-        """The answer to one step, met ``at`` seconds after the trace began (None: now). ReplayError where it has none."""
+    def answer(self, step: dict[str, Any], at: float | None = None, lasted: float = 0) -> dict[str, Any]:
+        """The answer to one step, met ``at`` seconds after the trace began (None: now). A flood ``lasted`` so many seconds.
+        ReplayError where it has none."""
         check_step(step)
+        self._lasted = round(lasted * SECOND)
         if at is not None:
             self._clock.advance_to(round(at * SECOND))
         try:
@@ -134,8 +137,11 @@ class Replay:
         return answer
 
     def _flood(self, step: dict[str, Any]) -> dict[str, Any]:
-        packets = flooded(bytes.fromhex(step["hex"]), step["count"])
-        return {"left": sum(len(self.director.receive(data, "client", step.get("mark", 0)).out) for data in packets)}
+        left, began = 0, self._clock.now
+        for number, data in enumerate(flooded(bytes.fromhex(step["hex"]), step["count"])):
+            self._clock.advance_to(began + self._lasted * number // step["count"])
+            left += len(self.director.receive(data, "client", step.get("mark", 0)).out)
+        return {"left": left}
 
     def _sleep(self, step: dict[str, Any]) -> dict[str, Any]:
         self._clock.advance(round(step["seconds"] * SECOND))
@@ -245,7 +251,7 @@ def replay(
             with _named(job.recording, number):
                 check_answer(recorded)
         with _named(job.trace, number):
-            answer = director.answer(step, recorded.get("at"))
+            answer = director.answer(step, recorded.get("at"), recorded.get("lasted", 0))
         if not check:
             out.write(json.dumps(answer) + "\n")
             continue
