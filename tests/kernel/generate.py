@@ -12,6 +12,7 @@ from tests.kernel.traces import (
     calls,
     corners,
     crowds,
+    edges,
     lifetimes,
     local,
     mutants,
@@ -25,11 +26,12 @@ from tests.kernel.traces import (
     tables,
     tracking,
     tracking_tunables,
+    wide,
 )  # fmt: skip
 
 _FILES = (
     administration, scheduling, lifetimes, paths, corners, pieces, local, crowds, mutants, tracking, sessions, calls,
-    releases, tables, settings, narrow, tracking_tunables,
+    releases, tables, settings, narrow, tracking_tunables, edges, wide,
 )  # fmt: skip
 KINDS = {kind: make for file in _FILES for kind, make in file.KINDS.items()}
 

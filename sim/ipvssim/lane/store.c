@@ -1,11 +1,15 @@
 /* The connections: found by the keys of requests and of replies, handed in and out. Of those with one reply key the newest
  * stands first in its chain, and is found. */
 #include <stdlib.h>
+#ifdef __linux__
+#include <sys/mman.h>
+#endif
 
 #include "internal.h"
 
 #define FIRST_ROWS 1024u
 #define AHEAD 16u
+#define LARGE_PAGE ((size_t)1 << 21)
 
 struct lane *lane_new(void)
 {
@@ -84,11 +88,25 @@ uint32_t lane_find_reply(const struct lane *lane, struct key key, uint64_t hashe
     return number;
 }
 
+/* Memory for rows, in large pages where there are many: they are asked for in no order. */
+static uint32_t *table(uint32_t rows)
+{
+    size_t size = rows * sizeof(uint32_t);
+#ifdef MADV_HUGEPAGE
+    void *memory;
+    if (size >= 2 * LARGE_PAGE && posix_memalign(&memory, LARGE_PAGE, size) == 0) {
+        (void)madvise(memory, size, MADV_HUGEPAGE); /* advice: who does not take it gives small ones */
+        return memory;
+    }
+#endif
+    return malloc(size);
+}
+
 /* Twice as many rows: each chain is split in two, in its order. */
 static bool widen(struct lane *lane)
 {
     uint32_t rows = lane->rows, wide = rows * 2;
-    uint32_t *requests = malloc(wide * sizeof *requests), *replies = malloc(wide * sizeof *replies);
+    uint32_t *requests = table(wide), *replies = table(wide);
     if (!requests || !replies) {
         free(requests);
         free(replies);
@@ -179,12 +197,19 @@ uint32_t lane_add(struct lane *lane, const struct connection *made)
 /* Take one out of the chains. Its timer was stopped. */
 void lane_remove(struct lane *lane, uint32_t number)
 {
+    const struct connection *one = &lane->connections[number];
+    lane_unlink(lane, number, hash(request_key(one)), hash(reply_key(lane, one)));
+}
+
+/* The same, its keys' hashes known. */
+void lane_unlink(struct lane *lane, uint32_t number, uint64_t request, uint64_t reply)
+{
     struct connection *one = &lane->connections[number];
-    uint32_t *link = &lane->requests[hash(request_key(one)) & (lane->rows - 1)];
+    uint32_t *link = &lane->requests[request & (lane->rows - 1)];
     while (*link != number)
         link = &lane->connections[*link].next_request;
     *link = one->next_request;
-    link = &lane->replies[hash(reply_key(lane, one)) & (lane->rows - 1)];
+    link = &lane->replies[reply & (lane->rows - 1)];
     while (*link != number)
         link = &lane->connections[*link].next_reply;
     *link = one->next_reply;

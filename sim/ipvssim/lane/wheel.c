@@ -76,21 +76,41 @@ int64_t lane_next(const struct lane *lane)
     return lane->count ? look(lane) : -1;
 }
 
+/* Connections that expire together, and the hashes of their keys. */
+struct group {
+    uint32_t numbers[AT_ONCE], count;
+    uint64_t requests[AT_ONCE], replies[AT_ONCE];
+};
+
 /* Take the chains' memory near, of all of a group at once. */
-static void approach_all(const struct lane *lane, const uint32_t *numbers, uint32_t count)
+static void approach_all(const struct lane *lane, struct group *group)
 {
-    uint64_t rows = lane->rows - 1, requests[AT_ONCE], replies[AT_ONCE];
-    for (uint32_t at = 0; at < count; at++) {
-        const struct connection *one = &lane->connections[numbers[at]];
-        requests[at] = hash(request_key(one)) & rows;
-        replies[at] = hash(reply_key(lane, one)) & rows;
-        __builtin_prefetch(&lane->requests[requests[at]]);
-        __builtin_prefetch(&lane->replies[replies[at]]);
+    uint64_t rows = lane->rows - 1;
+    for (uint32_t at = 0; at < group->count; at++) {
+        const struct connection *one = &lane->connections[group->numbers[at]];
+        group->requests[at] = hash(request_key(one));
+        group->replies[at] = hash(reply_key(lane, one));
+        __builtin_prefetch(&lane->requests[group->requests[at] & rows]);
+        __builtin_prefetch(&lane->replies[group->replies[at] & rows]);
     }
-    for (uint32_t at = 0; at < count; at++) {
-        approach(lane, lane->requests[requests[at]]);
-        approach(lane, lane->replies[replies[at]]);
+    for (uint32_t at = 0; at < group->count; at++) {
+        approach(lane, lane->requests[group->requests[at] & rows]);
+        approach(lane, lane->replies[group->replies[at] & rows]);
     }
+}
+
+static void let_go(struct lane *lane, const struct group *group, uint32_t at)
+{
+    const struct connection *one = &lane->connections[group->numbers[at]];
+    struct lane_server *server = &lane->servers[one->server];
+    if (one->flags & lane->rules.inactive)
+        server->gone_inactive++;
+    else
+        server->gone_active++;
+    if (server->service != NONE)
+        lane->services[server->service].ranked = 0; /* once, and not with each */
+    lane_unbind(lane, one);
+    lane_unlink(lane, group->numbers[at], group->requests[at], group->replies[at]);
 }
 
 static int64_t empty(struct lane *lane, uint32_t bucket, int64_t jiffy)
@@ -100,28 +120,19 @@ static int64_t empty(struct lane *lane, uint32_t bucket, int64_t jiffy)
     lane->buckets[bucket] = NONE;
     lane->filled[bucket / 64] &= ~((uint64_t)1 << bucket % 64);
     while (at != NONE) {
-        uint32_t due[AT_ONCE], count = 0;
-        while (at != NONE && count < AT_ONCE) {
-            const struct connection *one = &lane->connections[at];
-            uint32_t later = one->later;
-            if (one->expires <= jiffy)
-                due[count++] = at;
+        struct group group;
+        for (group.count = 0; at != NONE && group.count < AT_ONCE;) {
+            uint32_t later = lane->connections[at].later;
+            if (lane->connections[at].expires <= jiffy)
+                group.numbers[group.count++] = at;
             else
                 lane_queue(lane, at);
             at = later;
         }
-        approach_all(lane, due, count);
-        for (uint32_t each = 0; each < count; each++) {
-            const struct connection *one = &lane->connections[due[each]];
-            struct lane_server *server = &lane->servers[one->server];
-            if (one->flags & lane->rules.inactive)
-                server->gone_inactive++;
-            else
-                server->gone_active++;
-            lane_unbind(lane, one);
-            lane_remove(lane, due[each]);
-        }
-        gone += count;
+        approach_all(lane, &group);
+        for (uint32_t each = 0; each < group.count; each++)
+            let_go(lane, &group, each);
+        gone += group.count;
     }
     return gone;
 }

@@ -236,11 +236,12 @@ def parse6(
 def walk6(data: bytes, offset: int, following: int) -> tuple[int, int, int] | None:
     """Through extension headers to (protocol, its offset, fragment field), as ipv6_find_hdr does for any target (6.1).
 
-    Behind the fragment header of a later fragment there is nothing to read: its next header is returned as it is.
+    Behind the fragment header of a later fragment there is nothing to read: its next header is returned as it is. Two bytes
+    of an authentication header tell what would follow it. (So do they of others, and what is cut there is dropped later.)
     """
     fragment = 0
     while following in _EXTENSIONS and following != NO_NEXT:
-        if len(data) < offset + 8:
+        if len(data) < offset + (2 if following == AH else 8):
             return None
         after, size = data[offset], data[offset + 1]
         if following == FRAGMENT:
@@ -256,7 +257,16 @@ def walk6(data: bytes, offset: int, following: int) -> tuple[int, int, int] | No
     return following, offset, fragment
 
 
-def ends_in_fragment_header(data: bytes) -> bool:
+def ends_within(data: bytes) -> int:
+    """The extension header within whose first eight bytes a broken IPv6 packet ends; where it is none, what follows."""
+    following, at = data[6], 40
+    while following in _EXTENSIONS and following != NO_NEXT and len(data) >= at + 8:
+        size = 8 if following == FRAGMENT else (data[at + 1] + 2) * 4 if following == AH else (data[at + 1] + 1) * 8
+        following, at = data[at], at + size
+    return following
+
+
+def is_cut_fragment(data: bytes) -> bool:
     """Whether an IPv6 packet ends within the first four bytes of its fragment header: reassembly at the input drops it.
 
     Recorded of 6.1.176 (``tests/data/traces/fragment-header-*``); one that says it has no payload passes, for it may be a

@@ -12,7 +12,7 @@ from ipvssim.net.packets import AH, ESP, SCTP, TCP, UDP, WITH_PORTS, Packet, quo
 from ipvssim.path.connection_table import ConnectionTable
 from ipvssim.path.connections import MASQUERADE, TUNNEL, ConnectionEntry
 from ipvssim.path.forwarding.tunnel import KIND_GRE
-from ipvssim.path.protocols import AhEsp, Machine, Sctp, Tcp, Udp, tcp
+from ipvssim.path.protocols import ISAKMP, AhEsp, Machine, Sctp, Tcp, Udp, tcp
 
 if TYPE_CHECKING:
     from ipvssim.state.namespace import Namespace
@@ -108,9 +108,12 @@ class Accounts(Part):
         four = raw[0] < 0x60
         body = raw[(raw[0] & 15) * 4 + 8 :] if four else raw[48:]
         quoted = quote(body, AF_INET if four else AF_INET6, reverse=True)
-        if quoted is None or quoted.protocol not in WITH_PORTS:
+        if quoted is None or quoted.protocol not in self.machines:
             return
-        connection = self._entries.replies[quoted.protocol].get(quoted.key)
+        key, protocol = quoted.key, quoted.protocol
+        if protocol not in WITH_PORTS:
+            key, protocol = quoted.source + quoted.destination + ISAKMP, UDP
+        connection = self._entries.replies[protocol].get(key)
         if self._entries.log is not None and self.is_hooked(AF_INET if four else AF_INET6):
             self._entries.log.own_error(raw, quoted, connection)
         if connection is not None and connection.flags & 7 != MASQUERADE and self._entries.routed_replies:

@@ -382,8 +382,10 @@ class ConnectionTable(Keeper):
 
     def _loaded(self, server: RealServer) -> None:
         service = server.service
-        if service is not None and service.scheduler is not None and service.scheduler.LOADS:
-            service.scheduler.loaded(server)
+        if service is not None:
+            scheduler = service.scheduler
+            if scheduler is not None and scheduler.loads:
+                scheduler.loaded(server)
         if self.on_load is not None:
             self.on_load(server)
 

@@ -19,19 +19,21 @@ from ipvssim.net.fragments import INPUT, LOCAL_DELIVERY, Reassembler
 from ipvssim.net.network import BROADCAST, ETHERNET, LOCAL, MULTICAST, Path, framed
 from ipvssim.net.options6 import verify_hops
 from ipvssim.net.packets import (
+    AH,
     BROKEN,
     HOP_BY_HOP,
     ICMP,
     WITH_PORTS,
     Packet,
-    ends_in_fragment_header,
+    ends_within,
+    is_cut_fragment,
     parse4,
     parse6,
 )
 from ipvssim.net.specimens import Specimen
 from ipvssim.path.accounts import Accounts
 from ipvssim.path.connection_table import ConnectionTable
-from ipvssim.path.connections import MASQUERADE
+from ipvssim.path.connections import BYPASS, LOCAL_NODE, MASQUERADE
 from ipvssim.path.debug_log import PathLog
 from ipvssim.path.helpers.application import Helpers
 from ipvssim.path.host import Host
@@ -55,10 +57,10 @@ _TYPES: Final = {b"\x08\x00": 4, b"\x86\xdd": 6}
 _JOINED: Final = frozenset(
     (
         bytes((224, 0, 0, 1)),
-        *(bytes.fromhex(f"{group}{member:028x}") for group in ("ff01", "ff02") for member in (1, 2)),
+        *(bytes.fromhex(f"{group}{member:028x}") for group, member in (("ff01", 1), ("ff02", 1), ("ff02", 2))),
     )
-) | {bytes.fromhex("ff05") + bytes(13) + b"\2"}
-"""The groups that every router joins."""
+)
+"""The groups that a device of a router joins when it is made (ipv6_add_dev, net/ipv6/addrconf.c)."""
 
 
 @mypyc_attr(allow_interpreted_subclasses=True)
@@ -170,7 +172,7 @@ class Director(Part):
         self.accounts.take_timeouts()
         self._input(packet, result)
         if result.verdict is TO_HOST and version == 6:
-            if packet.protocol == BROKEN:
+            if packet.protocol == BROKEN and ends_within(packet.data) != AH:  # of which the host knows nothing
                 result.drop("broken IPv6 extension headers")
             elif packet.offset > 40:
                 self.host.takes6(packet, result)
@@ -180,13 +182,14 @@ class Director(Part):
             self._expire()
         return result
 
-    def pass_flow(self, packet: Specimen) -> Result:
+    def pass_flow(self, packet: Specimen, result: Result) -> Result:
         """A packet comes in of which only the flow is known. What becomes of it is what :meth:`receive` makes of its bytes,
-        but that those which leave are not made, and ``Result.packet`` is not known."""
+        but that those which leave are not made, and ``Result.packet`` is not known. ``result`` is filled in and returned,
+        but where somebody looks at the bytes: then it is another."""
         if self._witness is not None or self.tracker.on or self.inbound.log is not None:
             data, device = packet.raw(), self.network.devices[packet.device]
             return self.receive(framed(data, device) if device.kind == ETHERNET else data, device.name, packet.mark)
-        result = Result()
+        result.begin()
         self.accounts.take_timeouts()
         self._input(packet, result)
         if self.inbound.expiring:
@@ -262,7 +265,7 @@ class Director(Part):
             packet = whole
             result.meet(packet)
             self.tracker.enters(packet)
-        elif packet.protocol == BROKEN and self._defragments6() and ends_in_fragment_header(packet.data):
+        elif packet.protocol == BROKEN and self._defragments6() and is_cut_fragment(packet.data):
             result.drop("it ends within its IPv6 fragment header")
             return
         path = self.network.path(packet.destination)
@@ -309,10 +312,12 @@ class Director(Part):
             self.host.unwanted(packet)
             return
         port = packet.key[-2:]
-        if connection is not None and connection.method == MASQUERADE:
-            if not self.network.is_local(connection.address):
-                return
-            port = connection.port
+        if connection is not None:
+            method = connection.method
+            if LOCAL_NODE != method <= BYPASS and not self.network.is_local(connection.address):
+                return  # what the host got was an error about the packet, from itself
+            if method == MASQUERADE:
+                port = connection.port
         if not self.network.listens(packet.protocol, int.from_bytes(port, "big")):
             packet = packet.whole()
             self.inbound.refuse(packet, connection)

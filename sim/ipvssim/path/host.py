@@ -18,7 +18,19 @@ from ipvssim.net import icmp
 from ipvssim.net.checksums import is_valid, pseudo
 from ipvssim.net.cutting import split4, split6
 from ipvssim.net.fragments import is_authenticated, lacks_headers
-from ipvssim.net.network import BLACKHOLE, BROADCAST, ETHERNET, LOCAL, MULTICAST, NONE, PROHIBIT, UNICAST, Network, Path
+from ipvssim.net.network import (
+    BLACKHOLE,
+    BROADCAST,
+    ETHERNET,
+    LOCAL,
+    MULTICAST,
+    NONE,
+    PROHIBIT,
+    UNICAST,
+    Network,
+    Path,
+    anycast,
+)
 from ipvssim.net.options4 import BadOptionError, echo, received
 from ipvssim.net.options6 import HEADER_FIELD, INCOMPLETE, BadOption6Error, verify_destination
 from ipvssim.net.packets import BROKEN, ICMPV6, MORE6, NO_NEXT, TCP, UDP, Packet, Recorded, sign4, with_hops
@@ -168,10 +180,11 @@ class Host(Part):
 
     def _answers_from(self, address: bytes, path: Path) -> bool:
         """Whether errors about packets to ``address`` come from it: IPv4 asks for a local route (icmp_send), IPv6 for an
-        address that some device has (icmp6_send), which one out of a local prefix is not."""
+        address that some device has (icmp6_send), an anycast one perhaps, which one out of a local prefix is not."""
         if path.kind != LOCAL or len(address) == 4:
             return path.kind == LOCAL
-        return any(own == address for device in self.network.devices.values() for own, _ in device.addresses)
+        every = [mine for device in self.network.devices.values() for mine in device.addresses if len(mine[0]) == 16]
+        return any(address in (own, anycast(own, length)) for own, length in every)
 
     def time_exceeded(self, packet: Packet, result: Result, *, counts: bool = True) -> None:
         """Answer that the lifetime ended. ``counts``: redirects to the same host are fewer for it; those of IPVS itself were

@@ -37,8 +37,7 @@ _LEAST_MTU4: Final = 68
 _LEAST_MTU6: Final = 1280
 _NOT_HELPED: Final = "the helper can't work on it: too short, or a wrong checksum"
 _NOT_FORWARDED: Final = "a local server can't be reached from the forward hook"
-_UNSENT: Final = "the connection is served by the director itself"
-"""By its method: a local node's, or one of the numbers 5 to 7, which netlink takes and no transmitter stands behind."""
+_SERVED: Final = "the connection is served by the director itself"
 _SPECIAL: Final = F_HELPED | F_NO_CPORT
 _GUE_PORTS: Final = 32768, 60999
 _LOOPBACK6: Final = bytes(15) + b"\x01"
@@ -76,7 +75,7 @@ class Transmitter(Part):
     def _transmit(self, packet: Packet, connection: ConnectionEntry, result: Result) -> None:
         method = connection.flags & 7
         if method == LOCAL_NODE or method > BYPASS:
-            result.accept(_UNSENT)
+            result.accept(_SERVED)
             return
         translated: Translate | None = None
         if connection.flags & _SPECIAL and method == MASQUERADE:
@@ -157,7 +156,7 @@ class Transmitter(Part):
         self, packet: Packet, connection: ConnectionEntry, method: int, result: Result, *, forwarded: bool
     ) -> None:
         if method == LOCAL_NODE or method > BYPASS:
-            result.accept(_UNSENT)
+            result.accept(_SERVED)
             return
         path = self._way(packet, connection, method, result)
         if path is None:

@@ -14,7 +14,7 @@ from ipvssim.lab.run.wires import Kind, wires
 from ipvssim.lab.scenario.definition import Scenario
 from ipvssim.lab.scenario.rules import endpoint
 from ipvssim.net.specimens import Specimen
-from ipvssim.path.result import DROP, FORWARD
+from ipvssim.path.result import DROP, FORWARD, Result
 from tests.ipvssim import worlds as w
 
 SERVICES = ["-t 203.0.113.1:80", "-t [2001:db8:80::1]:80", "-u 203.0.113.1:53", "-u [2001:db8:80::1]:53",
@@ -149,7 +149,7 @@ def specimen(kind: int = 0) -> Specimen:
 def opened(world: w.World, *, flows: bool) -> tuple[str, bool, int]:
     """What becomes of a client's first packet: verdict, whether it opened a connection, how many there are."""
     packet = specimen()
-    result = world.director.pass_flow(packet) if flows else world.client(packet.raw())
+    result = world.director.pass_flow(packet, Result()) if flows else world.client(packet.raw())
     return result.verdict.value, result.opened, len(world.director.connection_table)
 
 
@@ -176,7 +176,7 @@ def test_whoever_looks_gets_bytes(watching: str) -> None:
         world.director.explaining = True
     else:
         world.director.tracker.asked = True
-    result = world.director.pass_flow(specimen())
+    result = world.director.pass_flow(specimen(), Result())
     assert result.verdict is FORWARD and result.opened and result.packet is not None and not result.packet.specimen
     assert len(result.out) == 1
 
@@ -186,9 +186,9 @@ def test_a_flow_to_others_is_forwarded() -> None:
     world = w.World()
     away = wires(endpoint("-t 198.51.100.77:80"), reset=False).requests[0]
     away.come_from(w.CLIENT + bytes((198, 51, 100, 77)) + b"\x12\x34\x00\x50")
-    assert world.director.pass_flow(away).verdict is FORWARD
+    assert world.director.pass_flow(away, Result()).verdict is FORWARD
     world.namespace.network.forwarding = False
-    assert world.director.pass_flow(away).verdict is DROP
+    assert world.director.pass_flow(away, Result()).verdict is DROP
 
 
 def test_a_specimen_is_a_plain_packet() -> None:

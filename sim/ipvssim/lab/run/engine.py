@@ -27,7 +27,6 @@ from ipvssim.state.services import RealServer
 
 Progress = Callable[[int, int], object]
 """Told the packets done, and how many there are."""
-_COLLECT_AFTER = 200_000
 
 
 class Engine:
@@ -83,8 +82,8 @@ class Engine:
         waiting = [event for event in self.scenario.events if event.at is None]
         total = int(np.searchsorted(when, end))
         now, complete = 0, True
-        thresholds = gc.get_threshold()
-        gc.set_threshold(_COLLECT_AFTER, 20, 100)
+        collecting = gc.isenabled()
+        gc.disable()  # connections refer to nothing that refers to them once they are gone: there is nothing to collect
         try:
             while now < end:
                 first = (round((one.at or 0.0) * SECOND) for one in timed[:1])
@@ -106,17 +105,20 @@ class Engine:
             del self._times[len(self._samples) :]  # it may have come in the midst of a sample
             self._sample(max(node.clock.now for node in self.nodes))
         finally:
-            gc.set_threshold(*thresholds)
+            if collecting:
+                gc.enable()
         return self._outcome(complete)
 
     def _play(self, at: int, total: int, progress: Progress | None) -> None:
         """Hand over the packets before a time."""
-        for planned in self.traffic.chunks(self._done, int(np.searchsorted(self.traffic.when, at))):
+        keys = self.traffic.keys
+        for whens, kinds, flows in self.traffic.chunks(self._done, int(np.searchsorted(self.traffic.when, at))):
             if self._queues is None:
-                self._loop.every(*planned)
+                self._loop.every(whens, kinds, flows, keys)
             else:
-                self._loop.some(self._queues.packets(zip(*planned, strict=True)))
-            self._done += len(planned[0])
+                planned = zip(whens, kinds, flows, map(keys.__getitem__, flows), strict=True)
+                self._loop.some(self._queues.packets(planned))
+            self._done += len(whens)
             if progress is not None:
                 progress(self._done, total)
         if self._queues is not None:
@@ -236,8 +238,8 @@ class Engine:
             self.variant, self.seed, names, np.array(self._times), grids(self._samples, len(names)), self._changes,
             heat, clients, counts, complete,
         )  # fmt: skip
-        ends = np.where(np.frombuffer(places.fresh, np.uint8) > 0, placed, NOWHERE)
-        gone = np.frombuffer(places.gone, np.uint8)
+        ends = np.where(np.array(places.fresh, np.uint8) > 0, placed, NOWHERE)
+        gone = np.array(places.gone, np.uint8)
         ends[gone == REFUSED] = measures.REFUSED
         if self._queues is not None and self._queues.waits:
             outcome.figures["waited"] = float(np.mean(self._queues.waits)) / SECOND

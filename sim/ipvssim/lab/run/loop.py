@@ -72,9 +72,9 @@ class Places:
         """The numbers of the servers that answer nothing."""
         self.placed: list[int] = [NOWHERE] * count
         """The number of the server that each connection went to."""
-        self.fresh = bytearray(count)
+        self.fresh = [0] * count
         """Whether it was opened (1), or is the continuation of one that was there (0)."""
-        self.gone = bytearray(count)
+        self.gone = [0] * count
         self.again: dict[int, int] = {}
         """Where connections are now whose clients came back with another, since their server went."""
         self.reused = 0
@@ -121,7 +121,7 @@ class Loop:
     the device and the mark: for recordings, and for all packets of a run that is ``whole``. ``key`` tells the flow that a
     connection has now. ``waits`` is told of connections that are opened (number, server, time), where they wait."""
 
-    __slots__ = ("_directors", "_key", "_places", "_raw", "_route", "_stream", "_waits", "_whole", "_wires")
+    __slots__ = ("_directors", "_key", "_places", "_raw", "_result", "_route", "_stream", "_waits", "_whole", "_wires")
 
     def __init__(
         self, places: Places, directors: list[Director], wires: list[Wires], stream: list[int], route: list[int],
@@ -129,6 +129,7 @@ class Loop:
         waits: Callable[[int, int, int], object] | None, *, whole: bool,
     ) -> None:  # fmt: skip
         self._key = key
+        self._result = Result()
         self._places = places
         self._directors = directors
         self._wires = wires
@@ -139,9 +140,10 @@ class Loop:
         self._whole = whole
 
     def every(self, whens: list[int], kinds: list[int], flows: list[int], keys: list[bytes]) -> None:
-        """All packets of four lists, in their order."""
+        """All packets of three lists, in their order; ``keys`` are those of all connections of the run."""
         for at in range(len(whens)):
-            self.give(whens[at], kinds[at], flows[at], keys[at])
+            flow = flows[at]
+            self.give(whens[at], kinds[at], flow, keys[flow])
 
     def some(self, planned: Iterable[Planned]) -> None:
         """Packets one by one, as they come."""
@@ -168,7 +170,7 @@ class Loop:
             if self._whole:
                 result = self._raw[node](specimen.raw(), "client", specimen.mark)
             else:
-                result = director.pass_flow(specimen)
+                result = director.pass_flow(specimen, self._result)
         if result.opened:
             server = result.server
             assert server is not None
@@ -191,7 +193,7 @@ class Loop:
         if self._whole:
             self._raw[node](specimen.raw(), "server", 0)
         else:
-            self._directors[node].pass_flow(specimen)
+            self._directors[node].pass_flow(specimen, self._result)
 
 
 def columns(servers: Mapping[RealServer, int], size: int) -> list[list[int]]:

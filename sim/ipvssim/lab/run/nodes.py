@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import sys
 from collections.abc import Mapping, Sequence
+from functools import cache
 from typing import Any
 
 from ipvssim.kernel import Kernel
@@ -87,15 +88,23 @@ def lab_network(lines: Sequence[str]) -> Network:
     for address in virtual:
         if not network.is_local(address):
             network.add_local(_text(address))
-    for index in range(FIRST, FIRST + _NEIGHBOURS):
-        network.neighbours["server", bytes((10, 0, index >> 8, index & 0xFF))] = _MAC
-        network.neighbours["server", bytes.fromhex("fd000010") + bytes(10) + index.to_bytes(2, "big")] = _MAC
+    network.neighbours.update(_neighbours())
     for address in servers:
         path = network.path(address)
         if path.device is None or path.device.name != "server":
             network.add_route(_text(address), device="server")
         network.neighbours["server", address] = _MAC
     return network
+
+
+@cache
+def _neighbours() -> dict[tuple[str, bytes], bytes]:
+    """All servers of the laboratory's own numbering."""
+    found = {}
+    for index in range(FIRST, FIRST + _NEIGHBOURS):
+        found["server", bytes((10, 0, index >> 8, index & 0xFF))] = _MAC
+        found["server", bytes.fromhex("fd000010") + bytes(10) + index.to_bytes(2, "big")] = _MAC
+    return found
 
 
 def _text(address: bytes) -> str:
