@@ -32,6 +32,7 @@ from ipvssim.doors.traces import (
 )
 from ipvssim.kernel import Kernel
 from ipvssim.net.networks import trace_network
+from ipvssim.net.pieces import SMALL_HEAD, USER_MODE_HEAD
 from ipvssim.netlink.socket import BUFFER
 from ipvssim.path.sockets import Sockets
 from ipvssim.state.namespace import RELEASE
@@ -42,6 +43,8 @@ STATISTICS = 2.2
 PORT = 0xBEEF
 FAMILY_ID = 0xFFFF
 """How a ``netlink`` step writes the family's number."""
+USER_MODE = "uml"
+"""The machine of a recording that does not say on which it was made."""
 SAME, DIFFERENT, FAILED = 0, 1, 2
 _RECEIVE = 65536
 _COLUMNS = ("proto", "client", "cport", "virtual", "vport", "dest", "dport", "state", "expires")
@@ -59,7 +62,7 @@ _FRAGMENTS = {
 
 class Replay:
     """One director that answers the steps of one trace. ``header`` is the trace's first line; with ``explain`` the answer to
-    a packet has its way besides."""
+    a packet has its way besides; ``machine`` is the recording's."""
 
     def __init__(
         self,
@@ -68,6 +71,7 @@ class Replay:
         *,
         explain: bool = False,
         padding: bool | None = None,
+        machine: str = USER_MODE,
     ) -> None:
         check_header(header)
         network = trace_network(header.get("servers4", 16), header.get("servers6", 4), header.get("marks", ()))
@@ -77,6 +81,7 @@ class Replay:
         self.kernel = Kernel(
             network=network, release=kernel, padding=padding, debug_level=header.get("debug_level"),
             modules=header.get("modules", ()),
+            small_head=USER_MODE_HEAD if machine == USER_MODE else SMALL_HEAD,
         )  # fmt: skip
         self.director = self.kernel.director
         self.director.explaining = explain
@@ -242,7 +247,11 @@ def replay(
         if debug_level is not None and not check:
             header.setdefault("debug_level", debug_level)
         director = Replay(
-            header, release or about.get("release", RELEASE), explain=explain, padding=about.get("padding")
+            header,
+            release or about.get("release", RELEASE),
+            explain=explain,
+            padding=about.get("padding"),
+            machine=about.get("machine", USER_MODE),
         )
     status = SAME
     for number, step in enumerate(steps):
