@@ -66,8 +66,8 @@ TABLE = (
               "options that are not to be copied; before, they kept them", "net/ipv4/ip_output.c"),
     Behaviour("run_estimation", "5.19", "the sysctl run_estimation", "ip_vs_ctl.c"),
     Behaviour("estimator_sysctls", "6.2", "the sysctls est_cpulist and est_nice", "ip_vs_est.c"),
-    Behaviour("small_heads", "6.3", "small packets' buffers are of one size, 640 bytes: what waiting fragments and "
-              "netlink's answers cost, and what fits in. Before, of 512 or 1024", "net/core/skbuff.c"),
+    Behaviour("small_heads", "6.3", "small packets' buffers are of one size, 704 bytes (640 in user-mode-linux): what "
+              "waiting fragments and netlink's answers cost, and what fits in. Before, of 512 or 1024", "net/core/skbuff.c"),
     Behaviour("offsets6", "7.2 6.12.97 6.1.178 5.15.210 5.10.261", "TCP and SCTP states are read behind IPv6 extension "
               "headers; before, at byte 40", "ip_vs_proto_tcp.c, ip_vs_proto_sctp.c"),
     Behaviour("tunnel_mtu", "7.2 6.12.97 6.1.178 5.15.210 5.10.261", "a relayed MTU leaves room for the tunnel's header",

@@ -49,6 +49,18 @@ def test_a_kernel_answers_as_the_simulated_one_of_its_release(kernel: str, kinds
         assert same(kinds / f"{recording.stem}.trace", recording, release), recording.stem
 
 
+def test_an_ordinary_kernels_small_buffers_are_larger_than_user_mode_linuxs(kinds: Path, tmp_path: Path) -> None:
+    """Where pieces are moved into the first one's buffer, its size shows in how a packet is cut anew; the
+    recording's machine tells which it is."""
+    trace, recording = kinds / "uneven-61000.trace", kinds / "debian-6.12.118" / "uneven-61000.kernel"
+    told = recording.read_text()
+    assert '"machine": "x86_64"' in told
+    other = tmp_path / recording.name
+    other.write_text(told.replace('"machine": "x86_64"', '"machine": "uml"', 1))
+    assert same(trace, recording, release_of(recording))
+    assert not same(trace, other, release_of(recording))
+
+
 def test_every_behaviour_is_met_by_a_trace() -> None:
     """A behaviour without one could be wrong unseen."""
     assert set(SHOWN) == set(NAMES)

@@ -133,7 +133,8 @@ class Recorder:
             self.network.send(f"mark{step['mark']}" if "mark" in step else "client", data)
             if number % 50 == 0:  # a device keeps 500 packets for who reads it
                 left += len(self.network.collect(0))
-        return {"left": left + len(self.network.collect(REST))}
+        lasted = round(time.monotonic() - self.at, 3)
+        return {"left": left + len(self.network.collect(REST)), "lasted": lasted}
 
     def do_sleep(self, step: dict[str, Any]) -> dict[str, Any]:
         time.sleep(step["seconds"])

@@ -44,7 +44,7 @@ def differences(
     """
     if step["do"] == "packet" and not tells_local and simulator.get("local"):
         kernel = {"local": True, "out": [one for one in kernel.get("out", []) if not _is_hosts_own(one)]}
-    for what in sorted((kernel.keys() | simulator.keys()) - {"step", "at"}):
+    for what in sorted((kernel.keys() | simulator.keys()) - {"step", "at", "lasted"}):
         theirs, ours = kernel.get(what), simulator.get(what)
         if theirs != ours and not _alike(step, what, theirs, ours):
             yield what, theirs, ours

@@ -32,6 +32,7 @@ from ipvssim.doors.traces import (
 )
 from ipvssim.kernel import Kernel
 from ipvssim.net.networks import trace_network
+from ipvssim.net.pieces import SMALL_HEAD, USER_MODE_HEAD
 from ipvssim.netlink.socket import BUFFER
 from ipvssim.path.sockets import Sockets
 from ipvssim.state.namespace import RELEASE
@@ -42,6 +43,8 @@ STATISTICS = 2.2
 PORT = 0xBEEF
 FAMILY_ID = 0xFFFF
 """How a ``netlink`` step writes the family's number."""
+USER_MODE = "uml"
+"""The machine of a recording that does not say on which it was made."""
 SAME, DIFFERENT, FAILED = 0, 1, 2
 _RECEIVE = 65536
 _COLUMNS = ("proto", "client", "cport", "virtual", "vport", "dest", "dport", "state", "expires")
@@ -60,7 +63,7 @@ _FORWARDING = {"net.ipv4.ip_forward": AF_INET, "net.ipv6.conf.all.forwarding": A
 
 class Replay:
     """One director that answers the steps of one trace. ``header`` is the trace's first line; with ``explain`` the answer to
-    a packet has its way besides."""
+    a packet has its way besides; ``machine`` is the recording's."""
 
     def __init__(
         self,
@@ -69,6 +72,7 @@ class Replay:
         *,
         explain: bool = False,
         padding: bool | None = None,
+        machine: str = USER_MODE,
     ) -> None:
         check_header(header)
         network = trace_network(header.get("servers4", 16), header.get("servers6", 4), header.get("marks", ()))
@@ -78,6 +82,7 @@ class Replay:
         self.kernel = Kernel(
             network=network, release=kernel, padding=padding, debug_level=header.get("debug_level"),
             modules=header.get("modules", ()),
+            small_head=USER_MODE_HEAD if machine == USER_MODE else SMALL_HEAD,
         )  # fmt: skip
         self.director = self.kernel.director
         self.director.explaining = explain
@@ -92,6 +97,7 @@ class Replay:
             "stats": self._stats,
             "netlink": self._netlink,
         }
+        self._lasted = 0
         self._sockets = Sockets(self.director)
         for protocol, port in header.get("listening", ()):
             self._sockets.open(protocol, port)
@@ -99,9 +105,11 @@ class Replay:
             if self._sysctl({"name": name, "value": value}):
                 raise ReplayError(f"the header's {name!r} is refused")
 
-    def answer(self, step: dict[str, Any], at: float | None = None) -> dict[str, Any]:
-        """The answer to one step, met ``at`` seconds after the trace began (None: now). ReplayError where it has none."""
+    def answer(self, step: dict[str, Any], at: float | None = None, lasted: float = 0) -> dict[str, Any]:
+        """The answer to one step, met ``at`` seconds after the trace began (None: now). A flood ``lasted`` so many seconds.
+        ReplayError where it has none."""
         check_step(step)
+        self._lasted = round(lasted * SECOND)
         if at is not None:
             self._clock.advance_to(round(at * SECOND))
         try:
@@ -135,8 +143,11 @@ class Replay:
         return answer
 
     def _flood(self, step: dict[str, Any]) -> dict[str, Any]:
-        packets = flooded(bytes.fromhex(step["hex"]), step["count"])
-        return {"left": sum(len(self.director.receive(data, "client", step.get("mark", 0)).out) for data in packets)}
+        left, began = 0, self._clock.now
+        for number, data in enumerate(flooded(bytes.fromhex(step["hex"]), step["count"])):
+            self._clock.advance_to(began + self._lasted * number // step["count"])
+            left += len(self.director.receive(data, "client", step.get("mark", 0)).out)
+        return {"left": left}
 
     def _sleep(self, step: dict[str, Any]) -> dict[str, Any]:
         self._clock.advance(round(step["seconds"] * SECOND))
@@ -237,7 +248,11 @@ def replay(
         if debug_level is not None and not check:
             header.setdefault("debug_level", debug_level)
         director = Replay(
-            header, release or about.get("release", RELEASE), explain=explain, padding=about.get("padding")
+            header,
+            release or about.get("release", RELEASE),
+            explain=explain,
+            padding=about.get("padding"),
+            machine=about.get("machine", USER_MODE),
         )
     status = SAME
     for number, step in enumerate(steps):
@@ -246,7 +261,7 @@ def replay(
             with _named(job.recording, number):
                 check_answer(recorded)
         with _named(job.trace, number):
-            answer = director.answer(step, recorded.get("at"))
+            answer = director.answer(step, recorded.get("at"), recorded.get("lasted", 0))
         if not check:
             out.write(json.dumps(answer) + "\n")
             continue

@@ -179,7 +179,7 @@ _STEPS: dict[str, tuple[dict[str, _Check], dict[str, _Check]]] = {
 _ANSWER: dict[str, _Check] = {
     "at": _seconds, "local": _is(bool), "out": _packets, "rc": _is(int), "errno": _is(int), "stdout": _text,
     "stderr": _text, "conns": _connections, "replies": _replies, "log": _texts,
-    "left": _is(int),
+    "left": _is(int), "lasted": _seconds,
 }  # fmt: skip
 
 _RECORDING: dict[str, _Check] = {

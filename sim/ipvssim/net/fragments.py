@@ -119,13 +119,13 @@ class Reassembler(Part):
     """Waits for the fragments of packets. :meth:`add` returns the packet once it is whole, or why there is none yet.
 
     ``high_thresh``, ``low_thresh`` (bytes, by family) and ``max_dist`` (fragments) are the kernel's tunables. ``merges``:
-    fragments for the host itself are moved into the first one's buffer while they fit. ``small_heads``: small packets'
-    buffers are of one size.
+    fragments for the host itself are moved into the first one's buffer while they fit. ``small_head``: small packets'
+    buffers are all of so many bytes, if it is not 0.
     """
 
-    def __init__(self, clock: Clock, *, merges: bool = True, small_heads: bool = False) -> None:
+    def __init__(self, clock: Clock, *, merges: bool = True, small_head: int = 0) -> None:
         self._merges = merges
-        self._small_heads = small_heads
+        self._small_head = small_head
         self.high_thresh = {AF_INET: HIGH_THRESH, AF_INET6: HIGH_THRESH}
         self.low_thresh = {AF_INET: LOW_THRESH, AF_INET6: LOW_THRESH}
         self.max_dist = MAX_DIST
@@ -209,7 +209,7 @@ class Reassembler(Part):
             if problem != "duplicate":
                 waiting.remove(key)
             return f"fragment refused: {problem}"
-        waiting.charge(pieces, buffer_size(len(packet.data), small_heads=self._small_heads) + PACKET)
+        waiting.charge(pieces, buffer_size(len(packet.data), small_head=self._small_head) + PACKET)
         pieces.largest = max(pieces.largest, header + len(payload))
         pieces.ecn |= ecn
         if offset == 0:
@@ -220,7 +220,7 @@ class Reassembler(Part):
         whole = _assembled(pieces, packet)
         if isinstance(whole, Assembled):
             first = pieces.first if self._merges and key[0] == LOCAL_DELIVERY else None
-            whole.cuts = pieces.cuts(len(first.data) if first is not None else 0, small_heads=self._small_heads)
+            whole.cuts = pieces.cuts(len(first.data) if first is not None else 0, small_head=self._small_head)
         return whole
 
     def _is_far(self, source: bytes, pieces: Pieces) -> bool:

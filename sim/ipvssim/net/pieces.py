@@ -14,8 +14,9 @@ if TYPE_CHECKING:
 BUFFER: Final = 320
 PACKET: Final = 256
 """What a kernel on a 64-bit machine keeps with a packet: behind its bytes (skb_shared_info), and beside them (sk_buff)."""
-SMALL_HEAD: Final = 640
-"""The one size that the cache for small packets' buffers has."""
+SMALL_HEAD, USER_MODE_HEAD = 704, 640
+"""The one size that the cache for small packets' buffers has: in kernels that know wireless or Hyper-V's networks, as
+distributions' do, and in Debian's user-mode-linux (LL_MAX_HEADER in include/linux/netdevice.h, net/core/skbuff.c)."""
 _ROOM_AHEAD: Final = 64
 
 
@@ -115,14 +116,14 @@ class Pieces(Part):
         """The payload of a packet of which nothing is missing."""
         return b"".join([self._payloads[at] for at in sorted(self._payloads)])
 
-    def cuts(self, merged_into: int = 0, *, small_heads: bool = False) -> tuple[int, ...]:
+    def cuts(self, merged_into: int = 0, *, small_head: int = 0) -> tuple[int, ...]:
         """Where the pieces begin, the first left out, in bytes before the packet's end (headers may be put in front).
 
         ``merged_into``: the size of the first fragment, into whose buffer the kernel moves those that follow while they fit
-        (``skb_try_coalesce``). ``small_heads``: as for :func:`buffer_size`.
+        (``skb_try_coalesce``). ``small_head``: as for :func:`buffer_size`.
         """
         kept = sorted(self._payloads)[1:]
-        size = buffer_size(merged_into, small_heads=small_heads)
+        size = buffer_size(merged_into, small_head=small_head)
         spare = size - BUFFER - _ROOM_AHEAD - merged_into if merged_into else 0
         place = 0
         while place < len(kept) and len(self._payloads[kept[place]]) <= spare:
@@ -131,10 +132,10 @@ class Pieces(Part):
         return tuple(self.size - at for at in kept[place:])
 
 
-def buffer_size(packet: int, *, small_heads: bool = False) -> int:
+def buffer_size(packet: int, *, small_head: int = 0) -> int:
     """What kmalloc gives for a packet of so many bytes, with 64 in front of it and the bookkeeping behind it; or what the
-    cache for ``small_heads`` gives, which later releases have (skb_small_head_cache, net/core/skbuff.c)."""
+    cache of ``small_head`` bytes gives, which later releases have (skb_small_head_cache, net/core/skbuff.c)."""
     wanted = (packet + _ROOM_AHEAD + 63 & ~63) + BUFFER
-    if small_heads and wanted <= SMALL_HEAD:
-        return SMALL_HEAD
+    if wanted <= small_head:
+        return small_head
     return max(1 << (wanted - 1).bit_length(), 512)

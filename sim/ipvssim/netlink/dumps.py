@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from ipvsnl.consts import GENL_HEADER, NLM_F_MULTI, NLMSG_HEADER
 from ipvssim.net.pieces import BUFFER as BOOKKEEPING
-from ipvssim.net.pieces import PACKET, SMALL_HEAD
+from ipvssim.net.pieces import PACKET
 from ipvssim.netlink import replies
 from ipvssim.netlink.controller import Controller
 from ipvssim.netlink.family import Family
@@ -15,20 +15,20 @@ SMALLEST_DUMP, LARGEST_DUMP = 3776, 32448
 """Bytes that a datagram of a dump may hold: the least, and the most whatever receive buffer is offered."""
 
 
-def truesize(length: int, *, small_heads: bool = False) -> int:
-    """What a datagram allocated with ``length`` bytes costs the receive queue. ``small_heads``: buffers of up to 640 bytes
-    are of that size (a behaviour of the release)."""
+def truesize(length: int, *, small_head: int = 0) -> int:
+    """What a datagram allocated with ``length`` bytes costs the receive queue. ``small_head``: buffers of up to so
+    many bytes are of that size (a behaviour of later releases)."""
     head = ((length + 63) & ~63) + BOOKKEEPING
-    if small_heads and head <= SMALL_HEAD:
-        return PACKET + SMALL_HEAD
+    if head <= small_head:
+        return PACKET + small_head
     return PACKET + max(512, 1 << (head - 1).bit_length())
 
 
-def reply_cost(length: int, *, small_heads: bool = False) -> int:
+def reply_cost(length: int, *, small_head: int = 0) -> int:
     """A reply is made in a page. If more than half of that is empty, netlink_trim moves it to a buffer of its own size."""
     whole = truesize(SMALLEST_DUMP)
     spare = SMALLEST_DUMP - length
-    return truesize(length, small_heads=small_heads) if spare * 2 >= whole else whole
+    return truesize(length, small_head=small_head) if spare * 2 >= whole else whole
 
 
 class Dump:

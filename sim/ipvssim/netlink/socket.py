@@ -74,7 +74,7 @@ class NetlinkSocket:
         self.cap_ack = cap_ack
         self.ext_ack = ext_ack
         self._capable = privilege == "root"
-        self._small_heads = namespace.behaviours.small_heads
+        self._small_head = namespace.small_head
         self._ack_cost = self._cost(_ACK_SIZE)
         self.rcvbuf = rcvbuf
         self.sndbuf = sndbuf
@@ -158,7 +158,7 @@ class NetlinkSocket:
         self._used += cost
 
     def _cost(self, length: int) -> int:
-        return truesize(length, small_heads=self._small_heads)
+        return truesize(length, small_head=self._small_head)
 
     def take_error(self) -> int:
         """The errno that waits to be told, once (SO_ERROR); 0 for none."""
@@ -228,7 +228,7 @@ class NetlinkSocket:
         error, body, reply = target.execute(command, data, at, length, extack)
         if reply:
             message = replies.message(reply, sequence, self.port, 0, kind, body, target.VERSION)
-            self._enqueue(message, reply_cost(len(message), small_heads=self._small_heads))
+            self._enqueue(message, reply_cost(len(message), small_head=self._small_head))
         return error
 
     def _read(self, room: int) -> None:

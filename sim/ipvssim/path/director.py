@@ -82,7 +82,7 @@ class Director(Part):
         self.host.sent = self.accounts.count_own
         self.host.looped = self._loop
         self.reassembler = Reassembler(
-            self.clock, merges=namespace.behaviours.merged_fragments, small_heads=namespace.behaviours.small_heads
+            self.clock, merges=namespace.behaviours.merged_fragments, small_head=namespace.small_head
         )
         self.reassembler.tell6(self._gave_up)
         self.tracker = Tracker(namespace, self.connection_table, self.reassembler)

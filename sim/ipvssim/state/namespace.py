@@ -11,6 +11,7 @@ from ipvssim.behaviours import DEFAULT, Release, resolve
 from ipvssim.clock import Clock
 from ipvssim.net.network import Network
 from ipvssim.net.networks import default_network
+from ipvssim.net.pieces import SMALL_HEAD
 from ipvssim.schedulers import Settings
 from ipvssim.state.daemons import Daemons
 from ipvssim.state.debug_log import DebugLog
@@ -47,12 +48,13 @@ class Namespace(Part):
 
     ``release`` chooses behaviours (:func:`ipvssim.behaviours.resolve`); ``padding`` puts 64-bit attributes at multiples of
     eight, as kernels do on machines without cheap unaligned access; ``hash_key`` is the secret byte that orders dumps;
-    ``debug_level`` is that of the kernel's log, where one is wanted.
+    ``debug_level`` is that of the kernel's log, where one is wanted; ``small_head`` the one size of small packets' buffers
+    since 6.3.
     """
 
     __slots__ = (
         "applications", "behaviours", "changes", "clock", "connections", "daemons", "ipv6", "log",
-        "modules", "network", "padding", "release", "rows", "sysctls", "table", "timeouts", "tracking",
+        "modules", "network", "padding", "release", "rows", "small_head", "sysctls", "table", "timeouts", "tracking",
     )  # fmt: skip
 
     def __init__(
@@ -66,6 +68,7 @@ class Namespace(Part):
         connection_table_size: int = CONNECTION_TABLE_SIZE,
         modules: Modules | None = None,
         debug_level: int | None = None,
+        small_head: int = SMALL_HEAD,
     ) -> None:
         self.clock = clock if clock is not None else Clock()
         self.network = network if network is not None else default_network()
@@ -83,6 +86,8 @@ class Namespace(Part):
         self.timeouts = ConnectionTimeouts()
         self.daemons = Daemons(self.network)
         self.padding = padding
+        self.small_head = small_head if self.behaviours.small_heads else 0
+        """The size of small packets' buffers, 0 where they have several."""
         self.modules = modules if modules is not None else Modules()
         """What is loaded besides IPVS and its schedulers."""
         self.applications: Callable[[], Iterable[tuple[int, int]]] | None = None

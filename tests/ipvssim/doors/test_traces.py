@@ -3,14 +3,17 @@
 from __future__ import annotations
 
 from io import StringIO
+from ipaddress import IPv6Address
 from pathlib import Path
 
 import pytest
 
-from ipvssim.doors.replay import SAME, Job, replay
+from ipvssim.doors.replay import SAME, Job, Replay, replay
+from tests.ipvssim.worlds import udp
 from tests.places import DATA
 
 TRACES = sorted((DATA / "traces").glob("*.trace"))
+REQUEST = udp(source=IPv6Address("2001:db8:c::1").packed, target=IPv6Address("2001:db8:80::1:0").packed)
 LATER = sorted((DATA / "traces-6.1.192").glob("*.trace"))
 
 
@@ -36,3 +39,16 @@ def test_there_are_recordings_of_every_kind() -> None:
     """The sample covers schedulers, states, forwarding of both families, persistence, trash, fragments and options."""
     kinds = {trace.stem.rsplit("-", 1)[0] for trace in TRACES}
     assert {"states", "forward", "six", "persist", "trash", "ops", "sched", "real-opt", "tracked"} <= kinds
+
+
+def test_a_flood_takes_the_time_that_it_lasted() -> None:
+    """Its packets come evenly over the recorded seconds: those of the last second are there still."""
+    flood = {"do": "flood", "hex": REQUEST.hex(), "count": 100, "mark": 7}
+    left = {}
+    for lasted in (0, 4):
+        replayed = Replay({"marks": [7]})
+        for words in ("-A -f 7 -6 -s rr", "-a -f 7 -6 -r [fd00:10::a]:53 -g", "--set 0 0 1"):
+            assert not replayed.answer({"do": "ipvsadm", "args": words.split()})["rc"]
+        assert replayed.answer(flood, 1, lasted) == {"left": 100}
+        left[lasted] = len(replayed.answer({"do": "conns"})["conns"])
+    assert left == {0: 100, 4: 25}
