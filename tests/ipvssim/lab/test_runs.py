@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import gc
 import struct
 from pathlib import Path
 from typing import Any
@@ -85,6 +86,24 @@ def test_a_seed_is_a_run() -> None:
     assert all((one.grids[name] == two.grids[name]).all() for name in one.grids)
     assert repr(one.figures) == repr(two.figures)
     assert one.counts["offered"] != other.counts["offered"]
+
+
+def test_a_run_leaves_nothing_to_collect() -> None:
+    """Connections, templates and timers go when they are let go of: a longer run leaves no more to the collector, which is
+    why it is not asked meanwhile."""
+    found = []
+    for seconds in (5, 60):
+        traffic = {"durations": {"kind": "fixed", "seconds": 0.1}, "close": "rst", "seconds": seconds, "packets": 1}
+        engine = Engine(made(options="-m", traffic=traffic), "wlc -p 1", 1)
+        gc.collect()
+        gc.disable()
+        try:
+            run = engine.run()
+            found.append(gc.collect())
+        finally:
+            gc.enable()
+    assert run.counts["opened"] > len(engine.nodes[0].director.connection_table) + 500
+    assert found[1] <= found[0] + 10
 
 
 def test_variants_meet_the_same_traffic() -> None:

@@ -75,15 +75,23 @@ class Engine:
 
     def run(self, progress: Progress | None = None) -> Outcome:
         """Everything from the beginning to the last arrival; KeyboardInterrupt ends it early, with what there is by then."""
+        collecting = gc.isenabled()
+        gc.disable()  # connections refer to nothing that refers to them once they are gone: there is nothing to collect
+        try:
+            return self._outcome(self._passed(progress))
+        finally:
+            if collecting:
+                gc.enable()
+
+    def _passed(self, progress: Progress | None) -> bool:
+        """Let the time of the run pass; whether all of it did."""
         when = self.traffic.when
         timed = sorted((event for event in self.scenario.events if event.at is not None), key=lambda one: one.at or 0.0)
         end = last_moment(self.scenario.streams, timed, self.traffic.last_arrival + 1)
         step = max(round(period(self.scenario, end / SECOND) * SECOND), 1)
         waiting = [event for event in self.scenario.events if event.at is None]
         total = int(np.searchsorted(when, end))
-        now, complete = 0, True
-        collecting = gc.isenabled()
-        gc.disable()  # connections refer to nothing that refers to them once they are gone: there is nothing to collect
+        now = 0
         try:
             while now < end:
                 first = (round((one.at or 0.0) * SECOND) for one in timed[:1])
@@ -101,13 +109,10 @@ class Engine:
                     self._carry_out(event, now)
                 self._look_after(now)
         except KeyboardInterrupt:
-            complete = False
             del self._times[len(self._samples) :]  # it may have come in the midst of a sample
             self._sample(max(node.clock.now for node in self.nodes))
-        finally:
-            if collecting:
-                gc.enable()
-        return self._outcome(complete)
+            return False
+        return True
 
     def _play(self, at: int, total: int, progress: Progress | None) -> None:
         """Hand over the packets before a time."""
