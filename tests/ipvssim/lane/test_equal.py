@@ -8,6 +8,7 @@ from random import Random
 import pytest
 
 from ipvssim.lane import Packed, compiled
+from ipvssim.net.packets import sign4
 from tests.ipvssim import worlds as w
 from tests.ipvssim.lane import streams
 
@@ -136,6 +137,42 @@ def test_newest_is_found() -> None:
             assert streams.order(lane) == streams.order(plain)
         for world in (plain, lane):
             world.pass_seconds(3)
+
+
+def check_sums(values: range) -> None:
+    """Packets whose transport checksums and identifications take these values, each way, leave with the same bytes: one in
+    256 is compared, and each whose checksum comes to 0 or to 65535."""
+    plain, lane = _pair("rr", 1)
+    for world in (plain, lane):
+        world.server(world.service(w.UDP, port=53), port=5353)
+        world.client(w.tcp(w.SYN))
+        world.client(w.udp(to=53))
+    shapes = (
+        w.tcp(w.ACK, payload=b"abc"), w.tcp(w.ACK, 8080, 1024, source=w.SERVER, target=w.CLIENT), w.udp(to=53),
+        w.udp(5353, 1024, source=w.SERVER, target=w.CLIENT),
+    )  # fmt: skip
+    for shape in shapes:
+        at = 36 if shape[9] == w.TCP else 26
+        packets = [
+            sign4(shape[:4] + n.to_bytes(2, "big") + shape[6:20])
+            + shape[20:at]
+            + n.to_bytes(2, "big")
+            + shape[at + 2 :]
+            for n in values
+        ]
+        batch = lane.kernel.receive_many(packets)
+        assert 0 not in batch.kinds
+        for number, packet in enumerate(packets):
+            out = batch.out(number)
+            data = out[0][1][14:] if out[0][0] == "server" else out[0][1]
+            if number % 256 == 0 or {data[10:12], data[at : at + 2]} & {b"\0\0", b"\xff\xff"}:
+                assert out == plain.kernel.receive(packet).out, packet.hex()
+
+
+@needs_lane
+def test_checksums() -> None:
+    """Every value of a checksum changes as in the general way: those that come to 0 and to 65535, too."""
+    check_sums(range(0x10000))
 
 
 def test_refusals() -> None:
