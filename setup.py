@@ -29,7 +29,7 @@ COMPILE = os.environ.get("IPVSSIM_COMPILE") == "1"
 MYPY = "mypy[mypyc]==2.4.1"
 """The compiler: each release refuses, or translates, something else."""
 SIMULATOR = Path("sim/ipvssim")
-HOT = ("_parts.py", "clock.py", "schedulers", "net", "state", "path")
+HOT = ("_parts.py", "clock.py", "schedulers", "net", "state", "path", "lab/run/loop.py")
 """What is compiled of the simulator, but for what is COLD."""
 COLD = frozenset((
     "schedulers/_registry.py",  # loads modules by name

@@ -206,6 +206,10 @@ class Clock(Part):
     def advance_to(self, when: int) -> None:
         """As :meth:`advance`, to a point in time; one that has passed changes nothing."""
         limit = when // JIFFY
+        if limit == self.slot and limit < self._due:  # mostly: no jiffy begins, and what is queued is for a later one
+            if when > self.now:
+                self.now = when
+            return
         slots = self._slots
         while True:
             slot = slots[0] if slots and slots[0] <= limit else limit

@@ -147,7 +147,7 @@ class Keeping:
         elif protocol in (TCP, UDP):
             self.give(protocol, quoted.key)
             accounts = self._director.accounts
-            if protocol == UDP and accounts.tunnel_server(quoted.destination, quoted.port, KIND_GUE) is not None:
+            if protocol == UDP and accounts.tunnel_kind(quoted.destination, quoted.port) == KIND_GUE:
                 self.give_all()
         elif protocol in (IPIP, GRE):  # what is wrapped in it may be anybody's
             self.give_all()

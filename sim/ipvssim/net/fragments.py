@@ -236,6 +236,7 @@ class Reassembler(Part):
 
 
 def _assembled(pieces: Pieces, last: Packet) -> Packet | str:
+    """The whole: it came in by the last piece's device, and is else what the first was (inet_frag_reasm_prepare)."""
     first = pieces.first
     assert first is not None
     if pieces.ecn & _NOT_ECT and pieces.ecn != _NOT_ECT:
@@ -260,7 +261,7 @@ def _whole4(first: Packet, last: Packet, payload: bytes, ecn: int, kept_df: bool
     field = DF if kept_df else 0
     header = bytes((data[0], tos)) + size.to_bytes(2, "big") + data[4:6] + field.to_bytes(2, "big")
     data = sign4(header + data[8 : first.offset]) + payload
-    return parse4(data, last.device, last.mark, last.unicast, Assembled)
+    return parse4(data, last.device, first.mark, first.unicast, Assembled)
 
 
 def _whole6(first: Packet, last: Packet, payload: bytes, ecn: int) -> Packet | str:
@@ -274,7 +275,7 @@ def _whole6(first: Packet, last: Packet, payload: bytes, ecn: int) -> Packet | s
     if size > _LARGEST:
         return "reassembled packet too long"
     head[4:6] = size.to_bytes(2, "big")
-    return parse6(bytes(head) + payload, last.device, last.mark, last.unicast, Assembled)
+    return parse6(bytes(head) + payload, last.device, first.mark, first.unicast, Assembled)
 
 
 def lacks_headers(packet: Packet) -> bool:

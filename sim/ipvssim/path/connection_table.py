@@ -36,6 +36,7 @@ from ipvssim.path.shadowed import Hashed, Shadowed
 if TYPE_CHECKING:
     from ipvssim.path.debug_log import PathLog
     from ipvssim.state.services import RealServer
+    from ipvssim.state.table_rows import TableRows
 
 _U32: Final = 0xFFFFFFFF
 
@@ -81,6 +82,8 @@ class ConnectionTable(Keeper):
         self.untrack: Callable[[ConnectionEntry], object] | None = None
         """Called with a connection that keeps connection-tracking entries, when it goes."""
         self.log: PathLog | None = None
+        self.rows: TableRows | None = None
+        """Told of every connection that is hashed, where rows follow connections."""
         self.on_load: Callable[[RealServer], None] | None = None
         """Called after each change of a server's counts, where somebody watches them all."""
         self.elsewhere: Elsewhere | None = None
@@ -113,6 +116,8 @@ class ConnectionTable(Keeper):
             connection.reply_key = reply_key(connection)
             (self._templates if flags & F_TEMPLATE else self._requests).add(protocol, key, connection)
             self._replies.add(protocol, connection.reply_key, connection)
+            if self.rows is not None:
+                self.rows.opened()
         if self.memory is not None:
             self.memory.began(connection, self.clock.now)
         return connection
@@ -126,6 +131,8 @@ class ConnectionTable(Keeper):
         template.engine, template.engine_data = engine
         self._bind(template, server)
         self._templates.add(protocol, key + template.engine_data, template)
+        if self.rows is not None:
+            self.rows.opened()
         if self.memory is not None:
             self.memory.began(template, self.clock.now)
         return template
@@ -375,8 +382,10 @@ class ConnectionTable(Keeper):
 
     def _loaded(self, server: RealServer) -> None:
         service = server.service
-        if service is not None and service.scheduler is not None and service.scheduler.LOADS:
-            service.scheduler.loaded(server)
+        if service is not None:
+            scheduler = service.scheduler
+            if scheduler is not None and scheduler.loads:
+                scheduler.loaded(server)
         if self.on_load is not None:
             self.on_load(server)
 
