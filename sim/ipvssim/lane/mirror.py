@@ -190,7 +190,7 @@ class Mirror:
         server.overloaded = bool(row.overloaded)
         marked, row.marked = row.marked, 0
         scheduler = server.service.scheduler if server.service is not None else None
-        if scheduler is not None and (marked or scheduler.LOADS):
+        if scheduler is not None and (marked or scheduler.loads):
             scheduler.loaded(server)
 
     def _read_service(self, row: Any, service: VirtualService | None) -> None:

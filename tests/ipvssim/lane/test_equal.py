@@ -10,7 +10,7 @@ import pytest
 from ipvssim.lane import Packed, compiled
 from ipvssim.net.packets import sign4
 from tests.ipvssim import worlds as w
-from tests.ipvssim.lane import streams
+from tests.ipvssim.lane import compared, disturbances, streams
 
 SEEDS = range(1, 9)
 needs_lane = pytest.mark.skipif(not compiled, reason="the express lane's C was not built")
@@ -54,7 +54,7 @@ def _pair(scheduler: str, servers: int = 4, **fields: int) -> list[w.World]:
 
 
 @needs_lane
-@pytest.mark.parametrize("scheduler", streams.EVERYWHERE)
+@pytest.mark.parametrize("scheduler", disturbances.EVERYWHERE)
 @pytest.mark.parametrize("upper", [0, 3])
 def test_picks(scheduler: str, upper: int) -> None:
     """Each scheduler's picks in C are those of its Python, thresholds and weights of 0 included, cut anywhere."""
@@ -67,11 +67,11 @@ def test_picks(scheduler: str, upper: int) -> None:
         ]
         batch = lane.kernel.receive_many(packets)
         for number, packet in enumerate(packets):
-            assert streams.told(batch[number]) == streams.told(plain.client(packet))
-        assert streams.brief(lane) == streams.brief(plain)
+            assert compared.told(batch[number]) == compared.told(plain.client(packet))
+        assert compared.brief(lane) == compared.brief(plain)
         seed = chance.getrandbits(32)
         for world in (plain, lane):
-            streams.weighs(world, Random(seed))
+            disturbances.weighs(world, Random(seed))
             world.pass_seconds(seed % 20)
 
 
@@ -82,8 +82,8 @@ def test_one_packet_batches() -> None:
     assert len(lane.kernel.receive_many([])) == 0
     for port in range(1024, 1054):
         packet = w.tcp(w.SYN, port)
-        assert streams.told(lane.kernel.receive_many([packet])[0]) == streams.told(plain.client(packet))
-    assert streams.whole(lane) == streams.whole(plain)
+        assert compared.told(lane.kernel.receive_many([packet])[0]) == compared.told(plain.client(packet))
+    assert compared.whole(lane) == compared.whole(plain)
 
 
 @needs_lane
@@ -109,7 +109,7 @@ def test_expiry() -> None:
         plain.namespace.clock.advance_to(number * 70_000)
         plain.client(packet)
     for _ in range(700):
-        assert streams.brief(lane) == streams.brief(plain)
+        assert compared.brief(lane) == compared.brief(plain)
         for world in (plain, lane):
             world.pass_seconds(0.1)
     assert lane.kernel._lane.count == 0
@@ -121,20 +121,20 @@ def test_newest_is_found() -> None:
     chance = Random(7)
     plain, lane = w.World(), w.World()
     for world in (plain, lane):
-        for address in streams.VIRTUALS:
+        for address in disturbances.VIRTUALS:
             world.server(world.service(address=address))
     for _ in range(60):
         packets = []
         for _ in range(chance.randrange(1, 6)):
-            source, target = chance.choice(streams.CLIENTS[:2]), chance.choice(streams.VIRTUALS)
+            source, target = chance.choice(disturbances.CLIENTS[:2]), chance.choice(disturbances.VIRTUALS)
             make = chance.choice((w.tcp, w.tcp, optioned))
             packets.append(make(chance.choice((w.SYN, w.ACK, w.RST)), source=source, target=target))
             packets.append(w.tcp(w.ACK, 8080, 1024, source=w.SERVER, target=source))
         batch = lane.kernel.receive_many(packets)
         for number, packet in enumerate(packets):
-            assert streams.told(batch[number]) == streams.told(plain.kernel.receive(packet))
+            assert compared.told(batch[number]) == compared.told(plain.kernel.receive(packet))
         if chance.random() < 0.3:
-            assert streams.order(lane) == streams.order(plain)
+            assert compared.order(lane) == compared.order(plain)
         for world in (plain, lane):
             world.pass_seconds(3)
 
