@@ -180,6 +180,7 @@ bool lane_expect(struct lane *lane, int64_t more);
 uint32_t lane_add(struct lane *lane, const struct connection *made);
 void lane_remove(struct lane *lane, uint32_t number);
 void lane_unlink(struct lane *lane, uint32_t number, uint64_t request, uint64_t reply);
+/* foreign.c */
 bool lane_is_foreign(const struct lane *lane, uint64_t hashed);
 /* wheel.c */
 void lane_start(struct lane *lane, uint32_t number, int64_t now, bool fresh);

@@ -125,10 +125,15 @@ class Mirror:
         row.local = self._director.network.path(address).kind == LOCAL and address[0] not in _NOT_ROUTED
         row.one_packet = service.one_packet
         row.odd = 0
-        servers = [self.numbers[server] for server in service.servers()]
+        servers = [self.numbers[server] for server in self.listed(service)]
         if lib.lane_serve(self._handle, number, ffi.new("uint32_t[]", servers or 1), len(servers)):
             raise MemoryError("the servers of the lane")
         row.opens = self._scheduler(service, row)
+
+    @staticmethod
+    def listed(service: VirtualService) -> list[RealServer]:
+        """A service's servers in list order."""
+        return list(service.servers())
 
     def _scheduler(self, service: VirtualService, row: Any) -> int:
         """What picks for a service in the lane, its state written; 0: nothing does."""
@@ -185,7 +190,7 @@ class Mirror:
         server.overloaded = bool(row.overloaded)
         marked, row.marked = row.marked, 0
         scheduler = server.service.scheduler if server.service is not None else None
-        if scheduler is not None and (marked or scheduler.LOADS):
+        if scheduler is not None and (marked or scheduler.loads):
             scheduler.loaded(server)
 
     def _read_service(self, row: Any, service: VirtualService | None) -> None:

@@ -190,6 +190,8 @@ class Director(Part):
             data, device = packet.raw(), self.network.devices[packet.device]
             return self.receive(framed(data, device) if device.kind == ETHERNET else data, device.name, packet.mark)
         result.begin()
+        if self.connection_table.elsewhere is not None:
+            self.connection_table.elsewhere.seek(packet)
         self.accounts.take_timeouts()
         self._input(packet, result)
         if self.inbound.expiring:

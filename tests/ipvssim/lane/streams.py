@@ -9,27 +9,20 @@ from __future__ import annotations
 
 import sys
 from collections import Counter
-from collections.abc import Callable, Iterator
-from contextlib import suppress
+from collections.abc import Iterator
 from random import Random
 from typing import Any
 
 from ipvssim.path.result import Result
-from ipvssim.state.services import RealServer
 from tests.ipvssim import worlds as w
+from tests.ipvssim.lane.compared import brief, order, told, whole
+from tests.ipvssim.lane.disturbances import CLIENTS, DISTURBANCES, EVERYWHERE, FLAGS, PORTS, SERVERS, VIRTUALS
 from tests.ipvssim.path.test_hostile import mutated
 
-VIRTUALS = tuple(bytes((203, 0, 113, number)) for number in (1, 2, 3))
-SERVERS = tuple(bytes((10, 0, 0, 10 + number)) for number in range(6))
-PORTS = (80, 81, 53, 5353)
-CLIENTS = tuple(bytes((192, 0, 2, number)) for number in range(1, 8))
 ODD_SOURCES = (bytes((127, 0, 0, 1)), bytes(4), bytes((224, 0, 0, 5)), b"\xff" * 4, SERVERS[0], VIRTUALS[0],
                bytes((198, 51, 100, 1)), bytes((10, 0, 0, 1)), bytes((10, 0, 255, 255)))  # fmt: skip
-FLAGS = (w.SYN, w.SYN, w.ACK, w.ACK, w.ACK, w.ACK, w.FIN | w.ACK, w.RST, 0, w.SYN | w.ACK, w.SYN | w.RST, w.FIN)
 RELEASES = ("6.1.176", "6.1.176", "6.1.192", "6.12.104", "5.10", "4.19")
-EVERYWHERE = ("rr", "wrr", "lc", "wlc")
 OTHERS = ("sh", "sed", "lblc", "mh", "nq", "ovf")
-Step = Callable[[w.World], object]
 
 
 class Twins:
@@ -213,157 +206,6 @@ def _world(chance: Random, release: str) -> w.World:
     return made
 
 
-# --- disturbances ---
-
-
-def weighs(world: w.World, chance: Random) -> None:
-    """A weight is written."""
-    for service in world.namespace.table.services():
-        for server in service.servers():
-            if chance.random() < 0.3:
-                server.weight = chance.choice((0, 1, 2, 5))
-                server.last_weight = server.weight or server.last_weight
-                if service.scheduler is not None:
-                    service.scheduler.edited(server)
-
-
-def deletes(world: w.World, chance: Random) -> None:
-    """A server goes."""
-    services = [one for one in world.namespace.table.services() if len(one.destinations) > 1]
-    if services:
-        service = chance.choice(services)
-        world.namespace.table.delete_server(chance.choice(list(service.servers())))
-
-
-def adds(world: w.World, chance: Random) -> None:
-    """A server comes, or comes back."""
-    services = list(world.namespace.table.services())
-    if services:
-        service = chance.choice(services)
-        address, port = chance.choice(SERVERS), chance.choice((8080, service.port, 0))
-        if (address, port) not in service.destinations:
-            world.server(service, address, port, weight=chance.randrange(4), upper=chance.choice((0, 4)))
-
-
-def replaces(world: w.World, chance: Random) -> None:
-    """A service goes, and one of the same key may come with another scheduler."""
-    services = list(world.namespace.table.services())
-    if services and chance.random() < 0.4:
-        service = chance.choice(services)
-        world.namespace.table.delete_service(service)
-        if chance.random() < 0.8:
-            made = world.service(service.protocol, service.address, service.port, scheduler=chance.choice(EVERYWHERE))
-            for server in chance.sample(SERVERS, 3):
-                world.server(made, server, 8080, weight=chance.randrange(3))
-
-
-def tunes(world: w.World, chance: Random) -> None:
-    """A tunable is written; mostly one with a say in the lane."""
-    name = chance.choice(("conn_reuse_mode",) * 9 + ("expire_nodest_conn", "nat_icmp_send", "drop_entry", "sloppy_tcp",
-                         "expire_quiescent_template", "secure_tcp", "schedule_icmp", "conntrack"))  # fmt: skip
-    most = {"conn_reuse_mode": 4, "secure_tcp": 4, "drop_entry": 4}.get(name, 2)
-    value = chance.randrange(most) if name == "conn_reuse_mode" or chance.random() < 0.3 else 0
-    world.kernel.sysctl.told(name, value)
-
-
-def settles(world: w.World, chance: Random) -> None:
-    """All tunables that keep the lane from its work are as they were."""
-    for name in ("expire_nodest_conn", "nat_icmp_send", "drop_entry", "conntrack"):
-        world.kernel.sysctl.told(name, 0)
-
-
-def sets(world: w.World, chance: Random) -> None:
-    """Timeouts are set."""
-    timeouts = world.namespace.timeouts
-    timeouts.tcp, timeouts.tcp_fin, timeouts.udp = (chance.choice((1, 5, 120, 900, 3000)) for _ in range(3))
-
-
-def waits(world: w.World, chance: Random) -> None:
-    """Time passes."""
-    world.pass_seconds(chance.choice((0.001, 0.01, 0.5, 7.0, 61.0, 130.0, 901.0)))
-
-
-def looks(world: w.World, chance: Random) -> None:
-    """Somebody lists the connections."""
-    list(world.director.connections())
-
-
-def asks(world: w.World, chance: Random) -> None:
-    """Somebody asks why. (Of a server with a lower threshold the answer may be that no upper one can't be tried.)"""
-    with suppress(ValueError):
-        world.kernel.why(w.tcp(chance.choice(FLAGS), 1024 + chance.randrange(12), 80, source=chance.choice(CLIENTS)))
-
-
-def sends(world: w.World, chance: Random) -> None:
-    """Single packets come."""
-    for _ in range(10):
-        flags, port = chance.choice(FLAGS), 1024 + chance.randrange(12)
-        world.kernel.receive(w.tcp(flags, port, 80, source=chance.choice(CLIENTS), target=chance.choice(VIRTUALS)))
-
-
-DISTURBANCES: tuple[Callable[[w.World, Random], None], ...] = (
-    weighs, weighs, deletes, adds, adds, replaces, tunes, tunes, settles, settles, settles, sets, waits, waits, waits, looks,
-    asks, sends,
-)  # fmt: skip
-
-# --- what is compared ---
-
-
-def told(result: Result) -> tuple[object, ...]:
-    """All that a result says of its packet."""
-    server = result.server.endpoint if result.server is not None else ""
-    service = result.service.name if result.service is not None else ""
-    data = result.packet.data if result.packet is not None and result.reason not in _CHANGED else b""
-    return result.verdict, result.reason, result.opened, server, service, tuple(result.out), data, result.answers
-
-
-_CHANGED = frozenset(("reply",))
-"""Where a result's packet is what came in, and is not looked at."""
-
-
-def brief(world: w.World) -> list[object]:
-    """What is there besides connections, as it is at any time; asking for it gives nothing back."""
-    table, clock = world.namespace.table, world.namespace.clock
-    found: list[object] = [clock.now, clock.random.getstate(), table.total.live(), table.total.shown()]
-    for service in table.services():
-        scheduler = service.scheduler
-        state = {name: getattr(scheduler, name, None) for name in ("_current", "_step")}
-        last = getattr(scheduler, "_last", None)
-        found += [
-            service.name,
-            service.counters.live(),
-            service.counters.shown(),
-            state,
-            last and (last.address, last.port),
-        ]
-        found += [_of(server) for server in service.servers()]
-    found += [_of(server) for server in table.trash]
-    return found
-
-
-def _of(server: RealServer) -> tuple[object, ...]:
-    counts = server.active, server.inactive, server.persistent, server.conns, server.overloaded, server.idle_since
-    return server.endpoint, counts, server.counters.live(), server.counters.shown()
-
-
-def whole(world: w.World) -> list[tuple[object, ...]]:
-    """Every connection with all that it is; asking for it gives everything back."""
-    return sorted(
-        (one.protocol, one.key, one.reply_key, one.address, one.port, one.flags, one.state, one.timeout, one.in_packets,
-         one.mark, one.expires if one.pending else -1, one.controlled, one.control is None)
-        for one in world.director.connection_table
-    )  # fmt: skip
-
-
-def order(world: w.World) -> dict[tuple[int, bytes], bytes]:
-    """Whom a reply finds; asking for it gives everything back."""
-    world.director.connection_table.gather()
-    return {
-        (protocol, key): one.key for protocol, index in world.director.connection_table.replies.items()
-        for key, one in index.items()
-    }  # fmt: skip
-
-
 def run(seed: int, rounds: int, longest: int = 300) -> Counter[str]:
     """So many rounds of one pair of worlds: a batch, and what comes between. What became of the packets, by kind."""
     chance = Random(seed)
@@ -382,7 +224,7 @@ def run(seed: int, rounds: int, longest: int = 300) -> Counter[str]:
 def campaign(packets: int, seed: int) -> Iterator[tuple[int, Counter[str]]]:
     """Pairs of worlds, until so many packets came; the seed of each, and what became of its packets."""
     while packets > 0:
-        seen = run(seed, 20)
+        seen = run(seed, 20, 800)
         yield seed, seen
         packets -= seen.total()
         seed += 1

@@ -8,8 +8,9 @@ from random import Random
 import pytest
 
 from ipvssim.lane import Packed, compiled
+from ipvssim.net.packets import sign4
 from tests.ipvssim import worlds as w
-from tests.ipvssim.lane import streams
+from tests.ipvssim.lane import compared, disturbances, streams
 
 SEEDS = range(1, 9)
 needs_lane = pytest.mark.skipif(not compiled, reason="the express lane's C was not built")
@@ -53,7 +54,7 @@ def _pair(scheduler: str, servers: int = 4, **fields: int) -> list[w.World]:
 
 
 @needs_lane
-@pytest.mark.parametrize("scheduler", streams.EVERYWHERE)
+@pytest.mark.parametrize("scheduler", disturbances.EVERYWHERE)
 @pytest.mark.parametrize("upper", [0, 3])
 def test_picks(scheduler: str, upper: int) -> None:
     """Each scheduler's picks in C are those of its Python, thresholds and weights of 0 included, cut anywhere."""
@@ -66,11 +67,11 @@ def test_picks(scheduler: str, upper: int) -> None:
         ]
         batch = lane.kernel.receive_many(packets)
         for number, packet in enumerate(packets):
-            assert streams.told(batch[number]) == streams.told(plain.client(packet))
-        assert streams.brief(lane) == streams.brief(plain)
+            assert compared.told(batch[number]) == compared.told(plain.client(packet))
+        assert compared.brief(lane) == compared.brief(plain)
         seed = chance.getrandbits(32)
         for world in (plain, lane):
-            streams.weighs(world, Random(seed))
+            disturbances.weighs(world, Random(seed))
             world.pass_seconds(seed % 20)
 
 
@@ -81,8 +82,8 @@ def test_one_packet_batches() -> None:
     assert len(lane.kernel.receive_many([])) == 0
     for port in range(1024, 1054):
         packet = w.tcp(w.SYN, port)
-        assert streams.told(lane.kernel.receive_many([packet])[0]) == streams.told(plain.client(packet))
-    assert streams.whole(lane) == streams.whole(plain)
+        assert compared.told(lane.kernel.receive_many([packet])[0]) == compared.told(plain.client(packet))
+    assert compared.whole(lane) == compared.whole(plain)
 
 
 @needs_lane
@@ -108,7 +109,7 @@ def test_expiry() -> None:
         plain.namespace.clock.advance_to(number * 70_000)
         plain.client(packet)
     for _ in range(700):
-        assert streams.brief(lane) == streams.brief(plain)
+        assert compared.brief(lane) == compared.brief(plain)
         for world in (plain, lane):
             world.pass_seconds(0.1)
     assert lane.kernel._lane.count == 0
@@ -120,22 +121,58 @@ def test_newest_is_found() -> None:
     chance = Random(7)
     plain, lane = w.World(), w.World()
     for world in (plain, lane):
-        for address in streams.VIRTUALS:
+        for address in disturbances.VIRTUALS:
             world.server(world.service(address=address))
     for _ in range(60):
         packets = []
         for _ in range(chance.randrange(1, 6)):
-            source, target = chance.choice(streams.CLIENTS[:2]), chance.choice(streams.VIRTUALS)
+            source, target = chance.choice(disturbances.CLIENTS[:2]), chance.choice(disturbances.VIRTUALS)
             make = chance.choice((w.tcp, w.tcp, optioned))
             packets.append(make(chance.choice((w.SYN, w.ACK, w.RST)), source=source, target=target))
             packets.append(w.tcp(w.ACK, 8080, 1024, source=w.SERVER, target=source))
         batch = lane.kernel.receive_many(packets)
         for number, packet in enumerate(packets):
-            assert streams.told(batch[number]) == streams.told(plain.kernel.receive(packet))
+            assert compared.told(batch[number]) == compared.told(plain.kernel.receive(packet))
         if chance.random() < 0.3:
-            assert streams.order(lane) == streams.order(plain)
+            assert compared.order(lane) == compared.order(plain)
         for world in (plain, lane):
             world.pass_seconds(3)
+
+
+def check_sums(values: range) -> None:
+    """Packets whose transport checksums and identifications take these values, each way, leave with the same bytes: one in
+    256 is compared, and each whose checksum comes to 0 or to 65535."""
+    plain, lane = _pair("rr", 1)
+    for world in (plain, lane):
+        world.server(world.service(w.UDP, port=53), port=5353)
+        world.client(w.tcp(w.SYN))
+        world.client(w.udp(to=53))
+    shapes = (
+        w.tcp(w.ACK, payload=b"abc"), w.tcp(w.ACK, 8080, 1024, source=w.SERVER, target=w.CLIENT), w.udp(to=53),
+        w.udp(5353, 1024, source=w.SERVER, target=w.CLIENT),
+    )  # fmt: skip
+    for shape in shapes:
+        at = 36 if shape[9] == w.TCP else 26
+        packets = [
+            sign4(shape[:4] + n.to_bytes(2, "big") + shape[6:20])
+            + shape[20:at]
+            + n.to_bytes(2, "big")
+            + shape[at + 2 :]
+            for n in values
+        ]
+        batch = lane.kernel.receive_many(packets)
+        assert 0 not in batch.kinds
+        for number, packet in enumerate(packets):
+            out = batch.out(number)
+            data = out[0][1][14:] if out[0][0] == "server" else out[0][1]
+            if number % 256 == 0 or {data[10:12], data[at : at + 2]} & {b"\0\0", b"\xff\xff"}:
+                assert out == plain.kernel.receive(packet).out, packet.hex()
+
+
+@needs_lane
+def test_checksums() -> None:
+    """Every value of a checksum changes as in the general way: those that come to 0 and to 65535, too."""
+    check_sums(range(0x10000))
 
 
 def test_refusals() -> None:
