@@ -12,6 +12,7 @@ compiled modules it is for one CPython (``cp311-cp311``), and pip takes it where
 """
 
 import os
+import sys
 import sysconfig
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
@@ -41,6 +42,10 @@ COLD = frozenset((
 ))  # fmt: skip
 LIBRARY = "ipvssim._hot"
 """What the compiled modules have in common lies in one library beside them."""
+CORES = {"ipvsnl._native._core": "ipvsnl/_native/build.py:builder"}
+"""What is written in C, each with a twin in Python, and who builds it."""
+if sys.platform == "linux":
+    CORES["ipvssim.run._held._held"] = "sim/ipvssim/run/_held/build.py:builder"
 
 
 def hot() -> list[str]:
@@ -68,7 +73,7 @@ class OptionalBuildExt(build_ext):
 
     def build_extensions(self) -> None:
         """Mark the extensions before they are built, and compile as many files at once as there are processors."""
-        compiled = {extension.name for extension in self.extensions if extension.name.startswith("ipvssim.")}
+        compiled = {extension.name for extension in self.extensions if extension.name not in CORES}
         for extension in self.extensions:
             extension.optional = not STRICT
         one_by_one = self.compiler.compile
@@ -131,7 +136,7 @@ class HonestWheel(bdist_wheel):
             extension for extension in command.extensions if Path(command.get_ext_fullpath(extension.name)).exists()
         ]
         self.distribution.ext_modules = built
-        if any(extension.name.startswith("ipvssim.") for extension in built):
+        if any(extension.name not in CORES for extension in built):
             self.py_limited_api = ""
         if not built:
             self.root_is_pure, self.py_limited_api = True, ""
@@ -143,7 +148,7 @@ class HonestWheel(bdist_wheel):
 
 
 setup(
-    cffi_modules=["ipvsnl/_native/build.py:builder"],
+    cffi_modules=list(CORES.values()),
     cmdclass={"build_ext": OptionalBuildExt, "bdist_wheel": HonestWheel, "editable_wheel": PlainEditable},
     options={"bdist_wheel": {"py_limited_api": STABLE}} if STABLE else {},
     setup_requires=[MYPY] if COMPILE else [],

@@ -10,7 +10,7 @@ from collections.abc import Callable
 
 from ipvssim.run.calls import ABOUT_SOCKETS, PATH_AT, Machine
 from ipvssim.run.memory import mentions
-from ipvssim.run.notify import ARGUMENTS, NUMBER, TID, Numbers
+from ipvssim.run.notify import ARGUMENTS, ID, NUMBER, TID, Listener, Numbers
 from ipvssim.run.paths import MARK
 
 
@@ -23,7 +23,15 @@ class Passing:
         self._about_sockets = frozenset(numbers[name] for name in ABOUT_SOCKETS)
         self._sockets = sockets
 
-    def __call__(self, call: Numbers) -> bool:
+    def next(self, listener: Listener) -> Numbers | None:
+        """The next call that somebody has to decide about; None where it passed, or its caller has gone."""
+        call = listener.receive()
+        if call is None or not self._passes(call):
+            return call
+        listener.pass_on(call[ID])
+        return None
+
+    def _passes(self, call: Numbers) -> bool:
         """Whether this one does: its path is none of IPVS's, or there is no socket that it could be about."""
         number = call[NUMBER]
         where = self._paths.get(number)

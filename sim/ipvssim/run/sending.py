@@ -15,7 +15,8 @@ from ipvssim.run.calls import MSG_OOB
 from ipvssim.run.endpoint import Endpoint
 from ipvssim.run.notify import Call
 from ipvssim.run.outcome import KEPT, PASS, Outcome, Undoable
-from ipvssim.run.sockets import Sockets
+from ipvssim.run.reach import gathered, message, read
+from ipvssim.run.sockets import Sockets, name_of
 from ipvssim.run.tracee import process_of
 
 _INT = Struct("=i")
@@ -40,8 +41,8 @@ class Sending:
             return PASS
         if call.a3 & MSG_OOB:
             return -EOPNOTSUPP
-        name = messages.name_of(call.tid, call.a4, call.a5 & 0xFFFFFFFF)
-        return self._once(call, endpoint, [(memory.read(call.tid, (call.a1, call.a2)), name)])
+        name = name_of(call, call.a4, call.a5)
+        return self._once(call, endpoint, [(read(call.tid, call.a1, call.a2), name)])
 
     def sendmsg(self, call: Call) -> Outcome:
         """``sendmsg``."""
@@ -93,4 +94,4 @@ class Sending:
 
 def _outgoing(call: Call, at: int) -> Datagram:
     """The datagram of a message header."""
-    return messages.gathered(call.tid, messages.read(call.tid, at))
+    return gathered(call.tid, message(call.tid, at))

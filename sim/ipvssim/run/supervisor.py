@@ -11,10 +11,10 @@ from functools import partial
 from ipvssim.run import calls
 from ipvssim.run.endpoint import Endpoint
 from ipvssim.run.files import Files, Writer
-from ipvssim.run.notify import ID, Call, Listener
+from ipvssim.run.notify import Call
 from ipvssim.run.old_options import OldOptions
 from ipvssim.run.outcome import KEPT, PASS, Outcome, Undoable
-from ipvssim.run.passing import Passing
+from ipvssim.run.reach import Listener, Passing
 from ipvssim.run.receiving import Receiving
 from ipvssim.run.sending import Sending
 from ipvssim.run.sockets import Sockets
@@ -50,7 +50,7 @@ class Supervisor:
         self._sending = Sending(self._sockets, self._receiving.wake)
         self._old = OldOptions(worlds)
         self._files = Files(worlds, self._watch_writer)
-        self._passes = Passing(machine, lambda: self._sockets.any)
+        self._passing = Passing(machine, lambda: self._sockets.any)
         self._handlers = {
             machine.numbers[name]: one for name, one in self._by_name().items() if name in machine.numbers
         }
@@ -132,12 +132,8 @@ class Supervisor:
 
     def _held(self, listener: Listener, events: int) -> None:
         if events & _IN:
-            numbers = listener.receive()
-            if numbers is None:
-                return
-            if self._passes(numbers):
-                listener.pass_on(numbers[ID])
-            else:
+            numbers = self._passing.next(listener)
+            if numbers is not None:
                 self.decide(Call.made(listener, numbers))
         elif events & _GONE:
             self._lose(listener)

@@ -5,6 +5,8 @@ from __future__ import annotations
 import ctypes
 import errno
 import os
+import socket
+from collections.abc import Callable
 from contextlib import suppress
 
 from ipvssim.run.notify import failure, libc
@@ -13,6 +15,8 @@ _syscall = libc.syscall
 _PIDFD_GETFD = ctypes.c_long(438)
 _PIDFD_THREAD = os.O_EXCL
 _MOST_KEPT = 64
+_UNIX, _SEQPACKET = int(socket.AF_UNIX), int(socket.SOCK_SEQPACKET)
+_SOL_SOCKET, _SO_SNDBUF, _SO_RCVBUF = socket.SOL_SOCKET, socket.SO_SNDBUF, socket.SO_RCVBUF
 
 
 def folder_of(thread: int) -> str:
@@ -51,39 +55,66 @@ def process_of(thread: int) -> tuple[int, int]:
     return here, own
 
 
+File = tuple[int, int]
+"""What tells a file from all others: its device, and its number there."""
+
+
+def file_of(descriptor: int) -> File:
+    """The file that a descriptor of ours is open for."""
+    found = os.fstat(descriptor)
+    return found.st_dev, found.st_ino
+
+
+def copied(handle: int, descriptor: int) -> tuple[int, File]:
+    """A descriptor of ours for the file that is ``descriptor`` in the process behind ``handle``, and which file it is.
+    OSError: EBADF, ESRCH, EPERM."""
+    found = _syscall(_PIDFD_GETFD, handle, descriptor, 0)
+    if found < 0:
+        raise failure()
+    return int(found), file_of(found)
+
+
+def buffers(descriptor: int) -> tuple[int, int]:
+    """How large a socket's buffers are: to send, and to receive."""
+    known = socket.socket(_UNIX, _SEQPACKET, 0, descriptor)
+    try:
+        return known.getsockopt(_SOL_SOCKET, _SO_SNDBUF), known.getsockopt(_SOL_SOCKET, _SO_RCVBUF)
+    finally:
+        known.detach()
+
+
 class Descriptors:
-    """Copies of programs' descriptors. It keeps handles of the threads that it was asked about, at most 64; where the kernel
-    has no handles of threads (before Linux 6.9), those of processes' first threads."""
+    """Copies of programs' descriptors, made by ``copied``. It keeps handles of the threads that it was asked about, at most
+    64; where the kernel has no handles of threads (before Linux 6.9), those of processes' first threads."""
 
-    def __init__(self) -> None:
+    def __init__(self, copied: Callable[[int, int], tuple[int, File]] = copied) -> None:
         self._handles: dict[int, int] = {}
+        self._copied = copied
 
-    def copy(self, thread: int, descriptor: int) -> int:
-        """A descriptor of ours for the file that is ``descriptor`` there. OSError: EBADF, ESRCH, EPERM."""
+    def copy(self, thread: int, descriptor: int) -> tuple[int, File]:
+        """A descriptor of ours for the file that is ``descriptor`` there, and which file it is. OSError: EBADF, ESRCH,
+        EPERM."""
         handle = self._handles.get(thread)
         if handle is not None:
-            found = _syscall(_PIDFD_GETFD, handle, descriptor, 0)
-            if found >= 0:
-                return int(found)
-            wrong = failure()
-            if wrong.errno != errno.ESRCH:
-                raise wrong
+            try:
+                return self._copied(handle, descriptor)
+            except OSError as wrong:
+                if wrong.errno != errno.ESRCH:
+                    raise
             os.close(self._handles.pop(thread))  # of a thread that is gone: another may have its number
         handle, lasting = _handle(thread)
         try:
-            found = _syscall(_PIDFD_GETFD, handle, descriptor, 0)
-            if found < 0:
-                raise failure()
+            found = self._copied(handle, descriptor)
         except BaseException:
             os.close(handle)
             raise
         if not lasting:
             os.close(handle)
-            return int(found)
+            return found
         if len(self._handles) >= _MOST_KEPT:
             self.close()
         self._handles[thread] = handle
-        return int(found)
+        return found
 
     def close(self) -> None:
         """Let go of all handles."""
