@@ -10,6 +10,7 @@ import os
 from collections import deque
 from collections.abc import Iterable
 from errno import EAGAIN, EBUSY, EINVAL, EMSGSIZE, ENOBUFS, ENODATA, ENOENT, EOPNOTSUPP, EPERM
+from itertools import islice
 from struct import Struct
 
 from ipvsnl.consts import (
@@ -169,6 +170,13 @@ class NetlinkSocket:
     def first(self) -> bytes | None:
         """The datagram that the next reader gets, unless an error comes before it; None where there is none."""
         return self._queue[0][0] if self._queue else None
+
+    def first_of(self, most: int) -> list[bytes]:
+        """The first datagrams, at most so many, if nothing else happens when they are read: no error comes before them, and
+        no dump goes on."""
+        if self._error or self._dump is not None:
+            return []
+        return [datagram for datagram, _ in islice(self._queue, most)]
 
     @property
     def readable(self) -> bool:

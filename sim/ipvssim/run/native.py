@@ -8,30 +8,40 @@ uses them, and what lies in them is copied before the next call is received.
 from __future__ import annotations
 
 import os
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from errno import ENOBUFS
 from typing import Any
 
 from ipvssim.run import notify
-from ipvssim.run.calls import ABOUT_SOCKETS, PATH_AT, Machine
+from ipvssim.run.calls import ABOUT_SOCKETS, KERNEL, PATH_AT, Machine
 from ipvssim.run.core import core
 from ipvssim.run.paths import MARK
+from ipvssim.run.tracee import Descriptors, File
 
 _lib, _ffi = core.lib, core.ffi
 _LONGEST: int = _lib.HELD_LONGEST
 _unpack: Callable[[Any, int], bytes] = _ffi.unpack
+_from_buffer, _move = _ffi.from_buffer, _ffi.memmove
 
 _bytes = _ffi.new("char[]", _LONGEST)
 _name = _ffi.new("char[]", _lib.HELD_NAME)
 _name_size = _ffi.new("uint32_t *")
 _message = _ffi.new("struct held_message *")
 _file = _ffi.new("struct held_file *")
-_buffers = _ffi.new("struct held_buffers *")
 
-_read, _write, _copy, _sizes = _lib.held_read, _lib.held_write, _lib.held_copy, _lib.held_buffers
+_read, _write, _copy, _was_read = _lib.held_read, _lib.held_write, _lib.held_copy, _lib.held_was_read
+_lay, _settle, _post = _lib.held_lay, _lib.held_settle, _lib.held_post
+_NOTHING = (0, 0)
 _look, _gather, _fill = _lib.held_message, _lib.held_gather, _lib.held_fill
 _receive, _respond, _waits = _lib.held_receive, _lib.held_respond, _lib.held_waits
 _ASKS: int = _lib.HELD_ASKS
+_THREADS: int = _lib.HELD_THREADS
+_SOCKETS: int = _lib.HELD_SOCKETS
+_ADDRESS: int = _lib.HELD_ADDRESS
+_KINDS = {
+    "sendto": _lib.HELD_SENDTO, "sendmsg": _lib.HELD_SENDMSG,
+    "recvfrom": _lib.HELD_RECVFROM, "recvmsg": _lib.HELD_RECVMSG, "getsockname": _lib.HELD_GETSOCKNAME,
+}  # fmt: skip
 
 
 def _failure(number: int) -> OSError:
@@ -87,7 +97,7 @@ def fill(thread: int, message: Any, data: bytes, name: bytes, control: bytes) ->
 # --- descriptors ---
 
 
-def copied(handle: int, descriptor: int) -> tuple[int, tuple[int, int]]:
+def copied(handle: int, descriptor: int) -> tuple[int, File]:
     """As :func:`ipvssim.run.tracee.copied`."""
     copy = _copy(handle, descriptor, _file)
     if copy < 0:
@@ -95,12 +105,25 @@ def copied(handle: int, descriptor: int) -> tuple[int, tuple[int, int]]:
     return copy, (_file.device, _file.inode)
 
 
-def buffers(descriptor: int) -> tuple[int, int]:
-    """As :func:`ipvssim.run.tracee.buffers`."""
-    wrong = _sizes(descriptor, _buffers)
-    if wrong:
-        raise _failure(wrong)
-    return _buffers.send, _buffers.receive
+class _Descriptors(Descriptors):
+    """Copies of programs' descriptors, as C makes them by itself."""
+
+    def __init__(self, rules: Any) -> None:
+        super().__init__(copied)
+        self._rules = rules
+
+    def keep(self, thread: int, handle: int) -> None:
+        """Remember the handle of a thread."""
+        super().keep(thread, handle)
+        place = thread % _THREADS
+        self._rules.thread[place], self._rules.handle[place] = thread, handle
+
+    def drop(self, thread: int) -> None:
+        """Forget it."""
+        place = thread % _THREADS
+        if self._rules.thread[place] == thread:
+            self._rules.thread[place] = 0
+        super().drop(thread)
 
 
 # --- held calls ---
@@ -128,27 +151,111 @@ class Listener(notify.Listener):
         return bool(told)
 
 
-class Passing:
-    """As :class:`ipvssim.run.passing.Passing`."""
+class Ready:
+    """The datagrams of one socket that its readers may take without anybody deciding about it: ``struct held_socket``."""
 
-    def __init__(self, machine: Machine, sockets: Callable[[], object]) -> None:
+    def __init__(self, file: File, channel: int) -> None:
+        device, inode = file
+        told = {"device": device, "inode": inode, "channel": channel, "peer": KERNEL}
+        self.socket = _ffi.new("struct held_socket *", told)
+
+    def lay(self, datagrams: Sequence[bytes]) -> None:
+        """Let readers have the first of these, which are the socket's first."""
+        for one in datagrams:
+            if not _lay(self.socket, one, len(one)):
+                break
+
+    def name(self, name: bytes) -> None:
+        """The socket's address, from now on."""
+        _move(self.socket.name, name, _ADDRESS)
+
+    def settle(self) -> tuple[int, int]:
+        """From now on readers have to ask. How many datagrams were taken, and the most room that a reader offered."""
+        found = _settle(self.socket)
+        return (found & 255, found >> 8) if found else _NOTHING
+
+    def post(self, datagram: bytes) -> None:
+        """Let it lie in the program's end, if none does."""
+        _post(self.socket, datagram, len(datagram))
+
+    @property
+    def posted(self) -> bool:
+        """Whether one does."""
+        return bool(self.socket.posted)
+
+    def lifted(self) -> None:
+        """It was taken out again."""
+        self.socket.posted = 0
+
+    def was_read(self) -> bool:
+        """Whether the program read what lay in its end by itself."""
+        return bool(_was_read(self.socket))
+
+
+class Gate:
+    """As :class:`ipvssim.run.passing.Gate`."""
+
+    def __init__(self, machine: Machine) -> None:
         numbers = machine.numbers
-        self._rules = _ffi.new("struct held_rules *", {"path": [-1] * _lib.HELD_NUMBERS, "mark": MARK})
+        self._rules = rules = _ffi.new("struct held_rules *", {"mark": MARK, "complete": 1})
         for name, at in PATH_AT.items():
             if name in numbers:
-                self._rules.path[numbers[name]] = at
+                rules.kind[numbers[name]], rules.path[numbers[name]] = _lib.HELD_PATH, at
         for name in ABOUT_SOCKETS:
-            self._rules.socket[numbers[name]] = 1
-        self._sockets = sockets
+            rules.kind[numbers[name]] = _KINDS.get(name, _lib.HELD_SOCKET)
+        self._descriptors = _Descriptors(rules)
+        self._sockets: dict[File, Ready] = {}
         self._held = bytearray(_ffi.sizeof("struct held_call"))
-        self._call = _ffi.from_buffer("struct held_call *", self._held)
+        self._call = _from_buffer("struct held_call *", self._held)
+        self._copied = 0
 
     def next(self, listener: notify.Listener) -> notify.Numbers | None:
-        """The next call that somebody has to decide about; None where it passed, or its caller has gone."""
-        self._rules.sockets = 1 if self._sockets() else 0
+        """The next call that somebody has to decide about; None where it passed, was answered, or its caller has gone."""
+        if self._copied:  # nobody asked for it
+            os.close(self._call.copy)
+            self._copied = 0
         fate = _receive(listener.fileno(), self._rules, self._call)
         if fate == _ASKS:
-            return notify.NOTIFICATION.unpack(self._held)
+            numbers = notify.NOTIFICATION.unpack_from(self._held)
+            self._copied = numbers[notify.ID] if self._call.copy >= 0 else 0
+            return numbers
         if fate < 0:
             raise _failure(fate)
         return None
+
+    def copy(self, call: notify.Call) -> tuple[int, File]:
+        """A descriptor of ours for the one that a call is about, and its file. OSError: EBADF, ESRCH, EPERM."""
+        if self._copied == call.id:
+            self._copied = 0
+            return self._call.copy, (self._call.device, self._call.inode)
+        return self._descriptors.copy(call.tid, call.descriptor)
+
+    def sent(self, call: notify.Call) -> tuple[bytes, bytes] | None:
+        """The datagram that a call sends, and whom it is for, if they have been read, and its caller waited still then."""
+        held = self._call
+        if held.id != call.id or held.sent < 0:
+            return None
+        size, name_size = held.sent, held.name_size
+        held.sent = -1
+        return _unpack(self._rules.bytes, size), _unpack(held.name, name_size) if name_size else b""
+
+    def add(self, file: File, channel: int) -> Ready | None:
+        """There is a socket, whose end in the program is that file; where its datagrams may be laid ready."""
+        self._sockets[file] = ready = Ready(file, channel)
+        self._list()
+        return ready
+
+    def remove(self, file: File) -> None:
+        """It is there no more."""
+        del self._sockets[file]
+        self._list()
+
+    def _list(self) -> None:
+        listed = list(self._sockets.values())[:_SOCKETS]
+        for place, one in enumerate(listed):
+            self._rules.socket[place] = one.socket
+        self._rules.sockets, self._rules.complete = len(listed), len(listed) == len(self._sockets)
+
+    def close(self) -> None:
+        """Let go of all."""
+        self._descriptors.close()

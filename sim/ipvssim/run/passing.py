@@ -1,4 +1,4 @@
-"""Which held calls pass on to Linux at once: most do, and they should cost as little as they can.
+"""Where held calls come in, and which pass on to Linux at once: most do, and they should cost as little as they can.
 
 It is told by a call's numbers, before an object is made of them. What does not pass here may still pass later: whoever
 answers looks closer.
@@ -6,25 +6,27 @@ answers looks closer.
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from typing import Any
 
 from ipvssim.run.calls import ABOUT_SOCKETS, PATH_AT, Machine
 from ipvssim.run.memory import mentions
-from ipvssim.run.notify import ARGUMENTS, ID, NUMBER, TID, Listener, Numbers
+from ipvssim.run.notify import ARGUMENTS, ID, NUMBER, TID, Call, Listener, Numbers
 from ipvssim.run.paths import MARK
+from ipvssim.run.tracee import Descriptors, File
 
 
-class Passing:
-    """``sockets`` tells whether any program has a socket of ours."""
+class Gate:
+    """It knows what sockets there are: a call about one passes while there is none that it could be about."""
 
-    def __init__(self, machine: Machine, sockets: Callable[[], object]) -> None:
+    def __init__(self, machine: Machine) -> None:
         numbers = machine.numbers
         self._paths = {numbers[name]: ARGUMENTS + at for name, at in PATH_AT.items() if name in numbers}
         self._about_sockets = frozenset(numbers[name] for name in ABOUT_SOCKETS)
-        self._sockets = sockets
+        self._sockets = 0
+        self._descriptors = Descriptors()
 
     def next(self, listener: Listener) -> Numbers | None:
-        """The next call that somebody has to decide about; None where it passed, or its caller has gone."""
+        """The next call that somebody has to decide about; None where it passed, was answered, or its caller has gone."""
         call = listener.receive()
         if call is None or not self._passes(call):
             return call
@@ -37,4 +39,25 @@ class Passing:
         where = self._paths.get(number)
         if where is not None:
             return not mentions(call[TID], call[where], MARK)
-        return number in self._about_sockets and not self._sockets()
+        return number in self._about_sockets and not self._sockets
+
+    def copy(self, call: Call) -> tuple[int, File]:
+        """A descriptor of ours for the one that a call is about, and its file. OSError: EBADF, ESRCH, EPERM."""
+        return self._descriptors.copy(call.tid, call.descriptor)
+
+    def sent(self, call: Call) -> tuple[bytes, bytes] | None:  # noqa: ARG002
+        """The datagram that a call sends, and whom it is for, if they have been read, and its caller waited still then."""
+        return None
+
+    def add(self, file: File, channel: int) -> Any:  # noqa: ARG002
+        """There is a socket, whose end in the program is that file; where its datagrams may be laid ready, None here."""
+        self._sockets += 1
+        return None
+
+    def remove(self, file: File) -> None:  # noqa: ARG002
+        """It is there no more."""
+        self._sockets -= 1
+
+    def close(self) -> None:
+        """Let go of all."""
+        self._descriptors.close()

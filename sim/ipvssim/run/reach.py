@@ -5,10 +5,8 @@ from __future__ import annotations
 from ipvssim.run.core import core
 
 if core is not None:
+    from ipvssim.run.native import Gate as Gate
     from ipvssim.run.native import Listener as Listener
-    from ipvssim.run.native import Passing as Passing
-    from ipvssim.run.native import buffers as buffers
-    from ipvssim.run.native import copied as copied
     from ipvssim.run.native import fill as fill
     from ipvssim.run.native import gathered as gathered
     from ipvssim.run.native import message as message
@@ -21,6 +19,4 @@ else:
     from ipvssim.run.messages import gathered as gathered
     from ipvssim.run.messages import message as message
     from ipvssim.run.notify import Listener as Listener  # type: ignore[assignment]
-    from ipvssim.run.passing import Passing as Passing  # type: ignore[assignment]
-    from ipvssim.run.tracee import buffers as buffers
-    from ipvssim.run.tracee import copied as copied
+    from ipvssim.run.passing import Gate as Gate  # type: ignore[assignment]

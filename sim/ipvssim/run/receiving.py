@@ -12,8 +12,8 @@ from time import monotonic
 from typing import NamedTuple
 
 from ipvssim.run import memory, messages
-from ipvssim.run.calls import AF_NETLINK, MSG_DONTWAIT, MSG_OOB, MSG_PEEK, MSG_TRUNC, SOL_NETLINK
-from ipvssim.run.endpoint import ADDRESS, Endpoint
+from ipvssim.run.calls import KERNEL, MSG_DONTWAIT, MSG_OOB, MSG_PEEK, MSG_TRUNC, SOL_NETLINK
+from ipvssim.run.endpoint import Endpoint
 from ipvssim.run.notify import Call, libc
 from ipvssim.run.options import PKTINFO
 from ipvssim.run.outcome import KEPT, PASS, Outcome, Undoable
@@ -24,7 +24,6 @@ _INT = Struct("=i")
 _TIME = Struct("=qq")
 _WAIT_FOR_ONE = 0x10000
 _MOST_MESSAGES = 1024
-_KERNEL = ADDRESS.pack(AF_NETLINK, 0, 0, 0)
 _PACKET_INFO = Struct("=QiiI4x").pack(20, SOL_NETLINK, PKTINFO, 0)
 _FEW = 32
 _UNIX, _SEQPACKET = int(socket.AF_UNIX), int(socket.SOCK_SEQPACKET)
@@ -58,7 +57,7 @@ class Receiving:
         put(call.tid, call.a1, datagram if len(datagram) <= room else datagram[:room])
         if call.a4:
             size = _INT.unpack(read(call.tid, call.a5, _INT.size))[0]
-            memory.write(call.tid, [(call.a4, _KERNEL[: max(size, 0)]), (call.a5, _INT.pack(len(_KERNEL)))])
+            memory.write(call.tid, [(call.a4, KERNEL[: max(size, 0)]), (call.a5, _INT.pack(len(KERNEL)))])
         return self._received(call, endpoint, [datagram], flags, _size(datagram, room, flags))
 
     def recvmsg(self, call: Call) -> Outcome:
@@ -71,7 +70,7 @@ class Receiving:
         datagram = self._take(call, endpoint, wanted.room, flags)
         if datagram is None:
             return KEPT
-        fill(call.tid, wanted, datagram, _KERNEL, _control(endpoint))
+        fill(call.tid, wanted, datagram, KERNEL, _control(endpoint))
         return self._received(call, endpoint, [datagram], flags, _size(datagram, wanted.room, flags))
 
     def recvmmsg(self, call: Call) -> Outcome:
@@ -90,7 +89,7 @@ class Receiving:
             if datagram is None:
                 return KEPT
             taken.append(datagram)
-            fill(call.tid, wanted, datagram, _KERNEL, _control(endpoint))
+            fill(call.tid, wanted, datagram, KERNEL, _control(endpoint))
             put(call.tid, at + messages.SIZE, _INT.pack(_size(datagram, wanted.room, flags)))
         return self._received(call, endpoint, taken, flags, len(taken))
 

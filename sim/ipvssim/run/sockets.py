@@ -14,8 +14,8 @@ from ipvssim.run.endpoint import Endpoint
 from ipvssim.run.notify import Call
 from ipvssim.run.options import BUFFERS, HERE_TOO, get_option, set_option
 from ipvssim.run.outcome import KEPT, PASS, Outcome
-from ipvssim.run.reach import copied, read
-from ipvssim.run.tracee import Descriptors, File, file_of, process_of
+from ipvssim.run.reach import Gate, read
+from ipvssim.run.tracee import File, file_of, process_of
 from ipvssim.run.worlds import Worlds
 
 _TYPES = (socket.SOCK_RAW, socket.SOCK_DGRAM)
@@ -36,20 +36,16 @@ class Sockets:
     def __init__(
         self,
         worlds: Worlds,
+        gate: Gate,
         watch: Callable[[Endpoint], object],
         told: Callable[[Endpoint, str, bytes], object] | None = None,
     ) -> None:
-        self.worlds, self._watch, self._told = worlds, watch, told
+        self.worlds, self._gate, self._watch, self._told = worlds, gate, watch, told
         self._by_file: dict[File, Endpoint] = {}
         """By the program's end."""
         self._files: dict[Endpoint, File] = {}
-        self._descriptors = Descriptors(copied)
+        self._asked: Endpoint | None = None
         self.copy = -1
-
-    @property
-    def any(self) -> bool:
-        """Whether there are any."""
-        return bool(self._by_file)
 
     def of(self, call: Call) -> Endpoint | None:
         """The socket that a call is about; None where it is none of ours. ``copy`` is its descriptor then, until
@@ -57,19 +53,25 @@ class Sockets:
         if self.copy >= 0:
             self.let_go()
         try:
-            self.copy, file = self._descriptors.copy(call.tid, call.descriptor)
+            self.copy, file = self._gate.copy(call)
         except OSError:
             return None  # Linux knows what to say of it
         endpoint = self._by_file.get(file)
         if endpoint is None:
             self.let_go()
+        else:
+            endpoint.settle()
+            self._asked = endpoint
         return endpoint
 
     def let_go(self) -> None:
-        """The call is decided about: close the copy of its descriptor."""
+        """The call is decided about: close the copy of its descriptor, and lay ready what readers may have at once."""
         if self.copy >= 0:
             os.close(self.copy)
             self.copy = -1
+        if self._asked is not None:
+            self._asked.lay_ready()
+            self._asked = None
 
     def socket(self, call: Call) -> Outcome:
         """``socket(AF_NETLINK, ..., NETLINK_GENERIC)``; the filter lets no other through."""
@@ -98,10 +100,13 @@ class Sockets:
     def _know(self, endpoint: Endpoint, file: File) -> None:
         self._by_file[file] = endpoint
         self._files[endpoint] = file
+        endpoint.ready = self._gate.add(file, endpoint.channel.fileno())
 
     def forget(self, endpoint: Endpoint) -> None:
         """No program has a descriptor of it any more."""
-        del self._by_file[self._files.pop(endpoint)]
+        file = self._files.pop(endpoint)
+        del self._by_file[file]
+        self._gate.remove(file)
         endpoint.close()
 
     def close(self) -> None:
@@ -109,7 +114,7 @@ class Sockets:
         for endpoint in list(self._files):
             self.forget(endpoint)
         self.let_go()
-        self._descriptors.close()
+        self._gate.close()
 
     # --- names ---
 

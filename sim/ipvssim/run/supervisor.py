@@ -14,7 +14,7 @@ from ipvssim.run.files import Files, Writer
 from ipvssim.run.notify import Call
 from ipvssim.run.old_options import OldOptions
 from ipvssim.run.outcome import KEPT, PASS, Outcome, Undoable
-from ipvssim.run.reach import Listener, Passing
+from ipvssim.run.reach import Gate, Listener
 from ipvssim.run.receiving import Receiving
 from ipvssim.run.sending import Sending
 from ipvssim.run.sockets import Sockets
@@ -45,12 +45,12 @@ class Supervisor:
         self._poll = select.epoll()
         self._watched: dict[int, Callable[[int], object]] = {}
         self._listeners: dict[int, Listener] = {}
-        self._sockets = Sockets(worlds, self._watch_endpoint, told)
+        self._gate = Gate(machine)
+        self._sockets = Sockets(worlds, self._gate, self._watch_endpoint, told)
         self._receiving = Receiving(self._sockets, self.decide)
-        self._sending = Sending(self._sockets, self._receiving.wake)
+        self._sending = Sending(self._sockets, self._gate, self._receiving.wake)
         self._old = OldOptions(worlds)
         self._files = Files(worlds, self._watch_writer)
-        self._passing = Passing(machine, lambda: self._sockets.any)
         self._handlers = {
             machine.numbers[name]: one for name, one in self._by_name().items() if name in machine.numbers
         }
@@ -132,7 +132,7 @@ class Supervisor:
 
     def _held(self, listener: Listener, events: int) -> None:
         if events & _IN:
-            numbers = self._passing.next(listener)
+            numbers = self._gate.next(listener)
             if numbers is not None:
                 self.decide(Call.made(listener, numbers))
         elif events & _GONE:
@@ -171,8 +171,12 @@ class Supervisor:
         self.watch(endpoint.channel.fileno(), partial(self._endpoint_ready, endpoint), _SOCKET_EVENTS)
 
     def _endpoint_ready(self, endpoint: Endpoint, events: int) -> None:
+        if not events & (_IN | _GONE) and not endpoint.was_read:
+            return  # we have taken something out of it ourselves
+        endpoint.settle()
         endpoint.catch_up(lambda: 0, written=bool(events & _IN))
         self._receiving.wake(endpoint)
+        endpoint.lay_ready()
         if events & _GONE:
             self.unwatch(endpoint.channel.fileno())
             self._sockets.forget(endpoint)

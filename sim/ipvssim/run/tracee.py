@@ -5,7 +5,6 @@ from __future__ import annotations
 import ctypes
 import errno
 import os
-import socket
 from collections.abc import Callable
 from contextlib import suppress
 
@@ -15,8 +14,6 @@ _syscall = libc.syscall
 _PIDFD_GETFD = ctypes.c_long(438)
 _PIDFD_THREAD = os.O_EXCL
 _MOST_KEPT = 64
-_UNIX, _SEQPACKET = int(socket.AF_UNIX), int(socket.SOCK_SEQPACKET)
-_SOL_SOCKET, _SO_SNDBUF, _SO_RCVBUF = socket.SOL_SOCKET, socket.SO_SNDBUF, socket.SO_RCVBUF
 
 
 def folder_of(thread: int) -> str:
@@ -74,15 +71,6 @@ def copied(handle: int, descriptor: int) -> tuple[int, File]:
     return int(found), file_of(found)
 
 
-def buffers(descriptor: int) -> tuple[int, int]:
-    """How large a socket's buffers are: to send, and to receive."""
-    known = socket.socket(_UNIX, _SEQPACKET, 0, descriptor)
-    try:
-        return known.getsockopt(_SOL_SOCKET, _SO_SNDBUF), known.getsockopt(_SOL_SOCKET, _SO_RCVBUF)
-    finally:
-        known.detach()
-
-
 class Descriptors:
     """Copies of programs' descriptors, made by ``copied``. It keeps handles of the threads that it was asked about, at most
     64; where the kernel has no handles of threads (before Linux 6.9), those of processes' first threads."""
@@ -101,7 +89,7 @@ class Descriptors:
             except OSError as wrong:
                 if wrong.errno != errno.ESRCH:
                     raise
-            os.close(self._handles.pop(thread))  # of a thread that is gone: another may have its number
+            self.drop(thread)  # it is gone, and another may have its number
         handle, lasting = _handle(thread)
         try:
             found = self._copied(handle, descriptor)
@@ -113,15 +101,22 @@ class Descriptors:
             return found
         if len(self._handles) >= _MOST_KEPT:
             self.close()
-        self._handles[thread] = handle
+        self.keep(thread, handle)
         return found
+
+    def keep(self, thread: int, handle: int) -> None:
+        """Remember the handle of a thread."""
+        self._handles[thread] = handle
+
+    def drop(self, thread: int) -> None:
+        """Forget it."""
+        with suppress(OSError):
+            os.close(self._handles.pop(thread))
 
     def close(self) -> None:
         """Let go of all handles."""
-        for handle in self._handles.values():
-            with suppress(OSError):
-                os.close(handle)
-        self._handles.clear()
+        for thread in list(self._handles):
+            self.drop(thread)
 
 
 def _handle(thread: int) -> tuple[int, bool]:

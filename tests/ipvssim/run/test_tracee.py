@@ -12,9 +12,15 @@ from pathlib import Path
 
 import pytest
 
-from ipvssim.run import reach, tracee
+from ipvssim.run import tracee
+from ipvssim.run.core import core
 from tests.ipvssim.run.programs import needs
 
+WAYS = [tracee.copied]
+if core is not None:
+    from ipvssim.run import native
+
+    WAYS.append(native.copied)
 _THREAD = """
 import os, threading
 def work():
@@ -30,7 +36,7 @@ input()
 
 @needs()
 @pytest.mark.parametrize("handles_of_threads", [True, False])
-@pytest.mark.parametrize("copied", sorted({tracee.copied, reach.copied}, key=lambda one: one.__module__))
+@pytest.mark.parametrize("copied", WAYS)
 def test_a_threads_descriptors_are_copied_while_it_lives(
     copied: Callable[[int, int], tuple[int, tracee.File]], handles_of_threads: bool, monkeypatch: pytest.MonkeyPatch
 ) -> None:

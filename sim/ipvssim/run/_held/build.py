@@ -31,8 +31,8 @@ def builder() -> FFI:
     ffi.set_source(
         MODULE,
         '#include "held.h"\n',
-        sources=[f"{PLACE}/held.c"],
-        depends=[f"{PLACE}/held.h"],
+        sources=[f"{PLACE}/{name}" for name in ("held.c", "serve.c")],
+        depends=[f"{PLACE}/{name}" for name in ("held.h", "internal.h")],
         include_dirs=[PLACE],
         extra_compile_args=FLAGS + strict,
     )

@@ -1,15 +1,8 @@
 /* See held.h. Linux 5.14 and later: kernel/seccomp.c, mm/process_vm_access.c. */
 #define _GNU_SOURCE
 
-/* For this file alone, as in ipvsnl/_native/internal.h: cffi's wrapper is compiled with the same flags. */
-#if defined(__GNUC__) && defined(IPVSSIM_STRICT)
-#pragma GCC diagnostic error "-Wconversion"
-#pragma GCC diagnostic error "-Wsign-conversion"
-#pragma GCC diagnostic error "-Wshadow"
-#pragma GCC diagnostic error "-Wcast-qual"
-#endif
-
 #include "held.h"
+#include "internal.h"
 
 #include <errno.h>
 #include <linux/seccomp.h>
@@ -21,28 +14,18 @@
 #include <sys/uio.h>
 #include <unistd.h>
 
-enum { PAGE = 4096, PEEKED = 128, BESIDE = 512, CUT_CONTROL = 8, CUT_DATA = 0x20 };
+enum { PAGE = 4096, PEEKED = 128, BESIDE = 512 };
 
 #ifndef __NR_pidfd_getfd
 #define __NR_pidfd_getfd 438
 #endif
 
-_Static_assert(sizeof(struct held_call) == sizeof(struct seccomp_notif), "struct seccomp_notif");
+_Static_assert(offsetof(struct held_call, device) == sizeof(struct seccomp_notif), "struct seccomp_notif");
 _Static_assert(offsetof(struct held_call, number) == offsetof(struct seccomp_notif, data.nr), "number");
 _Static_assert(offsetof(struct held_call, arguments) == offsetof(struct seccomp_notif, data.args), "arguments");
 _Static_assert(sizeof(struct held_header) == sizeof(struct msghdr), "struct msghdr");
 _Static_assert(offsetof(struct held_header, flags) == offsetof(struct msghdr, msg_flags), "flags");
 _Static_assert(sizeof(struct held_piece) == sizeof(struct iovec), "struct iovec");
-
-static struct iovec place(uint64_t at, uint64_t size)
-{
-    return (struct iovec){(void *)(uintptr_t)at, (size_t)size};
-}
-
-static struct iovec ours(const void *at, size_t size)
-{
-    return place((uintptr_t)at, size);
-}
 
 /* Whether the beginning of the text at an address has the mark in it. What can't be read has not: Linux will say so. */
 static int mentions(int thread, uint64_t at, const char *mark)
@@ -56,22 +39,20 @@ static int mentions(int thread, uint64_t at, const char *mark)
     return memmem(text, strnlen(text, (size_t)found), mark, strlen(mark)) != NULL;
 }
 
-static int passes(const struct held_rules *rules, const struct held_call *call)
+int held_receive(int listener, struct held_rules *rules, struct held_call *call)
 {
-    if (call->number < 0 || call->number >= HELD_NUMBERS) return 0;
-    int path = rules->path[call->number];
-    if (path >= 0 && path < 6) return !mentions((int)call->tid, call->arguments[path], rules->mark);
-    return rules->socket[call->number] && !rules->sockets;
-}
-
-int held_receive(int listener, const struct held_rules *rules, struct held_call *call)
-{
-    memset(call, 0, sizeof *call);
+    memset(call, 0, offsetof(struct held_call, name));
+    call->copy = call->sent = -1;
     if (ioctl(listener, SECCOMP_IOCTL_NOTIF_RECV, call) < 0)
         return errno == ENOENT || errno == EINTR ? HELD_GONE : -errno;
-    if (!passes(rules, call)) return HELD_ASKS;
-    int told = held_respond(listener, call->id, 0, 0, SECCOMP_USER_NOTIF_FLAG_CONTINUE);
-    return told < 0 ? told : HELD_PASSED;
+    if (call->number < 0 || call->number >= HELD_NUMBERS) return HELD_ASKS;
+    switch (rules->kind[call->number]) {
+    case HELD_OTHER: return HELD_ASKS;
+    case HELD_PATH:
+        if (mentions((int)call->tid, call->arguments[rules->path[call->number] % 6], rules->mark)) return HELD_ASKS;
+        return held_pass(listener, call);
+    default: return held_serve(listener, rules, call);
+    }
 }
 
 static int told(int listener, unsigned long what, void *argument)
@@ -106,19 +87,6 @@ int held_copy(int handle, int descriptor, struct held_file *file)
     return (int)copy;
 }
 
-int held_buffers(int socket, struct held_buffers *buffers)
-{
-    socklen_t size = sizeof buffers->send;
-    if (getsockopt(socket, SOL_SOCKET, SO_SNDBUF, &buffers->send, &size) < 0) return -errno;
-    return getsockopt(socket, SOL_SOCKET, SO_RCVBUF, &buffers->receive, &size) < 0 ? -errno : 0;
-}
-
-static int whole(ssize_t done, size_t wanted)
-{
-    if (done < 0) return -errno;
-    return (size_t)done < wanted ? -EFAULT : 0;
-}
-
 int held_read(int thread, uint64_t at, void *into, size_t size)
 {
     struct iovec to = ours(into, size), from = place(at, size);
@@ -128,7 +96,14 @@ int held_read(int thread, uint64_t at, void *into, size_t size)
 int held_write(int thread, uint64_t at, const void *bytes, size_t size)
 {
     struct iovec from = ours(bytes, size), to = place(at, size);
-    return size ? whole(process_vm_writev(thread, &from, 1, &to, 1, 0), size) : 0;
+    return held_write_all(thread, &from, 1, &to, 1);
+}
+
+int held_write_all(int thread, const struct iovec *from, size_t sources, const struct iovec *to, size_t places)
+{
+    size_t size = 0;
+    for (size_t one = 0; one < sources; one++) size += from[one].iov_len;
+    return size ? whole(process_vm_writev(thread, from, sources, to, places, 0), size) : 0;
 }
 
 /* Most programs have the list of pieces beside the header, on their stack; so what stands around it is read with it. Where
@@ -159,13 +134,13 @@ int held_message(int thread, uint64_t at, struct held_message *message)
     return 0;
 }
 
-int64_t held_gather(int thread, const struct held_message *message, void *into, size_t size, void *name,
+int32_t held_gather(int thread, const struct held_message *message, void *into, size_t size, void *name,
                     uint32_t *name_size)
 {
     const struct held_header *header = &message->header;
     struct iovec to[2], from[HELD_PIECES];
     size_t count = 0, named = !header->name ? 0 : header->name_size < HELD_NAME ? header->name_size : HELD_NAME;
-    if (message->room > size || header->count >= HELD_PIECES) return -ENOBUFS;
+    if (message->room > size || message->room > INT32_MAX || header->count >= HELD_PIECES) return -ENOBUFS;
     from[count++] = place(header->name, named);
     for (size_t one = 0; one < header->count; one++)
         from[count++] = place(message->pieces[one].at, message->pieces[one].size);
@@ -174,7 +149,7 @@ int64_t held_gather(int thread, const struct held_message *message, void *into, 
     *name_size = (uint32_t)named;
     size_t both = named + (size_t)message->room;
     int wrong = both ? whole(process_vm_readv(thread, to, 2, from, count, 0), both) : 0;
-    return wrong ? wrong : (int64_t)message->room;
+    return wrong ? wrong : (int32_t)message->room;
 }
 
 int held_fill(int thread, const struct held_message *message, const void *bytes, size_t size, const void *name,
@@ -183,10 +158,10 @@ int held_fill(int thread, const struct held_message *message, const void *bytes,
     struct held_header header = message->header;
     size_t named = !header.name ? 0 : header.name_size < name_size ? header.name_size : name_size;
     if (header.name) header.name_size = name_size;
-    header.flags = size > message->room ? CUT_DATA : 0;
+    header.flags = size > message->room ? MSG_TRUNC : 0;
     if (control_size > header.control_size) {
         control_size = 0;
-        header.flags |= CUT_CONTROL;
+        header.flags |= MSG_CTRUNC;
     }
     header.control_size = control_size;
     struct iovec to[HELD_PIECES];
@@ -201,5 +176,5 @@ int held_fill(int thread, const struct held_message *message, const void *bytes,
         taken += part;
     }
     struct iovec from[4] = {ours(&header, sizeof header), ours(name, named), ours(control, control_size), ours(bytes, taken)};
-    return whole(process_vm_writev(thread, from, 4, to, count, 0), sizeof header + named + control_size + taken);
+    return held_write_all(thread, from, 4, to, count);
 }

@@ -1,7 +1,7 @@
 /* What is done to a held system call, in as few calls of the kernel as there can be: it is received, its caller's memory
- * is read and written, it is answered. Nothing is decided here but what the caller of these functions has told in tables.
+ * is read and written, it is answered. Nothing is decided here but what others have told in tables, and nothing is
+ * allocated: what is kept from call to call lies in those tables. A function returns a negative errno where it failed.
  *
- * Nothing is allocated, and nothing is kept between two calls. A function returns a negative errno where it failed.
  * What stands between the two marker comments is the declaration that cffi compiles against. */
 #ifndef IPVSSIM_HELD_H
 #define IPVSSIM_HELD_H
@@ -11,16 +11,31 @@
 #include <sys/types.h>
 
 /* BEGIN CDEF */
-enum { HELD_NUMBERS = 512, HELD_PIECES = 1024, HELD_NAME = 128, HELD_LONGEST = 1048576 };
+enum {
+    HELD_NUMBERS = 512,
+    HELD_PIECES = 1024,
+    HELD_NAME = 128,
+    HELD_LONGEST = 1048576,
+    HELD_READY = 4,
+    HELD_SHELF = 4096,
+    HELD_SOCKETS = 64,
+    HELD_THREADS = 64,
+    HELD_ADDRESS = 12, /* bytes of struct sockaddr_nl */
+};
 
 /* What becomes of a call that was received. */
 enum held_fate {
-    HELD_GONE,   /* its caller went away, or a signal came: there is none */
-    HELD_PASSED, /* Linux carries it out, and was told so */
-    HELD_ASKS,   /* somebody has to decide */
+    HELD_GONE, /* its caller went away, or a signal came: there is none */
+    HELD_DONE, /* it was answered, or Linux carries it out */
+    HELD_ASKS, /* somebody has to decide */
 };
 
-/* struct seccomp_notif of include/uapi/linux/seccomp.h. */
+/* What a call is about. */
+enum held_kind { HELD_OTHER, HELD_PATH, HELD_SOCKET, HELD_SENDTO, HELD_SENDMSG, HELD_RECVFROM, HELD_RECVMSG, HELD_GETSOCKNAME };
+
+/* struct seccomp_notif of include/uapi/linux/seccomp.h, and what was found out about the socket that the call is about:
+ * which file it is, a copy of its descriptor (-1: none, and it may be any), and what is sent to it (-1: that was not read):
+ * the size of the datagram, which lies in the rules' buffer, and whom it is for. */
 struct held_call {
     uint64_t id;
     uint32_t tid;
@@ -29,25 +44,47 @@ struct held_call {
     uint32_t machine;
     uint64_t at;
     uint64_t arguments[6];
+    uint64_t device;
+    uint64_t inode;
+    int32_t copy;
+    int32_t sent;
+    uint32_t name_size;
+    char name[HELD_NAME];
 };
 
-/* Which calls may pass at once, by their number. */
+/* A program's socket, and the datagrams that its readers may take without anybody deciding about it. The first that was
+ * not taken lies in the program's end, too, where `posted`. */
+struct held_socket {
+    uint64_t device; /* of the program's end */
+    uint64_t inode;
+    int32_t channel; /* our end */
+    uint32_t posted;
+    uint32_t count; /* of the datagrams, */
+    uint32_t ready; /* so many of which may be taken, */
+    uint32_t taken; /* and so many of which were */
+    uint32_t room;  /* the most bytes that a reader of them offered, HELD_LONGEST at most */
+    uint32_t ends[HELD_READY];
+    char bytes[HELD_SHELF];
+    char name[HELD_ADDRESS]; /* its own address */
+    char peer[HELD_ADDRESS]; /* whom datagrams come from */
+};
+
+/* What may be done with calls at once, by their number; and all sockets. */
 struct held_rules {
-    int8_t path[HELD_NUMBERS];    /* which argument is a path; -1: none. It passes where `mark` is not in it */
-    uint8_t socket[HELD_NUMBERS]; /* 1: it is about a socket. It passes while `sockets` is 0 */
-    uint8_t sockets;
-    char mark[7];
+    uint8_t kind[HELD_NUMBERS]; /* an enum held_kind */
+    uint8_t path[HELD_NUMBERS]; /* of a HELD_PATH: which argument it is. The call passes where `mark` is not in it */
+    char mark[8];
+    uint32_t sockets;  /* how many stand in the list. A call about a socket passes where it is none of them, */
+    uint32_t complete; /* if the list is complete */
+    struct held_socket *socket[HELD_SOCKETS];
+    uint32_t thread[HELD_THREADS]; /* threads, each in the place of its number's remainder, */
+    int32_t handle[HELD_THREADS];  /* and what to copy their descriptors by */
+    char bytes[HELD_LONGEST];      /* what is sent */
 };
 
 struct held_file {
     uint64_t device;
     uint64_t inode;
-};
-
-/* SO_SNDBUF and SO_RCVBUF. */
-struct held_buffers {
-    int32_t send;
-    int32_t receive;
 };
 
 struct held_piece {
@@ -75,8 +112,21 @@ struct held_message {
     struct held_piece pieces[HELD_PIECES];
 };
 
-/* Receive the next call and let it pass where the rules say so: an enum held_fate. */
-int held_receive(int listener, const struct held_rules *rules, struct held_call *call);
+/* Receive the next call, and let it pass or answer it where the rules say so: an enum held_fate. */
+int held_receive(int listener, struct held_rules *rules, struct held_call *call);
+
+/* Let a datagram lie in the program's end, if none does. */
+void held_post(struct held_socket *socket, const void *bytes, size_t size);
+
+/* Lay one more datagram ready for readers: 1. Where there is no place for it, 0, and the last that has one is kept back: what
+ * comes after it is not known here. */
+int held_lay(struct held_socket *socket, const void *bytes, size_t size);
+
+/* From now on readers have to ask: how many datagrams they took, and 256 times the most room that one offered. */
+uint32_t held_settle(struct held_socket *socket);
+
+/* Whether the datagram that was posted has been read there. */
+int held_was_read(const struct held_socket *socket);
 
 /* Say what becomes of a call: 1, or 0 where its caller no longer waits. */
 int held_respond(int listener, uint64_t id, int64_t value, int32_t error, uint32_t flags);
@@ -87,10 +137,7 @@ int held_waits(int listener, uint64_t id);
 /* A copy of a descriptor of the process behind `handle`, and which file it is. */
 int held_copy(int handle, int descriptor, struct held_file *file);
 
-/* How large a socket's buffers are. */
-int held_buffers(int socket, struct held_buffers *buffers);
-
-/* Memory of a thread's process: exactly `size` bytes, or -EFAULT. */
+/* Memory of a thread's process: exactly `size` bytes, or -EFAULT. Several places are written at once. */
 int held_read(int thread, uint64_t at, void *into, size_t size);
 int held_write(int thread, uint64_t at, const void *bytes, size_t size);
 
@@ -99,7 +146,7 @@ int held_message(int thread, uint64_t at, struct held_message *message);
 
 /* The datagram in a message's pieces, and the name of whom it is for (at most HELD_NAME bytes): the size of the datagram;
  * the name's comes in *name_size. -ENOBUFS: it is longer than `size`, or lies in too many pieces. */
-int64_t held_gather(int thread, const struct held_message *message, void *into, size_t size, void *name,
+int32_t held_gather(int thread, const struct held_message *message, void *into, size_t size, void *name,
                     uint32_t *name_size);
 
 /* Put a datagram into a message's pieces as far as they hold it, with a name and control messages where there is room for
