@@ -14,6 +14,7 @@ from itertools import islice
 from struct import Struct
 
 from ipvsnl.consts import (
+    CTRL_CMD_NEWFAMILY,
     GENL_HEADER,
     GENL_ID_CTRL,
     NLM_F_ACK,
@@ -114,6 +115,8 @@ class NetlinkSocket:
                 error = None
                 if kind == family_id and capable and length > 20 and flags & NLM_F_DUMP != NLM_F_DUMP:
                     error = fast(data[at + NLMSG_HEADER], data, at, length)
+                elif kind == GENL_ID_CTRL and flags & NLM_F_DUMP != NLM_F_DUMP:
+                    error = self._told_before(data, at, length, sequence)
                 if error is None:
                     self._slow(data, at, length, kind, flags, sequence)
                 elif error or flags & NLM_F_ACK:
@@ -194,6 +197,18 @@ class NetlinkSocket:
 
     # --- requests ---
 
+    def _told_before(self, data: bytes, at: int, length: int, sequence: int) -> int | None:
+        """Tell again of a family that was asked for in the same way before: 0. None where it was not."""
+        body = self._controller.known(data, at, length)
+        if body is None:
+            return None
+        self._reply(CTRL_CMD_NEWFAMILY, sequence, GENL_ID_CTRL, body, Controller.VERSION)
+        return 0
+
+    def _reply(self, command: int, sequence: int, kind: int, body: bytes, version: int) -> None:
+        message = replies.message(command, sequence, self.port, 0, kind, body, version)
+        self._enqueue(message, reply_cost(len(message), small_heads=self._small_heads))
+
     def _slow(self, data: bytes, at: int, length: int, kind: int, flags: int, sequence: int) -> None:
         extack = Extack()
         error = self._dispatch(data, at, length, kind, flags, sequence, extack)
@@ -235,8 +250,7 @@ class NetlinkSocket:
             return EOPNOTSUPP
         error, body, reply = target.execute(command, data, at, length, extack)
         if reply:
-            message = replies.message(reply, sequence, self.port, 0, kind, body, target.VERSION)
-            self._enqueue(message, reply_cost(len(message), small_heads=self._small_heads))
+            self._reply(reply, sequence, kind, body, target.VERSION)
         return error
 
     def _read(self, room: int) -> None:

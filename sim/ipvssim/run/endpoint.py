@@ -54,6 +54,7 @@ class Endpoint:
         """The options of SOL_NETLINK that are on or off, but for what the kernel's socket keeps itself."""
         self._posted = False
         self._named = (0, 0)
+        self._is_laid = False
         self.ready: Ready | None = None
         """Where datagrams are laid for readers who need not ask."""
         self._told = told
@@ -148,14 +149,13 @@ class Endpoint:
 
     def post(self) -> None:
         """Let the program's end be readable if something can be received."""
-        if not self.netlink.readable or self.posted:
-            return
         if self.ready is not None:
-            self.ready.post(self.netlink.first or b"")
-            return
-        with suppress(OSError):  # the program closed it just now
-            self.channel.send(self.netlink.first or b"")
-            self._posted = True
+            self._is_laid = False
+            self.lay_ready()
+        elif self.netlink.readable and not self._posted:
+            with suppress(OSError):  # the program closed it just now
+                self.channel.send(self.netlink.first or b"")
+                self._posted = True
 
     @property
     def posted(self) -> bool:
@@ -170,23 +170,34 @@ class Endpoint:
     def lay_ready(self) -> None:
         """Let readers have what is queued without asking, where nothing else would happen then."""
         ready = self.ready
-        if ready is None:
+        if ready is None or self._is_laid:
             return
-        if self._told is None and not self.flags:
-            ready.lay(self.netlink.first_of(_MOST_READY))
-        named = self.netlink.port, self.groups
+        self._is_laid = True
+        netlink = self.netlink
+        plain = self._told is None and not self.flags
+        if not (plain and ready.lay(netlink.first_of(_MOST_READY))) and netlink.readable:
+            ready.post(netlink.first or b"")
+        named = netlink.port, self.groups
         if named != self._named:
             self._named = named
             ready.name(self.name)
 
     def settle(self) -> None:
-        """See what readers have taken without asking; from now on they ask."""
-        if self.ready is not None:
-            taken, room = self.ready.settle()
-            for _ in range(taken):
-                self.netlink.take(room)
-            if room and not taken:
-                self.netlink.look(room)
+        """See what the program has done without asking; from now on it asks."""
+        if self.ready is None:
+            return
+        self._is_laid = False
+        done = self.ready.settle()
+        if not done:
+            return
+        netlink, taken, room = self.netlink, done & 0xFF, done >> 8 & 0xFFFFFF
+        for _ in range(taken):
+            netlink.take(room)
+        if room and not taken:
+            netlink.look(room)
+        if done >> 32:
+            sent, received = self.ready.buffers()
+            netlink.sndbuf, netlink.rcvbuf = sent or netlink.sndbuf, received or netlink.rcvbuf
 
     def _lift(self, remove: Callable[[], object]) -> None:
         if self.posted:

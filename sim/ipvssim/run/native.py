@@ -8,13 +8,17 @@ uses them, and what lies in them is copied before the next call is received.
 from __future__ import annotations
 
 import os
+import select
 from collections.abc import Callable, Sequence
+from contextlib import suppress
 from errno import ENOBUFS
+from math import ceil
 from typing import Any
 
 from ipvssim.run import notify
 from ipvssim.run.calls import ABOUT_SOCKETS, KERNEL, PATH_AT, Machine
 from ipvssim.run.core import core
+from ipvssim.run.outcome import Event
 from ipvssim.run.paths import MARK
 from ipvssim.run.tracee import Descriptors, File
 
@@ -31,16 +35,15 @@ _file = _ffi.new("struct held_file *")
 
 _read, _write, _copy, _was_read = _lib.held_read, _lib.held_write, _lib.held_copy, _lib.held_was_read
 _lay, _settle, _post = _lib.held_lay, _lib.held_settle, _lib.held_post
-_NOTHING = (0, 0)
 _look, _gather, _fill = _lib.held_message, _lib.held_gather, _lib.held_fill
-_receive, _respond, _waits = _lib.held_receive, _lib.held_respond, _lib.held_waits
+_turn, _respond, _waits = _lib.held_turn, _lib.held_respond, _lib.held_waits
 _ASKS: int = _lib.HELD_ASKS
 _THREADS: int = _lib.HELD_THREADS
 _SOCKETS: int = _lib.HELD_SOCKETS
 _ADDRESS: int = _lib.HELD_ADDRESS
 _KINDS = {
-    "sendto": _lib.HELD_SENDTO, "sendmsg": _lib.HELD_SENDMSG,
-    "recvfrom": _lib.HELD_RECVFROM, "recvmsg": _lib.HELD_RECVMSG, "getsockname": _lib.HELD_GETSOCKNAME,
+    "sendto": _lib.HELD_SENDTO, "sendmsg": _lib.HELD_SENDMSG, "recvfrom": _lib.HELD_RECVFROM,
+    "recvmsg": _lib.HELD_RECVMSG, "getsockname": _lib.HELD_GETSOCKNAME, "setsockopt": _lib.HELD_SETSOCKOPT,
 }  # fmt: skip
 
 
@@ -156,23 +159,34 @@ class Ready:
 
     def __init__(self, file: File, channel: int) -> None:
         device, inode = file
-        told = {"device": device, "inode": inode, "channel": channel, "peer": KERNEL}
+        told = {"device": device, "inode": inode, "channel": channel, "name": KERNEL, "peer": KERNEL}
         self.socket = _ffi.new("struct held_socket *", told)
 
-    def lay(self, datagrams: Sequence[bytes]) -> None:
-        """Let readers have the first of these, which are the socket's first."""
+    def lay(self, datagrams: Sequence[bytes]) -> bool:
+        """Let readers have the first of these, which are the socket's first, and let the first lie in the program's end.
+        False where not even that has place."""
+        place = 0
         for one in datagrams:
-            if not _lay(self.socket, one, len(one)):
+            if not _lay(self.socket, place, one, len(one)):
                 break
+            place += 1
+        return place > 0
 
     def name(self, name: bytes) -> None:
         """The socket's address, from now on."""
         _move(self.socket.name, name, _ADDRESS)
 
-    def settle(self) -> tuple[int, int]:
-        """From now on readers have to ask. How many datagrams were taken, and the most room that a reader offered."""
-        found = _settle(self.socket)
-        return (found & 255, found >> 8) if found else _NOTHING
+    def settle(self) -> int:
+        """From now on readers have to ask. What was done meanwhile, 0 for nothing: the datagrams that were taken (8 bits),
+        the most room that a reader offered (24 bits), and whether buffers were set."""
+        return int(_settle(self.socket))
+
+    def buffers(self) -> tuple[int, int]:
+        """The sizes of the buffers to send and to receive as the program has set them since the last time; 0: it has not."""
+        socket = self.socket
+        found = socket.send_buffer, socket.receive_buffer
+        socket.send_buffer = socket.receive_buffer = 0
+        return found
 
     def post(self, datagram: bytes) -> None:
         """Let it lie in the program's end, if none does."""
@@ -201,32 +215,59 @@ class Gate:
         for name, at in PATH_AT.items():
             if name in numbers:
                 rules.kind[numbers[name]], rules.path[numbers[name]] = _lib.HELD_PATH, at
-        for name in ABOUT_SOCKETS:
+        for name in (*ABOUT_SOCKETS, "setsockopt"):
             rules.kind[numbers[name]] = _KINDS.get(name, _lib.HELD_SOCKET)
         self._descriptors = _Descriptors(rules)
         self._sockets: dict[File, Ready] = {}
         self._held = bytearray(_ffi.sizeof("struct held_call"))
         self._call = _from_buffer("struct held_call *", self._held)
-        self._copied = 0
+        self._known = 0
+        self._poll = select.epoll()
+        self._listeners: dict[int, notify.Listener] = {}
+        self._events = _ffi.new("struct held_events *")
 
-    def next(self, listener: notify.Listener) -> notify.Numbers | None:
-        """The next call that somebody has to decide about; None where it passed, was answered, or its caller has gone."""
-        if self._copied:  # nobody asked for it
+    def watch(self, descriptor: int, events: int, *, channel: bool = False) -> None:
+        """Tell of a descriptor's events from now on; ``channel``: it is our end of a socket."""
+        self._watch(descriptor, events, _lib.HELD_CHANNEL if channel else _lib.HELD_STRANGE)
+
+    def admit(self, listener: notify.Listener) -> None:
+        """Receive the calls that are held there."""
+        self._listeners[listener.fileno()] = listener
+        self._watch(listener.fileno(), select.EPOLLIN, _lib.HELD_LISTENER)
+
+    def _watch(self, descriptor: int, events: int, watched: int) -> None:
+        wrong = _lib.held_watch(self._poll.fileno(), descriptor, events, watched)
+        if wrong:
+            raise _failure(wrong)
+
+    def unwatch(self, descriptor: int) -> None:
+        """Do so no more."""
+        self._listeners.pop(descriptor, None)
+        with suppress(OSError):
+            self._poll.unregister(descriptor)
+
+    def turn(self, timeout: float | None) -> notify.Call | list[Event]:
+        """Wait for something to do, at most ``timeout`` seconds: a call that somebody has to decide about, or events of
+        descriptors; nothing where calls passed or were answered."""
+        if self._known and self._call.copy >= 0:  # nobody asked for it
             os.close(self._call.copy)
-            self._copied = 0
-        fate = _receive(listener.fileno(), self._rules, self._call)
+        self._known = 0
+        wait = -1 if timeout is None else ceil(timeout * 1000)
+        fate = _turn(self._poll.fileno(), wait, self._rules, self._call, self._events)
         if fate == _ASKS:
             numbers = notify.NOTIFICATION.unpack_from(self._held)
-            self._copied = numbers[notify.ID] if self._call.copy >= 0 else 0
-            return numbers
+            self._known = numbers[notify.ID] if self._call.inode else 0
+            return notify.Call.made(self._listeners[self._events.listener], numbers)
         if fate < 0:
             raise _failure(fate)
-        return None
+        events = self._events
+        return [(one.descriptor, one.events) for one in events.event[0 : events.count]] if events.count else []
 
     def copy(self, call: notify.Call) -> tuple[int, File]:
-        """A descriptor of ours for the one that a call is about, and its file. OSError: EBADF, ESRCH, EPERM."""
-        if self._copied == call.id:
-            self._copied = 0
+        """A descriptor of ours for the one that a call is about, and its file; -1 where it is not needed, for what
+        it sends is known. OSError: EBADF, ESRCH, EPERM."""
+        if self._known == call.id:
+            self._known = 0
             return self._call.copy, (self._call.device, self._call.inode)
         return self._descriptors.copy(call.tid, call.descriptor)
 
@@ -259,3 +300,4 @@ class Gate:
     def close(self) -> None:
         """Let go of all."""
         self._descriptors.close()
+        self._poll.close()

@@ -6,13 +6,18 @@ answers looks closer.
 
 from __future__ import annotations
 
+import select
+from contextlib import suppress
 from typing import Any
 
 from ipvssim.run.calls import ABOUT_SOCKETS, PATH_AT, Machine
 from ipvssim.run.memory import mentions
 from ipvssim.run.notify import ARGUMENTS, ID, NUMBER, TID, Call, Listener, Numbers
+from ipvssim.run.outcome import Event
 from ipvssim.run.paths import MARK
 from ipvssim.run.tracee import Descriptors, File
+
+_MOST_EVENTS = 64
 
 
 class Gate:
@@ -24,14 +29,45 @@ class Gate:
         self._about_sockets = frozenset(numbers[name] for name in ABOUT_SOCKETS)
         self._sockets = 0
         self._descriptors = Descriptors()
+        self._poll = select.epoll()
+        self._listeners: dict[int, Listener] = {}
 
-    def next(self, listener: Listener) -> Numbers | None:
-        """The next call that somebody has to decide about; None where it passed, was answered, or its caller has gone."""
-        call = listener.receive()
-        if call is None or not self._passes(call):
-            return call
-        listener.pass_on(call[ID])
-        return None
+    def watch(self, descriptor: int, events: int, *, channel: bool = False) -> None:  # noqa: ARG002
+        """Tell of a descriptor's events from now on; ``channel``: it is our end of a socket."""
+        self._poll.register(descriptor, events)
+
+    def admit(self, listener: Listener) -> None:
+        """Receive the calls that are held there."""
+        self._listeners[listener.fileno()] = listener
+        self._poll.register(listener.fileno(), select.EPOLLIN)
+
+    def unwatch(self, descriptor: int) -> None:
+        """Do so no more."""
+        self._listeners.pop(descriptor, None)
+        with suppress(OSError):
+            self._poll.unregister(descriptor)
+
+    def turn(self, timeout: float | None) -> Call | list[Event]:
+        """Wait for something to do, at most ``timeout`` seconds: a call that somebody has to decide about, or events of
+        descriptors; nothing where calls passed or were answered. What programs wrote and read by themselves comes before
+        calls: they did it earlier."""
+        listener = None
+        others: list[Event] = []
+        for event in self._poll.poll(timeout, _MOST_EVENTS):
+            known = self._listeners.get(event[0])
+            if known is not None and event[1] & select.EPOLLIN:
+                listener = known
+            else:
+                others.append(event)
+        if others or listener is None:
+            return others  # calls are told of again
+        numbers = listener.receive()
+        if numbers is None:
+            return others
+        if self._passes(numbers):
+            listener.pass_on(numbers[ID])
+            return others
+        return Call.made(listener, numbers)
 
     def _passes(self, call: Numbers) -> bool:
         """Whether this one does: its path is none of IPVS's, or there is no socket that it could be about."""
@@ -42,7 +78,8 @@ class Gate:
         return number in self._about_sockets and not self._sockets
 
     def copy(self, call: Call) -> tuple[int, File]:
-        """A descriptor of ours for the one that a call is about, and its file. OSError: EBADF, ESRCH, EPERM."""
+        """A descriptor of ours for the one that a call is about, and its file; -1 where it is not needed, for what
+        it sends is known. OSError: EBADF, ESRCH, EPERM."""
         return self._descriptors.copy(call.tid, call.descriptor)
 
     def sent(self, call: Call) -> tuple[bytes, bytes] | None:  # noqa: ARG002
@@ -61,3 +98,4 @@ class Gate:
     def close(self) -> None:
         """Let go of all."""
         self._descriptors.close()
+        self._poll.close()

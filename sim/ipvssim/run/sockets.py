@@ -114,7 +114,6 @@ class Sockets:
         for endpoint in list(self._files):
             self.forget(endpoint)
         self.let_go()
-        self._gate.close()
 
     # --- names ---
 

@@ -5,7 +5,6 @@ from __future__ import annotations
 import errno
 import select
 from collections.abc import Callable
-from contextlib import suppress
 from functools import partial
 
 from ipvssim.run import calls
@@ -22,7 +21,6 @@ from ipvssim.run.worlds import Worlds
 
 _IN, _GONE = select.EPOLLIN, select.EPOLLHUP | select.EPOLLERR
 _SOCKET_EVENTS = select.EPOLLIN | select.EPOLLOUT | select.EPOLLET
-_MOST_EVENTS = 64
 
 Handler = Callable[[Call], Outcome]
 
@@ -42,7 +40,6 @@ class Supervisor:
         assert machine is not None, "launch() refuses to begin on another machine"
         self.worlds = worlds
         self._complain = complain
-        self._poll = select.epoll()
         self._watched: dict[int, Callable[[int], object]] = {}
         self._listeners: dict[int, Listener] = {}
         self._gate = Gate(machine)
@@ -83,19 +80,19 @@ class Supervisor:
         """Answer for a program whose calls are held on this descriptor, which is the supervisor's from now on."""
         listener = Listener(descriptor)
         self._listeners[descriptor] = listener
-        self.watch(descriptor, partial(self._held, listener))
+        self._watched[descriptor] = lambda _: self._lose(listener)
+        self._gate.admit(listener)
         return listener
 
     def watch(self, descriptor: int, ready: Callable[[int], object], events: int = _IN) -> None:
         """Call ``ready`` with a descriptor's events, whenever there are some."""
         self._watched[descriptor] = ready
-        self._poll.register(descriptor, events)
+        self._gate.watch(descriptor, events)
 
     def unwatch(self, descriptor: int) -> None:
         """Do so no more."""
         if self._watched.pop(descriptor, None) is not None:
-            with suppress(OSError):
-                self._poll.unregister(descriptor)
+            self._gate.unwatch(descriptor)
 
     @property
     def busy(self) -> bool:
@@ -103,40 +100,27 @@ class Supervisor:
         return bool(self._listeners)
 
     def turn(self, timeout: float | None = None) -> None:
-        """Wait for something to do, at most ``timeout`` seconds, and do it.
-
-        What programs wrote and read by themselves comes before the calls that are held: they did it earlier.
-        """
+        """Wait for something to do, at most ``timeout`` seconds, and do it."""
         waiting = self._receiving.expire() if self._receiving.waits else None
         if waiting is not None and (timeout is None or waiting < timeout):
             timeout = waiting
-        events = self._poll.poll(timeout, _MOST_EVENTS)
-        if len(events) > 1:
-            events.sort(key=self._is_listener)
-        for descriptor, what in events:
-            ready = self._watched.get(descriptor)
-            if ready is not None:
-                ready(what)
-
-    def _is_listener(self, event: tuple[int, int]) -> bool:
-        return event[0] in self._listeners
+        found = self._gate.turn(timeout)
+        if isinstance(found, list):
+            for descriptor, what in found:
+                ready = self._watched.get(descriptor)
+                if ready is not None:
+                    ready(what)
+        else:
+            self.decide(found)
 
     def close(self) -> None:
         """Let go of everything: calls that are held, and all later ones, fail with ENOSYS."""
         for listener in list(self._listeners.values()):
             self._lose(listener)
         self._sockets.close()
-        self._poll.close()
+        self._gate.close()
 
     # --- decisions ---
-
-    def _held(self, listener: Listener, events: int) -> None:
-        if events & _IN:
-            numbers = self._gate.next(listener)
-            if numbers is not None:
-                self.decide(Call.made(listener, numbers))
-        elif events & _GONE:
-            self._lose(listener)
 
     def decide(self, call: Call) -> None:
         """Say what becomes of a call."""
@@ -168,7 +152,9 @@ class Supervisor:
     # --- what programs hold ---
 
     def _watch_endpoint(self, endpoint: Endpoint) -> None:
-        self.watch(endpoint.channel.fileno(), partial(self._endpoint_ready, endpoint), _SOCKET_EVENTS)
+        channel = endpoint.channel.fileno()
+        self._watched[channel] = partial(self._endpoint_ready, endpoint)
+        self._gate.watch(channel, _SOCKET_EVENTS, channel=True)
 
     def _endpoint_ready(self, endpoint: Endpoint, events: int) -> None:
         if not events & (_IN | _GONE) and not endpoint.was_read:

@@ -21,6 +21,8 @@ enum {
     HELD_SOCKETS = 64,
     HELD_THREADS = 64,
     HELD_ADDRESS = 12, /* bytes of struct sockaddr_nl */
+    HELD_EVENTS = 64,
+    HELD_ROUNDS = 32,
 };
 
 /* What becomes of a call that was received. */
@@ -30,8 +32,23 @@ enum held_fate {
     HELD_ASKS, /* somebody has to decide */
 };
 
+/* What a descriptor is that is watched. */
+enum held_watched { HELD_STRANGE, HELD_LISTENER, HELD_CHANNEL };
+
+struct held_event {
+    int32_t descriptor;
+    uint32_t events;
+};
+
+/* What happened at descriptors other than listeners. */
+struct held_events {
+    uint32_t count;
+    int32_t listener; /* that of the call that was received, if somebody has to decide about it */
+    struct held_event event[HELD_EVENTS];
+};
+
 /* What a call is about. */
-enum held_kind { HELD_OTHER, HELD_PATH, HELD_SOCKET, HELD_SENDTO, HELD_SENDMSG, HELD_RECVFROM, HELD_RECVMSG, HELD_GETSOCKNAME };
+enum held_kind { HELD_OTHER, HELD_PATH, HELD_SOCKET, HELD_SENDTO, HELD_SENDMSG, HELD_RECVFROM, HELD_RECVMSG, HELD_GETSOCKNAME, HELD_SETSOCKOPT };
 
 /* struct seccomp_notif of include/uapi/linux/seccomp.h, and what was found out about the socket that the call is about:
  * which file it is, a copy of its descriptor (-1: none, and it may be any), and what is sent to it (-1: that was not read):
@@ -63,6 +80,8 @@ struct held_socket {
     uint32_t ready; /* so many of which may be taken, */
     uint32_t taken; /* and so many of which were */
     uint32_t room;  /* the most bytes that a reader of them offered, HELD_LONGEST at most */
+    int32_t send_buffer;    /* as the program set them; 0: it did not */
+    int32_t receive_buffer;
     uint32_t ends[HELD_READY];
     char bytes[HELD_SHELF];
     char name[HELD_ADDRESS]; /* its own address */
@@ -112,18 +131,24 @@ struct held_message {
     struct held_piece pieces[HELD_PIECES];
 };
 
-/* Receive the next call, and let it pass or answer it where the rules say so: an enum held_fate. */
-int held_receive(int listener, struct held_rules *rules, struct held_call *call);
+/* Tell of a descriptor's events from now on, by an epoll descriptor. */
+int held_watch(int poll, int descriptor, uint32_t events, int watched);
+
+/* Wait for something to do, at most so many milliseconds (-1: for ever). Calls that may pass or be answered by the rules are,
+ * some dozens in one turn; then, or when something happened that is for others, it returns an enum held_fate. What happened
+ * at other descriptors comes before calls: programs did it earlier. */
+int held_turn(int poll, int timeout, struct held_rules *rules, struct held_call *call, struct held_events *events);
 
 /* Let a datagram lie in the program's end, if none does. */
 void held_post(struct held_socket *socket, const void *bytes, size_t size);
 
-/* Lay one more datagram ready for readers: 1. Where there is no place for it, 0, and the last that has one is kept back: what
- * comes after it is not known here. */
-int held_lay(struct held_socket *socket, const void *bytes, size_t size);
+/* Lay one more datagram ready for readers, the first in place 0; that one lies in the program's end, too. 1, or 0 where there
+ * is no place for it: then the last that has one is kept back, since what comes after it is not known here. */
+int held_lay(struct held_socket *socket, uint32_t place, const void *bytes, size_t size);
 
-/* From now on readers have to ask: how many datagrams they took, and 256 times the most room that one offered. */
-uint32_t held_settle(struct held_socket *socket);
+/* From now on readers have to ask: what was done without asking. 0 for nothing; else the datagrams that were taken (8 bits),
+ * the most room that a reader offered (24 bits), and whether buffers were set. */
+uint64_t held_settle(struct held_socket *socket);
 
 /* Whether the datagram that was posted has been read there. */
 int held_was_read(const struct held_socket *socket);

@@ -18,6 +18,7 @@
 #include "held.h"
 
 int held_write_all(int thread, const struct iovec *from, size_t sources, const struct iovec *to, size_t places);
+int held_receive(int listener, struct held_rules *rules, struct held_call *call);
 int held_serve(int listener, struct held_rules *rules, struct held_call *call);
 
 static inline struct iovec place(uint64_t at, uint64_t size)

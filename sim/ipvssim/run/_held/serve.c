@@ -16,24 +16,28 @@ void held_post(struct held_socket *socket, const void *bytes, size_t size)
     socket->posted = send(socket->channel, bytes, size, MSG_DONTWAIT | MSG_NOSIGNAL) >= 0;
 }
 
-int held_lay(struct held_socket *socket, const void *bytes, size_t size)
+int held_lay(struct held_socket *socket, uint32_t place_of, const void *bytes, size_t size)
 {
-    uint32_t start = socket->count ? socket->ends[socket->count - 1] : 0;
-    if (socket->count == HELD_READY || size > HELD_SHELF - start) {
-        socket->ready = socket->count ? socket->count - 1 : 0;
+    if (place_of == 0) socket->taken = 0;
+    uint32_t start = place_of ? socket->ends[place_of - 1] : 0;
+    if (place_of == HELD_READY || size > HELD_SHELF - start) {
+        socket->count = place_of;
+        socket->ready = place_of ? place_of - 1 : 0;
         return 0;
     }
     memcpy(socket->bytes + start, bytes, size);
-    socket->ends[socket->count] = start + (uint32_t)size;
-    socket->ready = ++socket->count;
+    socket->ends[place_of] = start + (uint32_t)size;
+    socket->ready = socket->count = place_of + 1;
+    if (place_of == 0) held_post(socket, bytes, size);
     return 1;
 }
 
-uint32_t held_settle(struct held_socket *socket)
+uint64_t held_settle(struct held_socket *socket)
 {
-    uint32_t found = socket->room * 256 + socket->taken;
+    uint64_t set = socket->send_buffer || socket->receive_buffer;
+    uint64_t done = set << 32 | (uint64_t)socket->room << 8 | socket->taken;
     socket->count = socket->ready = socket->taken = socket->room = 0;
-    return found;
+    return done;
 }
 
 int held_was_read(const struct held_socket *socket)
@@ -169,18 +173,38 @@ static int sent(int listener, struct held_rules *rules, struct held_call *call, 
     return HELD_ASKS;
 }
 
+/* Set a buffer's size, of the program's end, too: it has the same limits. */
+static int option_set(int listener, const struct held_call *call, struct held_socket *socket)
+{
+    const uint64_t *argument = call->arguments;
+    int32_t value, name = (int32_t)argument[2];
+    socklen_t size = sizeof value;
+    if ((int32_t)argument[1] != SOL_SOCKET || (uint32_t)argument[4] != sizeof value) return HELD_ASKS;
+    if (name != SO_SNDBUF && name != SO_RCVBUF) return HELD_ASKS;
+    if (held_read((int)call->tid, argument[3], &value, sizeof value)) return HELD_ASKS;
+    if (held_waits(listener, call->id) != 1) return HELD_DONE;
+    if (setsockopt(call->copy, SOL_SOCKET, name, &value, size) < 0) return HELD_ASKS;
+    if (getsockopt(call->copy, SOL_SOCKET, name, &value, &size) < 0) return HELD_ASKS;
+    *(name == SO_SNDBUF ? &socket->send_buffer : &socket->receive_buffer) = value;
+    int told = held_respond(listener, call->id, 0, 0, 0);
+    return told < 0 ? told : HELD_DONE;
+}
+
 static int served(int listener, struct held_rules *rules, struct held_call *call, struct held_socket *socket)
 {
     int kind = rules->kind[call->number], ready = socket->taken < socket->ready;
     if (kind == HELD_RECVFROM && ready && !(call->arguments[3] & MSG_OOB)) return received(listener, call, socket);
     if (kind == HELD_RECVMSG && ready && !(call->arguments[2] & MSG_OOB)) return message_received(listener, call, socket);
     if (kind == HELD_SENDTO || kind == HELD_SENDMSG) return sent(listener, rules, call, kind);
+    if (kind == HELD_SETSOCKOPT) return option_set(listener, call, socket);
     if (kind == HELD_GETSOCKNAME) return name_told(listener, call, socket);
     return HELD_ASKS;
 }
 
 int held_serve(int listener, struct held_rules *rules, struct held_call *call)
 {
+    int kind = rules->kind[call->number], others = kind == HELD_SETSOCKOPT; /* some are about no socket of these */
+    if (others && !rules->sockets) return HELD_ASKS;
     if (rules->complete && !rules->sockets) return held_pass(listener, call);
     uint32_t place_of = call->tid % HELD_THREADS;
     if (rules->thread[place_of] != call->tid) return HELD_ASKS;
@@ -194,8 +218,9 @@ int held_serve(int listener, struct held_rules *rules, struct held_call *call)
     call->copy = copy;
     call->device = file.device;
     call->inode = file.inode;
-    int fate = found ? served(listener, rules, call, found) : rules->complete ? held_pass(listener, call) : HELD_ASKS;
-    if (fate != HELD_ASKS) {
+    int passes = !found && rules->complete && !others;
+    int fate = found ? served(listener, rules, call, found) : passes ? held_pass(listener, call) : HELD_ASKS;
+    if (fate != HELD_ASKS || others || call->sent >= 0) {
         close(copy);
         call->copy = -1;
     }
