@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import os
 import select
+import socket
 from collections.abc import Callable, Sequence
 from contextlib import suppress
 from errno import ENOBUFS
@@ -23,6 +24,7 @@ from ipvssim.run.paths import MARK
 from ipvssim.run.tracee import Descriptors, File
 
 _lib, _ffi = core.lib, core.ffi
+_UNIX, _SEQPACKET = int(socket.AF_UNIX), int(socket.SOCK_SEQPACKET)
 _LONGEST: int = _lib.HELD_LONGEST
 _unpack: Callable[[Any, int], bytes] = _ffi.unpack
 _from_buffer, _move = _ffi.from_buffer, _ffi.memmove
@@ -32,9 +34,12 @@ _name = _ffi.new("char[]", _lib.HELD_NAME)
 _name_size = _ffi.new("uint32_t *")
 _message = _ffi.new("struct held_message *")
 _file = _ffi.new("struct held_file *")
+_ends = _ffi.new("int32_t[2]")
+_spare: list[Any] = []
+"""Memory of sockets that are gone."""
 
 _read, _write, _copy, _was_read = _lib.held_read, _lib.held_write, _lib.held_copy, _lib.held_was_read
-_lay, _settle, _post = _lib.held_lay, _lib.held_settle, _lib.held_post
+_begin, _lay, _settle, _post = _lib.held_begin, _lib.held_lay, _lib.held_settle, _lib.held_post
 _look, _gather, _fill = _lib.held_message, _lib.held_gather, _lib.held_fill
 _turn, _respond, _waits = _lib.held_turn, _lib.held_respond, _lib.held_waits
 _ASKS: int = _lib.HELD_ASKS
@@ -146,6 +151,13 @@ class Listener(notify.Listener):
             raise _failure(told)
         return bool(told)
 
+    def add(self, number: int, descriptor: int, *, close_on_exec: bool) -> bool:
+        """Let the call of that number return a descriptor of its own for the file that is ``descriptor`` here."""
+        told = _lib.held_inject(self._descriptor, number, descriptor, close_on_exec)
+        if told < 0:
+            raise _failure(told)
+        return bool(told)
+
     def holds(self, number: int) -> bool:
         """Whether the caller of the call of that number still waits."""
         told = _waits(self._descriptor, number)
@@ -158,9 +170,9 @@ class Ready:
     """The datagrams of one socket that its readers may take without anybody deciding about it: ``struct held_socket``."""
 
     def __init__(self, file: File, channel: int) -> None:
-        device, inode = file
-        told = {"device": device, "inode": inode, "channel": channel, "name": KERNEL, "peer": KERNEL}
-        self.socket = _ffi.new("struct held_socket *", told)
+        self.socket = _spare.pop() if _spare else _ffi.new("struct held_socket *")
+        _file.device, _file.inode = file
+        _begin(self.socket, _file, channel, KERNEL)
 
     def lay(self, datagrams: Sequence[bytes]) -> bool:
         """Let readers have the first of these, which are the socket's first, and let the first lie in the program's end.
@@ -200,6 +212,10 @@ class Ready:
     def lifted(self) -> None:
         """It was taken out again."""
         self.socket.posted = 0
+
+    def close(self) -> None:
+        """Its memory is another's from now on."""
+        _spare.append(self.socket)
 
     def was_read(self) -> bool:
         """Whether the program read what lay in its end by itself."""
@@ -280,22 +296,35 @@ class Gate:
         held.sent = -1
         return _unpack(self._rules.bytes, size), _unpack(held.name, name_size) if name_size else b""
 
+    def pair(self, *, blocks: bool) -> tuple[socket.socket, int, File]:
+        """A new pair of sockets: our end, a descriptor of the program's, which file that is. OSError: EMFILE."""
+        wrong = _lib.held_pair(not blocks, _ends, _file)
+        if wrong:
+            raise _failure(wrong)
+        return socket.socket(_UNIX, _SEQPACKET, 0, _ends[0]), _ends[1], (_file.device, _file.inode)
+
     def add(self, file: File, channel: int) -> Ready | None:
         """There is a socket, whose end in the program is that file; where its datagrams may be laid ready."""
-        self._sockets[file] = ready = Ready(file, channel)
-        self._list()
-        return ready
+        made = Ready(file, channel)
+        if len(self._sockets) < _SOCKETS:
+            self._rules.socket[len(self._sockets)] = made.socket
+        self._sockets[file] = made
+        self._count()
+        return made
 
     def remove(self, file: File) -> None:
         """It is there no more."""
-        del self._sockets[file]
-        self._list()
+        last = next(reversed(self._sockets))
+        gone = self._sockets.pop(file)
+        if last != file:  # the list has no gaps: it is told anew
+            for place, one in enumerate(list(self._sockets.values())[:_SOCKETS]):
+                self._rules.socket[place] = one.socket
+        self._count()
+        gone.close()
 
-    def _list(self) -> None:
-        listed = list(self._sockets.values())[:_SOCKETS]
-        for place, one in enumerate(listed):
-            self._rules.socket[place] = one.socket
-        self._rules.sockets, self._rules.complete = len(listed), len(listed) == len(self._sockets)
+    def _count(self) -> None:
+        known = len(self._sockets)
+        self._rules.sockets, self._rules.complete = min(known, _SOCKETS), known <= _SOCKETS
 
     def close(self) -> None:
         """Let go of all."""

@@ -108,6 +108,12 @@ class Listener:
         _ask(self._asked, 0, number)
         return self.tell(_IS_VALID, self._asked)
 
+    def add(self, number: int, descriptor: int, *, close_on_exec: bool) -> bool:
+        """Let the call of that number return a descriptor of its own for the file that is ``descriptor`` here; false where
+        its caller no longer waits. OSError: EMFILE."""
+        flags = os.O_CLOEXEC if close_on_exec else 0
+        return self.tell(_ADD_DESCRIPTOR, bytearray(_ADDED.pack(number, _ADD_AND_SEND, descriptor, 0, flags)))
+
     def tell(self, what: int, argument: bytearray) -> bool:
         """One of the requests about a held call; false where its caller no longer waits."""
         try:
@@ -168,9 +174,7 @@ class Call(NamedTuple):
 
     def inject(self, descriptor: int, *, close_on_exec: bool) -> bool:
         """Let it return a descriptor of its own for the file that is ``descriptor`` here. OSError: EMFILE."""
-        flags = os.O_CLOEXEC if close_on_exec else 0
-        added = _ADDED.pack(self.id, _ADD_AND_SEND, descriptor, 0, flags)
-        return self.listener.tell(_ADD_DESCRIPTOR, bytearray(added))
+        return self.listener.add(self.id, descriptor, close_on_exec=close_on_exec)
 
     def waits(self) -> bool:
         """Whether the caller still waits. What was read of its memory before is the caller's only where this holds."""

@@ -7,6 +7,7 @@ answers looks closer.
 from __future__ import annotations
 
 import select
+import socket
 from contextlib import suppress
 from typing import Any
 
@@ -15,7 +16,7 @@ from ipvssim.run.memory import mentions
 from ipvssim.run.notify import ARGUMENTS, ID, NUMBER, TID, Call, Listener, Numbers
 from ipvssim.run.outcome import Event
 from ipvssim.run.paths import MARK
-from ipvssim.run.tracee import Descriptors, File
+from ipvssim.run.tracee import Descriptors, File, file_of
 
 _MOST_EVENTS = 64
 
@@ -85,6 +86,13 @@ class Gate:
     def sent(self, call: Call) -> tuple[bytes, bytes] | None:  # noqa: ARG002
         """The datagram that a call sends, and whom it is for, if they have been read, and its caller waited still then."""
         return None
+
+    def pair(self, *, blocks: bool) -> tuple[socket.socket, int, File]:
+        """A new pair of sockets: our end, a descriptor of the program's, which file that is. OSError: EMFILE."""
+        ours, theirs = socket.socketpair(socket.AF_UNIX, socket.SOCK_SEQPACKET)
+        theirs.setblocking(blocks)
+        end = theirs.detach()
+        return ours, end, file_of(end)
 
     def add(self, file: File, channel: int) -> Any:  # noqa: ARG002
         """There is a socket, whose end in the program is that file; where its datagrams may be laid ready, None here."""

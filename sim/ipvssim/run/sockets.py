@@ -15,7 +15,7 @@ from ipvssim.run.notify import Call
 from ipvssim.run.options import BUFFERS, HERE_TOO, get_option, set_option
 from ipvssim.run.outcome import KEPT, PASS, Outcome
 from ipvssim.run.reach import Gate, read
-from ipvssim.run.tracee import File, file_of, process_of
+from ipvssim.run.tracee import File, process_of
 from ipvssim.run.worlds import Worlds
 
 _TYPES = (socket.SOCK_RAW, socket.SOCK_DGRAM)
@@ -81,20 +81,20 @@ class Sockets:
         if self.worlds.netlink not in _PRIVILEGES:
             return -EPROTONOSUPPORT
         world = self.worlds.of(call.tid)
-        ours, theirs = socket.socketpair(socket.AF_UNIX, socket.SOCK_SEQPACKET)
-        with theirs:
-            if call.a1 & socket.SOCK_NONBLOCK:
-                theirs.setblocking(False)
+        ours, theirs, file = self._gate.pair(blocks=not call.a1 & socket.SOCK_NONBLOCK)
+        try:
             endpoint = Endpoint(world, kind, ours, _PRIVILEGES[self.worlds.netlink], self._told)
-            self._know(endpoint, file_of(theirs.fileno()))
+            self._know(endpoint, file)
             there = False
             try:
-                there = call.inject(theirs.fileno(), close_on_exec=bool(call.a1 & socket.SOCK_CLOEXEC))
+                there = call.inject(theirs, close_on_exec=bool(call.a1 & socket.SOCK_CLOEXEC))
             finally:
                 if there:
                     self._watch(endpoint)
                 else:
                     self.forget(endpoint)
+        finally:
+            os.close(theirs)
         return KEPT
 
     def _know(self, endpoint: Endpoint, file: File) -> None:

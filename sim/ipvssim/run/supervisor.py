@@ -162,10 +162,11 @@ class Supervisor:
         endpoint.settle()
         endpoint.catch_up(lambda: 0, written=bool(events & _IN))
         self._receiving.wake(endpoint)
-        endpoint.lay_ready()
         if events & _GONE:
-            self.unwatch(endpoint.channel.fileno())
+            del self._watched[endpoint.channel.fileno()]  # to close it ends the watch itself
             self._sockets.forget(endpoint)
+        else:
+            endpoint.lay_ready()
 
     def _watch_writer(self, writer: Writer) -> None:
         self.watch(writer.channel.fileno(), partial(self._writer_ready, writer))

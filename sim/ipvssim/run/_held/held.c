@@ -5,6 +5,7 @@
 #include "internal.h"
 
 #include <errno.h>
+#include <fcntl.h>
 #include <linux/seccomp.h>
 #include <string.h>
 #include <sys/ioctl.h>
@@ -18,6 +19,9 @@ enum { PAGE = 4096, PEEKED = 128, BESIDE = 512 };
 
 #ifndef __NR_pidfd_getfd
 #define __NR_pidfd_getfd 438
+#endif
+#ifndef SECCOMP_ADDFD_FLAG_SEND
+#define SECCOMP_ADDFD_FLAG_SEND 2
 #endif
 
 _Static_assert(offsetof(struct held_call, device) == sizeof(struct seccomp_notif), "struct seccomp_notif");
@@ -72,18 +76,47 @@ int held_waits(int listener, uint64_t id)
     return told(listener, SECCOMP_IOCTL_NOTIF_ID_VALID, &id);
 }
 
+int held_inject(int listener, uint64_t id, int descriptor, int close_on_exec)
+{
+    struct seccomp_notif_addfd added = {
+        .id = id,
+        .flags = SECCOMP_ADDFD_FLAG_SEND,
+        .srcfd = (uint32_t)descriptor,
+        .newfd_flags = close_on_exec ? O_CLOEXEC : 0,
+    };
+    return told(listener, SECCOMP_IOCTL_NOTIF_ADDFD, &added);
+}
+
+static int identified(int descriptor, struct held_file *file)
+{
+    struct stat found;
+    if (fstat(descriptor, &found) < 0) return -errno;
+    file->device = found.st_dev;
+    file->inode = found.st_ino;
+    return 0;
+}
+
+int held_pair(int nonblocking, int32_t *pair, struct held_file *file)
+{
+    if (socketpair(AF_UNIX, SOCK_SEQPACKET | SOCK_CLOEXEC, 0, pair) < 0) return -errno;
+    int wrong = identified(pair[1], file);
+    if (!wrong && nonblocking && fcntl(pair[1], F_SETFL, O_RDWR | O_NONBLOCK) < 0) wrong = -errno;
+    if (wrong) {
+        close(pair[0]);
+        close(pair[1]);
+    }
+    return wrong;
+}
+
 int held_copy(int handle, int descriptor, struct held_file *file)
 {
     long copy = syscall(__NR_pidfd_getfd, handle, descriptor, 0);
     if (copy < 0) return -errno;
-    struct stat found;
-    if (fstat((int)copy, &found) < 0) {
-        int wrong = errno;
+    int wrong = identified((int)copy, file);
+    if (wrong) {
         close((int)copy);
-        return -wrong;
+        return wrong;
     }
-    file->device = found.st_dev;
-    file->inode = found.st_ino;
     return (int)copy;
 }
 

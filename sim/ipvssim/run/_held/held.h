@@ -162,6 +162,15 @@ int held_waits(int listener, uint64_t id);
 /* A copy of a descriptor of the process behind `handle`, and which file it is. */
 int held_copy(int handle, int descriptor, struct held_file *file);
 
+/* A new pair of sockets, ours first, and which file the program's end is; that one may be non-blocking. */
+int held_pair(int nonblocking, int32_t *pair, struct held_file *file);
+
+/* Let a call return a descriptor of its own for a file that is open here: 1, or 0 where its caller no longer waits. */
+int held_inject(int listener, uint64_t id, int descriptor, int close_on_exec);
+
+/* A socket that nothing lies ready for; `peer` is HELD_ADDRESS bytes long, and its own address, too, at first. */
+void held_begin(struct held_socket *socket, const struct held_file *file, int channel, const char *peer);
+
 /* Memory of a thread's process: exactly `size` bytes, or -EFAULT. Several places are written at once. */
 int held_read(int thread, uint64_t at, void *into, size_t size);
 int held_write(int thread, uint64_t at, const void *bytes, size_t size);

@@ -9,6 +9,16 @@
 #include <sys/socket.h>
 #include <unistd.h>
 
+void held_begin(struct held_socket *socket, const struct held_file *file, int channel, const char *peer)
+{
+    memset(socket, 0, offsetof(struct held_socket, bytes));
+    socket->device = file->device;
+    socket->inode = file->inode;
+    socket->channel = channel;
+    memcpy(socket->name, peer, HELD_ADDRESS);
+    memcpy(socket->peer, peer, HELD_ADDRESS);
+}
+
 void held_post(struct held_socket *socket, const void *bytes, size_t size)
 {
     if (socket->posted) return;
