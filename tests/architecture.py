@@ -89,6 +89,7 @@ ROOMS = {
         "memory tracee launch",
         "worlds paths messages",
         "passing native",
+        "native_gate",
         "reach",
         "endpoint",
         "options trace",

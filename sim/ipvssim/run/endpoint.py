@@ -20,7 +20,7 @@ from typing import TYPE_CHECKING
 from ipvssim.run.calls import ADDRESS, AF_NETLINK, MSG_DONTWAIT
 
 if TYPE_CHECKING:
-    from ipvssim.run.native import Ready
+    from ipvssim.run.native_gate import Ready
     from ipvssim.run.worlds import World
 
 _AF_UNSPEC = 0

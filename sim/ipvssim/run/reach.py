@@ -5,13 +5,13 @@ from __future__ import annotations
 from ipvssim.run.core import core
 
 if core is not None:
-    from ipvssim.run.native import Gate as Gate
     from ipvssim.run.native import Listener as Listener
     from ipvssim.run.native import fill as fill
     from ipvssim.run.native import gathered as gathered
     from ipvssim.run.native import message as message
     from ipvssim.run.native import put as put
     from ipvssim.run.native import read as read
+    from ipvssim.run.native_gate import Gate as Gate
 else:
     from ipvssim.run.memory import put as put
     from ipvssim.run.memory import read as read

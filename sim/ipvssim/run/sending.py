@@ -82,7 +82,7 @@ class Sending:
         """Execute what is sent, once: a caller that was interrupted before it heard of it comes again with the same."""
         said = self._unheard.pop(call.tid, None) if self._unheard else None
         if said is not None and said[:2] == (call[7:], datagrams):
-            return said[2]
+            return self._told(call, datagrams, said[2])
         self._sockets.worlds.tick(endpoint.world)
         done = 0
         for data, name in datagrams:
@@ -94,7 +94,10 @@ class Sending:
                 break
             done += 1
         self._answered(endpoint)
-        value = done if many else len(datagrams[0][0])
+        return self._told(call, datagrams, done if many else len(datagrams[0][0]))
+
+    def _told(self, call: Call, datagrams: list[Datagram], value: int) -> Undoable:
+        """What the call returns; remembered where its caller does not hear of it."""
 
         def unheard() -> None:
             self._unheard[call.tid] = (call[7:], datagrams, value)
