@@ -10,7 +10,6 @@ import os
 from collections import deque
 from collections.abc import Iterable
 from errno import EAGAIN, EBUSY, EINVAL, EMSGSIZE, ENOBUFS, ENODATA, ENOENT, EOPNOTSUPP, EPERM
-from itertools import islice
 from struct import Struct
 
 from ipvsnl.consts import (
@@ -174,12 +173,11 @@ class NetlinkSocket:
         """The datagram that the next reader gets, unless an error comes before it; None where there is none."""
         return self._queue[0][0] if self._queue else None
 
-    def first_of(self, most: int) -> list[bytes]:
-        """The first datagrams, at most so many, if nothing else happens when they are read: no error comes before them, and
-        no dump goes on."""
-        if self._error or self._dump is not None:
-            return []
-        return [datagram for datagram, _ in islice(self._queue, most)]
+    @property
+    def plain_queue(self) -> Iterable[tuple[bytes, int]]:
+        """The datagrams that wait, each with what it costs, if nothing else happens when they are read: no error comes
+        before them, and no dump goes on. Else nothing."""
+        return () if self._error or self._dump is not None else self._queue
 
     @property
     def readable(self) -> bool:

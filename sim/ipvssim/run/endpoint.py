@@ -26,8 +26,6 @@ if TYPE_CHECKING:
 _AF_UNSPEC = 0
 _FAMILY = Struct("=H")
 _LONGEST = 1 << 18
-_MOST_READY = 5
-"""One more than is laid ready: what has others behind it is known to have."""
 
 
 class Endpoint:
@@ -117,7 +115,8 @@ class Endpoint:
             family, _, port, _ = _address(address)
             if family != AF_NETLINK:
                 raise _refusal(EINVAL)
-        self.bind_anywhere(process)
+        if not self.netlink.port:
+            self._take_port(0, process)
         if port:
             raise _refusal(ECONNREFUSED)
         if self._told is not None:
@@ -175,7 +174,7 @@ class Endpoint:
         self._is_laid = True
         netlink = self.netlink
         plain = self._told is None and not self.flags
-        if not (plain and ready.lay(netlink.first_of(_MOST_READY))) and netlink.readable:
+        if not (plain and ready.lay(netlink.plain_queue)) and netlink.readable:
             ready.post(netlink.first or b"")
         named = netlink.port, self.groups
         if named != self._named:

@@ -7,9 +7,10 @@ from __future__ import annotations
 import os
 import select
 import socket
-from collections.abc import Sequence
+from collections.abc import Iterable
 from contextlib import suppress
 from math import ceil
+from struct import Struct
 from typing import Any
 
 from ipvssim.run import notify
@@ -33,6 +34,11 @@ _KINDS = {
     "sendto": _lib.HELD_SENDTO, "sendmsg": _lib.HELD_SENDMSG, "recvfrom": _lib.HELD_RECVFROM,
     "recvmsg": _lib.HELD_RECVMSG, "getsockname": _lib.HELD_GETSOCKNAME, "setsockopt": _lib.HELD_SETSOCKOPT,
 }  # fmt: skip
+
+_FOUND = Struct("=QQiiI")
+"""What struct held_call has behind the notification, as far as the name: device, inode, copy, sent, size of the name."""
+_INODE, _COPY = 1, 2
+_NOTHING = (0, 0, -1, -1, 0)
 
 _file = _ffi.new("struct held_file *")
 _ends = _ffi.new("int32_t[2]")
@@ -69,11 +75,11 @@ class Ready:
         _file.device, _file.inode = file
         _begin(self.socket, _file, channel, KERNEL)
 
-    def lay(self, datagrams: Sequence[bytes]) -> bool:
-        """Let readers have the first of these, which are the socket's first, and let the first lie in the program's end.
-        False where not even that has place."""
+    def lay(self, queue: Iterable[tuple[bytes, int]]) -> bool:
+        """Let readers have the first datagrams of a queue, and let the first lie in the program's end. False where not even
+        that has place."""
         place = 0
-        for one in datagrams:
+        for one, _ in queue:
             if not _lay(self.socket, place, one, len(one)):
                 break
             place += 1
@@ -133,6 +139,7 @@ class Gate:
         self._held = bytearray(_ffi.sizeof("struct held_call"))
         self._call = _from_buffer("struct held_call *", self._held)
         self._known = 0
+        self._found = _NOTHING
         self._poll = select.epoll()
         self._listeners: dict[int, notify.Listener] = {}
         self._events = _ffi.new("struct held_events *")
@@ -160,14 +167,15 @@ class Gate:
     def turn(self, timeout: float | None) -> notify.Call | list[Event]:
         """Wait for something to do, at most ``timeout`` seconds: a call that somebody has to decide about, or events of
         descriptors; nothing where calls passed or were answered."""
-        if self._known and self._call.copy >= 0:  # nobody asked for it
-            os.close(self._call.copy)
+        if self._known and self._found[_COPY] >= 0:  # nobody asked for it
+            os.close(self._found[_COPY])
         self._known = 0
         wait = -1 if timeout is None else ceil(timeout * 1000)
         fate = _turn(self._poll.fileno(), wait, self._rules, self._call, self._events)
         if fate == _ASKS:
             numbers = notify.NOTIFICATION.unpack_from(self._held)
-            self._known = numbers[notify.ID] if self._call.inode else 0
+            self._found = found = _FOUND.unpack_from(self._held, notify.NOTIFICATION.size)
+            self._known = numbers[notify.ID] if found[_INODE] else 0
             return notify.Call.made(self._listeners[self._events.listener], numbers)
         if fate < 0:
             raise failure(fate)
@@ -179,17 +187,17 @@ class Gate:
         it sends is known. OSError: EBADF, ESRCH, EPERM."""
         if self._known == call.id:
             self._known = 0
-            return self._call.copy, (self._call.device, self._call.inode)
+            device, inode, copy, _, _ = self._found
+            return copy, (device, inode)
         return self._descriptors.copy(call.tid, call.descriptor)
 
     def sent(self, call: notify.Call) -> tuple[bytes, bytes] | None:
         """The datagram that a call sends, and whom it is for, if they have been read, and its caller waited still then."""
-        held = self._call
-        if held.id != call.id or held.sent < 0:
+        _, _, _, size, name_size = self._found
+        if size < 0 or self._call.id != call.id:
             return None
-        size, name_size = held.sent, held.name_size
-        held.sent = -1
-        return _unpack(self._rules.bytes, size), _unpack(held.name, name_size) if name_size else b""
+        self._found = _NOTHING
+        return _unpack(self._rules.bytes, size), _unpack(self._call.name, name_size) if name_size else b""
 
     def pair(self, *, blocks: bool) -> tuple[socket.socket, int, File]:
         """A new pair of sockets: our end, a descriptor of the program's, which file that is. OSError: EMFILE."""

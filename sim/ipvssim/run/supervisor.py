@@ -132,11 +132,11 @@ class Supervisor:
             self._complain(f"system call {call.number} of {call.tid}: {type(wrong).__name__}: {wrong}")
             outcome = -errno.EIO
         self._sockets.let_go()
-        if outcome == PASS:
-            call.pass_on()
-        elif isinstance(outcome, Undoable):
+        if isinstance(outcome, Undoable):
             if not call.answer(outcome.value):
                 outcome.undo()
+        elif outcome == PASS:
+            call.pass_on()
         elif outcome == KEPT:
             return
         elif outcome < 0:
