@@ -102,9 +102,9 @@ release:
 	@[ -n "$(UPLOAD)" ] || echo 'Tagged, and in $(DIST). To publish: make publish (and git push origin v$(VERSION)).'
 	@[ -z "$(UPLOAD)" ] || $(MAKE) publish
 publish: $(TOOLS)/.ready ; $(TOOLS)/bin/twine upload $(DIST)/*
-clean: ; rm -rf $(VENV) build *.egg-info ipvsnl/_native/_core* ipvsnl/_native/generated*
+clean: ; rm -rf $(VENV) build *.egg-info ipvsnl/_native/_core* ipvsnl/_native/generated* sim/ipvssim/run/_held/*.so
 
-$(VENV)/.ready: setup.py pyproject.toml ipvsnl/family.py ipvsnl/consts.py $(filter-out %/_core.c %/generated%,$(wildcard ipvsnl/_native/build.py ipvsnl/_native/*.[ch] ipvsnl/_native/*/*.[ch]))
+$(VENV)/.ready: setup.py pyproject.toml ipvsnl/family.py ipvsnl/consts.py $(filter-out %/_core.c %/generated%,$(wildcard ipvsnl/_native/build.py ipvsnl/_native/*.[ch] ipvsnl/_native/*/*.[ch] sim/ipvssim/run/_held/build.py sim/ipvssim/run/_held/*.[ch]))
 	python3 -m venv $(VENV)
 	$(PY) -m pip install --quiet --upgrade pip
 	IPVSNL_STRICT=$(STRICT) $(PY) -m pip install --quiet --editable '.[dev]'

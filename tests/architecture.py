@@ -84,8 +84,9 @@ ROOMS = {
         "whatif",
     ],
     "ipvssim.run": [
-        "_held core calls outcome",
+        "_held calls outcome",
         "filter notify system",
+        "core",
         "memory tracee launch",
         "worlds paths messages",
         "passing native",
