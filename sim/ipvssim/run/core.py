@@ -26,7 +26,9 @@ def _loaded(wanted: str) -> Any:
         return import_module(_MODULE)
     except ModuleNotFoundError as missing:
         if wanted:
-            raise RunError(f"{_WANTED}=native: the C of ipvssim run is not built here (no module {missing.name})") from None
+            raise RunError(
+                f"{_WANTED}=native: the C of ipvssim run is not built here (no module {missing.name})"
+            ) from None
         return None
     except ImportError as broken:
         raise RunError(f"the C of ipvssim run can't be loaded ({broken}); {_WANTED}=python does without it") from broken
