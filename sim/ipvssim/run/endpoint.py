@@ -174,7 +174,7 @@ class Endpoint:
         self._is_laid = True
         netlink = self.netlink
         plain = self._told is None and not self.flags
-        if not (plain and ready.lay(netlink.plain_queue)) and netlink.readable:
+        if not ready.lay(netlink.plain_queue if plain else ()) and netlink.readable:
             ready.post(netlink.first or b"")
         named = netlink.port, self.groups
         if named != self._named:

@@ -76,9 +76,9 @@ class Ready:
         _begin(self.socket, _file, channel, KERNEL)
 
     def lay(self, queue: Iterable[tuple[bytes, int]]) -> bool:
-        """Let readers have the first datagrams of a queue, and let the first lie in the program's end. False where not even
-        that has place."""
-        place = 0
+        """Let readers have the first datagrams of a queue, and no others, and let the first lie in the program's end. False
+        where not even that has place."""
+        self.socket.count = self.socket.ready = place = 0
         for one, _ in queue:
             if not _lay(self.socket, place, one, len(one)):
                 break

@@ -50,6 +50,29 @@ for size in (5000, 1, 300000):
     except OSError as wrong:
         print(wrong.errno)
 """
+_SEVERAL = """
+import ctypes
+class Piece(ctypes.Structure):
+    _fields_ = [("at", ctypes.c_void_p), ("size", ctypes.c_size_t)]
+class Message(ctypes.Structure):
+    _fields_ = [("name", ctypes.c_void_p), ("name_size", ctypes.c_uint), ("pieces", ctypes.POINTER(Piece)),
+                ("count", ctypes.c_size_t), ("control", ctypes.c_void_p), ("control_size", ctypes.c_size_t),
+                ("flags", ctypes.c_int), ("pad", ctypes.c_int), ("length", ctypes.c_uint)]
+def several(most):
+    texts = [ctypes.create_string_buffer(100) for _ in range(most)]
+    pieces = [Piece(ctypes.addressof(text), 100) for text in texts]
+    messages = (Message * most)(*(Message(None, 0, ctypes.pointer(piece), 1) for piece in pieces))
+    found = ctypes.CDLL(None).recvmmsg(one.fileno(), messages, most, socket.MSG_DONTWAIT, None)
+    return found, [(each.length, shown(text.raw)) for each, text in zip(messages[:max(found, 0)], texts)]
+for sent, most in ((2, 4), (3, 2), (6, 5), (1, 1)):
+    one.send(b"".join(request(number) for number in range(sent)))
+    print(several(most), readable(one))
+    try:
+        while True:
+            print(shown(one.recv(100, socket.MSG_DONTWAIT)))
+    except OSError as wrong:
+        print(wrong.errno, readable(one))
+"""
 _INTERRUPTED = """
 signal.signal(signal.SIGALRM, lambda *_: None)
 signal.setitimer(signal.ITIMER_REAL, 0.0005, 0.0005)
@@ -66,10 +89,12 @@ print(found == list(range(1200)), readable(one))
 
 @needs()
 @pytest.mark.parametrize("way", WAYS)
-@pytest.mark.parametrize("program", [_MANY, _BUFFERS, _INTERRUPTED], ids=["many", "buffers", "interrupted"])
+@pytest.mark.parametrize(
+    "program", [_MANY, _BUFFERS, _SEVERAL, _INTERRUPTED], ids=["many", "buffers", "several", "interrupted"]
+)
 def test_readers_get_what_they_get_of_the_real_kernel(program: str, way: str) -> None:
-    """More datagrams than lie ready, datagrams larger than the place for them, peeks, names, sizes of buffers, readers that
-    are interrupted: a program on the machine's own kernel and on ours prints the same."""
+    """More datagrams than lie ready, datagrams larger than the place for them, peeks, names, sizes of buffers, several in
+    one call, readers that are interrupted: a program on the machine's own kernel and on ours prints the same."""
     here = subprocess.run([sys.executable, "-c", _WORDS + program], capture_output=True, text=True)
     assert here.returncode == 0, here.stderr
     there = run(sys.executable, "-c", _WORDS + program, way=way)
