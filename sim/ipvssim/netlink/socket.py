@@ -20,7 +20,6 @@ from ipvsnl.consts import (
     NLM_F_ACK_TLVS,
     NLM_F_CAPPED,
     NLM_F_DUMP,
-    NLM_F_ECHO,
     NLM_F_MULTI,
     NLM_F_REQUEST,
     NLMSG_DONE,
@@ -32,7 +31,7 @@ from ipvssim.netlink import replies
 from ipvssim.netlink.controller import Controller
 from ipvssim.netlink.dumps import LARGEST_DUMP, SMALLEST_DUMP, Dump, reply_cost, truesize
 from ipvssim.netlink.family import Family
-from ipvssim.netlink.validation import Extack
+from ipvssim.netlink.validation import Extack, refused_header
 from ipvssim.state import procfs
 from ipvssim.state.namespace import Namespace
 
@@ -44,8 +43,6 @@ _HEADER = Struct("=IHHII")
 _ACK = Struct("=IHHIIi")
 _DONE = Struct("=IHHIIi")
 _ACK_SIZE = NLMSG_HEADER + 4 + NLMSG_HEADER
-_RESERVED = b"genlmsghdr.reserved field is not 0"
-_AMBIGUOUS = b"ambiguous or reserved bits set in nlmsg_flags"
 
 
 class NetlinkSocket:
@@ -150,9 +147,8 @@ class NetlinkSocket:
             raise _failure(error)
         if not self._queue:
             raise BlockingIOError(EAGAIN, os.strerror(EAGAIN))
-        datagram = self._queue[0][0]
         self._read(room)
-        return datagram
+        return self._queue[0][0]
 
     def put_back(self, datagram: bytes) -> None:
         """Let a datagram that was taken be the next again: its reader was interrupted before it had it."""
@@ -175,8 +171,7 @@ class NetlinkSocket:
 
     @property
     def plain_queue(self) -> Iterable[tuple[bytes, int]]:
-        """The datagrams that wait, each with what it costs, if nothing else happens when they are read: no error comes
-        before them, and no dump goes on. Else nothing."""
+        """The datagrams that wait, and what each costs; none where an error comes before them, or a dump goes on."""
         return () if self._error or self._dump is not None else self._queue
 
     @property
@@ -198,10 +193,9 @@ class NetlinkSocket:
     def _told_before(self, data: bytes, at: int, length: int, sequence: int) -> int | None:
         """Tell again of a family that was asked for in the same way before: 0. None where it was not."""
         body = self._controller.known(data, at, length)
-        if body is None:
-            return None
-        self._reply(CTRL_CMD_NEWFAMILY, sequence, GENL_ID_CTRL, body, Controller.VERSION)
-        return 0
+        if body is not None:
+            self._reply(CTRL_CMD_NEWFAMILY, sequence, GENL_ID_CTRL, body, Controller.VERSION)
+        return None if body is None else 0
 
     def _reply(self, command: int, sequence: int, kind: int, body: bytes, version: int) -> None:
         message = replies.message(command, sequence, self.port, 0, kind, body, version)
@@ -228,7 +222,7 @@ class NetlinkSocket:
         if length < NLMSG_HEADER + GENL_HEADER:
             return EINVAL
         command = data[at + NLMSG_HEADER]
-        if command > target.LAST_LENIENT and _refused_header(data, at, flags, extack):
+        if command > target.LAST_LENIENT and refused_header(data, at, flags, extack):
             return EINVAL
         if command not in target.OPERATIONS:
             return EOPNOTSUPP
@@ -300,17 +294,6 @@ class NetlinkSocket:
         elif not self._congested and not self.no_enobufs:
             self._congested = True
             self._error = ENOBUFS
-
-
-def _refused_header(data: bytes, at: int, flags: int, extack: Extack) -> bool:
-    """Commands newer than a family's old ones have their header's unused bits checked (``genl_header_check``)."""
-    if data[at + NLMSG_HEADER + 2] or data[at + NLMSG_HEADER + 3]:
-        extack.message = _RESERVED
-    else:
-        rest = flags & ~NLM_F_DUMP if flags & NLM_F_DUMP == NLM_F_DUMP else flags
-        if rest & ~(NLM_F_REQUEST | NLM_F_ACK | NLM_F_ECHO):
-            extack.message = _AMBIGUOUS
-    return bool(extack.message)
 
 
 def _failure(error: int) -> OSError:
