@@ -1,7 +1,8 @@
-"""Build of ipvsnl: two import packages, one C extension (through cffi, API mode) generated from ``ipvsnl/family.py``.
+"""Build of ipvsnl: two import packages, two C extensions (through cffi, API mode): the core, generated from
+``ipvsnl/family.py``, and the simulator's express lane.
 
-The extension is optional, since a pure-ctypes twin does the same: a machine without a compiler or Python's headers
-installs without it, and ``ipvsnl.backend`` says so. ``IPVSNL_STRICT=1`` (our own builds) makes its failure an error.
+Both are optional, since Python does the same: a machine without a compiler or Python's headers installs without them, and
+``ipvsnl.backend`` and ``ipvssim.lane.compiled`` say so. ``IPVSNL_STRICT=1`` (our own builds) makes its failure an error.
 
 ``IPVSSIM_COMPILE=1`` compiles the simulator's hot modules, too, by mypyc, from the same files that run without it; the user
 needs nothing for that, and ``ipvssim.compiled`` tells. They work with the one Python that they were compiled for.
@@ -29,7 +30,7 @@ COMPILE = os.environ.get("IPVSSIM_COMPILE") == "1"
 MYPY = "mypy[mypyc]==2.4.1"
 """The compiler: each release refuses, or translates, something else."""
 SIMULATOR = Path("sim/ipvssim")
-HOT = ("_parts.py", "clock.py", "schedulers", "net", "state", "path")
+HOT = ("_parts.py", "clock.py", "schedulers", "net", "state", "path", "lab/run/loop.py")
 """What is compiled of the simulator, but for what is COLD."""
 COLD = frozenset((
     "schedulers/_registry.py",  # loads modules by name
@@ -42,7 +43,10 @@ COLD = frozenset((
 ))  # fmt: skip
 LIBRARY = "ipvssim._hot"
 """What the compiled modules have in common lies in one library beside them."""
-CORES = {"ipvsnl._native._core": "ipvsnl/_native/build.py:builder"}
+CORES = {
+    "ipvsnl._native._core": "ipvsnl/_native/build.py:builder",
+    "ipvssim.lane._lane": "sim/ipvssim/lane/build.py:builder",
+}
 """What is written in C, each with a twin in Python, and who builds it."""
 if sys.platform == "linux":
     CORES["ipvssim.run._held._held"] = "sim/ipvssim/run/_held/build.py:builder"
@@ -73,7 +77,7 @@ class OptionalBuildExt(build_ext):
 
     def build_extensions(self) -> None:
         """Mark the extensions before they are built, and compile as many files at once as there are processors."""
-        compiled = {extension.name for extension in self.extensions if extension.name not in CORES}
+        compiled = {extension.name for extension in self.extensions if _is_hot(extension)}
         for extension in self.extensions:
             extension.optional = not STRICT
         one_by_one = self.compiler.compile
@@ -92,6 +96,11 @@ class OptionalBuildExt(build_ext):
         if not all(path.exists() for path in built.values()):  # all of them, or none: each needs the library
             for path in built.values():
                 path.unlink(missing_ok=True)
+
+
+def _is_hot(extension: object) -> bool:
+    """Whether it is one of mypyc's, which all belong together and to one CPython."""
+    return extension.name not in CORES
 
 
 def _translated(folder: str) -> list[object]:
@@ -136,7 +145,7 @@ class HonestWheel(bdist_wheel):
             extension for extension in command.extensions if Path(command.get_ext_fullpath(extension.name)).exists()
         ]
         self.distribution.ext_modules = built
-        if any(extension.name not in CORES for extension in built):
+        if any(_is_hot(extension) for extension in built):
             self.py_limited_api = ""
         if not built:
             self.root_is_pure, self.py_limited_api = True, ""

@@ -41,6 +41,7 @@ ROOMS = {
         "state",
         "netlink",
         "path",
+        "lane",
         "run",
         "kernel",
         "doors",

@@ -26,6 +26,11 @@ def chosen() -> Backend:
         raise BackendError(f"the environment variable IPVSNL_BACKEND is native or ctypes (or not set), not {wanted!r}")
     if wanted != "ctypes":
         try:
+            # What may be missing comes first, by itself: of two threads that import at the same time a module that can't
+            # import these, the second is given half a module.
+            import _cffi_backend  # noqa: F401
+
+            import ipvsnl._native._core  # noqa: F401
             import ipvsnl.backends.native as native
 
             return native

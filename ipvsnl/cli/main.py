@@ -8,7 +8,7 @@ from __future__ import annotations
 import sys
 from os import environ
 
-from ipvsnl.cli.ending import FAILED, INTERRUPTED, USAGE, Output, brief, guarded, impatient
+from ipvsnl.cli.ending import FAILED, INTERRUPTED, USAGE, Output, at_once, brief, guarded, impatient
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
@@ -74,18 +74,23 @@ def _tell(line: str) -> None:
 
 
 def main(argv: Sequence[str] | None = None) -> int:
-    """Run the command line ``argv`` (by default the process's); the exit status."""
-    if argv is None:
-        brief()
+    """Run the command line ``argv``; the exit status. Without one it is the process's own, and the process ends with it."""
+    if argv is not None:
+        return _main(list(argv))
+    brief()
+    try:
+        status = _main(sys.argv[1:])
+    finally:
+        impatient()
+    return at_once(status)
+
+
+def _main(words: list[str]) -> int:
     try:
         stdout, stderr = Output(_text(sys.stdout)), Output(_text(sys.stderr))
-        words = list(sys.argv[1:] if argv is None else argv)
         return guarded(PROG, words, lambda: _run(words, stdout, stderr), stdout, stderr)
     except KeyboardInterrupt:  # before it began, or when all was done
         return INTERRUPTED
-    finally:
-        if argv is None:
-            impatient()
 
 
 def _run(argv: Sequence[str], stdout: Any, stderr: Any) -> int:

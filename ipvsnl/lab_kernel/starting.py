@@ -52,11 +52,12 @@ def _user_mode(image: Image, memory: str, lines: Lines) -> list[str]:
 
 def _emulated(image: Image, memory: str, lines: Lines) -> list[str]:
     """The host's files come over 9p, the line to the host is a virtio port and QEMU's own input and output, the console a
-    serial line."""
+    serial line. QEMU translates a program's code once for each address that it lies at: so programs lie where they did the
+    last time (norandmaps), and a run of ipvsadm costs half."""
     program = shutil.which(EMULATOR, path=PATH)
     if not program:
         raise MissingError(f"{EMULATOR} is not installed: apt-get install qemu-system-x86")
-    words = ["console=ttyS0", "quiet", "loglevel=1", "panic=-1", "mitigations=off", _LOG, *_variables(image)]
+    words = ["console=ttyS0", "quiet", "loglevel=1", "panic=-1", "mitigations=off", "norandmaps"]
     return [
         program, "-accel", "tcg", "-cpu", "max", "-smp", "1", "-m", memory,
         "-nodefaults", "-display", "none", "-vga", "none", "-monitor", "none", "-no-reboot",
@@ -66,7 +67,7 @@ def _emulated(image: Image, memory: str, lines: Lines) -> list[str]:
         "-device", "virtio-serial-pci", "-device", "virtserialport,chardev=line",
         "-fsdev", "local,id=files,path=/,security_model=none,multidevs=remap",
         "-device", f"virtio-9p-pci,fsdev=files,mount_tag={TAG}",
-        "-kernel", image.program, "-initrd", image.initramfs, "-append", " ".join(words),
+        "-kernel", image.program, "-initrd", image.initramfs, "-append", " ".join([*words, _LOG, *_variables(image)]),
     ]  # fmt: skip
 
 

@@ -192,7 +192,7 @@ class Listing:
 
 def _tunnel_info(kind: str | int, port: int, flags: int) -> str:
     if kind not in ("gue", "gre"):
-        return "ipip" if kind == "ipip" else "(null)"
+        return "ipip" if kind == "ipip" else "n/a"
     remote = flags & TUNNEL_F_REMCSUM and kind == "gue"
     checksum = "+c" if flags & TUNNEL_F_CSUM else "r+c" if remote else "-c"
     return f"gue:{port}:{checksum}" if kind == "gue" else f"gre:{checksum}"

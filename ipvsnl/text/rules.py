@@ -169,8 +169,8 @@ def _server_as_is(of: Service, server: Destination) -> str:
 
 
 def _tunnel(server: Destination) -> str:
-    if server.tunnel_type not in ("gue", "gre"):
-        return " --tun-type ipip"
+    if server.tunnel_type not in ("gue", "gre"):  # ipvsadm writes nothing for a type that it does not know
+        return " --tun-type ipip" if server.tunnel_type == "ipip" else ""
     port = f" --tun-port {server.tunnel_port}" if server.tunnel_type == "gue" else ""
     if server.tunnel_flags & TUNNEL_F_CSUM:
         checksum = "csum"

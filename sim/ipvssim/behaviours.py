@@ -88,7 +88,8 @@ TABLE = (
     Behaviour("bounded_caches", "7.3 6.12.113 6.1.191 5.15.210", "lblc and lblcr bound their entries. 6.12.113 does, and "
               "7.2.7 does not", "ip_vs_lblc.c, ip_vs_lblcr.c"),
     Behaviour("tables_grow", "7.1", "connection tables of each namespace, which begin with the first service at 256 rows, "
-              "and grow; their services are dumped in an order of chance", "ip_vs_conn.c, ip_vs_ctl.c"),
+              "grow with their connections, and shrink; their services are dumped in an order of chance",
+              "ip_vs_conn.c, ip_vs_core.c, ip_vs_ctl.c"),
     Behaviour("load_factors", "7.1", "the sysctls conn_lfactor and svc_lfactor", "ip_vs_ctl.c"),
     Behaviour("dead_templates_keep_ports", "7.1", "a template whose server is gone keeps its virtual port; before, FFFF",
               "ip_vs_conn.c"),

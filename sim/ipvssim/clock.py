@@ -68,6 +68,20 @@ class Timer(Part):
         """Do not fire."""
         self._slot = NEVER
 
+    def resume(self, slot: int) -> None:
+        """Arm: fire at the jiffy ``slot``, whose timers have not all fired."""
+        self._slot = slot
+        if self._queued == NEVER or slot < self._queued:
+            self._clock._queue(self, slot)
+
+    def withdraw(self) -> None:
+        """Do not fire, and let the clock forget it where that costs nothing: where nothing was queued behind it."""
+        self._slot = NEVER
+        bucket = self._clock._buckets.get(self._queued)
+        if bucket and bucket[-1] is self:
+            bucket.pop()
+            self._queued = NEVER
+
 
 @mypyc_attr(allow_interpreted_subclasses=True)
 class Alarm(Timer):
@@ -173,6 +187,18 @@ class Clock(Part):
         """What ticks a task every ``period`` microseconds (whole jiffies), once it is started."""
         return Periodic(self, period, task)
 
+    @property
+    def next_event(self) -> int:
+        """The first jiffy at which a timer may fire or a tick is due; :data:`FOREVER`: none."""
+        return min(self._slots[0] if self._slots else FOREVER, self._due)
+
+    def awaits_only(self, timer: Timer) -> bool:
+        """Whether nothing else than ``timer`` is waited for at :attr:`next_event`."""
+        if not self._slots or self._due <= self._slots[0]:
+            return False
+        bucket = self._buckets[self._slots[0]]
+        return len(bucket) == 1 and bucket[0] is timer
+
     def advance(self, microseconds: int) -> None:
         """Let time pass, firing what falls due on the way in order of time."""
         self.advance_to(self.now + microseconds)
@@ -180,6 +206,10 @@ class Clock(Part):
     def advance_to(self, when: int) -> None:
         """As :meth:`advance`, to a point in time; one that has passed changes nothing."""
         limit = when // JIFFY
+        if limit == self.slot and limit < self._due:  # mostly: no jiffy begins, and what is queued is for a later one
+            if when > self.now:
+                self.now = when
+            return
         slots = self._slots
         while True:
             slot = slots[0] if slots and slots[0] <= limit else limit

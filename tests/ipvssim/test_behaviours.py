@@ -15,6 +15,7 @@ from ipvssim import Kernel
 from ipvssim.behaviours import BEHAVIOURS, NAMES, TABLE, Behaviours, Release, resolve
 from ipvssim.doors import kernels, replay
 from ipvssim.doors.replay import DIFFERENT, SAME, Job
+from tests.ipvssim.worlds import udp
 from tests.places import DATA, unpacked
 
 UNPADDED = '{"recording": 1, "padding": false}\n'
@@ -98,15 +99,50 @@ def test_timeouts_that_no_int_holds() -> None:
         assert found == errno
 
 
+def sized(release: str, rules: str = "-A -u 192.0.2.1:80 -s rr\n-a -u 192.0.2.1:80 -r 10.0.0.1 -m") -> Kernel:
+    """A kernel with a service of UDP, whose connections last three seconds."""
+    kernel = Kernel(rules, release=release)
+    kernel.ipvsadm("--set", "0", "0", "3")
+    return kernel
+
+
+def connect(kernel: Kernel, count: int) -> int:
+    """So many clients that come at once; the rows of the connection table then."""
+    for number in range(count):
+        kernel.receive(udp(1024 + number, source=b"\xc6\x33\x64\x01", target=b"\xc0\x00\x02\x01"))
+    return kernel.namespace.connection_table_size
+
+
 def test_growing_tables_end_at_their_bound() -> None:
     """From the first service on 256 rows, with more connections up to those that the table may have, and no further."""
-    kernel = Kernel(release="7.2")
-    sizes = [kernel.namespace.connection_table_size]
-    kernel.load("-A -t 192.0.2.1:80 -s rr")
-    for count in (0, 64, 90, 513, 1024, 5000):
-        kernel.namespace.grow(count)
+    assert Kernel(release="7.2").namespace.connection_table_size == 0
+    assert [connect(sized("7.2"), count) for count in (0, 64, 65, 513, 1025, 5000)] == [256, 256, 512, 4096, 4096, 4096]
+    assert connect(sized("7.0"), 65) == 4096
+
+
+def test_a_table_shrinks_when_the_kernel_looks_again() -> None:
+    """Two seconds after it grew, and every two from then on, down to twice what is left, if that is a sixteenth at most."""
+    kernel = sized("7.2")
+    sizes = [connect(kernel, 600)]
+    kernel.advance(1.5)
+    connect(kernel, 40)  # these are known, and last from now on
+    for _ in range(5):
+        kernel.advance(1)
         sizes.append(kernel.namespace.connection_table_size)
-    assert sizes == [0, 256, 256, 512, 4096, 4096, 4096]
+    assert sizes == [4096, 4096, 4096, 512, 512, 256]
+
+
+def test_a_load_factor_that_is_written_again_changes_no_rows() -> None:
+    """A table is made as small as its connections allow for another factor; for the same one only if it is nearly empty."""
+    kernel = sized("7.2")
+    assert connect(kernel, 130) == 1024
+    kernel.advance(2)
+    connect(kernel, 40)
+    kernel.advance(1.5)
+    kernel.sysctl["conn_lfactor"] = -2
+    assert kernel.namespace.connection_table_size == 1024
+    kernel.sysctl["conn_lfactor"] = -3
+    assert kernel.namespace.connection_table_size == 512
 
 
 LATE = frozenset(

@@ -1,7 +1,7 @@
 """The campaign: fresh random traces, recorded on a real kernel, replayed on the simulator, compared step by step.
 
     python -m tests.kernel.compare --seeds N [--release NAME] [--first SEED] [--minutes M] [--kinds KIND ...]
-                                   [--keep DIR] [--shrink]
+                                   [--keep DIR] [--recordings DIR] [--shrink]
 
 Writes a table under build/, or with --page (`make fidelity`) the page of docs that shows this kernel's release. Exit status:
 0 no difference, 1 differences (the traces are kept), 2 nothing could be compared, 69 and 70 as those of the laboratory.
@@ -12,11 +12,13 @@ from __future__ import annotations
 import argparse
 import json
 import secrets
+import signal
 import subprocess
 import sys
 import tempfile
 import time
-from collections.abc import Sequence
+from collections.abc import Iterable, Iterator, Sequence
+from contextlib import contextmanager
 from datetime import date
 from pathlib import Path
 
@@ -32,6 +34,9 @@ TURN = "turn"
 """Instead of a release: one that changes from day to day. Where it can't be had that is said, and is no failure."""
 BUILD = ROOT / "build"
 ROUND = 2  # seeds of each kind that are recorded together
+BOOTS, JOBS = (2, 1), (4, 6)
+"""Kernels at a time, and traces at a time in each: of user-mode-linux, and where QEMU emulates them. There timers run late
+beside other traces; what differs is recorded again with nothing beside it."""
 
 
 def python() -> str:
@@ -60,18 +65,20 @@ def differing(trace: Path, kernel: str) -> tuple[int, str]:
 
 def check(campaign: Campaign, traces: Sequence[Path], keep: Path) -> None:
     """Compares recorded traces and counts; differing ones are kept, with what was said about them."""
-    recorded = [trace for trace in traces if trace.with_suffix(".kernel").exists()]
-    names = [str(trace) for trace in recorded]
+    there = [trace for trace in traces if recorded(trace)]
+    names = [str(trace) for trace in there]
     equal = not campaign.comparable or not replay("--kernel", campaign.judge.kernel, "--check", *names).returncode
+    found = {trace: (0, "") if equal else differing(trace, campaign.judge.kernel) for trace in there}
+    steady = again([trace for trace, (count, _) in found.items() if count > 0], campaign.judge)
     for trace in traces:
         row = campaign.rows.setdefault(trace.stem.rpartition("-")[0], Row())
-        if trace not in recorded:
+        if trace not in found:
             row.unrecorded += 1
             continue
         row.traces += 1
         row.steps += len(trace.with_suffix(".kernel").read_text().splitlines()) - 1  # the first line is no step
-        count, words = (0, "") if equal else differing(trace, campaign.judge.kernel)
-        if count > 0 and not again(trace, campaign.judge):
+        count, words = found[trace]
+        if count > 0 and not steady[trace]:
             row.unsteady += 1
             print(
                 f"{trace.stem}: {count} differing steps at first, none when the kernel was asked again:\n{words}",
@@ -86,14 +93,16 @@ def check(campaign: Campaign, traces: Sequence[Path], keep: Path) -> None:
             print(f"{trace.stem}: {f'{count} differing steps' if count > 0 else words.splitlines()[-1]}", flush=True)
 
 
-def again(trace: Path, asked: Judge) -> int:
-    """How many steps differ when the kernel is asked once more, with nothing beside it. Its timers may be an eighth late
-    and its memory's state is its own, so an answer that does not come twice says nothing of the simulator."""
+def again(traces: Sequence[Path], asked: Judge) -> dict[Path, int]:
+    """How many steps of each differ when the kernel is asked once more, one trace after the other, with nothing beside it.
+    Its timers may be an eighth late and its memory's state is its own, so an answer that does not come twice says nothing of
+    the simulator. -1: it can't be said."""
     with tempfile.TemporaryDirectory() as place:
-        copy = Path(place) / trace.name
-        copy.write_bytes(trace.read_bytes())
-        record(asked, [copy], 1, 1)
-        return differing(copy, asked.kernel)[0] if copy.with_suffix(".kernel").exists() else -1
+        copies = {trace: Path(place) / trace.name for trace in traces}
+        for trace, copy in copies.items():
+            copy.write_bytes(trace.read_bytes())
+        record(asked, list(copies.values()), 1, 1)
+        return {trace: differing(copy, asked.kernel)[0] if recorded(copy) else -1 for trace, copy in copies.items()}
 
 
 def store(trace: Path, keep: Path, words: str) -> Path:
@@ -119,7 +128,7 @@ def shrink(trace: Path, asked: Judge, boots: int, jobs: int, rounds: int = 12) -
             found = [
                 (len(variant), path)
                 for path, variant in zip(paths, variants, strict=True)
-                if path.with_suffix(".kernel").exists() and differing(path, asked.kernel)[0]
+                if recorded(path) and differing(path, asked.kernel)[0]
             ]
             if not found:
                 break
@@ -132,32 +141,68 @@ def shrink(trace: Path, asked: Judge, boots: int, jobs: int, rounds: int = 12) -
 
 
 def campaign_of(chosen: argparse.Namespace) -> Campaign:
-    """Rounds of generating, recording and checking, until the seeds or the minutes are used up."""
+    """Rounds of generating, recording and checking, until the seeds or the minutes are used up. The table is written after
+    each, so that an end from outside leaves what was found until then."""
     first = secrets.randbelow(10**9) if chosen.first is None else chosen.first
     command = f"python -m tests.kernel.compare --seeds {chosen.seeds} --first {first}"
     command += f" --release {chosen.release}" if chosen.release else ""
     command += f" --kinds {' '.join(chosen.kinds)}" if chosen.kinds else ""
     asked = judge(chosen.release)
-    jobs = chosen.jobs or (1 if asked.emulated else 4)
     campaign = Campaign(asked, first, command, replayable())
     print(f"kernel {asked.image.release}, first seed {first}; again: {command}", flush=True)
     kinds = [kind for kind in chosen.kinds or KINDS if kind != "twos" or asked.has(TWOS)]
     end = time.monotonic() + chosen.minutes * 60 if chosen.minutes else None
     for start in range(first, first + chosen.seeds, ROUND):
         began = time.monotonic()
-        with tempfile.TemporaryDirectory() as place:
-            traces = []
-            for seed in range(start, min(start + ROUND, first + chosen.seeds)):
-                for kind in kinds:
-                    traces.append(Path(place) / f"{kind}-{seed}.trace")
-                    traces[-1].write_text(generate(kind, seed))
-            record(asked, traces, chosen.boots, jobs)
+        seeds = range(start, min(start + ROUND, first + chosen.seeds))
+        with recordings(chosen.recordings) as place:
+            traces = generated(kinds, seeds, place)
+            record(asked, [one for one in traces if not recorded(one)], *at_a_time(chosen, asked))
             check(campaign, traces, chosen.keep)
+        report(campaign, chosen).write_text(campaign.table())
         total = campaign.total
         print(f"{total.traces} traces, {total.steps} steps, {total.differing} differing", flush=True)
         if end and time.monotonic() + (time.monotonic() - began) > end:
             break
     return campaign
+
+
+@contextmanager
+def recordings(kept: Path | None) -> Iterator[Path]:
+    """Where traces and recordings lie: in a directory where they stay, and are used again, or in a passing one."""
+    if kept:
+        kept.mkdir(parents=True, exist_ok=True)
+        yield kept
+        return
+    with tempfile.TemporaryDirectory() as place:
+        yield Path(place)
+
+
+def generated(kinds: Sequence[str], seeds: Iterable[int], place: Path) -> list[Path]:
+    """Traces of all kinds with these seeds, written there."""
+    traces = []
+    for seed in seeds:
+        for kind in kinds:
+            traces.append(place / f"{kind}-{seed}.trace")
+            traces[-1].write_text(generate(kind, seed))
+    return traces
+
+
+def recorded(trace: Path) -> bool:
+    """Whether a kernel's answers lie beside it."""
+    return trace.with_suffix(".kernel").exists()
+
+
+def report(campaign: Campaign, chosen: argparse.Namespace) -> Path:
+    """The file of the table, in a directory that exists."""
+    found: Path = page(campaign.judge) if chosen.page else chosen.report or BUILD / "fidelity.md"
+    found.parent.mkdir(parents=True, exist_ok=True)
+    return found
+
+
+def at_a_time(chosen: argparse.Namespace, asked: Judge) -> tuple[int, int]:
+    """How many kernels, and how many traces in each."""
+    return chosen.boots or BOOTS[asked.emulated], chosen.jobs or JOBS[asked.emulated]
 
 
 def options(arguments: Sequence[str]) -> argparse.Namespace:
@@ -174,12 +219,18 @@ def options(arguments: Sequence[str]) -> argparse.Namespace:
     parser.add_argument(
         "--keep", type=Path, default=BUILD / "differing", help="where differing traces go (build/differing/)"
     )
+    parser.add_argument(
+        "--recordings",
+        type=Path,
+        metavar="DIR",
+        help="where traces and recordings stay; those there are not made again",
+    )
     parser.add_argument("--shrink", action="store_true", help="make the first differing trace of each kind short")
     table = parser.add_mutually_exclusive_group()
     table.add_argument("--report", type=Path, metavar="FILE", help="the table (build/fidelity.md)")
     table.add_argument("--page", action="store_true", help="write the page of docs that shows this kernel's release")
-    parser.add_argument("--boots", type=int, default=2, help="kernels at a time (2)")
-    parser.add_argument("--jobs", type=int, help="traces at a time in each kernel (4; one where QEMU emulates it)")
+    parser.add_argument("--boots", type=int, help="kernels at a time (2; one where QEMU emulates it)")
+    parser.add_argument("--jobs", type=int, help="traces at a time in each kernel (4; 6 where QEMU emulates it)")
     return parser.parse_args(arguments)
 
 
@@ -191,6 +242,7 @@ def not_compared(release: str) -> int:
 
 def main(arguments: Sequence[str]) -> int:
     chosen = options(arguments)
+    signal.signal(signal.SIGTERM, lambda number, _: sys.exit(128 + number))  # so that its kernels end with it
     turn = chosen.release == TURN
     if turn:
         chosen.release = in_turn(date.today().toordinal())
@@ -201,14 +253,11 @@ def main(arguments: Sequence[str]) -> int:
         return not_compared(chosen.release) if turn else EXIT_MISSING
     except SystemExit as ended:
         return not_compared(chosen.release) if turn and ended.code == EXIT_MISSING else int(ended.code or 0)
-    report = page(campaign.judge) if chosen.page else chosen.report or BUILD / "fidelity.md"
-    report.parent.mkdir(parents=True, exist_ok=True)
-    report.write_text(campaign.table())
     print(campaign.table())
     if chosen.shrink:
         firsts = {path.stem.rpartition("-")[0]: path for path in reversed(campaign.different)}
         for path in firsts.values():
-            short = shrink(path, campaign.judge, chosen.boots, chosen.jobs or 4)
+            short = shrink(path, campaign.judge, *at_a_time(chosen, campaign.judge))
             steps = [json.loads(line) for line in short.read_text().splitlines()[1:]]
             print(f"{short}: {len(steps)} steps")
     if campaign.different or campaign.total.unrecorded:

@@ -79,6 +79,9 @@ def otherwise(kernel: str) -> list[str]:
 
 
 def page(asked: Judge) -> Path:
-    """The page of docs that shows how this kernel compares: the modelled kernel's, or that of another release."""
+    """The page of docs that shows how this kernel compares: the modelled kernel's, or that of another release. What QEMU
+    boots has pages of its own, since user-mode-linux may be of the same release."""
     inside = ROOT / "docs" / "inside"
+    if asked.emulated:
+        return inside / "kernels" / f"qemu-{asked.kernel}.md"
     return inside / "fidelity.md" if asked.kernel == DEFAULT else inside / "kernels" / f"{asked.kernel}.md"

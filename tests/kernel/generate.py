@@ -12,6 +12,7 @@ from tests.kernel.traces import (
     calls,
     corners,
     crowds,
+    edges,
     lifetimes,
     local,
     mutants,
@@ -22,13 +23,15 @@ from tests.kernel.traces import (
     scheduling,
     sessions,
     settings,
+    tables,
     tracking,
     tracking_tunables,
+    wide,
 )  # fmt: skip
 
 _FILES = (
     administration, scheduling, lifetimes, paths, corners, pieces, local, crowds, mutants, tracking, sessions, calls,
-    releases, settings, narrow, tracking_tunables,
+    releases, tables, settings, narrow, tracking_tunables, edges, wide,
 )  # fmt: skip
 KINDS = {kind: make for file in _FILES for kind, make in file.KINDS.items()}
 

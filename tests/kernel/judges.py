@@ -42,8 +42,8 @@ class Judge(NamedTuple):
     def kernel(self) -> str:
         """What the simulator is asked to be (``--kernel``): the stable release. Debian's ordinary kernels do not have it in
         their name, but in the version of their package."""
-        version = re.search(r" (\d+\.\d+\.\d+)", self.image.package) if self.emulated else None
-        return version.group(1) if version else self.image.release
+        version = re.search(r" (\d+\.\d+(?:\.\d+|~rc\d+))", self.image.package) if self.emulated else None
+        return version.group(1).replace("~", "-") if version else self.image.release
 
     @property
     def emulated(self) -> bool:
@@ -71,22 +71,17 @@ def judge(release: str | None) -> Judge:
 
 
 def record(asked: Judge, traces: Sequence[Path], boots: int, jobs: int) -> None:
-    """Record traces beside themselves, in several kernels at once, showing progress."""
-    runs = []
-    for number, (modules, some) in enumerate(shared_out(traces, boots)):
-        command = [
-            *(sys.executable, "-m", "ipvsnl.lab_kernel", "--as-root", "--timeout", str(LIMIT)),
-            *([] if asked.release is None else ["--release", asked.release]),
-            *(f"--module={name}" for name in modules),
-            *("--", sys.executable, "-m", "tests.kernel.recorder", "--jobs", str(jobs)),
-            *(["--package", asked.image.package] if asked.image.package else []),
-            *map(str, some),
-        ]
-        with one_processor(number):
-            runs.append(subprocess.Popen(command, cwd=ROOT, stdin=subprocess.DEVNULL, stdout=subprocess.DEVNULL))
+    """Record traces beside themselves, in so many kernels at once, showing progress."""
+    waiting = list(enumerate(shared_out(traces, boots)))
+    runs: list[subprocess.Popen[bytes]] = []
     try:
-        while any(run.poll() is None for run in runs):
-            time.sleep(0.5)
+        while waiting or any(run.poll() is None for run in runs):
+            if waiting and sum(run.poll() is None for run in runs) < boots:
+                number, (modules, some) = waiting.pop(0)
+                with one_processor(number):
+                    runs.append(_recording(asked, modules, some, jobs))
+            else:
+                time.sleep(0.5)
             show(f"recording: {sum(path.with_suffix('.kernel').exists() for path in traces)} of {len(traces)} traces")
     finally:
         for run in runs:
@@ -96,6 +91,19 @@ def record(asked: Judge, traces: Sequence[Path], boots: int, jobs: int) -> None:
     for run in runs:
         if run.returncode in (EXIT_MISSING, EXIT_BOOT):
             raise SystemExit(run.returncode)
+
+
+def _recording(asked: Judge, modules: Sequence[str], traces: Sequence[Path], jobs: int) -> subprocess.Popen[bytes]:
+    """A kernel with these modules, in which traces are recorded."""
+    command = [
+        *(sys.executable, "-m", "ipvsnl.lab_kernel", "--as-root", "--timeout", str(LIMIT)),
+        *([] if asked.release is None else ["--release", asked.release]),
+        *(f"--module={name}" for name in modules),
+        *("--", sys.executable, "-m", "tests.kernel.recorder", "--jobs", str(jobs)),
+        *(["--package", asked.image.package] if asked.image.package else []),
+        *map(str, traces),
+    ]
+    return subprocess.Popen(command, cwd=ROOT, stdin=subprocess.DEVNULL, stdout=subprocess.DEVNULL)
 
 
 def shared_out(traces: Sequence[Path], boots: int) -> list[tuple[tuple[str, ...], list[Path]]]:

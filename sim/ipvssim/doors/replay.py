@@ -70,7 +70,7 @@ class Replay:
         padding: bool | None = None,
     ) -> None:
         check_header(header)
-        network = trace_network(header.get("servers4", 16), header.get("servers6", 4))
+        network = trace_network(header.get("servers4", 16), header.get("servers6", 4), header.get("marks", ()))
         kernel = release if isinstance(release, Release) else resolve(release)
         if padding is None:  # as user-mode-linux: it ceased to pad between 6.12 and 7.2
             padding = not kernel.behaviours.tables_grow
@@ -119,9 +119,12 @@ class Replay:
         return {"rc": done.status, "stdout": done.stdout, "stderr": done.stderr}
 
     def _packet(self, step: dict[str, Any]) -> dict[str, Any]:
-        if step["on"] not in self.kernel.network.devices:
+        devices, mark = self.kernel.network.devices, step.get("mark", 0)
+        if step["on"] not in devices:
             raise ReplayError(f"there is no device {step['on']!r}")
-        result = self.director.receive(bytes.fromhex(step["hex"]), step["on"], step.get("mark", 0))
+        own = f"mark{mark}"
+        on = own if mark and step["on"] == "client" and own in devices else step["on"]
+        result = self.director.receive(bytes.fromhex(step["hex"]), on, mark)
         answer: dict[str, Any] = {"out": [{"on": device, "hex": data.hex()} for device, data in result.out]}
         if result.local:
             answer["local"] = True

@@ -42,7 +42,8 @@ def check_header(header: Mapping[str, Any]) -> None:
     if type(header.get("trace", 1)) is not int or header.get("trace", 1) != 1:
         raise ReplayError("not a trace of version 1")
     numbers = {"servers4": _servers, "servers6": _servers, "debug_level": _levels}
-    _check(header, {}, numbers | {"sysctl": _is(dict), "listening": _ports, "modules": _texts})
+    lists = {"listening": _ports, "modules": _texts, "marks": _marks}
+    _check(header, {}, numbers | lists | {"sysctl": _is(dict)})
     for name, value in header.get("sysctl", {}).items():
         _check({"name": name, "value": value}, *_STEPS["sysctl"])
 
@@ -125,6 +126,10 @@ def _texts(value: object) -> bool:
     return isinstance(value, list) and all(isinstance(one, str) for one in value)
 
 
+def _marks(value: object) -> bool:
+    return isinstance(value, list) and all(map(_mark, value))
+
+
 def _packets(value: object) -> bool:
     return isinstance(value, list) and all(
         isinstance(one, dict) and isinstance(one.get("on"), str) and _hex(one.get("hex")) for one in value
@@ -158,16 +163,17 @@ def _replies(value: object) -> bool:
 
 _servers = _integer(0, _MOST_SERVERS)
 _levels = _integer(0, _INT)
+_mark = _integer(0, _MARKS)
 _text = _is(str)
 _STEPS: dict[str, tuple[dict[str, _Check], dict[str, _Check]]] = {
     "ipvsadm": ({"args": _texts}, {"stdin": _text}),
-    "packet": ({"on": _text, "hex": _hex}, {"mark": _integer(0, _MARKS)}),
+    "packet": ({"on": _text, "hex": _hex}, {"mark": _mark}),
     "sleep": ({"seconds": _seconds}, {}),
     "sysctl": ({"name": _text, "value": _is(int, str)}, {}),
     "conns": ({}, {}),
     "stats": ({}, {}),
     "netlink": ({"hex": _hex}, {}),
-    "flood": ({"hex": _ipv6, "count": _integer(1, 1 << 16)}, {"mark": _integer(0, _MARKS)}),
+    "flood": ({"hex": _ipv6, "count": _integer(1, 1 << 16)}, {"mark": _mark}),
 }
 """Each kind of step: the values that it needs, and those that it may have."""
 _ANSWER: dict[str, _Check] = {

@@ -92,8 +92,7 @@ def drawn(line: str, seed: int) -> Iterator[Timed]:
         raise ScenarioError('traffic.service is missing: service = "-t 192.0.2.1:80"')
     traffic = draw(build({"table": {"service": stream["service"]}, "traffic": [{"replies": False, **stream}]}), seed)
     mark = traffic.flows[0].end.mark
-    for times, _, _, packets in traffic.chunks(0, len(traffic.when)):
-        yield from (Timed(when, data, mark) for when, data in zip(times, packets, strict=True) if data is not None)
+    yield from (Timed(when, data, mark) for when, data in traffic.packets())
 
 
 def _fail(why: str, status: int) -> int:

@@ -131,6 +131,8 @@ class Reassembler(Part):
         self.max_dist = MAX_DIST
         self._waiting = {AF_INET: _Waiting(clock, AF_INET, TIMEOUT4), AF_INET6: _Waiting(clock, AF_INET6, TIMEOUT6)}
         self._senders: WeakValueDictionary[bytes, Sender] = WeakValueDictionary()
+        self.completed: Callable[[Packet], object] | None = None
+        """Told of each IPv4 packet that is whole, where somebody wants to know."""
 
     def tell6(self, given_up: Callable[[Packet], object]) -> None:
         """Call it with the first fragment of each IPv6 packet whose others did not come in time."""
@@ -156,7 +158,12 @@ class Reassembler(Part):
         most = self.high_thresh[packet.family]
         if not most or waiting.memory > most:
             return "too many fragments wait"
-        return self._add4(packet, user, waiting) if packet.family == AF_INET else self._add6(packet, user, waiting)
+        if packet.family != AF_INET:
+            return self._add6(packet, user, waiting)
+        whole = self._add4(packet, user, waiting)
+        if self.completed is not None and isinstance(whole, Packet):
+            self.completed(whole)
+        return whole
 
     def _add4(self, packet: Packet, user: str, waiting: _Waiting) -> Packet | str:
         data = packet.data
@@ -229,6 +236,7 @@ class Reassembler(Part):
 
 
 def _assembled(pieces: Pieces, last: Packet) -> Packet | str:
+    """The whole: it came in by the last piece's device, and is else what the first was (inet_frag_reasm_prepare)."""
     first = pieces.first
     assert first is not None
     if pieces.ecn & _NOT_ECT and pieces.ecn != _NOT_ECT:
@@ -253,7 +261,7 @@ def _whole4(first: Packet, last: Packet, payload: bytes, ecn: int, kept_df: bool
     field = DF if kept_df else 0
     header = bytes((data[0], tos)) + size.to_bytes(2, "big") + data[4:6] + field.to_bytes(2, "big")
     data = sign4(header + data[8 : first.offset]) + payload
-    return parse4(data, last.device, last.mark, last.unicast, Assembled)
+    return parse4(data, last.device, first.mark, first.unicast, Assembled)
 
 
 def _whole6(first: Packet, last: Packet, payload: bytes, ecn: int) -> Packet | str:
@@ -267,7 +275,7 @@ def _whole6(first: Packet, last: Packet, payload: bytes, ecn: int) -> Packet | s
     if size > _LARGEST:
         return "reassembled packet too long"
     head[4:6] = size.to_bytes(2, "big")
-    return parse6(bytes(head) + payload, last.device, last.mark, last.unicast, Assembled)
+    return parse6(bytes(head) + payload, last.device, first.mark, first.unicast, Assembled)
 
 
 def lacks_headers(packet: Packet) -> bool:

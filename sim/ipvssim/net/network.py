@@ -43,6 +43,7 @@ _ALL_ONES: Final = b"\xff\xff\xff\xff"
 _ANY: Final = b"\x00\x00\x00\x00"
 _LINK: Final = b"\xfe\x80" + bytes(6)
 _CACHE_LIMIT: Final = 1 << 16
+_MOST_TYPES: Final = 1 << 18
 
 
 @mypyc_attr(allow_interpreted_subclasses=True)
@@ -70,6 +71,7 @@ class Network(Part):
         self._had_ipv4 = False
         self._tables: dict[int, tuple[RouteTable, RouteTable]] | None = None
         self._paths: dict[bytes, Path] = {}
+        self._types: dict[bytes, str] = {}
         self._learned: dict[bytes, int] = {}
         if loopback:
             self.add_device("lo", LOOPBACK, "127.0.0.1/8", "::1/128", mtu=65536)
@@ -132,11 +134,13 @@ class Network(Part):
         if self._tables is not None:
             self._tables[len(address)][0 if local else 1].add(address, len(address) * 8, route)
         self._paths.pop(address, None)
+        self._types.pop(address, None)
 
     def changed(self) -> None:
         """Forget every lookup: call it after changing a device by hand (``device.up``, ``device.mtu``...)."""
         self._tables = None
         self._paths.clear()
+        self._types.clear()
         if any(device.up and len(own) == 4 for device in self.devices.values() for own, _ in device.addresses):
             self._had_ipv4 = True
 
@@ -192,8 +196,21 @@ class Network(Part):
             return MULTICAST
         if not self._had_ipv4:
             return BROADCAST
-        route = self._built()[4][0].find(address)
-        return UNICAST if route is None else route.kind
+        found = self._types.get(address)
+        if found is None:
+            if len(self._types) >= _MOST_TYPES:
+                self._types.clear()
+            route = self._built()[4][0].find(address)
+            found = self._types[address] = UNICAST if route is None else route.kind
+        return found
+
+    def tables4(self) -> tuple[RouteTable, RouteTable]:
+        """IPv4's routes: the local table, which is asked first, and the main one. Other tables once something changed."""
+        return self._built()[4]
+
+    def narrowed(self) -> dict[bytes, int]:
+        """The addresses of which a router said what fits on the way to them (:meth:`learn_mtu`), and that MTU."""
+        return dict(self._learned)
 
     def __repr__(self) -> str:
         return f"<{type(self).__name__} {', '.join(map(repr, self.devices.values()))}>"
@@ -282,6 +299,8 @@ class Network(Part):
         if len(address) == 4 and length < 31:
             last = int.from_bytes(address, "big") | (1 << 32 - length) - 1
             local.add(last.to_bytes(4, "big"), 32, Route(BROADCAST, device, source=address))
+        if len(address) == 16 and length < 127 and self.forwarding:
+            local.add(anycast(address, length), bits, own)
 
 
 def _nobody(protocol: int, port: int) -> bool:
@@ -314,6 +333,11 @@ def _mac(given: str | bytes) -> bytes:
     if len(mac) not in (0, 6):
         raise ValueError(f"{given!r} is no link-layer address: six bytes, or text as 02:00:00:00:00:01")
     return mac
+
+
+def anycast(own: bytes, length: int) -> bytes:
+    """The address that a router has besides an IPv6 address of its own: the bare prefix (addrconf_join_anycast)."""
+    return (int.from_bytes(own, "big") >> 128 - length << 128 - length).to_bytes(16, "big")
 
 
 def _holds(own: bytes, length: int, target: bytes) -> bool:
@@ -354,5 +378,5 @@ def framed(data: bytes, device: Device) -> bytes:
 
 __all__ = [
     "BLACKHOLE", "BROADCAST", "DUMMY", "ETHERNET", "LOCAL", "LOOPBACK", "MULTICAST", "NONE", "PROHIBIT", "RAW", "UNICAST",
-    "UNREACHABLE", "Device", "Network", "Path", "Route", "ether_type", "framed",
+    "UNREACHABLE", "Device", "Network", "Path", "Route", "anycast", "ether_type", "framed",
 ]  # fmt: skip

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterable
+
 from ipvssim._compiling import mypyc_attr
 from ipvssim.net.network import (
     BLACKHOLE,
@@ -27,14 +29,18 @@ def default_network() -> Network:
     return network
 
 
-def trace_network(servers4: int = 16, servers6: int = 4) -> Network:
+def trace_network(servers4: int = 16, servers6: int = 4, marks: Iterable[int] = ()) -> Network:
     """The director of every trace (docs/use/simulator.md): raw IP towards clients, Ethernet towards the real servers.
 
-    ``servers4`` neighbours from 10.0.0.10 up and ``servers6`` from fd00:10::10 up resolve; nothing else does.
+    ``servers4`` neighbours from 10.0.0.10 up and ``servers6`` from fd00:10::10 up resolve; nothing else does. Packets with a
+    firewall mark of ``marks`` come in by a device of their own, ``mark7`` for 7: what goes back to their senders leaves by
+    another one.
     """
     network = Network()
     network.add_device("client", RAW, "198.51.100.1/24", "2001:db8:1::1/64")
     network.add_device("server", ETHERNET, "10.0.0.1/16", "fd00:10::1/64", mac=bytes.fromhex("020000000001"))
+    for mark in sorted(set(marks)):
+        network.add_device(f"mark{mark}", RAW)
     network.add_local("203.0.113.0/24")
     network.add_local("2001:db8:80::/64")
     network.add_route("0.0.0.0/0", device="client")

@@ -70,6 +70,8 @@ class Packet:
     """Whether that fragment carried DF."""
     cuts: tuple[int, ...] = ()
     """Where the fragments began, in bytes before the end."""
+    specimen = False
+    """Whether only its flow is known (:class:`ipvssim.net.specimens.Specimen`), and ``data`` is another's of its kind."""
     recorded: bytes = b""
     """Its IPv4 options as they arrived, where its receipt changed them: what a host that forwards it records anew."""
 
@@ -92,6 +94,10 @@ class Packet:
 
     def __deepcopy__(self, memo: dict[int, Any]) -> Packet:
         """Itself: it never changes once it is on its way."""
+        return self
+
+    def whole(self) -> Packet:
+        """The packet with bytes of its own, which a specimen makes: for whoever looks at them."""
         return self
 
     def replaced(self, data: bytes) -> Packet:
@@ -230,11 +236,12 @@ def parse6(
 def walk6(data: bytes, offset: int, following: int) -> tuple[int, int, int] | None:
     """Through extension headers to (protocol, its offset, fragment field), as ipv6_find_hdr does for any target (6.1).
 
-    Behind the fragment header of a later fragment there is nothing to read: its next header is returned as it is.
+    Behind the fragment header of a later fragment there is nothing to read: its next header is returned as it is. Two bytes
+    of an authentication header tell what would follow it. (So do they of others, and what is cut there is dropped later.)
     """
     fragment = 0
     while following in _EXTENSIONS and following != NO_NEXT:
-        if len(data) < offset + 8:
+        if len(data) < offset + (2 if following == AH else 8):
             return None
         after, size = data[offset], data[offset + 1]
         if following == FRAGMENT:
@@ -250,7 +257,16 @@ def walk6(data: bytes, offset: int, following: int) -> tuple[int, int, int] | No
     return following, offset, fragment
 
 
-def ends_in_fragment_header(data: bytes) -> bool:
+def ends_within(data: bytes) -> int:
+    """The extension header within whose first eight bytes a broken IPv6 packet ends; where it is none, what follows."""
+    following, at = data[6], 40
+    while following in _EXTENSIONS and following != NO_NEXT and len(data) >= at + 8:
+        size = 8 if following == FRAGMENT else (data[at + 1] + 2) * 4 if following == AH else (data[at + 1] + 1) * 8
+        following, at = data[at], at + size
+    return following
+
+
+def is_cut_fragment(data: bytes) -> bool:
     """Whether an IPv6 packet ends within the first four bytes of its fragment header: reassembly at the input drops it.
 
     Recorded of 6.1.176 (``tests/data/traces/fragment-header-*``); one that says it has no payload passes, for it may be a

@@ -129,6 +129,11 @@ class RouteTable(Part):
             self._tables.insert(place, {})
         self._tables[place].setdefault(_number(prefix) >> shift << shift, route)
 
+    def by_length(self) -> list[tuple[int, dict[int, Route]]]:
+        """How many bits of an address are behind each length of prefix, and the routes of that length by their number; the
+        longest prefix first."""
+        return list(zip(self._shifts, self._tables, strict=True))
+
     def find(self, address: bytes) -> Route | None:
         """The route for an address, or None."""
         number = _number(address)

@@ -313,13 +313,14 @@ class Commands:
         self, server: RealServer, method: int, weight: int, upper: int, lower: int, tunnel_type: int, tunnel_port: int,
         tunnel_flags: int,
     ) -> None:  # fmt: skip
-        server.forwarding = method & FWD_MASK
+        way = method & FWD_MASK, tunnel_type, ntohs(tunnel_port)
+        if not server.available or way != (server.forwarding, server.tunnel_type, server.tunnel_port):
+            self._table.reached_otherwise(server)
+        server.forwarding, server.tunnel_type, server.tunnel_port = way
         server.flags = 0
         server.weight = weight
         if weight or not server.available:  # one that comes (back) begins with what it is given, 0 too
             server.last_weight = weight
-        server.tunnel_type = tunnel_type
-        server.tunnel_port = ntohs(tunnel_port)
         server.tunnel_flags = tunnel_flags
         if upper != server.upper or lower != server.lower:
             self._write_thresholds(server, upper, lower)

@@ -11,7 +11,8 @@ from ipvssim.clock import SECOND
 from ipvssim.net.packets import AH, ESP, SCTP, TCP, UDP, WITH_PORTS, Packet, quote
 from ipvssim.path.connection_table import ConnectionTable
 from ipvssim.path.connections import MASQUERADE, TUNNEL, ConnectionEntry
-from ipvssim.path.protocols import AhEsp, Machine, Sctp, Tcp, Udp, tcp
+from ipvssim.path.forwarding.tunnel import KIND_GRE
+from ipvssim.path.protocols import ISAKMP, AhEsp, Machine, Sctp, Tcp, Udp, tcp
 
 if TYPE_CHECKING:
     from ipvssim.state.namespace import Namespace
@@ -107,9 +108,12 @@ class Accounts(Part):
         four = raw[0] < 0x60
         body = raw[(raw[0] & 15) * 4 + 8 :] if four else raw[48:]
         quoted = quote(body, AF_INET if four else AF_INET6, reverse=True)
-        if quoted is None or quoted.protocol not in WITH_PORTS:
+        if quoted is None or quoted.protocol not in self.machines:
             return
-        connection = self._entries.replies[quoted.protocol].get(quoted.key)
+        key, protocol = quoted.key, quoted.protocol
+        if protocol not in WITH_PORTS:
+            key, protocol = quoted.source + quoted.destination + ISAKMP, UDP
+        connection = self._entries.replies[protocol].get(key)
         if self._entries.log is not None and self.is_hooked(AF_INET if four else AF_INET6):
             self._entries.log.own_error(raw, quoted, connection)
         if connection is not None and connection.flags & 7 != MASQUERADE and self._entries.routed_replies:
@@ -133,11 +137,13 @@ class Accounts(Part):
                 return True
         return False
 
-    def tunnel_server(self, address: bytes, port: int, kind: int) -> RealServer | None:
-        """The destination that a tunnel of ours leads to (``ip_vs_find_tunnel``)."""
+    def tunnel_kind(self, address: bytes, port: int) -> int | None:
+        """The type of the tunnel of ours that leads to an address, GUE's to a port of it, the others' to port 0
+        (``ip_vs_find_tunnel``). Where there are several types it is that of the server that was added or changed last."""
+        found: RealServer | None = None
         for service in self.table.services():
             for server in service.servers():
-                leads = server.address == address and server.forwarding == TUNNEL and server.tunnel_type == kind
-                if leads and port in (0, server.tunnel_port):
-                    return server
-        return None
+                leads = server.address == address and server.forwarding == TUNNEL and server.tunnel_port == port
+                if leads and server.tunnel_type <= KIND_GRE and (found is None or server.hashed > found.hashed):
+                    found = server
+        return found.tunnel_type if found is not None else None

@@ -74,6 +74,7 @@ def read(text: str) -> Change:
 
 def ask(director: Director, question: Question, changes: Sequence[Change] = ()) -> Result:
     """What becomes of a packet once these changes are made, on a copy of the director. ValueError where one can't be."""
+    director.connection_table.gather()
     twin = deepcopy(director)
     twin.explaining = True
     for change in changes:

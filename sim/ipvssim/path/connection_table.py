@@ -10,8 +10,10 @@ from collections.abc import Callable, Iterator
 from typing import TYPE_CHECKING, Final
 
 from ipvssim._compiling import mypyc_attr
+from ipvssim._parts import Part
 from ipvssim.behaviours import BEHAVIOURS, Behaviours
 from ipvssim.clock import Clock
+from ipvssim.net.packets import Packet
 from ipvssim.path.connections import (
     F_ALIVE,
     F_INACTIVE,
@@ -29,13 +31,28 @@ from ipvssim.path.connections import (
     reply_key,
 )
 from ipvssim.path.memory import Memory
-from ipvssim.path.shadowed import Shadowed
+from ipvssim.path.shadowed import Hashed, Shadowed
 
 if TYPE_CHECKING:
     from ipvssim.path.debug_log import PathLog
     from ipvssim.state.services import RealServer
+    from ipvssim.state.table_rows import TableRows
 
 _U32: Final = 0xFFFFFFFF
+
+
+@mypyc_attr(allow_interpreted_subclasses=True)
+class Elsewhere(Part):
+    """Who else keeps connections of a table, in a form of its own (:mod:`ipvssim.lane`), and gives them back when they are
+    looked for. Of two with one key, those of the table are always the newer."""
+
+    def seek(self, packet: Packet) -> None:
+        """Give back what a packet may be about: called with each that comes in, and with each that was put together."""
+        raise NotImplementedError
+
+    def gather(self) -> None:
+        """Give everything back."""
+        raise NotImplementedError
 
 
 @mypyc_attr(allow_interpreted_subclasses=True)
@@ -65,14 +82,20 @@ class ConnectionTable(Keeper):
         self.untrack: Callable[[ConnectionEntry], object] | None = None
         """Called with a connection that keeps connection-tracking entries, when it goes."""
         self.log: PathLog | None = None
+        self.rows: TableRows | None = None
+        """Told of every connection that is hashed, where rows follow connections."""
         self.on_load: Callable[[RealServer], None] | None = None
         """Called after each change of a server's counts, where somebody watches them all."""
+        self.elsewhere: Elsewhere | None = None
+        """Who keeps connections that are not in these dictionaries, once somebody does."""
 
     def __iter__(self) -> Iterator[ConnectionEntry]:
+        self.gather()
         yield from self._requests
         yield from self._templates
 
     def __len__(self) -> int:
+        self.gather()
         return len(self._requests) + len(self._templates)
 
     # --- life ---
@@ -93,6 +116,8 @@ class ConnectionTable(Keeper):
             connection.reply_key = reply_key(connection)
             (self._templates if flags & F_TEMPLATE else self._requests).add(protocol, key, connection)
             self._replies.add(protocol, connection.reply_key, connection)
+            if self.rows is not None:
+                self.rows.opened()
         if self.memory is not None:
             self.memory.began(connection, self.clock.now)
         return connection
@@ -106,6 +131,8 @@ class ConnectionTable(Keeper):
         template.engine, template.engine_data = engine
         self._bind(template, server)
         self._templates.add(protocol, key + template.engine_data, template)
+        if self.rows is not None:
+            self.rows.opened()
         if self.memory is not None:
             self.memory.began(template, self.clock.now)
         return template
@@ -189,10 +216,49 @@ class ConnectionTable(Keeper):
 
     def flush(self) -> None:
         """Remove everything: connections first, so that templates are free to go."""
+        self.gather()
         for connection in list(self._requests):
             self.drop(connection)
         for template in list(self._templates):
             self.drop(template)
+
+    # --- those that are kept elsewhere ---
+
+    def gather(self) -> None:
+        """Let all connections be here."""
+        if self.elsewhere is not None:
+            self.elsewhere.gather()
+
+    def here(self) -> list[ConnectionEntry]:
+        """The connections that are here, templates left out."""
+        return list(self._requests)
+
+    def reply_keys(self) -> list[tuple[int, bytes]]:
+        """Protocol and key of all replies to what is here, templates included."""
+        return [(protocol, key) for protocol, index in self.replies.items() for key in index]
+
+    def watch(self, requests: list[Hashed] | None, replies: list[Hashed] | None) -> None:
+        """Append to these lists what is hashed from now on, by its keys; None: do not."""
+        self._requests.fresh, self._replies.fresh = requests, replies
+
+    def is_alone(self, connection: ConnectionEntry) -> bool:
+        """Whether it is here, and no other has one of its keys."""
+        protocol = connection.protocol
+        return self._requests.is_alone(protocol, connection.key, connection) and self._replies.is_alone(
+            protocol, connection.reply_key, connection
+        )
+
+    def take_out(self, connection: ConnectionEntry) -> None:
+        """Somebody else keeps it from now on; its server does not notice."""
+        self._unhash(connection)
+        connection.withdraw()
+
+    def put_back(self, connection: ConnectionEntry, expires: int) -> None:
+        """It is kept here again, its timer at the jiffy ``expires``; those here with the same keys are newer."""
+        connection.reply_key = reply_key(connection)
+        self._requests.add_oldest(connection.protocol, connection.key, connection)
+        self._replies.add_oldest(connection.protocol, connection.reply_key, connection)
+        connection.resume(expires)
 
     # --- templates ---
 
@@ -287,26 +353,39 @@ class ConnectionTable(Keeper):
                 server.inactive = server.inactive - 1 & _U32
             else:
                 server.active -= 1
-        if server.overloaded and self._has_room(connection, server):
+        if server.overloaded and self._has_room(server, template=bool(connection.flags & F_TEMPLATE)):
             server.overloaded = False
             self._marked(server)
         else:
             self._loaded(server)
 
-    def _has_room(self, connection: ConnectionEntry, server: RealServer) -> bool:
+    def released(self, server: RealServer, active: int, inactive: int) -> None:
+        """So many active and inactive connections of a server expired elsewhere."""
+        server.active -= active
+        server.inactive = server.inactive - inactive & _U32
+        for _ in range(active + inactive):
+            server.conns -= 1
+            if server.overloaded and self._has_room(server, template=False):
+                server.overloaded = False
+                self._marked(server)
+        self._loaded(server)
+
+    def _has_room(self, server: RealServer, *, template: bool) -> bool:
         """Whether an unbind ends the overload, by the rule of the release."""
         upper, lower, conns = server.upper, server.lower, server.conns
         if self._recomputes:
             least = lower or upper - upper // 4
-            return not connection.flags & F_TEMPLATE and conns == least - 1 and conns < upper
+            return not template and conns == least - 1 and conns < upper
         if lower:
             return conns < lower
         return not upper or conns * 4 < upper * 3
 
     def _loaded(self, server: RealServer) -> None:
         service = server.service
-        if service is not None and service.scheduler is not None and service.scheduler.LOADS:
-            service.scheduler.loaded(server)
+        if service is not None:
+            scheduler = service.scheduler
+            if scheduler is not None and scheduler.loads:
+                scheduler.loaded(server)
         if self.on_load is not None:
             self.on_load(server)
 

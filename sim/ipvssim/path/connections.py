@@ -22,6 +22,7 @@ LOCAL_NODE: Final = 1
 TUNNEL: Final = 2
 DIRECT: Final = 3
 BYPASS: Final = 4
+"""The last method: netlink takes the numbers up to 7, too, for which no transmitter stands; the host gets their packets."""
 METHOD: Final = 0x7
 F_ALIVE: Final = 0x40
 """The kernel's HASHED: not gone yet."""

@@ -16,19 +16,24 @@ from ipvsnl.consts import AF_INET, AF_INET6
 from ipvssim._compiling import mypyc_attr
 from ipvssim._parts import Part
 from ipvssim.net.fragments import INPUT, LOCAL_DELIVERY, Reassembler
-from ipvssim.net.network import BROADCAST, ETHERNET, LOCAL, MULTICAST, Path
+from ipvssim.net.network import BROADCAST, ETHERNET, LOCAL, MULTICAST, Path, framed
 from ipvssim.net.options6 import verify_hops
 from ipvssim.net.packets import (
+    AH,
     BROKEN,
     HOP_BY_HOP,
+    ICMP,
     WITH_PORTS,
     Packet,
-    ends_in_fragment_header,
+    ends_within,
+    is_cut_fragment,
     parse4,
     parse6,
 )
+from ipvssim.net.specimens import Specimen
 from ipvssim.path.accounts import Accounts
 from ipvssim.path.connection_table import ConnectionTable
+from ipvssim.path.connections import BYPASS, LOCAL_NODE, MASQUERADE
 from ipvssim.path.debug_log import PathLog
 from ipvssim.path.helpers.application import Helpers
 from ipvssim.path.host import Host
@@ -36,7 +41,7 @@ from ipvssim.path.icmp_errors import IcmpErrors
 from ipvssim.path.inbound import Inbound
 from ipvssim.path.outbound import Outbound
 from ipvssim.path.reasons import tell
-from ipvssim.path.result import DROP, HELD, TO_HOST, Result
+from ipvssim.path.result import DROP, FORWARD, HELD, TO_HOST, Result
 from ipvssim.path.rows import Row, rows
 from ipvssim.path.selection import Selection
 from ipvssim.path.tracking import Tracker
@@ -52,10 +57,10 @@ _TYPES: Final = {b"\x08\x00": 4, b"\x86\xdd": 6}
 _JOINED: Final = frozenset(
     (
         bytes((224, 0, 0, 1)),
-        *(bytes.fromhex(f"{group}{member:028x}") for group in ("ff01", "ff02") for member in (1, 2)),
+        *(bytes.fromhex(f"{group}{member:028x}") for group, member in (("ff01", 1), ("ff02", 1), ("ff02", 2))),
     )
-) | {bytes.fromhex("ff05") + bytes(13) + b"\2"}
-"""The groups that every router joins."""
+)
+"""The groups that a device of a router joins when it is made (ipv6_add_dev, net/ipv6/addrconf.c)."""
 
 
 @mypyc_attr(allow_interpreted_subclasses=True)
@@ -69,6 +74,9 @@ class Director(Part):
         self.sysctls = namespace.sysctls
         self.clock = namespace.clock
         self.connection_table = ConnectionTable(self.clock, namespace.behaviours)
+        if namespace.rows.follow:
+            self.connection_table.rows = namespace.rows
+            namespace.rows.connections = self.connection_table
         self.accounts = Accounts(namespace, self.connection_table)
         self.host = Host(self.network, self.clock, namespace.behaviours)
         self.host.sent = self.accounts.count_own
@@ -159,15 +167,31 @@ class Director(Part):
         if isinstance(packet, str):
             return result.drop(packet)
         result.meet(packet)
+        if self.connection_table.elsewhere is not None:
+            self.connection_table.elsewhere.seek(packet)
         self.accounts.take_timeouts()
         self._input(packet, result)
         if result.verdict is TO_HOST and version == 6:
-            if packet.protocol == BROKEN:
+            if packet.protocol == BROKEN and ends_within(packet.data) != AH:  # of which the host knows nothing
                 result.drop("broken IPv6 extension headers")
             elif packet.offset > 40:
                 self.host.takes6(packet, result)
         if self._witness is not None:
             tell(self._witness, result)
+        if self.inbound.expiring:
+            self._expire()
+        return result
+
+    def pass_flow(self, packet: Specimen, result: Result) -> Result:
+        """A packet comes in of which only the flow is known. What becomes of it is what :meth:`receive` makes of its bytes,
+        but that those which leave are not made, and ``Result.packet`` is not known. ``result`` is filled in and returned,
+        but where somebody looks at the bytes: then it is another."""
+        if self._witness is not None or self.tracker.on or self.inbound.log is not None:
+            data, device = packet.raw(), self.network.devices[packet.device]
+            return self.receive(framed(data, device) if device.kind == ETHERNET else data, device.name, packet.mark)
+        result.begin()
+        self.accounts.take_timeouts()
+        self._input(packet, result)
         if self.inbound.expiring:
             self._expire()
         return result
@@ -179,6 +203,8 @@ class Director(Part):
         if isinstance(packet, str):
             return result.drop(packet)
         result.meet(packet)
+        if self.connection_table.elsewhere is not None:
+            self.connection_table.elsewhere.seek(packet)
         self.accounts.take_timeouts()
         if self.tracker.on:
             self.tracker.enters(packet, own=True)
@@ -239,17 +265,15 @@ class Director(Part):
             packet = whole
             result.meet(packet)
             self.tracker.enters(packet)
-        elif packet.protocol == BROKEN and self._defragments6() and ends_in_fragment_header(packet.data):
+        elif packet.protocol == BROKEN and self._defragments6() and is_cut_fragment(packet.data):
             result.drop("it ends within its IPv6 fragment header")
             return
         path = self.network.path(packet.destination)
-        if path.kind == LOCAL or (packet.mark and packet.mark in self.network.local_marks):
+        if path.kind in (LOCAL, BROADCAST) or (packet.mark and packet.mark in self.network.local_marks):
             self._to_host(packet, result)
-        elif path.kind == BROADCAST:
-            result.accept("broadcast")
         elif path.kind == MULTICAST:
             if packet.destination in _JOINED:
-                result.accept("multicast to all hosts")
+                self._to_host(packet, result)
             else:
                 result.drop("multicast to a group without members here")
         else:
@@ -266,7 +290,7 @@ class Director(Part):
             result.meet(packet)
         index = self.connection_table.replies.get(packet.protocol)
         if index is None or packet.key in index or self.sysctls.nat_icmp_send or self.outbound.log is not None:
-            passed = self.outbound.pass_through(packet, result, comes_in=True)
+            passed = self.outbound.pass_through(packet.whole(), result, comes_in=True)
             if passed is None:
                 return
             if result.connection is not None and packet.protocol in self.accounts.machines:
@@ -282,15 +306,20 @@ class Director(Part):
         """The host itself gets a packet: of a connection, it is the local server's. Where nobody listens it is refused."""
         if self.tracker.on and not self.tracker.is_taken(packet, connection, result):
             return
+        if self.network.path(packet.destination).kind in (BROADCAST, MULTICAST):
+            return
         if packet.protocol not in WITH_PORTS:
             self.host.unwanted(packet)
             return
         port = packet.key[-2:]
         if connection is not None:
-            if not self.network.is_local(connection.address):
-                return
-            port = connection.port
+            method = connection.method
+            if LOCAL_NODE != method <= BYPASS and not self.network.is_local(connection.address):
+                return  # what the host got was an error about the packet, from itself
+            if method == MASQUERADE:
+                port = connection.port
         if not self.network.listens(packet.protocol, int.from_bytes(port, "big")):
+            packet = packet.whole()
             self.inbound.refuse(packet, connection)
             self.host.unwanted(packet)
             if self.tracker.on:
@@ -298,11 +327,17 @@ class Director(Part):
 
     def _forward(self, packet: Packet, path: Path, result: Result) -> None:
         """FORWARD: errors about requests, then replies, then what is none of IPVS's business."""
-        shorter = self.host.forwardable(packet, path, result)
+        if packet.specimen and not self.sysctls.nat_icmp_send and self.host.carries(packet, path):
+            if self.outbound.pass_through(packet, result) is not None:
+                result.verdict = FORWARD
+            return
+        shorter = self.host.forwardable(packet.whole(), path, result)
+        if shorter is not None and shorter.protocol == ICMP and self.accounts.is_hooked(shorter.family):
+            shorter = self.outbound.gather(shorter, result)
         if shorter is None:
             return
         if self.inbound.takes_error(shorter):
-            if self.errors.request(shorter, result, forwarded=True):
+            if self.errors.request(shorter, result, forwarded=True) and result.verdict is not TO_HOST:
                 return
             result.connection = result.server = None
         passed = self.outbound.pass_through(shorter, result)

@@ -18,7 +18,19 @@ from ipvssim.net import icmp
 from ipvssim.net.checksums import is_valid, pseudo
 from ipvssim.net.cutting import split4, split6
 from ipvssim.net.fragments import is_authenticated, lacks_headers
-from ipvssim.net.network import BLACKHOLE, BROADCAST, ETHERNET, LOCAL, MULTICAST, NONE, PROHIBIT, UNICAST, Network, Path
+from ipvssim.net.network import (
+    BLACKHOLE,
+    BROADCAST,
+    ETHERNET,
+    LOCAL,
+    MULTICAST,
+    NONE,
+    PROHIBIT,
+    UNICAST,
+    Network,
+    Path,
+    anycast,
+)
 from ipvssim.net.options4 import BadOptionError, echo, received
 from ipvssim.net.options6 import HEADER_FIELD, INCOMPLETE, BadOption6Error, verify_destination
 from ipvssim.net.packets import BROKEN, ICMPV6, MORE6, NO_NEXT, TCP, UDP, Packet, Recorded, sign4, with_hops
@@ -124,6 +136,7 @@ class Host(Part):
         address towards its sender. Nothing is sent where none may be (:func:`icmp.answers`)."""
         if not icmp.answers(packet):
             return
+        packet = packet.whole()
         network = self.network
         back = network.path(packet.source)
         if back.kind not in (UNICAST, LOCAL):
@@ -167,10 +180,11 @@ class Host(Part):
 
     def _answers_from(self, address: bytes, path: Path) -> bool:
         """Whether errors about packets to ``address`` come from it: IPv4 asks for a local route (icmp_send), IPv6 for an
-        address that some device has (icmp6_send), which one out of a local prefix is not."""
+        address that some device has (icmp6_send), an anycast one perhaps, which one out of a local prefix is not."""
         if path.kind != LOCAL or len(address) == 4:
             return path.kind == LOCAL
-        return any(own == address for device in self.network.devices.values() for own, _ in device.addresses)
+        every = [mine for device in self.network.devices.values() for mine in device.addresses if len(mine[0]) == 16]
+        return any(address in (own, anycast(own, length)) for own, length in every)
 
     def time_exceeded(self, packet: Packet, result: Result, *, counts: bool = True) -> None:
         """Answer that the lifetime ended. ``counts``: redirects to the same host are fewer for it; those of IPVS itself were
@@ -327,6 +341,16 @@ class Host(Part):
             self.too_big(packet, result, path.mtu)
             return None
         return packet.replaced(with_hops(packet, packet.hops - 1))
+
+    def carries(self, packet: Packet, path: Path) -> bool:
+        """Whether a whole packet is forwarded, whatever else its bytes are: :meth:`forwardable` asks for no more."""
+        if not self.network.forwarding or path.kind != UNICAST or path.device is None or packet.hops <= 1:
+            return False
+        if packet.family != AF_INET and (
+            path.device.name == packet.device or packet.source == _ANY6 or icmp.is_link_local(packet.source)
+        ):
+            return False
+        return len(packet.data) <= path.mtu
 
     def _redirect(self, packet: Packet, path: Path, result: Result) -> None:
         """Tell the sender of a packet that leaves where it came in of the shorter way (ip6_forward, ndisc_send_redirect).

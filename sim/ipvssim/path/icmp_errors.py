@@ -166,7 +166,7 @@ class IcmpErrors(Part):
             at = self._behind_gue(body, outer)
         elif kind == tunnel.KIND_GRE:
             at = self._behind_gre(body, outer)
-        elif len(self._kinds) > 1 and self._accounts.tunnel_server(outer.destination, 0, kind) is None:
+        elif len(self._kinds) > 1 and self._accounts.tunnel_kind(outer.destination, 0) != kind:
             return False
         if not at:
             return None
@@ -178,7 +178,7 @@ class IcmpErrors(Part):
         if len(body) < start + 12:
             return 0
         port = int.from_bytes(body[start + 2 : start + 4], "big")
-        if self._accounts.tunnel_server(outer.destination, port, tunnel.KIND_GUE) is None:
+        if self._accounts.tunnel_kind(outer.destination, port) != tunnel.KIND_GUE:
             return 0
         first, protocol = body[start + 8], body[start + 9]
         if first & 0xC0 or first & 0x20 or protocol != IPIP:
@@ -191,7 +191,7 @@ class IcmpErrors(Part):
         header = body[start : start + 4]
         if header not in (b"\0\0\x08\0", b"\x80\0\x08\0"):
             return 0
-        if self._accounts.tunnel_server(outer.destination, 0, tunnel.KIND_GRE) is None:
+        if self._accounts.tunnel_kind(outer.destination, 0) != tunnel.KIND_GRE:
             return 0
         return start + (8 if header[0] else 4)
 
@@ -222,7 +222,7 @@ class IcmpErrors(Part):
         believed = min(known, _LEAST_LEARNED) if mtu < _LEAST_LEARNED else mtu
         if believed < known:
             self._host.network.learn_mtu(outer, believed)
-        used = self._transmitter.paths.get(connection.server) if connection.server is not None else None
+        used = connection.server.way if connection.server is not None else None
         if used is None:
             return mtu
         if used.device is not None and used.mtu < used.device.mtu:

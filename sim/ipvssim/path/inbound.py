@@ -233,6 +233,8 @@ class Inbound(Part):
                 self.accounts.count_out(found, 40 if four else 60)
                 self.accounts.machines[TCP].transition(found, _RESET, 0, OUTPUT)
                 self.connections.used(found)
+                if found in self.expiring:  # it was told to go, and its timer starts anew all the same
+                    self.expiring.remove(found)
                 if self.log is not None:
                     self.log.answered()
         elif four:

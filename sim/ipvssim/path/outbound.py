@@ -72,13 +72,11 @@ class Outbound(Part):
             return self._icmp(packet, result)
         if packet.protocol not in self._accounts.machines or not self._accounts.is_hooked(packet.family):
             return packet
-        if packet.fragment and packet.family == AF_INET and packet.protocol in WITH_PORTS:
-            whole = self._reassembler.add(packet, REPLIES)
-            if isinstance(whole, str):
-                result.verdict, result.reason = HELD, whole
+        if packet.protocol in WITH_PORTS:
+            gathered = self.gather(packet, result)
+            if gathered is None:
                 return None
-            packet = whole
-            result.meet(packet)
+            packet = gathered
         connection = self.find(packet)
         if (
             connection is None
@@ -104,7 +102,9 @@ class Outbound(Part):
     def translate(self, packet: Packet, connection: ConnectionEntry, result: Result) -> Packet | None:
         """A reply of a known connection: translated where it is to be, counted, and followed."""
         result.connection, result.server = connection, connection.server
-        if connection.flags & METHOD == MASQUERADE:
+        if connection.flags & F_HELPED:
+            packet = packet.whole()
+        if connection.flags & METHOD == MASQUERADE and not packet.specimen:  # whose length stays in either case
             helped = connection.flags & F_HELPED
             data = self._helpers.reply(packet, connection) if helped else nat.reply(packet, connection)
             if data is None:
@@ -121,14 +121,18 @@ class Outbound(Part):
         result.reason = "reply"
         return translated
 
+    def gather(self, packet: Packet, result: Result) -> Packet | None:
+        """The packet that an IPv4 fragment completes, any other packet as it is; None while others are missing."""
+        if not packet.fragment or packet.family != AF_INET:
+            return packet
+        whole = self._reassembler.add(packet, REPLIES)
+        if isinstance(whole, str):
+            result.verdict, result.reason = HELD, whole
+            return None
+        result.meet(whole)
+        return whole
+
     def _icmp(self, packet: Packet, result: Result) -> Packet | None:
-        if packet.fragment and packet.family == AF_INET and self._accounts.is_hooked(packet.family):
-            whole = self._reassembler.add(packet, REPLIES)
-            if isinstance(whole, str):
-                result.verdict, result.reason = HELD, whole
-                return None
-            packet = whole
-            result.meet(packet)
         if self.log is not None and self._accounts.is_hooked(packet.family):
             self.log.icmp("Outgoing", packet)
         if not self._errors.is_handled(packet) or not self._accounts.is_hooked(packet.family):
@@ -145,8 +149,6 @@ class Outbound(Part):
             return False
         if not self._accounts.serves(protocol, packet.source, packet.client_port):
             return False
-        if protocol == TCP:
-            return len(data) >= start + 20 and not data[start + 13] & RST
-        if protocol == sctp.NUMBER:
-            return sctp.chunk_type(data, start) not in (-1, sctp.CID_ABORT)
-        return True
+        if protocol == TCP:  # one that is too short for flags has none (is_tcp_reset)
+            return len(data) < start + 20 or not data[start + 13] & RST
+        return protocol != sctp.NUMBER or sctp.chunk_type(data, start) != sctp.CID_ABORT

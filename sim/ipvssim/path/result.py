@@ -63,6 +63,15 @@ class Result:
         self.out: _Frames = []
         self.consulted: Mapping[str, str] = _NOTHING
 
+    def begin(self) -> None:
+        """Be the answer to another packet, of which nothing is known yet."""
+        self.verdict = DROP
+        self.reason = ""
+        self.service = self.server = self.connection = None
+        self.opened = False
+        if self.out:
+            self.out = []
+
     @property
     def local(self) -> bool:
         """Whether the packet was handed to the director's own host."""

@@ -55,8 +55,7 @@ class Selection(Part):
         self.connections = connections
         self.host = host
         self.defence = Defence(namespace, connections)
-        self._namespace = namespace
-        self._grows, self._limited = namespace.behaviours.tables_grow, namespace.behaviours.conn_max
+        self._limited = namespace.behaviours.conn_max
         self.explaining = False
         self.log: PathLog | None = None
         self.unprivileged = 1024
@@ -140,8 +139,6 @@ class Selection(Part):
                 self._leave(service, packet, result)
             return None
         result.opened = True
-        if self._grows:
-            self._namespace.grow(len(self.connections))
         server = connection.server
         assert server is not None
         server.counters.conns += 1
@@ -310,9 +307,10 @@ class Selection(Part):
             self.host.port_unreachable(packet, result)
 
     def _is_foreign(self, packet: Packet) -> bool:
-        """Whether the destination is some other host's."""
+        """Whether the destination counts as some other host's. Of IPv6 only the kind of address is asked for: one of the
+        director's own passes, too (``ip_vs_addr_is_unicast``)."""
         if packet.family == AF_INET6:
-            return self.network.path(packet.destination).kind == UNICAST
+            return packet.destination[0] != 0xFF
         return self.network.address_type(packet.destination) == UNICAST
 
 

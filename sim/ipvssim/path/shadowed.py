@@ -9,17 +9,21 @@ from ipvssim._parts import Part
 from ipvssim.path.connections import SCTP, TCP, UDP, ConnectionEntry
 
 Index = dict[bytes, ConnectionEntry]
+Hashed = tuple[int, bytes, ConnectionEntry]
+"""Protocol, key, and what has that key."""
 
 
 @mypyc_attr(allow_interpreted_subclasses=True)
 class Shadowed(Part):
     """Dictionaries whose newest entry hides older ones of the same key until it goes."""
 
-    __slots__ = ("_older", "by_protocol")
+    __slots__ = ("_older", "by_protocol", "fresh")
 
     def __init__(self) -> None:
         self.by_protocol: dict[int, Index] = {TCP: {}, UDP: {}, SCTP: {}}
         self._older: dict[tuple[int, bytes], list[ConnectionEntry]] = {}
+        self.fresh: list[Hashed] | None = None
+        """What was put in, where somebody wants to know."""
 
     def add(self, protocol: int, key: bytes, connection: ConnectionEntry) -> None:
         """Put it in front of those with the same key."""
@@ -30,6 +34,20 @@ class Shadowed(Part):
         if older is not None:
             self._older.setdefault((protocol, key), []).append(older)
         index[key] = connection
+        if self.fresh is not None:
+            self.fresh.append((protocol, key, connection))
+
+    def add_oldest(self, protocol: int, key: bytes, connection: ConnectionEntry) -> None:
+        """Put it behind those with the same key."""
+        newest = self.by_protocol[protocol].get(key)
+        if newest is None:
+            self.add(protocol, key, connection)
+        else:
+            self._older.setdefault((protocol, key), []).insert(0, connection)
+
+    def is_alone(self, protocol: int, key: bytes, connection: ConnectionEntry) -> bool:
+        """Whether it is there, and no other with that key."""
+        return self.by_protocol[protocol].get(key) is connection and (protocol, key) not in self._older
 
     def remove(self, protocol: int, key: bytes, connection: ConnectionEntry) -> None:
         """Take it out, wherever it stands."""

@@ -17,6 +17,7 @@ from ipvssim.path.connections import (
     F_NO_CPORT,
     LOCAL_NODE,
     MASQUERADE,
+    METHOD,
     TUNNEL,
     ConnectionEntry,
 )
@@ -35,6 +36,8 @@ if TYPE_CHECKING:
 _LEAST_MTU4: Final = 68
 _LEAST_MTU6: Final = 1280
 _NOT_HELPED: Final = "the helper can't work on it: too short, or a wrong checksum"
+_NOT_FORWARDED: Final = "a local server can't be reached from the forward hook"
+_SERVED: Final = "the connection is served by the director itself"
 _SPECIAL: Final = F_HELPED | F_NO_CPORT
 _GUE_PORTS: Final = 32768, 60999
 _LOOPBACK6: Final = bytes(15) + b"\x01"
@@ -53,12 +56,15 @@ class Transmitter(Part):
         self.network = host.network
         self.sysctls = sysctls
         self._helpers = helpers
-        self.paths: dict[RealServer, Path] = {}
-        """The way last taken to a server: what a frag-needed for a tunnel refers to."""
         self.log: PathLog | None = None
 
     def transmit(self, packet: Packet, connection: ConnectionEntry, result: Result) -> None:
         """Send a request on its way, as its connection says."""
+        if packet.specimen:
+            if self._is_unseen(packet, connection, result):
+                result.verdict = FORWARD
+                return
+            packet = packet.whole()
         if self.log is None:
             self._transmit(packet, connection, result)
             return
@@ -68,8 +74,8 @@ class Transmitter(Part):
 
     def _transmit(self, packet: Packet, connection: ConnectionEntry, result: Result) -> None:
         method = connection.flags & 7
-        if method == LOCAL_NODE:
-            result.accept("the connection is served by the director itself")
+        if method == LOCAL_NODE or method > BYPASS:
+            result.accept(_SERVED)
             return
         translated: Translate | None = None
         if connection.flags & _SPECIAL and method == MASQUERADE:
@@ -114,14 +120,14 @@ class Transmitter(Part):
     def _transmit_icmp(self, packet: Packet, connection: ConnectionEntry, result: Result, *, forwarded: bool) -> None:
         method = connection.flags & 7
         if method != MASQUERADE:
-            self._icmp_as_it_is(packet, connection, method, result)
+            self._icmp_as_it_is(packet, connection, method, result, forwarded=forwarded)
             return
         path = self._way(packet, connection, method, result)
         if path is None:
             return
         if path.kind == LOCAL:
             if forwarded:
-                result.drop("a local server can't be reached from the forward hook")
+                result.drop(_NOT_FORWARDED)
             elif _is_loopback(connection.address):
                 result.drop("translation to a loopback address")
             else:
@@ -136,23 +142,30 @@ class Transmitter(Part):
         data = nat.icmp(packet, connection, towards_client=False, hops=packet.hops - 1)
         self.host.send(data, path, result, packet)
 
-    def _icmp_as_it_is(self, packet: Packet, connection: ConnectionEntry, method: int, result: Result) -> None:
+    def _icmp_as_it_is(
+        self, packet: Packet, connection: ConnectionEntry, method: int, result: Result, *, forwarded: bool
+    ) -> None:
         if self.log is None:
-            self._pass_icmp(packet, connection, method, result)
+            self._pass_icmp(packet, connection, method, result, forwarded=forwarded)
             return
         function = self.log.transmits(packet, connection)
-        self._pass_icmp(packet, connection, method, result)
+        self._pass_icmp(packet, connection, method, result, forwarded=forwarded)
         self.log.transmitted(function, sent=result.verdict is FORWARD, here=result.verdict is TO_HOST)
 
-    def _pass_icmp(self, packet: Packet, connection: ConnectionEntry, method: int, result: Result) -> None:
-        if method == LOCAL_NODE:
-            result.accept("the connection is served by the director itself")
+    def _pass_icmp(
+        self, packet: Packet, connection: ConnectionEntry, method: int, result: Result, *, forwarded: bool
+    ) -> None:
+        if method == LOCAL_NODE or method > BYPASS:
+            result.accept(_SERVED)
             return
         path = self._way(packet, connection, method, result)
         if path is None:
             return
         if path.kind == LOCAL:
-            self._to_myself(packet, connection, method, result)
+            if forwarded:
+                result.drop(_NOT_FORWARDED)
+            else:
+                self._to_myself(packet, connection, method, result)
             return
         mtu = self._room(packet, connection, method, path, result)
         if mtu is None:
@@ -167,6 +180,22 @@ class Transmitter(Part):
 
     # --- what decides ---
 
+    def _is_unseen(self, packet: Packet, connection: ConnectionEntry, result: Result) -> bool:
+        """Whether nothing hangs on a packet's bytes: it leaves whole by a way that answers nothing, and no chance is asked.
+        (That its neighbour resolves is not looked at: where it does not, the packet is gone in silence.)"""
+        method = connection.flags & METHOD
+        if connection.flags & _SPECIAL or method in (LOCAL_NODE, BYPASS):
+            return False
+        path = self.network.path(connection.address)
+        if path.kind != UNICAST or packet.hops <= 1:
+            return False
+        room: int | None = path.mtu
+        if method == TUNNEL:
+            if len(connection.address) == 4 and not (packet.dont_fragment and self.sysctls.pmtu_disc):
+                return False  # its identification is drawn
+            room = self._room(packet, connection, method, path, result)
+        return room is not None and len(packet.data) <= room
+
     def _way(self, packet: Packet, connection: ConnectionEntry, method: int, result: Result) -> Path | None:
         """The route to the server; without one, the client is told."""
         path = self.network.path(packet.destination if method == BYPASS else connection.address)
@@ -180,7 +209,10 @@ class Transmitter(Part):
         self.host.host_unreachable(packet, result)
 
     def _to_myself(self, packet: Packet, connection: ConnectionEntry, method: int, result: Result) -> None:
-        """The route says that the server is the director: no lifetime and no MTU is looked at."""
+        """The route says that the server is the director: no lifetime and no MTU is looked at. A bypass ends there."""
+        if method == BYPASS:
+            result.drop("a bypass to the director itself")
+            return
         if method == MASQUERADE:
             if _is_loopback(connection.address):
                 result.drop("translation to a loopback address")
@@ -203,7 +235,7 @@ class Transmitter(Part):
         if server is None:
             result.drop("a tunnel to no server")
             return None
-        self.paths[server] = path
+        server.way = path
         four = len(connection.address) == 4
         mtu = path.mtu - (20 if four else 40) - tunnel.overhead(self._kind(server), server.tunnel_flags)
         if mtu < (_LEAST_MTU4 if four else _LEAST_MTU6):

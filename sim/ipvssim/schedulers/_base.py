@@ -54,6 +54,7 @@ class Server(Part):
 class Service(Protocol):
     """What a scheduler may look at of its virtual service (:class:`ipvssim.state.services.VirtualService`)."""
 
+    family: int
     flags: int
 
     @property
@@ -132,8 +133,12 @@ class Scheduler(Part):
     COLLECTS: ClassVar[bool] = False
     """Whether :meth:`collect` is to be called every 60 s."""
 
+    loads = True
+    """LOADS, where it is read four times a connection: a class's own attributes are slow to read in compiled code."""
+
     def __init__(self, service: Service, settings: Settings | None = None) -> None:
         """Start from ``service.servers()`` as they are. ValueError refuses the service (the kernel's EINVAL)."""
+        self.loads = self.LOADS
         self.service = service
         self.settings = settings if settings is not None else Settings()
 

@@ -12,6 +12,7 @@ from collections.abc import Iterable, Sequence
 from math import gcd
 from typing import Any, ClassVar, Final
 
+from ipvsnl.consts import AF_INET
 from ipvssim._compiling import mypyc_attr
 from ipvssim.schedulers._base import Flow, Scheduler, Server, Service, Settings, address_text, label
 from ipvssim.schedulers._hashing import PROTOCOLS_WITH_PORTS, fold, hsiphash
@@ -37,12 +38,14 @@ class Maglev(Scheduler):
         if len(service.destinations) > SLOTS:
             raise ValueError(f"mh has {SLOTS} slots, fewer than the service's {len(service.destinations)} servers")
         self._slots: list[Server] | None = None
+        self._hashed = 4 if service.family == AF_INET else 16
+        """How many bytes of a server's address count: it is read as one of the service's family (``ip_vs_mh_permutate``)."""
 
     def added(self, server: Server) -> None:
         if len(self.service.destinations) <= SLOTS:
             self._slots = None
         elif self._slots is None:
-            self._slots = assign([other for other in self.service.servers() if other is not server])
+            self._slots = assign([other for other in self.service.servers() if other is not server], self._hashed)
 
     def removed(self, server: Server) -> None:
         if len(self.service.destinations) <= SLOTS:
@@ -79,7 +82,7 @@ class Maglev(Scheduler):
     def _assigned(self) -> list[Server]:
         """The slots, assigned at the first pick after a change."""
         if self._slots is None:
-            self._slots = assign(list(self.service.servers()))
+            self._slots = assign(list(self.service.servers()), self._hashed)
         return self._slots
 
     def _value(self, flow: Flow) -> int:
@@ -99,15 +102,16 @@ def turns(weights: Iterable[int]) -> list[int]:
     return [max(weight // divisor >> shift, 1) if weight else 0 for weight in given]
 
 
-def assign(servers: Sequence[Server]) -> list[Server]:
-    """All the slots of servers in list order; none where no server ever had a weight."""
+def assign(servers: Sequence[Server], hashed: int = 16) -> list[Server]:
+    """All the slots of servers in list order; none where no server ever had a weight. ``hashed`` bytes of their addresses
+    count."""
     shares = [
         (server, count) for server, count in zip(servers, turns(s.last_weight for s in servers), strict=True) if count
     ]
     if not shares:
         return []
     slots: list[Server | None] = [None] * SLOTS
-    walks = [_permutation(server) for server, _ in shares]
+    walks = [_permutation(server, hashed) for server, _ in shares]
     left = SLOTS
     while True:
         for index, (server, count) in enumerate(shares):
@@ -122,8 +126,8 @@ def assign(servers: Sequence[Server]) -> list[Server]:
             walks[index] = (place, skip)
 
 
-def _permutation(server: Server) -> tuple[int, int]:
-    value = fold(server.address) + server.port & 0xFFFFFFFF
+def _permutation(server: Server, hashed: int) -> tuple[int, int]:
+    value = fold(server.address[:hashed]) + server.port & 0xFFFFFFFF
     return hsiphash(value, KEY_OFFSET) % SLOTS, hsiphash(value, KEY_SKIP) % (SLOTS - 1) + 1
 
 

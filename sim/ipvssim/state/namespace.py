@@ -17,12 +17,11 @@ from ipvssim.state.debug_log import DebugLog
 from ipvssim.state.modules import Modules
 from ipvssim.state.service_table import ServiceTable
 from ipvssim.state.sysctls import PREFIX, Sysctls
+from ipvssim.state.table_rows import TableRows
 from ipvssim.state.tracking_sysctls import NOT_MODELLED, TrackingSysctls
 
 RELEASE: Final = DEFAULT
 CONNECTION_TABLE_SIZE: Final = 4096
-LEAST_ROWS: Final = 256
-"""Where tables grow: so many from the first service on."""
 CONNTRACK = f"{PREFIX}conntrack"
 
 
@@ -52,8 +51,8 @@ class Namespace(Part):
     """
 
     __slots__ = (
-        "_most_rows", "_rows", "applications", "behaviours", "changes", "clock", "connections", "daemons", "ipv6", "log",
-        "modules", "network", "padding", "release", "sysctls", "table", "timeouts", "tracking",
+        "applications", "behaviours", "changes", "clock", "connections", "daemons", "ipv6", "log",
+        "modules", "network", "padding", "release", "rows", "sysctls", "table", "timeouts", "tracking",
     )  # fmt: skip
 
     def __init__(
@@ -88,8 +87,8 @@ class Namespace(Part):
         """What is loaded besides IPVS and its schedulers."""
         self.applications: Callable[[], Iterable[tuple[int, int]]] | None = None
         """Where a loaded helper hangs in its ports, each with the number of connections that use it."""
-        self._most_rows = connection_table_size
-        self._rows = 0
+        self.rows = TableRows(self.clock, self.behaviours, self.sysctls, self.table, connection_table_size)
+        """Those of the connection table's hash."""
         self.changes = 0
         """Requests so far that may have changed anything: who keeps something derived compares it."""
         self.connections: Callable[[], Iterable[Mapping[str, Any]]] | None = None
@@ -97,7 +96,6 @@ class Namespace(Part):
         self.ipv6 = True
         """Whether the host has IPv6 at all."""
         self.sysctls.on_write("run_estimation", self._switch_estimation)
-        self.sysctls.on_write("conn_lfactor", self._fit)
 
     def keep_log(self, level: int) -> DebugLog:
         """Its log, which begins at that level where it has none yet. A packet path that is there already writes none."""
@@ -144,27 +142,7 @@ class Namespace(Part):
     @property
     def connection_table_size(self) -> int:
         """Rows of the connection table's hash, as GET_INFO and listings tell."""
-        if not self.behaviours.tables_grow:
-            return self._most_rows
-        return max(self._rows, LEAST_ROWS) if self.table.ever_used else 0
-
-    def grow(self, connections: int) -> None:
-        """So many connections are there: since Linux 7.1 the table grows with them, up to what it was made for."""
-        while self.behaviours.tables_grow and connections > self._holds(rows := self.connection_table_size):
-            if rows >= self._most_rows:
-                return
-            self._rows = 2 * rows
-
-    def _holds(self, rows: int) -> int:
-        """With so many connections a table of these rows does not grow yet: rows times two to the power of conn_lfactor."""
-        factor = self.sysctls.conn_lfactor
-        return rows << factor if factor > 0 else rows >> -factor
-
-    def _fit(self) -> None:
-        """A written conn_lfactor makes the table as small as its connections allow."""
-        if self.table.ever_used and self.connections is not None:
-            self._rows = LEAST_ROWS
-            self.grow(sum(1 for _ in self.connections()))
+        return self.rows.number
 
     @property
     def bounds_upper_threshold(self) -> bool:

@@ -55,7 +55,7 @@ class ServiceTable(Part):
         self.trash = Trash(clock)
         """Deleted destinations that have not been freed."""
         self._collectors: dict[VirtualService, Periodic] = {}
-        self._newest = 0
+        self._newest = self._hashed = 0
         self.log: DebugLog | None = None
         self.named_hook: Callable[[bytes, bytes, int], None] | None = None
         """Called with a virtual address, a real server's and a firewall mark (empty or 0 where it is not about one) when the
@@ -109,10 +109,17 @@ class ServiceTable(Part):
             self._address_buckets.add(self._bucket(service), service)
 
     def edit_service(self, service: VirtualService, scheduler: type[Scheduler] | None) -> None:
-        """Give it a scheduler; the same one keeps its state. ValueError: the scheduler refuses, the old one stays."""
+        """Give it a scheduler; the same one keeps its state. ValueError: the scheduler refuses; the old one is bound again,
+        and remembers nothing (``ip_vs_edit_service``)."""
         name = scheduler.NAME if scheduler else "none"
-        if name != service.scheduler_name:
+        if name == service.scheduler_name:
+            return
+        former = type(service.scheduler) if service.scheduler is not None else None
+        try:
             self._set_scheduler(service, scheduler)
+        except ValueError:
+            self._set_scheduler(service, former)
+            raise
 
     def set_engine(self, service: VirtualService, name: str) -> None:
         """Give a service of the table another persistence engine, or none."""
@@ -193,6 +200,7 @@ class ServiceTable(Part):
         server.order = self._newest
         server.available = True
         service.destinations[server.address, server.port] = server
+        self.reached_otherwise(server)
         self.server_written(server)
         self.estimator.start(server.counters)
         if self.named_hook is not None:
@@ -201,10 +209,16 @@ class ServiceTable(Part):
     def server_written(self, server: RealServer) -> None:
         """Its parameters were given, at first or anew: one that translates makes a service of port 21 ask for connection
         tracking, until that service is deleted (``ip_vs_register_conntrack``)."""
+        server.way = None
         service = server.service
         if service is not None and service.port == FTP and not server.forwarding and service not in self.tracking:
             self.tracking.add(service)
             self._tracking_changed()
+
+    def reached_otherwise(self, server: RealServer) -> None:
+        """Its method, its tunnel's type or port is new: it comes first of those found by address (``ip_vs_rs_hash``)."""
+        self._hashed += 1
+        server.hashed = self._hashed
 
     def delete_server(self, server: RealServer) -> None:
         """Unlink it, tell the scheduler, and move it to the trash."""

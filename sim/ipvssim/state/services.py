@@ -7,7 +7,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Reversible
 from itertools import chain
-from typing import Final, cast
+from typing import TYPE_CHECKING, Final, cast
 
 from ipvsnl.address import shown
 from ipvsnl.consts import AF_INET6, FORWARDING, PROTOCOLS
@@ -15,6 +15,9 @@ from ipvssim._compiling import mypyc_attr
 from ipvssim._parts import Part
 from ipvssim.schedulers import Flow, Scheduler, Server
 from ipvssim.state.statistics import Counters
+
+if TYPE_CHECKING:
+    from ipvssim.net.network import Path
 
 BUCKETS: Final = 256
 _METHODS: Final = {number: word for word, number in FORWARDING.items()}
@@ -34,8 +37,8 @@ class RealServer(Server):
     """
 
     __slots__ = (
-        "conns", "counters", "family", "flags", "forwarding", "idle_since", "lower", "of", "persistent", "service",
-        "tunnel_flags", "tunnel_port", "tunnel_type", "upper",
+        "conns", "counters", "family", "flags", "forwarding", "hashed", "idle_since", "lower", "of", "persistent",
+        "service", "tunnel_flags", "tunnel_port", "tunnel_type", "upper", "way",
     )  # fmt: skip
 
     def __init__(self, family: int, address: bytes, port: int) -> None:
@@ -46,6 +49,10 @@ class RealServer(Server):
         """What its connections are besides (:data:`ipvsnl.sockopt.DEST_FLAGS`): only the old interface can give it any."""
         self.upper = self.lower = 0
         self.tunnel_type = self.tunnel_port = self.tunnel_flags = 0
+        self.hashed = 0
+        """Larger the later it came to be found by its address (``rs_table``): an edit of how it is reached counts anew."""
+        self.way: Path | None = None
+        """The way last taken to it through a tunnel, until it is edited (``dest_dst``)."""
         self.persistent = 0
         self.conns = 0
         """Connections bound to it (templates left out), whichever way active and inactive are counted."""

@@ -85,7 +85,7 @@ class Sysctls(Part):
         short = self._short(name)
         if short == "debug_level":
             raise OSError(EACCES, strerror(EACCES), name)
-        if short == "sync_version" and self._lenient and _integer(str(value), 0) not in (0, 1):
+        if short == "sync_version" and self._lenient and _integer(str(value)) not in (0, 1):
             return
         parsed = _PARSERS.get(short, _integer)(str(value), getattr(self, short))
         setattr(self, short, parsed)
@@ -129,7 +129,7 @@ def _numbers(text: str, limit: int) -> list[int]:
         found.append(_c_integer(word))
         if not -_INT_MAX - 1 <= found[-1] <= _INT_MAX:
             raise _refuse()
-    if text and not found:
+    if not found:  # no number at all: whoever writes ends the line, so that something is written
         raise _refuse()
     return found
 
@@ -146,15 +146,15 @@ def _c_integer(word: str) -> int:
         raise _refuse() from None
 
 
-def _integer(text: str, old: int) -> int:
-    return next(iter(_numbers(text, 1)), old)
+def _integer(text: str, _: object = None) -> int:
+    return _numbers(text, 1)[0]
 
 
 def within(low: int, high: int) -> Callable[[str, int], int]:
     """What reads an int within bounds."""
 
-    def parse(text: str, old: int) -> int:
-        value = _integer(text, old)
+    def parse(text: str, _: int) -> int:
+        value = _integer(text)
         if not low <= value <= high:
             raise _refuse()
         return value
@@ -162,22 +162,22 @@ def within(low: int, high: int) -> Callable[[str, int], int]:
     return parse
 
 
-def _mode(text: str, old: int) -> int:
+def _mode(text: str, _: int) -> int:
     """0 off, 1 on when memory is short, 3 always on; 2 is 1 while it is short, and the simulator's never is."""
-    value = within(0, 3)(text, old)
+    value = within(0, 3)(text, 0)
     return 1 if value == 2 else value
 
 
-def seconds(text: str, old: int) -> int:
+def seconds(text: str, _: int) -> int:
     """Seconds, as proc_dointvec_jiffies (kernel/sysctl.c) takes them: no more than fit in ticks."""
-    value = _integer(text, old)
+    value = _integer(text)
     if abs(value) > _INT_MAX // HZ:
         raise _refuse()
     return value
 
 
-def _ports(text: str, old: int) -> int:
-    value = _integer(text, old)
+def _ports(text: str, _: int) -> int:
+    value = _integer(text)
     if value < 1 or value & (value - 1):
         raise _refuse()
     return value
@@ -199,9 +199,9 @@ def _processors(text: str, _: str) -> str:
     return text.strip()
 
 
-def _unsigned_long(text: str, old: int) -> int:
+def _unsigned_long(text: str, _: int) -> int:
     words = text.split()
-    value = _c_integer(words[0]) if words else -1 if text else old
+    value = _c_integer(words[0]) if words else -1
     if not 0 <= value <= _ULONG_MAX:
         raise _refuse()
     return value

@@ -48,7 +48,7 @@ class Trash(Part):
             self._sweeps.stop()
             self._sweeps.start()
         server.idle_since = None
-        self._waiting.setdefault(_key(server), []).append(server)
+        self._waiting.setdefault(_key_of(server), []).append(server)
         self._deleted[server] = self._clock.now
 
     def put_back(self, server: RealServer, deleted: int, idle: int | None) -> None:
@@ -56,7 +56,7 @@ class Trash(Part):
         stamped (None: it is not stamped). :meth:`resume` then starts the sweeps."""
         now = self._clock.now
         server.idle_since = None if idle is None else now - idle
-        self._waiting.setdefault(_key(server), []).append(server)
+        self._waiting.setdefault(_key_of(server), []).append(server)
         self._deleted[server] = now - deleted
 
     def resume(self, sweep: int) -> None:
@@ -72,7 +72,7 @@ class Trash(Part):
         """Whether there is a server of that address and port which belonged to a service of that key."""
         if not self._waiting:
             return False
-        key = (family, address, port, service.identity)
+        key = _key(family, address, port, service.identity)
         if self.log is not None:
             self._tell_looked_at(key)
         return key in self._waiting
@@ -81,7 +81,7 @@ class Trash(Part):
         """Take such a server out, the last that was put in; None where there is none."""
         if not self._waiting:
             return None
-        key = (family, address, port, service.identity)
+        key = _key(family, address, port, service.identity)
         waiting = self._waiting.get(key)
         if not waiting:
             return None
@@ -90,6 +90,7 @@ class Trash(Part):
             del self._waiting[key]
         del self._deleted[server]
         server.idle_since = None
+        server.of = service.identity
         if self.log is not None:
             self.log.revived(server)
         return server
@@ -124,7 +125,7 @@ class Trash(Part):
         """Every 60 s: stamp what nothing refers to, free what was stamped 120 s or more ago."""
         now = self._clock.now
         for server in [server for server in self if self._expired(server, now)]:
-            key = _key(server)
+            key = _key_of(server)
             self._waiting[key].remove(server)
             if not self._waiting[key]:
                 del self._waiting[key]
@@ -149,9 +150,19 @@ class Trash(Part):
         assert self.log is not None
         for server in self:
             self.log.still_there(server)
-            if _key(server) == key:
+            if _key_of(server) == key:
                 return
 
 
-def _key(server: RealServer) -> tuple[object, ...]:
-    return server.family, server.address, server.port, server.of
+def _key(
+    family: int, address: bytes, port: int, of: tuple[int, int, int, bytes, int]
+) -> tuple[int, bytes, int, tuple[int, int, int, bytes, int]]:
+    """What revival compares. Of a firewall mark's two services, one for each family, either revives what was the other's
+    (``ip_vs_trash_get_dest``)."""
+    if of[1]:
+        of = (0, of[1], of[2], of[3], of[4])
+    return family, address, port, of
+
+
+def _key_of(server: RealServer) -> tuple[int, bytes, int, tuple[int, int, int, bytes, int]]:
+    return _key(server.family, server.address, server.port, server.of)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import subprocess
 import sys
 from collections.abc import Callable
@@ -37,3 +38,27 @@ def test_a_use_of_the_core_is_a_skip(use: Callable[[Any], object]) -> None:
     """Where there is no C core, nothing else is tested under its name."""
     with pytest.raises(pytest.skip.Exception, match="is not built"):
         use(_NotBuilt())
+
+
+AT_ONCE = """
+import sys, time
+from concurrent.futures import ThreadPoolExecutor
+
+class Missing:
+    def find_spec(name, *_):
+        if name == "ipvsnl._native._core":
+            time.sleep(0.2)  # the second thread comes while the first one looks
+            raise ModuleNotFoundError(name, name=name)
+
+sys.meta_path.insert(0, Missing)
+from ipvsnl.backends.choice import chosen
+with ThreadPoolExecutor(3) as threads:
+    print(*threads.map(lambda _: chosen().name, range(3)))
+"""
+
+
+def test_threads_that_come_at_the_same_time_find_the_same() -> None:
+    """Without the C core, clients that several threads make at the same time all speak by ctypes."""
+    environment = {name: value for name, value in os.environ.items() if name != "IPVSNL_BACKEND"}
+    done = subprocess.run([sys.executable, "-c", AT_ONCE], cwd=ROOT, capture_output=True, text=True, env=environment)
+    assert (done.stdout, done.stderr) == ("ctypes ctypes ctypes\n", "")

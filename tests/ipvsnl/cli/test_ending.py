@@ -239,3 +239,46 @@ def test_an_interrupt_where_nothing_can_be_raised_is_not_lost() -> None:
         gc.unfreeze()
     assert errors.getvalue() == "interrupted\n"
     assert sys.unraisablehook is before
+
+
+_LEAVES = r"""
+import os, sys
+from ipvsnl.cli.main import main
+
+class Last:
+    def __del__(self, write=os.write):
+        write(1, b"given back\n")
+
+sys.last = Last()
+sys.argv[1:] = {words}
+{before}
+sys.exit(main())
+"""
+
+
+@pytest.mark.parametrize(
+    ("before", "told"),
+    [
+        ("", b""),
+        ("import atexit; atexit.register(print, 'told')", b"told\ngiven back\n"),
+        ("import threading", b"given back\n"),
+    ],
+    ids=["nobody", "atexit", "threading"],
+)
+def test_a_command_ends_at_once_unless_somebody_waits_for_its_end(before: str, told: bytes) -> None:
+    """Nothing is given back piece by piece; what ``atexit`` was asked for is done, and the output is whole in each case."""
+    code = _LEAVES.format(words=["-v"], before=before)
+    done = subprocess.run([sys.executable, "-c", code], cwd=ROOT, capture_output=True, check=True)
+    version, end, rest = done.stdout.partition(b"\n")
+    assert version.startswith(b"ipvsadm v1.31")
+    assert end + rest == b"\n" + told
+
+
+@pytest.mark.skipif(not Path("/dev/full").exists(), reason="no /dev/full here")
+def test_a_command_that_ends_at_once_tells_of_an_output_that_is_full() -> None:
+    """The status says that the output was not written."""
+    code = _LEAVES.format(words=["-v"], before="")
+    with Path("/dev/full").open("w") as full:
+        done = subprocess.run([sys.executable, "-c", code], cwd=ROOT, stdout=full, stderr=subprocess.PIPE)
+    assert done.returncode == ending.FAILED
+    assert b"No space left on device" in done.stderr

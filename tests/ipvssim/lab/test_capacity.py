@@ -86,7 +86,7 @@ def test_wlc_finds_the_free_places() -> None:
 def test_packets_keep_their_order(service: str, options: str, monkeypatch: pytest.MonkeyPatch) -> None:
     """Over every protocol, with answers and without, what is late comes in the order of time, and nothing comes twice."""
     traffic = {"users": 5, "durations": {"kind": "fixed", "seconds": 0.5}, "packets": 3, "seconds": 20}
-    engine = Engine(build(raw(traffic, 2, 2, table={"service": service, "options": options})), "rr", 1)
+    engine = Engine(build(raw(traffic, 2, 2, table={"service": service, "options": options})), "rr", 1, whole=True)
     times: list[int] = []
     queues, receive = engine._queues, engine.nodes[0].receive
     assert queues is not None

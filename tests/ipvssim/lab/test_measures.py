@@ -7,8 +7,9 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from ipvssim.lab.run.loop import COLUMNS
 from ipvssim.lab.run.measures import interval, jain, peak
-from ipvssim.lab.run.outcome import COLUMNS, Change, Outcome, grids
+from ipvssim.lab.run.outcome import Change, Outcome, grids
 from ipvssim.lab.show.figures import FIGURES, figure
 from ipvssim.lab.show.terminal import sparkline
 

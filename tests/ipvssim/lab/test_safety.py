@@ -180,19 +180,29 @@ def test_without_the_extra(hidden: list[str], words: list[str], status: int, sai
 SLOW = MINE.replace('["rr"]', '["rr", "wlc"]').replace("27", "300000").replace("rate = 1 ", "rate = 5000 ")
 
 
+_BEGINS = """
+import sys
+from ipvssim.command import main
+print("begins", flush=True)
+sys.exit(main())
+"""
+"""What comes before, an interrupt ends as it ends any Python program."""
+
+
 @pytest.mark.parametrize(
     ("delay", "jobs", "whom"),
-    [(0.25, "2", "group"), (0.6, "2", "process"), (1.0, "2", "process"), (1.0, "1", "group"), (3.0, "2", "group")],
+    [(0.1, "2", "group"), (0.4, "2", "process"), (0.8, "2", "process"), (0.8, "1", "group"), (3.0, "2", "group")],
 )
 def test_ctrl_c_is_one_line(delay: float, jobs: str, whom: str, tmp_path: Path) -> None:
     """Whenever it is interrupted, in imports, before its workers are there, or later, a run ends soon with 130 and one line;
     what it shows then says that it was interrupted."""
     (tmp_path / "slow.toml").write_text(SLOW)
-    words = [sys.executable, "-m", "ipvssim", "lab", "run", "slow.toml", "--quiet", "--jobs", jobs, "--out", "out"]
+    words = [sys.executable, "-c", _BEGINS, "lab", "run", "slow.toml", "--quiet", "--jobs", jobs, "--out", "out"]
     with subprocess.Popen(
         [*words, "--formats", "html"], cwd=tmp_path, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True,
         start_new_session=True,
     ) as running:  # fmt: skip
+        assert running.stdout is not None and running.stdout.readline() == "begins\n"
         time.sleep(delay)
         (os.kill if whom == "process" else os.killpg)(running.pid, signal.SIGINT)
         out, said = running.communicate(timeout=60)

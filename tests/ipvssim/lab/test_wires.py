@@ -5,8 +5,8 @@ from __future__ import annotations
 import numpy as np
 import pytest
 
-from ipvssim.lab.run.wires import ACK, ANSWER, CLOSE, CLOSED, DATA, LAST, OPEN, OPENED, Template, reply
-from ipvssim.lab.scenario.rules import endpoint
+from ipvssim.lab.run.wires import ACK, ANSWER, CLOSE, CLOSED, DATA, LAST, OPEN, OPENED, Template, frame, wires
+from ipvssim.lab.scenario.rules import Endpoint, endpoint
 from ipvssim.net.checksums import crc32c, is_valid, pseudo
 from ipvssim.net.packets import SCTP, TCP, UDP, Packet, parse4, parse6
 
@@ -39,12 +39,44 @@ def test_a_batch_is_of_valid_packets(service: str, kind: int) -> None:
         assert (packet.destination, packet.port) == (end.address, end.port)
 
 
+@pytest.mark.parametrize("service", SERVICES)
+@pytest.mark.parametrize("kind", [OPEN, ACK, DATA, CLOSE, LAST])
+def test_a_specimen_is_the_packet(service: str, kind: int) -> None:
+    """What a specimen tells of its packet is what is read of the bytes that it makes, which are those of a batch."""
+    end = endpoint(service)
+    address, port = bytes(range(11, 11 + len(end.address))), 4321
+    specimen = wires(end, reset=False).requests[kind]
+    specimen.come_from(address + end.address + port.to_bytes(2, "big") + end.port.to_bytes(2, "big"))
+    made = specimen.whole()
+    batch = Template(end, kind).packets(np.frombuffer(address, np.uint8).reshape(1, -1), np.array([port]))
+    assert made.data == batch[0] and check(made.data).key == specimen.key
+    for name in (
+        "family",
+        "protocol",
+        "offset",
+        "hops",
+        "source",
+        "destination",
+        "key",
+        "fragment",
+        "device",
+        "unicast",
+    ):
+        assert getattr(made, name) == getattr(specimen, name)
+    assert (
+        len(made.data) == len(specimen.data)
+        and made.data[made.offset + 13 :][:1] == specimen.data[made.offset + 13 :][:1]
+    )
+    assert not made.specimen and specimen.specimen
+
+
 @pytest.mark.parametrize("kind", [OPENED, ANSWER, CLOSED])
 @pytest.mark.parametrize("protocol", [TCP, UDP, SCTP])
 def test_a_server_answers_its_client(protocol: int, kind: int) -> None:
     """A reply is a frame with a valid packet from the server's address and port to the client's."""
-    frame = reply(protocol, kind, (b"\x0a\x00\x00\x0a", 80), b"\x0b\x01\x02\x03", 4321)
-    packet = check(frame[14:])
+    specimen = wires(Endpoint(protocol, bytes(4), 80), reset=False).answers[kind]
+    specimen.follow(bytes((10, 0, 0, 10, 11, 1, 2, 3)) + (80).to_bytes(2, "big") + (4321).to_bytes(2, "big"))
+    packet = check(frame(specimen.raw())[14:])
     assert (packet.source, packet.client_port, packet.destination, packet.port) == (
         b"\x0a\x00\x00\x0a", 80, b"\x0b\x01\x02\x03", 4321,
     )  # fmt: skip

@@ -7,7 +7,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from ipvssim.net.checksums import checksum, crc32c, finish, is_valid, total
-from ipvssim.net.packets import Packet, ends_in_fragment_header, parse4, parse6, quote, sign4, with_hops4
+from ipvssim.net.packets import Packet, is_cut_fragment, parse4, parse6, quote, sign4, with_hops4
 from tests.ipvssim import worlds as w
 
 
@@ -103,4 +103,4 @@ def test_a_packet_that_ends_in_its_fragment_header(chain: str, ends: bool) -> No
     following, _, headers = chain.partition(":")
     data = bytes.fromhex(headers)
     packet = b"\x60\0\0\0" + len(data).to_bytes(2, "big") + bytes.fromhex(following) + b"\x40" + bytes(32) + data
-    assert ends_in_fragment_header(packet) is ends
+    assert is_cut_fragment(packet) is ends

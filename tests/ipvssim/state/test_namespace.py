@@ -29,7 +29,7 @@ def test_defaults() -> None:
     ("name", "value", "after"),
     [
         ("sloppy_tcp", 1, 1), ("sloppy_tcp", "-5", -5), ("sloppy_tcp", "0x10", 16), ("sloppy_tcp", "010", 8),
-        ("sloppy_tcp", " 7 trailing", 7), ("sloppy_tcp", "", 0), ("drop_entry", 3, 3), ("sync_threshold", "0 0", (0, 0)),
+        ("sloppy_tcp", " 7 trailing", 7), ("drop_entry", 3, 3), ("sync_threshold", "0 0", (0, 0)),
         ("sync_threshold", "5", (5, 50)), ("sync_ports", 64, 64), ("sync_retries", 3, 3),
         ("amemthresh", "2147483647", 2147483647), ("lblc_expiration", 60, 60), ("sync_ports", 128, 128),
         ("drop_entry", 2, 1),
@@ -50,7 +50,7 @@ def test_accepted_writes(name: str, value: int | str, after: object) -> None:
         ("sync_version", 2), ("sync_ports", 3), ("sync_ports", 0), ("sync_ports", -4), ("sync_threshold", "5 5"),
         ("sync_threshold", "-1 5"), ("sync_retries", 4), ("lblc_expiration", 21474837),
         ("lblc_expiration", -21474837), ("sync_qlen_max", -1), ("sync_qlen_max", 1 << 64), ("sync_qlen_max", "\n"),
-        ("sloppy_tcp", "\n"),
+        ("sloppy_tcp", "\n"), ("sloppy_tcp", ""), ("sync_threshold", ""), ("sync_qlen_max", ""), ("sync_ports", ""),
     ],
 )  # fmt: skip
 def test_refused_writes(name: str, value: int | str) -> None:

@@ -1,10 +1,10 @@
 """Kinds about what releases of Linux do otherwise: each behaviour of ``ipvssim.behaviours`` is met by one of them.
 
-`limits` (conn_max), `growth` (tables that grow), `hooks` (packets while no service exists), `hashed` (a flag that is the
-kernel's own), `reuse` (conn_reuse_mode=0), `nodest` (deleted servers), `dead` (templates whose server is gone), `replies`
-(packets of routed servers that pass the director), `twos` (a scheduler that not every package has), `caches` (of lblc and
-lblcr), `uneven` (requests in pieces of different sizes). `settings`, `narrow`, `corners`, `pieces` and `ftp_helper`, in
-files of their own, meet the others. They hold only what has one right answer.
+`limits` (conn_max), `hooks` (packets while no service exists), `hashed` (a flag that is the kernel's own), `reuse`
+(conn_reuse_mode=0), `nodest` (deleted servers), `dead` (templates whose server is gone), `replies` (packets of routed
+servers that pass the director), `twos` (a scheduler that not every package has), `caches` (of lblc and lblcr), `uneven`
+(requests in pieces of different sizes). `growth`, `shrinking`, `settings`, `narrow`, `corners`, `pieces` and `ftp_helper`,
+in files of their own, meet the others. They hold only what has one right answer.
 """
 
 from __future__ import annotations
@@ -54,37 +54,6 @@ def limits(seed: int) -> Script:
         script.edit(service, servers[0], 0)
         script.open(script.flow(service))
     script.look(stats=script.chance(30))
-    return script
-
-
-def growth(seed: int) -> Script:
-    """The table's size, before the first service, with more and more connections, and after the last service."""
-    script = Script("growth", seed)
-    script.ipvsadm("-Ln")
-    if script.chance(30):
-        script.sysctl("conn_lfactor", script.pick(-8, -5, -4, -2, -1, 1, 2))
-    service, _ = beginning(script, six=script.chance(20))
-    for _ in range(script.random.randrange(1, 4)):
-        script.ipvsadm("-Ln")
-        for _ in range(script.pick(4, 20, 40, 70)):
-            script.open(script.flow(service))
-        script.sleep(1.5)
-    script.ipvsadm("-Ln")
-    if script.chance(40):
-        script.sysctl("conn_lfactor", script.pick(-8, -4, -2, 1, 2))
-        script.sleep(1.5)
-        script.ipvsadm("-Ln")
-        for _ in range(script.pick(2, 20)):
-            script.open(script.flow(service))
-        script.sleep(1.5)
-    script.ipvsadm("-C")
-    script.sleep(0.5)
-    script.ipvsadm("-Ln")
-    if script.chance(50):
-        service, _ = beginning(script)
-        script.ipvsadm("-Ln")
-        script.open(script.flow(service))
-        script.conns()
     return script
 
 
@@ -299,6 +268,6 @@ def uneven(seed: int) -> Script:
 
 
 KINDS: dict[str, Callable[[int], Script]] = {
-    "limits": limits, "growth": growth, "hooks": hooks, "hashed": hashed, "reuse": reuse, "nodest": nodest, "dead": dead,
+    "limits": limits, "hooks": hooks, "hashed": hashed, "reuse": reuse, "nodest": nodest, "dead": dead,
     "replies": replies, "twos": twos, "caches": caches, "uneven": uneven,
 }  # fmt: skip

@@ -4,9 +4,11 @@ from __future__ import annotations
 
 import sys
 from collections.abc import Mapping, Sequence
+from functools import cache
 from typing import Any
 
 from ipvssim.kernel import Kernel
+from ipvssim.lab.run.wires import frame
 from ipvssim.lab.scenario.reader import ScenarioError
 from ipvssim.lab.scenario.rules import FIRST, addresses
 from ipvssim.net.network import Network
@@ -60,6 +62,10 @@ class Node:
             for server in service.destinations.values():
                 self.servers.setdefault(server, label(server) or "")
 
+    def take(self, data: bytes, on: str, mark: int) -> Result:
+        """An IP packet comes in: from clients as it is, from servers in a frame."""
+        return self.receive(frame(data) if on == "server" else data, on, mark)
+
     def _traced(self, data: bytes, on: str = "client", mark: int = 0) -> Result:
         assert self.steps is not None
         step: dict[str, Any] = {"do": "packet", "on": on, "hex": data.hex()}
@@ -82,15 +88,23 @@ def lab_network(lines: Sequence[str]) -> Network:
     for address in virtual:
         if not network.is_local(address):
             network.add_local(_text(address))
-    for index in range(FIRST, FIRST + _NEIGHBOURS):
-        network.neighbours["server", bytes((10, 0, index >> 8, index & 0xFF))] = _MAC
-        network.neighbours["server", bytes.fromhex("fd000010") + bytes(10) + index.to_bytes(2, "big")] = _MAC
+    network.neighbours.update(_neighbours())
     for address in servers:
         path = network.path(address)
         if path.device is None or path.device.name != "server":
             network.add_route(_text(address), device="server")
         network.neighbours["server", address] = _MAC
     return network
+
+
+@cache
+def _neighbours() -> dict[tuple[str, bytes], bytes]:
+    """All servers of the laboratory's own numbering."""
+    found = {}
+    for index in range(FIRST, FIRST + _NEIGHBOURS):
+        found["server", bytes((10, 0, index >> 8, index & 0xFF))] = _MAC
+        found["server", bytes.fromhex("fd000010") + bytes(10) + index.to_bytes(2, "big")] = _MAC
+    return found
 
 
 def _text(address: bytes) -> str:

@@ -2,19 +2,18 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
 
 import numpy as np
 from numpy.typing import NDArray
 
-from ipvssim.state.services import RealServer
+from ipvssim.lab.run.loop import COLUMNS
 
 Grid = NDArray[np.int64]
 """Samples by servers."""
 Told = Callable[[float, int], object]
 """Told how many runs are done (with fractions where runs are done in this process), and how many there are."""
-COLUMNS = ("opened", "active", "inactive", "packets", "weight", "templates")
 
 
 @dataclass(slots=True)
@@ -72,19 +71,3 @@ def grids(samples: Sequence[Sequence[Sequence[int]]], servers: int) -> dict[str,
         for column, row in enumerate(sample):
             made[column, number, : len(row)] = row
     return dict(zip(COLUMNS, made, strict=True))
-
-
-def columns(servers: Mapping[RealServer, int], size: int) -> list[list[int]]:
-    """A sample: for each of :data:`COLUMNS` a row with a place for each of the ``size`` numbers that servers have."""
-    found = [[0] * size for _ in COLUMNS]
-    opened, active, inactive, packets, weights, templates = found
-    for server, number in servers.items():
-        counters = server.counters
-        opened[number] += counters.conns
-        active[number] += server.active
-        inactive[number] += server.inactive
-        packets[number] += counters.inpkts + counters.outpkts
-        templates[number] += server.persistent
-        if server.available:
-            weights[number] = max(weights[number], server.weight)
-    return found

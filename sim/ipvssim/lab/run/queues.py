@@ -9,11 +9,8 @@ from __future__ import annotations
 from collections.abc import Iterable, Iterator
 from heapq import heappop, heappush, heapreplace
 
+from ipvssim.lab.run.loop import ACK, OPENED, Planned
 from ipvssim.lab.run.traffic import Flows, Traffic
-from ipvssim.lab.run.wires import ACK, OPENED
-
-Planned = tuple[int, int, int, bytes | None]
-"""A packet: when (microseconds), kind, connection, bytes."""
 
 
 class Queues:

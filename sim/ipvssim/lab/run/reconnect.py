@@ -29,6 +29,7 @@ def packets(traffic: Traffic, flow: int) -> list[bytes]:
     own = slice(flow - flows.first, flow - flows.first + 1)
     address = flows.addresses[flows.client[own]]
     last = Template(flows.end, DATA).packets(address, flows.port[own])
+    traffic.moved.append(flow)
     flows.port[own] = 1024 + (flows.port[own] - 1024 + _FURTHER) % _PORTS
     kinds = (OPEN, ACK) if flows.end.protocol in (TCP, SCTP) else (OPEN,)
     return last + [one for kind in kinds for one in Template(flows.end, kind).packets(address, flows.port[own])]

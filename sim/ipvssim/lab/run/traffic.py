@@ -8,7 +8,8 @@ client goes on, is decided as it happens (:mod:`ipvssim.lab.run.engine`).
 from __future__ import annotations
 
 from collections.abc import Iterator
-from dataclasses import dataclass
+from dataclasses import dataclass, field
+from itertools import chain
 
 import numpy as np
 from numpy.typing import NDArray
@@ -27,7 +28,7 @@ from ipvssim.net.packets import SCTP, TCP, UDP
 GAP = 1000
 """Microseconds between a packet and its answer."""
 _CHUNK = 1 << 15
-Chunk = tuple[list[int], list[int], list[int], list[bytes | None]]
+Chunk = tuple[list[int], list[int], list[int]]
 
 
 @dataclass(slots=True)
@@ -53,6 +54,20 @@ class Flows:
     def __len__(self) -> int:
         return len(self.opened)
 
+    def keys(self, own: Integers) -> list[bytes]:
+        """The flows of connections (counted within the stream) as their clients' packets carry them now: client, virtual
+        address, client's port, virtual port. Of a recording, the packets."""
+        if self.recorded:
+            return [self.recorded[one] for one in own]
+        size, end, port = len(self.end.address), self.end, self.port[own]
+        rows = np.empty((len(own), 2 * size + 4), np.uint8)
+        rows[:, :size] = self.addresses[self.client[own]]
+        rows[:, size : 2 * size] = np.frombuffer(end.address, np.uint8)
+        rows[:, -4], rows[:, -3] = port >> 8, port & 0xFF
+        rows[:, -2:] = end.port >> 8, end.port & 0xFF
+        found: list[bytes] = rows.view(f"V{rows.shape[1]}").ravel().tolist()
+        return found
+
 
 @dataclass(slots=True)
 class Traffic:
@@ -64,8 +79,12 @@ class Traffic:
     flow: NDArray[np.int32]
     count: int
     """Connections."""
+    keys: list[bytes] = field(default_factory=list)
+    """The flow of each connection (:meth:`Flows.keys`)."""
+    moved: list[int] = field(default_factory=list)
+    """Connections whose clients came back from another port: their next packets that are made ready are of that flow."""
     _first: int = -1
-    """Where the packets begin that ``_ready`` has; they are made many at once, however few are asked for."""
+    """Where the packets begin that ``_ready`` has; they are made ready many at once, however few are asked for."""
     _ready: Chunk | None = None
 
     def of(self, flow: int) -> Flows:
@@ -84,21 +103,35 @@ class Traffic:
         requests = [int(flows.requests[0].max(initial=0)) for flows in self.flows if flows.requests is not None]
         return max([int(comes[-1]) if len(comes) else 0, *requests])
 
+    def key(self, flow: int) -> bytes:
+        """The flow that a connection has now."""
+        flows = self.of(flow)
+        return flows.keys(np.array([flow - flows.first]))[0]
+
     def chunks(self, start: int, stop: int) -> Iterator[Chunk]:
-        """Times, kinds, connections and bytes of the packets from one position to another; None is a server's answer."""
+        """Times, kinds and connections of the packets from one position to another; ``keys`` has their flows."""
         while start < stop:
             first = start - start % _CHUNK
             if self._ready is None or self._first != first:
                 self._first, self._ready = first, self._made(slice(first, first + _CHUNK))
             end = min(first + _CHUNK, stop)
             part = slice(start - first, end - first)
-            when, kinds, numbers, data = self._ready
-            yield when[part], kinds[part], numbers[part], data[part]
+            when, kinds, numbers = self._ready
+            yield when[part], kinds[part], numbers[part]
             start = end
 
     def _made(self, part: slice) -> Chunk:
-        kinds, numbers = self.kind[part], self.flow[part]
-        return self.when[part].tolist(), kinds.tolist(), numbers.tolist(), self._bytes(kinds, numbers)
+        for flow in self.moved:
+            self.keys[flow] = self.key(flow)
+        self.moved.clear()
+        return self.when[part].tolist(), self.kind[part].tolist(), self.flow[part].tolist()
+
+    def packets(self) -> Iterator[tuple[int, bytes]]:
+        """Times and bytes of all packets of clients."""
+        for first in range(0, len(self.when), _CHUNK):
+            part = slice(first, first + _CHUNK)
+            made = self._bytes(self.kind[part], self.flow[part])
+            yield from ((when, data) for when, data in zip(self.when[part].tolist(), made, strict=True) if data)
 
     def _bytes(self, kinds: NDArray[np.uint8], numbers: NDArray[np.int32]) -> list[bytes | None]:
         made = np.empty(len(kinds), object)
@@ -137,7 +170,8 @@ def draw(scenario: Scenario, seed: int) -> Traffic:
     kind = np.concatenate([np.full(len(plan[0]), plan[1], np.uint8) for plan in plans])
     flow = np.concatenate([plan[2] for plan in plans])
     order = np.lexsort((flow, when))
-    return Traffic(flows, when[order], kind[order], flow[order], first)
+    keys = list(chain.from_iterable(one.keys(np.arange(len(one))) for one in flows))
+    return Traffic(flows, when[order], kind[order], flow[order], first, keys)
 
 
 def _drawn(scenario: Scenario, stream: Stream, random: np.random.Generator, first: int) -> Flows:

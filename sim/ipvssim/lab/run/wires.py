@@ -10,15 +10,11 @@ from struct import pack
 import numpy as np
 
 from ipvssim.lab.run.draws import Bytes, Integers
+from ipvssim.lab.run.loop import ACK, ANSWER, CLOSE, CLOSED, DATA, LAST, OPEN, OPENED, RAW, Wires
 from ipvssim.lab.scenario.rules import Endpoint
 from ipvssim.net.checksums import crc32c, finish, pseudo, total
 from ipvssim.net.packets import SCTP, TCP, UDP
-
-OPEN, ACK, DATA, CLOSE, LAST, RAW = range(6)
-"""What clients send; RAW is a packet of a recording."""
-REPLY = 8
-"""From here on, what servers send: the answer to OPEN, to DATA, to CLOSE."""
-OPENED, ANSWER, CLOSED = REPLY + OPEN, REPLY + DATA, REPLY + CLOSE
+from ipvssim.net.specimens import Specimen
 
 _FIN, _SYN, _RST, _PSH, _ACK = 1, 2, 4, 8, 16
 _TCP_FLAGS = {
@@ -99,8 +95,42 @@ def _shift(made: Bytes, at: int, added: Integers, *, udp: bool = False) -> None:
     made[:, at + 1] = check & 0xFF
 
 
-def reply(protocol: int, kind: int, server: tuple[bytes, int], client: bytes, port: int) -> bytes:
-    """What a server answers, as a frame on the director's Ethernet towards servers."""
-    address, own = server
-    kind_bytes = b"\x08\x00" if len(address) == 4 else b"\x86\xdd"
-    return _SERVER_SIDE + kind_bytes + packet(protocol, address, client, transport(protocol, (own, port), kind))
+class Kind:
+    """What makes the packets of one kind, of whatever flow (:class:`ipvssim.net.specimens.Form`)."""
+
+    def __init__(self, protocol: int, kind: int, *, reset: bool = False) -> None:
+        self._protocol = protocol
+        self._kind = kind
+        self._reset = reset
+
+    def packet(self, key: bytes) -> bytes:
+        """The packet of a flow."""
+        middle = len(key) - 4 >> 1
+        ports = int.from_bytes(key[-4:-2], "big"), int.from_bytes(key[-2:], "big")
+        segment = transport(self._protocol, ports, self._kind, reset=self._reset)
+        return packet(self._protocol, key[:middle], key[middle:-4], segment)
+
+
+def wires(end: Endpoint, *, reset: bool) -> Wires:
+    """What clients of a service send and its servers answer; with ``reset`` clients close by RST."""
+    if not end.protocol:
+        return Wires([], {})
+    nobody = bytes(len(end.address))
+    key = b"".join((nobody, end.address, bytes(2), end.port.to_bytes(2, "big")))
+    kinds = [Kind(end.protocol, kind, reset=reset and kind == CLOSE) for kind in (OPEN, ACK, DATA, CLOSE, LAST)]
+    answers = {kind: Kind(end.protocol, kind) for kind in (OPENED, ANSWER, CLOSED)}
+    return Wires(
+        [Specimen(kind.packet(key), kind, "client", end.mark) for kind in kinds],
+        {number: Specimen(kind.packet(nobody * 2 + bytes(4)), kind, "server") for number, kind in answers.items()},
+    )
+
+
+def frame(data: bytes) -> bytes:
+    """A packet of a server's as a frame on the director's Ethernet."""
+    return _SERVER_SIDE + (b"\x08\x00" if data[0] < 0x60 else b"\x86\xdd") + data
+
+
+__all__ = [
+    "ACK", "ANSWER", "CLOSE", "CLOSED", "DATA", "LAST", "OPEN", "OPENED", "RAW", "Kind", "Template", "frame", "packet",
+    "transport", "wires",
+]  # fmt: skip

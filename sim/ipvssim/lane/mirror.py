@@ -1,0 +1,225 @@
+"""The services and servers as the lane has them, and back: who changed what is told by lists, on both sides."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from typing import TYPE_CHECKING, Any, Final, cast
+
+from ipvsnl.consts import AF_INET
+from ipvsnl.sockopt import CONN_F_ONE_PACKET
+from ipvssim.lane.native import ffi, lib
+from ipvssim.lane.ways import Ways, put
+from ipvssim.net.network import LOCAL, UNICAST
+from ipvssim.net.packets import TCP, UDP
+from ipvssim.schedulers.lc import LeastConnection
+from ipvssim.schedulers.rr import RoundRobin
+from ipvssim.schedulers.wlc import WeightedLeastConnection
+from ipvssim.schedulers.wrr import WeightedRoundRobin
+
+if TYPE_CHECKING:
+    from ipvssim.path.director import Director
+    from ipvssim.state.services import RealServer, VirtualService
+    from ipvssim.state.statistics import Counters
+
+NOBODY: Final = 0xFFFFFFFF
+_AT_ONCE: Final = 1024
+_COUNTS: Final = ("conns", "inpkts", "inbytes", "outpkts", "outbytes")
+_NOT_ROUTED: Final = frozenset((0, 127))
+"""First bytes of addresses to which nothing comes from outside."""
+_MOST: Final = 1 << 31
+
+
+class Mirror:
+    """Between a director's table and the lane. ``servers`` are all that the lane knows, by number."""
+
+    def __init__(self, handle: Any, director: Director, ways: Ways) -> None:
+        self._handle = handle
+        self._director = director
+        self._ways = ways
+        self.servers: list[RealServer | None] = []
+        self.numbers: dict[RealServer, int] = {}
+        self._services: list[VirtualService | None] = []
+        self._service_numbers: dict[VirtualService, int] = {}
+        self._taken = ffi.new("uint32_t[]", _AT_ONCE)
+
+    # --- to the lane ---
+
+    def refresh(self, *, forgets: bool) -> None:
+        """Hand everything in as it is now. ``forgets``: what is gone gives its number away. MemoryError."""
+        table = self._director.namespace.table
+        plain = [one for one in table.by_address.values() if one.family == AF_INET and one.protocol in (TCP, UDP)]
+        if forgets:
+            self._forget(set(plain))
+        for service in plain:
+            _numbered(service, self._service_numbers, self._services)
+            for server in service.servers():
+                _numbered(server, self.numbers, self.servers)
+        if lib.lane_reserve(self._handle, len(self._services), len(self.servers)):
+            raise MemoryError("the servers of the lane")
+        for number, one in enumerate(self.servers):
+            if one is not None:
+                self._write_server(number, one)
+        lib.lane_forget(self._handle)
+        for service in plain:
+            self._write_service(service)
+
+    def update(self, servers: Iterable[RealServer], service: VirtualService | None) -> None:
+        """The loads of these servers changed, and perhaps what the schedulers of their services and of ``service`` keep."""
+        services = set() if service is None else {service}
+        rows = lib.lane_servers(self._handle)
+        for server in servers:
+            number = self.numbers.get(server)
+            if number is not None:
+                _write_loads(rows[number], server)
+                if server.service is not None:
+                    services.add(server.service)
+        for one in services:
+            number = self._service_numbers.get(one)
+            if number is not None:
+                row = lib.lane_services(self._handle)[number]
+                row.opens = self._scheduler(one, row)
+
+    def _forget(self, plain: set[VirtualService]) -> None:
+        rows = lib.lane_servers(self._handle)
+        for number, server in enumerate(self.servers):
+            if server is not None and not server.available and not rows[number].held:
+                del self.numbers[server]
+                self.servers[number] = None
+        needed = plain | {
+            server.service for server in self.servers if server is not None and server.service is not None
+        }
+        for number, service in enumerate(self._services):
+            if service is not None and service not in needed:
+                del self._service_numbers[service]
+                self._services[number] = None
+
+    def _write_server(self, number: int, server: RealServer) -> None:
+        row = lib.lane_servers(self._handle)[number]
+        service = server.service
+        at = self._service_numbers.get(service) if service is not None and server.available else None
+        row.address, row.port = int.from_bytes(server.address, "big"), server.port
+        row.service = NOBODY if at is None else at
+        row.one_packet, row.method = bool(server.flags & CONN_F_ONE_PACKET), server.forwarding & 7
+        row.weight = min(max(server.weight, -1), _MOST - 1)
+        row.upper, row.lower = server.upper, server.lower
+        _write_loads(row, server)
+        way = None if at is None else self._way(server.address)
+        row.usable = way is not None
+        if way is not None:
+            put(row.way, *way)
+
+    def _way(self, address: bytes) -> tuple[int, int, bytes] | None:
+        if len(address) != 4:
+            return None
+        path = self._director.network.path(address)
+        if path.kind != UNICAST or path.device is None:
+            return None
+        header = self._ways.header(path.device, path.next_hop)
+        return None if header is None else (path.mtu, self._ways.number(path.device.name), header)
+
+    def _write_service(self, service: VirtualService) -> None:
+        number = self._service_numbers[service]
+        row = lib.lane_services(self._handle)[number]
+        address = service.address
+        row.address, row.port, row.protocol = int.from_bytes(address, "big"), service.port, service.protocol
+        row.local = self._director.network.path(address).kind == LOCAL and address[0] not in _NOT_ROUTED
+        row.one_packet = service.one_packet
+        row.odd = 0
+        servers = [self.numbers[server] for server in service.servers()]
+        if lib.lane_serve(self._handle, number, ffi.new("uint32_t[]", servers or 1), len(servers)):
+            raise MemoryError("the servers of the lane")
+        row.opens = self._scheduler(service, row)
+
+    def _scheduler(self, service: VirtualService, row: Any) -> int:
+        """What picks for a service in the lane, its state written; 0: nothing does."""
+        scheduler, elsewhere = service.scheduler, int(lib.LANE_ELSEWHERE)
+        row.ranked = 0
+        if service.persistent or service.persistence_engine or not service.port:
+            return elsewhere
+        if any(not 0 <= server.weight < _MOST for server in service.destinations.values()):
+            return elsewhere
+        if type(scheduler) is LeastConnection:
+            return int(lib.LANE_LC)
+        if type(scheduler) is WeightedLeastConnection:
+            return int(lib.LANE_WLC)
+        if type(scheduler) is not RoundRobin and type(scheduler) is not WeightedRoundRobin:
+            return elsewhere
+        last = scheduler._last
+        number = None if last is None else self.numbers.get(cast("RealServer", last))
+        if last is not None and (number is None or not last.available):
+            return elsewhere
+        row.last = NOBODY if number is None else lib.lane_servers(self._handle)[number].place
+        if isinstance(scheduler, RoundRobin):
+            return int(lib.LANE_RR)
+        row.current, row.step = scheduler._current, scheduler._step
+        return int(lib.LANE_WRR)
+
+    # --- from the lane ---
+
+    def write_back(self) -> None:
+        """Let the table be as the lane has made it: loads, counters, and where the schedulers stand."""
+        room = _AT_ONCE
+        rows, lists = lib.lane_servers(self._handle), lib.lane_services(self._handle)
+        while taken := lib.lane_changed(self._handle, self._taken, room):
+            for number in self._taken[0:taken]:
+                self._read_server(rows[number], self.servers[number])
+        while taken := lib.lane_moved(self._handle, self._taken, room):
+            for number in self._taken[0:taken]:
+                self._read_service(lists[number], self._services[number])
+        _add(self._director.namespace.table.total, lib.lane_total(self._handle))
+
+    def let_go(self) -> None:
+        """Take what expired off the servers' loads. Others may have changed these since the lane looked."""
+        table, rows = self._director.connection_table, lib.lane_servers(self._handle)
+        while taken := lib.lane_changed(self._handle, self._taken, _AT_ONCE):
+            for number in self._taken[0:taken]:
+                row, server = rows[number], self.servers[number]
+                assert server is not None
+                table.released(server, row.gone_active, row.gone_inactive)
+                row.gone_active = row.gone_inactive = 0
+
+    def _read_server(self, row: Any, server: RealServer | None) -> None:
+        assert server is not None
+        _add(server.counters, row.counts)
+        server.active, server.inactive, server.conns = row.active, row.inactive, row.conns
+        server.overloaded = bool(row.overloaded)
+        marked, row.marked = row.marked, 0
+        scheduler = server.service.scheduler if server.service is not None else None
+        if scheduler is not None and (marked or scheduler.LOADS):
+            scheduler.loaded(server)
+
+    def _read_service(self, row: Any, service: VirtualService | None) -> None:
+        assert service is not None
+        _add(service.counters, row.counts)
+        scheduler = service.scheduler
+        if row.opens == lib.LANE_ELSEWHERE or not isinstance(scheduler, RoundRobin | WeightedRoundRobin):
+            return
+        servers = list(service.destinations.values())
+        scheduler._last = None if row.last == NOBODY else servers[len(servers) - 1 - row.last]
+        if isinstance(scheduler, WeightedRoundRobin):
+            scheduler._current = row.current
+
+
+def _numbered(one: Any, numbers: dict[Any, int], every: list[Any]) -> None:
+    """Give it the next number, where it has none."""
+    if one not in numbers:
+        numbers[one] = len(every)
+        every.append(one)
+
+
+def _write_loads(row: Any, server: RealServer) -> None:
+    row.conns, row.active, row.inactive, row.overloaded = (
+        server.conns,
+        server.active,
+        server.inactive,
+        server.overloaded,
+    )
+
+
+def _add(counters: Counters, counts: Any) -> None:
+    """Add what was counted, which begins anew."""
+    for name in _COUNTS:
+        more = getattr(counts, name)
+        if more:
+            setattr(counters, name, getattr(counters, name) + more)
+            setattr(counts, name, 0)

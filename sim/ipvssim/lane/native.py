@@ -1,0 +1,18 @@
+"""The lane's C, where it was built. Without it every packet goes the general way, with the same answers."""
+
+from __future__ import annotations
+
+from typing import Any, Final
+
+ffi: Any = None
+lib: Any = None
+try:
+    from ipvssim.lane._lane import ffi as _ffi
+    from ipvssim.lane._lane import lib as _lib
+except ImportError:
+    pass
+else:
+    ffi, lib = _ffi, _lib
+
+compiled: Final = lib is not None
+"""Whether there is an express lane."""
