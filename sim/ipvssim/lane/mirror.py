@@ -97,20 +97,19 @@ class Mirror:
         row = lib.lane_servers(self._handle)[number]
         service = server.service
         at = self._service_numbers.get(service) if service is not None and server.available else None
-        row.address, row.port = int.from_bytes(server.address, "big"), server.port
+        four = len(server.address) == 4
+        row.address, row.port = int.from_bytes(server.address, "big") if four else 0, server.port
         row.service = NOBODY if at is None else at
         row.one_packet, row.method = bool(server.flags & CONN_F_ONE_PACKET), server.forwarding & 7
         row.weight = min(max(server.weight, -1), _MOST - 1)
         row.upper, row.lower = server.upper, server.lower
         _write_loads(row, server)
-        way = None if at is None else self._way(server.address)
+        way = self._way(server.address) if four and at is not None else None
         row.usable = way is not None
         if way is not None:
             put(row.way, *way)
 
     def _way(self, address: bytes) -> tuple[int, int, bytes] | None:
-        if len(address) != 4:
-            return None
         path = self._director.network.path(address)
         if path.kind != UNICAST or path.device is None:
             return None
