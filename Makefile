@@ -103,9 +103,9 @@ release:
 	@[ -n "$(UPLOAD)" ] || echo 'Tagged, and in $(DIST). To publish: make publish (and git push origin v$(VERSION)).'
 	@[ -z "$(UPLOAD)" ] || $(MAKE) publish
 publish: $(TOOLS)/.ready ; $(TOOLS)/bin/twine upload $(DIST)/*
-clean: ; rm -rf $(VENV) build *.egg-info ipvsnl/_native/_core* ipvsnl/_native/generated* sim/ipvssim/lane/_lane*
+clean: ; rm -rf $(VENV) build *.egg-info ipvsnl/_native/_core* ipvsnl/_native/generated* sim/ipvssim/lane/_lane* sim/ipvssim/run/_held/_held.*
 
-$(VENV)/.ready: setup.py pyproject.toml ipvsnl/family.py ipvsnl/consts.py $(filter-out %/_core.c %/generated%,$(wildcard ipvsnl/_native/build.py ipvsnl/_native/*.[ch] ipvsnl/_native/*/*.[ch])) $(filter-out %/_lane.c,$(wildcard sim/ipvssim/lane/build.py sim/ipvssim/lane/*.[ch]))
+$(VENV)/.ready: setup.py pyproject.toml ipvsnl/family.py ipvsnl/consts.py $(filter-out %/_core.c %/generated%,$(wildcard ipvsnl/_native/build.py ipvsnl/_native/*.[ch] ipvsnl/_native/*/*.[ch])) $(filter-out %/_lane.c,$(wildcard sim/ipvssim/lane/build.py sim/ipvssim/lane/*.[ch])) $(filter-out %/_held.c,$(wildcard sim/ipvssim/run/_held/build.py sim/ipvssim/run/_held/*.[ch]))
 	python3 -m venv $(VENV)
 	$(PY) -m pip install --quiet --upgrade pip
 	IPVSNL_STRICT=$(STRICT) $(PY) -m pip install --quiet --editable '.[dev]'

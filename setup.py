@@ -13,6 +13,7 @@ compiled modules it is for one CPython (``cp311-cp311``), and pip takes it where
 """
 
 import os
+import sys
 import sysconfig
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
@@ -40,10 +41,15 @@ COLD = frozenset((
     "path/changes.py", "path/debug_log.py", "path/debug_picks.py", "path/explain.py", "path/reasons.py", "path/strays.py",
     "path/whatif.py", "path/protocols/diagram.py",
 ))  # fmt: skip
-LANE = "ipvssim.lane._lane"
-"""The express lane's C: made by cffi as ipvsnl's core is, and as optional."""
 LIBRARY = "ipvssim._hot"
 """What the compiled modules have in common lies in one library beside them."""
+CORES = {
+    "ipvsnl._native._core": "ipvsnl/_native/build.py:builder",
+    "ipvssim.lane._lane": "sim/ipvssim/lane/build.py:builder",
+}
+"""What is written in C, each with a twin in Python, and who builds it."""
+if sys.platform == "linux":
+    CORES["ipvssim.run._held._held"] = "sim/ipvssim/run/_held/build.py:builder"
 
 
 def hot() -> list[str]:
@@ -94,7 +100,7 @@ class OptionalBuildExt(build_ext):
 
 def _is_hot(extension: object) -> bool:
     """Whether it is one of mypyc's, which all belong together and to one CPython."""
-    return extension.name.startswith("ipvssim.") and extension.name != LANE
+    return extension.name not in CORES
 
 
 def _translated(folder: str) -> list[object]:
@@ -151,7 +157,7 @@ class HonestWheel(bdist_wheel):
 
 
 setup(
-    cffi_modules=["ipvsnl/_native/build.py:builder", "sim/ipvssim/lane/build.py:builder"],
+    cffi_modules=list(CORES.values()),
     cmdclass={"build_ext": OptionalBuildExt, "bdist_wheel": HonestWheel, "editable_wheel": PlainEditable},
     options={"bdist_wheel": {"py_limited_api": STABLE}} if STABLE else {},
     setup_requires=[MYPY] if COMPILE else [],

@@ -56,9 +56,8 @@ def main(arguments: Sequence[str] | None = None) -> int:
         reader.error("which program?")
     try:
         check_system()
+        from ipvssim.doors.running import run  # which needs Linux to be imported
     except RunError as wrong:
         print(f"ipvssim run: {wrong}", file=sys.stderr)
         return FAILED
-    from ipvssim.doors.running import run  # which needs Linux to be imported
-
     return run(chosen, words, FAILED)

@@ -185,6 +185,11 @@ class Network(Part):
         """Whether ``address`` is the host's own."""
         return self.path(address).kind == LOCAL
 
+    def kind_of(self, address: bytes) -> str:
+        """The kind of the path to ``address``, for whoever asks once: the path itself is not looked up."""
+        route = self._route(address)
+        return _special(address) or (NONE if route is None else route.kind)
+
     def came_by(self, data: bytes) -> str:
         """The device by which an IP packet must have come in: the one that its source is reached by; else the first that is
         not the loopback."""
@@ -234,19 +239,18 @@ class Network(Part):
             raise ValueError(f"no device {name!r}: one of {', '.join(self.devices)}") from None
 
     def _look_up(self, address: bytes) -> Path:
-        size = len(address)
-        local, main = self._built()[size]
-        route = local.find(address)
-        if route is None:
-            route = main.find(address)
-        if (size == 4 and address[0] & 0xF0 == 0xE0) or (size == 16 and address[0] == 0xFF):
-            device = route.device if route is not None else None
-            return self._reached(MULTICAST, address, Route(MULTICAST, device))
-        if size == 4 and address == _ALL_ONES:
-            return self._reached(BROADCAST, address, Route(BROADCAST, route.device if route is not None else None))
+        route = self._route(address)
+        special = _special(address)
+        if special:
+            return self._reached(special, address, Route(special, route.device if route is not None else None))
         if route is None:
             return Path(NONE, None, b"", address, b"", 0)
         return self._reached(route.kind, address, route)
+
+    def _route(self, address: bytes) -> Route | None:
+        local, main = self._built()[len(address)]
+        route = local.find(address)
+        return main.find(address) if route is None else route
 
     def _reached(self, kind: str, address: bytes, route: Route) -> Path:
         device = route.device
@@ -353,6 +357,13 @@ def anycast(own: bytes, length: int) -> bytes:
 
 def _holds(own: bytes, length: int, target: bytes) -> bool:
     return _common_bits(own, target) >= length
+
+
+def _special(address: bytes) -> str:
+    """The kind of an address that is one by itself, whatever routes there are; empty for all others."""
+    if (len(address) == 4 and address[0] & 0xF0 == 0xE0) or (len(address) == 16 and address[0] == 0xFF):
+        return MULTICAST
+    return BROADCAST if address == _ALL_ONES else ""
 
 
 def _common_bits(one: bytes, other: bytes) -> int:

@@ -26,9 +26,9 @@ _OP_ID, _OP_FLAGS, _POLICY_DO, _POLICY_DUMP = 1, 2, 1, 2
 _GROUP_NAME, _GROUP_ID = 1, 2
 _CONTROLLER_OPS = ((CTRL_CMD_GETFAMILY, 0x0E), (GETPOLICY, 0x0C))
 _U16, _U32 = Struct("=H"), Struct("=I")
-_KNOWN: dict[tuple[int, bytes], int] = {}
-"""Which family a request asks for, by the number that IPVS has and the request without its netlink header; only what is not
-refused, for refusals are told with their place in the message."""
+_KNOWN: dict[tuple[int, bytes], bytes] = {}
+"""What a request for a family is answered, by the number that IPVS has and the request without its netlink header; only what
+is not refused, for refusals are told with their place in the message."""
 _MOST_KNOWN = 64
 
 
@@ -52,19 +52,19 @@ class Controller:
         self._ids = {b"nlctrl": GENL_ID_CTRL, Family.NAME.encode(): family_id}
 
     def execute(self, command: int, data: bytes, at: int, length: int, extack: Extack) -> tuple[int, bytes, int]:
-        """GETFAMILY by number or by name: the errno, and the reply's body and command.
+        """GETFAMILY by number or by name: the errno, and the reply's body and command."""
+        error, family, _ = self._asked(command, data, at, length, extack)
+        if error:
+            return error, b"", 0
+        body = _described(family)
+        if command == CTRL_CMD_GETFAMILY and len(_KNOWN) < _MOST_KNOWN:
+            _KNOWN[self._family_id, bytes(data[at + NLMSG_HEADER : at + length])] = body
+        return 0, body, CTRL_CMD_NEWFAMILY
 
-        Programs ask for the same family with each socket that they open, so what was asked before is known.
-        """
-        asked = self._family_id, bytes(data[at + NLMSG_HEADER : at + length])
-        family = _KNOWN.get(asked, 0)
-        if not family:
-            error, family, _ = self._asked(command, data, at, length, extack)
-            if error:
-                return error, b"", 0
-            if len(_KNOWN) < _MOST_KNOWN:
-                _KNOWN[asked] = family
-        return 0, _described(family), CTRL_CMD_NEWFAMILY
+    def known(self, data: bytes, at: int, length: int) -> bytes | None:
+        """The body of the reply to a request that was made before, and was not refused: programs ask for the same
+        family with each socket that they open."""
+        return _KNOWN.get((self._family_id, bytes(data[at + NLMSG_HEADER : at + length])))
 
     def check_dump(self, command: int, data: bytes, at: int, length: int, extack: Extack) -> int:
         """Whether a dump may start; GETPOLICY must name a family that exists."""

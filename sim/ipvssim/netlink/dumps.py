@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from functools import lru_cache
+
 from ipvsnl.consts import GENL_HEADER, NLM_F_MULTI, NLMSG_HEADER
 from ipvssim.net.pieces import BUFFER as BOOKKEEPING
 from ipvssim.net.pieces import PACKET
@@ -15,6 +17,7 @@ SMALLEST_DUMP, LARGEST_DUMP = 3776, 32448
 """Bytes that a datagram of a dump may hold: the least, and the most whatever receive buffer is offered."""
 
 
+@lru_cache(1024)
 def truesize(length: int, *, small_head: int = 0) -> int:
     """What a datagram allocated with ``length`` bytes costs the receive queue. ``small_head``: buffers of up to so
     many bytes are of that size (a behaviour of later releases)."""
@@ -24,6 +27,7 @@ def truesize(length: int, *, small_head: int = 0) -> int:
     return PACKET + max(512, 1 << (head - 1).bit_length())
 
 
+@lru_cache(1024)
 def reply_cost(length: int, *, small_head: int = 0) -> int:
     """A reply is made in a page. If more than half of that is empty, netlink_trim moves it to a buffer of its own size."""
     whole = truesize(SMALLEST_DUMP)

@@ -13,13 +13,13 @@ from errno import EAGAIN, EBUSY, EINVAL, EMSGSIZE, ENOBUFS, ENODATA, ENOENT, EOP
 from struct import Struct
 
 from ipvsnl.consts import (
+    CTRL_CMD_NEWFAMILY,
     GENL_HEADER,
     GENL_ID_CTRL,
     NLM_F_ACK,
     NLM_F_ACK_TLVS,
     NLM_F_CAPPED,
     NLM_F_DUMP,
-    NLM_F_ECHO,
     NLM_F_MULTI,
     NLM_F_REQUEST,
     NLMSG_DONE,
@@ -31,7 +31,7 @@ from ipvssim.netlink import replies
 from ipvssim.netlink.controller import Controller
 from ipvssim.netlink.dumps import LARGEST_DUMP, SMALLEST_DUMP, Dump, reply_cost, truesize
 from ipvssim.netlink.family import Family
-from ipvssim.netlink.validation import Extack
+from ipvssim.netlink.validation import Extack, refused_header
 from ipvssim.state import procfs
 from ipvssim.state.namespace import Namespace
 
@@ -43,8 +43,6 @@ _HEADER = Struct("=IHHII")
 _ACK = Struct("=IHHIIi")
 _DONE = Struct("=IHHIIi")
 _ACK_SIZE = NLMSG_HEADER + 4 + NLMSG_HEADER
-_RESERVED = b"genlmsghdr.reserved field is not 0"
-_AMBIGUOUS = b"ambiguous or reserved bits set in nlmsg_flags"
 
 
 class NetlinkSocket:
@@ -113,6 +111,8 @@ class NetlinkSocket:
                 error = None
                 if kind == family_id and capable and length > 20 and flags & NLM_F_DUMP != NLM_F_DUMP:
                     error = fast(data[at + NLMSG_HEADER], data, at, length)
+                elif kind == GENL_ID_CTRL and flags & NLM_F_DUMP != NLM_F_DUMP:
+                    error = self._told_before(data, at, length, sequence)
                 if error is None:
                     self._slow(data, at, length, kind, flags, sequence)
                 elif error or flags & NLM_F_ACK:
@@ -147,9 +147,8 @@ class NetlinkSocket:
             raise _failure(error)
         if not self._queue:
             raise BlockingIOError(EAGAIN, os.strerror(EAGAIN))
-        datagram = self._queue[0][0]
         self._read(room)
-        return datagram
+        return self._queue[0][0]
 
     def put_back(self, datagram: bytes) -> None:
         """Let a datagram that was taken be the next again: its reader was interrupted before it had it."""
@@ -171,6 +170,11 @@ class NetlinkSocket:
         return self._queue[0][0] if self._queue else None
 
     @property
+    def plain_queue(self) -> Iterable[tuple[bytes, int]]:
+        """The datagrams that wait, and what each costs; none where an error comes before them, or a dump goes on."""
+        return () if self._error or self._dump is not None else self._queue
+
+    @property
     def readable(self) -> bool:
         """Whether a reader would get something, an error included."""
         return bool(self._queue or self._error)
@@ -185,6 +189,17 @@ class NetlinkSocket:
         return procfs.lines(self.namespace, name)
 
     # --- requests ---
+
+    def _told_before(self, data: bytes, at: int, length: int, sequence: int) -> int | None:
+        """Tell again of a family that was asked for in the same way before: 0. None where it was not."""
+        body = self._controller.known(data, at, length)
+        if body is not None:
+            self._reply(CTRL_CMD_NEWFAMILY, sequence, GENL_ID_CTRL, body, Controller.VERSION)
+        return None if body is None else 0
+
+    def _reply(self, command: int, sequence: int, kind: int, body: bytes, version: int) -> None:
+        message = replies.message(command, sequence, self.port, 0, kind, body, version)
+        self._enqueue(message, reply_cost(len(message), small_head=self._small_head))
 
     def _slow(self, data: bytes, at: int, length: int, kind: int, flags: int, sequence: int) -> None:
         extack = Extack()
@@ -207,7 +222,7 @@ class NetlinkSocket:
         if length < NLMSG_HEADER + GENL_HEADER:
             return EINVAL
         command = data[at + NLMSG_HEADER]
-        if command > target.LAST_LENIENT and _refused_header(data, at, flags, extack):
+        if command > target.LAST_LENIENT and refused_header(data, at, flags, extack):
             return EINVAL
         if command not in target.OPERATIONS:
             return EOPNOTSUPP
@@ -227,8 +242,7 @@ class NetlinkSocket:
             return EOPNOTSUPP
         error, body, reply = target.execute(command, data, at, length, extack)
         if reply:
-            message = replies.message(reply, sequence, self.port, 0, kind, body, target.VERSION)
-            self._enqueue(message, reply_cost(len(message), small_head=self._small_head))
+            self._reply(reply, sequence, kind, body, target.VERSION)
         return error
 
     def _read(self, room: int) -> None:
@@ -280,17 +294,6 @@ class NetlinkSocket:
         elif not self._congested and not self.no_enobufs:
             self._congested = True
             self._error = ENOBUFS
-
-
-def _refused_header(data: bytes, at: int, flags: int, extack: Extack) -> bool:
-    """Commands newer than a family's old ones have their header's unused bits checked (``genl_header_check``)."""
-    if data[at + NLMSG_HEADER + 2] or data[at + NLMSG_HEADER + 3]:
-        extack.message = _RESERVED
-    else:
-        rest = flags & ~NLM_F_DUMP if flags & NLM_F_DUMP == NLM_F_DUMP else flags
-        if rest & ~(NLM_F_REQUEST | NLM_F_ACK | NLM_F_ECHO):
-            extack.message = _AMBIGUOUS
-    return bool(extack.message)
 
 
 def _failure(error: int) -> OSError:

@@ -11,7 +11,18 @@ from errno import EINVAL, ERANGE
 from struct import Struct
 from sys import byteorder
 
-from ipvsnl.consts import NLA_HEADER, NLA_TYPE_MASK, NLMSGERR_ATTR_MSG, NLMSGERR_ATTR_OFFS, NLMSGERR_ATTR_POLICY
+from ipvsnl.consts import (
+    NLA_HEADER,
+    NLA_TYPE_MASK,
+    NLM_F_ACK,
+    NLM_F_DUMP,
+    NLM_F_ECHO,
+    NLM_F_REQUEST,
+    NLMSG_HEADER,
+    NLMSGERR_ATTR_MSG,
+    NLMSGERR_ATTR_OFFS,
+    NLMSGERR_ATTR_POLICY,
+)
 from ipvsnl.family import Attribute, Kind, Table
 
 _HEADER = Struct("=HH")
@@ -191,3 +202,18 @@ def _violation(rule: Rule | None, payload: bytes, *, strict: bool) -> tuple[int,
     if strict and rule.shape == "least" and rule.described and len(payload) != rule.size:
         return EINVAL, WRONG_LENGTH
     return rule.violation(payload), FAILED
+
+
+_RESERVED = b"genlmsghdr.reserved field is not 0"
+_AMBIGUOUS = b"ambiguous or reserved bits set in nlmsg_flags"
+
+
+def refused_header(data: bytes, at: int, flags: int, extack: Extack) -> bool:
+    """Commands newer than a family's old ones have their header's unused bits checked (``genl_header_check``)."""
+    if data[at + NLMSG_HEADER + 2] or data[at + NLMSG_HEADER + 3]:
+        extack.message = _RESERVED
+    else:
+        rest = flags & ~NLM_F_DUMP if flags & NLM_F_DUMP == NLM_F_DUMP else flags
+        if rest & ~(NLM_F_REQUEST | NLM_F_ACK | NLM_F_ECHO):
+            extack.message = _AMBIGUOUS
+    return bool(extack.message)

@@ -6,6 +6,7 @@ Numbers: arch/x86/entry/syscalls/syscall_64.tbl and include/uapi/asm-generic/uni
 from __future__ import annotations
 
 import platform
+from struct import Struct
 from typing import NamedTuple
 
 from ipvsnl.sockopt import BASE
@@ -16,6 +17,10 @@ SO_TYPE, SO_ERROR, SO_PROTOCOL, SO_DOMAIN = 3, 4, 38, 39
 SO_SNDBUF, SO_RCVBUF, SO_SNDBUFFORCE, SO_RCVBUFFORCE = 7, 8, 32, 33
 MSG_OOB, MSG_PEEK, MSG_TRUNC, MSG_DONTWAIT = 1, 2, 0x20, 0x40
 AT_FDCWD = -100
+ADDRESS = Struct("=HHII")
+"""struct sockaddr_nl: family, padding, port, groups."""
+KERNEL = ADDRESS.pack(AF_NETLINK, 0, 0, 0)
+"""Whom datagrams come from."""
 ALL = 0xFFFFFFFF
 
 Test = tuple[int, int, tuple[int, ...]]

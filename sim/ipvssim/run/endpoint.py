@@ -11,18 +11,18 @@ import os
 import socket
 import termios
 from collections.abc import Callable
+from contextlib import suppress
 from errno import EADDRINUSE, ECONNREFUSED, EINVAL, ENODATA
 from fcntl import ioctl
 from struct import Struct
 from typing import TYPE_CHECKING
 
-from ipvssim.run.calls import AF_NETLINK, MSG_DONTWAIT
+from ipvssim.run.calls import ADDRESS, AF_NETLINK, MSG_DONTWAIT
 
 if TYPE_CHECKING:
+    from ipvssim.run.native_gate import Ready
     from ipvssim.run.worlds import World
 
-ADDRESS = Struct("=HHII")
-"""struct sockaddr_nl: family, padding, port, groups."""
 _AF_UNSPEC = 0
 _FAMILY = Struct("=H")
 _LONGEST = 1 << 18
@@ -50,8 +50,11 @@ class Endpoint:
         self.peer = (0, 0)
         self.flags: dict[int, bool] = {}
         """The options of SOL_NETLINK that are on or off, but for what the kernel's socket keeps itself."""
-        self.posted = False
-        """Whether a datagram lies in the program's end."""
+        self._posted = False
+        self._named = (0, 0)
+        self._is_laid = False
+        self.ready: Ready | None = None
+        """Where datagrams are laid for readers who need not ask."""
         self._told = told
 
     # --- addresses ---
@@ -112,7 +115,8 @@ class Endpoint:
             family, _, port, _ = _address(address)
             if family != AF_NETLINK:
                 raise _refusal(EINVAL)
-        self.bind_anywhere(process)
+        if not self.netlink.port:
+            self._take_port(0, process)
         if port:
             raise _refusal(ECONNREFUSED)
         if self._told is not None:
@@ -144,19 +148,67 @@ class Endpoint:
 
     def post(self) -> None:
         """Let the program's end be readable if something can be received."""
-        if not self.posted and self.netlink.readable:
-            try:
+        if self.ready is not None:
+            self._is_laid = False
+            self.lay_ready()
+        elif self.netlink.readable and not self._posted:
+            with suppress(OSError):  # the program closed it just now
                 self.channel.send(self.netlink.first or b"")
-            except OSError:
-                return  # the program closed it just now
-            self.posted = True
+                self._posted = True
+
+    @property
+    def posted(self) -> bool:
+        """Whether a datagram lies in the program's end."""
+        return self.ready.posted if self.ready is not None else self._posted
+
+    def _is_lifted(self) -> None:
+        self._posted = False
+        if self.ready is not None:
+            self.ready.lifted()
+
+    def lay_ready(self) -> None:
+        """Let readers have what is queued without asking, where nothing else would happen then."""
+        ready = self.ready
+        if ready is None or self._is_laid:
+            return
+        self._is_laid = True
+        netlink = self.netlink
+        plain = self._told is None and not self.flags
+        if not ready.lay(netlink.plain_queue if plain else ()) and netlink.readable:
+            ready.post(netlink.first or b"")
+        named = netlink.port, self.groups
+        if named != self._named:
+            self._named = named
+            ready.name(self.name)
+
+    def settle(self) -> None:
+        """See what the program has done without asking; from now on it asks."""
+        if self.ready is None:
+            return
+        self._is_laid = False
+        done = self.ready.settle()
+        if not done:
+            return
+        netlink, taken, room = self.netlink, done & 0xFF, done >> 8 & 0xFFFFFF
+        for _ in range(taken):
+            netlink.take(room)
+        if room and not taken:
+            netlink.look(room)
+        if done >> 32:
+            sent, received = self.ready.buffers()
+            netlink.sndbuf, netlink.rcvbuf = sent or netlink.sndbuf, received or netlink.rcvbuf
 
     def _lift(self, remove: Callable[[], object]) -> None:
         if self.posted:
             remove()
-            self.posted = False
+            self._is_lifted()
 
     # --- what the program does without a call that is looked at: read and write ---
+
+    @property
+    def was_read(self) -> bool:
+        """Whether the program read what lay in its end."""
+        return self.ready.was_read() if self.ready is not None else self.posted and not _unread(self.channel)
 
     def catch_up(self, process: Callable[[], int], *, written: bool) -> None:
         """Execute what the program wrote, where it has ``written``, and see whether it read. OSError of refused requests has
@@ -172,8 +224,8 @@ class Endpoint:
                 self.send(data, b"", process)
             except OSError:
                 continue
-        if self.posted and not _unread(self.channel):
-            self.posted = False
+        if self.was_read:
+            self._is_lifted()
             if not self.netlink.take_error():
                 self.netlink.take(len(self.netlink.first or b""))
             self.post()

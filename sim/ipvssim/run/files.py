@@ -8,10 +8,10 @@ from collections.abc import Callable
 from errno import EACCES, EEXIST, EINVAL, ENOTDIR, EOPNOTSUPP
 from struct import Struct
 
-from ipvssim.run import memory
 from ipvssim.run.notify import Call
 from ipvssim.run.outcome import KEPT, PASS, Outcome
 from ipvssim.run.paths import Path, named, status, status_x
+from ipvssim.run.reach import put, read
 from ipvssim.run.worlds import World, Worlds
 from ipvssim.state import procfs
 from ipvssim.state.sysctls import PREFIX
@@ -65,7 +65,7 @@ class Files:
         path = named(call.tid, call.a1)
         if path is None or call.a3 < _HOW.size:
             return PASS
-        return self._inject(call, path, _HOW.unpack(memory.read(call.tid, (call.a2, _HOW.size)))[0])
+        return self._inject(call, path, _HOW.unpack(read(call.tid, call.a2, _HOW.size))[0])
 
     def _opened(self, call: Call, address: int, flags: int) -> Outcome:
         path = named(call.tid, address)
@@ -114,7 +114,7 @@ class Files:
     def _told(self, call: Call, path: Path | None, address: int, made: Callable[[Path], bytes]) -> Outcome:
         if path is None or not self._exists(path):
             return PASS
-        memory.write(call.tid, [(address, made(path))])
+        put(call.tid, address, made(path))
         return 0
 
     def _allowed(self, path: Path | None, wanted: int) -> Outcome:

@@ -56,9 +56,14 @@ def mentions(thread: int, address: int, words: bytes) -> bool:
     return _peek(thread, _peek_to, 1, _peek_from, 1, 0) > 0 and words in _peeked
 
 
-def read(thread: int, *places: tuple[int, int]) -> bytes:
-    """The bytes at addresses, so many each, joined; in one call. OSError: EFAULT where there are none, ESRCH where the
-    thread is gone, EPERM where one may not, ENOBUFS for more than is taken at once."""
+def read(thread: int, at: int, size: int) -> bytes:
+    """So many bytes at an address. OSError: EFAULT where there are none, ESRCH where the thread is gone, EPERM where one may
+    not, ENOBUFS for more than is taken at once."""
+    return read_all(thread, (at, size))
+
+
+def read_all(thread: int, *places: tuple[int, int]) -> bytes:
+    """The bytes at addresses, so many each, joined; in one call. OSError as above."""
     size, at = 0, 0
     for address, length in places:
         if at == _MOST_PIECES * _PLACE.size:
@@ -84,11 +89,16 @@ def string(thread: int, address: int) -> bytes:
     found = b""
     while len(found) < _LONGEST_PATH:
         at = address + len(found)
-        piece, end, _ = read(thread, (at, PAGE - at % PAGE)).partition(b"\0")
+        piece, end, _ = read(thread, at, PAGE - at % PAGE).partition(b"\0")
         found += piece
         if end:
             return found
     raise OSError(errno.ENAMETOOLONG, "File name too long")
+
+
+def put(thread: int, at: int, data: bytes) -> None:
+    """Put bytes at an address. OSError: EFAULT where they can't be written."""
+    write(thread, [(at, data)])
 
 
 def write(thread: int, pieces: Sequence[tuple[int, bytes]]) -> None:

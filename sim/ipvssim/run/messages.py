@@ -18,7 +18,7 @@ _HEADER = Struct("=QI4xQQQQI4x")
 _PIECE = Struct("=QQ")
 """struct iovec."""
 _MOST_PIECES = 1024
-_LARGEST_NAME = 128
+LARGEST_NAME = 128
 _BESIDE = 512
 
 
@@ -34,7 +34,7 @@ class Message(NamedTuple):
     """Bytes that all pieces hold."""
 
 
-def read(thread: int, at: int) -> Message:
+def message(thread: int, at: int) -> Message:
     """The message header at an address. OSError: EFAULT, EMSGSIZE.
 
     Most programs have the list of its pieces beside it, on their stack; so what stands around it is read with it.
@@ -43,7 +43,7 @@ def read(thread: int, at: int) -> Message:
     start, end = max(at - _BESIDE, page), min(at + SIZE + _BESIDE, page + memory.PAGE)
     if at + SIZE > end:  # it goes on on another page, and what follows there may be nobody's
         start, end = at, at + SIZE
-    around = memory.read(thread, (start, end - start))
+    around = memory.read(thread, start, end - start)
     header = _HEADER.unpack_from(around, at - start)
     vector, count = header[2:4]
     if count > _MOST_PIECES:
@@ -52,7 +52,7 @@ def read(thread: int, at: int) -> Message:
     if start <= vector and vector + size <= end:
         listed = around[vector - start : vector - start + size]
     else:
-        listed = memory.read(thread, (vector, size))
+        listed = memory.read(thread, vector, size)
     if count == 1:
         piece = _PIECE.unpack(listed)
         return Message(at, header, (piece,), piece[1])
@@ -63,18 +63,14 @@ def read(thread: int, at: int) -> Message:
 def gathered(thread: int, message: Message) -> tuple[bytes, bytes]:
     """The datagram that lies in its pieces, and the name of whom it is for, as far as one may be long."""
     name, size = message.header[:2]
-    size = min(size, _LARGEST_NAME) if name else 0
-    both = memory.read(thread, (name, size), *message.pieces)
+    size = min(size, LARGEST_NAME) if name else 0
+    both = memory.read_all(thread, (name, size), *message.pieces)
     return both[size:], both[:size]
 
 
-def name_of(thread: int, address: int, size: int) -> bytes:
-    """A socket's name, as far as one may be long."""
-    return memory.read(thread, (address, min(size, _LARGEST_NAME))) if address and size else b""
-
-
-def filled(message: Message, data: bytes, name: bytes, control: bytes) -> list[tuple[int, bytes]]:
-    """What has to be written where, for a datagram that came from ``name``."""
+def fill(thread: int, message: Message, data: bytes, name: bytes, control: bytes) -> None:
+    """Put a datagram into its pieces as far as they hold it, with the name of whom it came from and control messages where
+    there is room for them, and write the header anew. OSError: EFAULT."""
     found: list[tuple[int, bytes]] = []
     at = 0
     for address, length in message.pieces:
@@ -92,4 +88,4 @@ def filled(message: Message, data: bytes, name: bytes, control: bytes) -> list[t
     found.append((where_control, control))
     header = _HEADER.pack(where, name_size, vector, count, where_control, len(control), flags)
     found.append((message.at, header))  # of a piece: each one more costs as much as the whole header
-    return found
+    memory.write(thread, found)

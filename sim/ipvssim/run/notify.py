@@ -21,11 +21,11 @@ from ipvssim.run.calls import Machine
 _SET_MODE_FILTER, _NEW_LISTENER = 1, 8
 _NO_NEW_PRIVILEGES = 38
 _RECEIVE, _SEND, _IS_VALID, _ADD_DESCRIPTOR, _SET_FLAGS = 0xC0502100, 0xC0182101, 0x40082102, 0x40182103, 0x40082104
-_CONTINUE, _ADD_AND_SEND, _WAKE_HERE = 1, 2, 1
-_NOTIFICATION, _RESPONSE, _ADDED = Struct("=QIIiIQ6Q"), Struct("=QqiI"), Struct("=QIIII")
+CONTINUE, _ADD_AND_SEND, _WAKE_HERE = 1, 2, 1
+NOTIFICATION, _RESPONSE, _ADDED = Struct("=QIIiIQ6Q"), Struct("=QqiI"), Struct("=QIIII")
 _PROGRAM = Struct("@HP")
 """struct sock_fprog: how many instructions, and where they stand."""
-_EMPTY = bytes(_NOTIFICATION.size)
+_EMPTY = bytes(NOTIFICATION.size)
 _ID = Struct("=Q")
 _respond, _ask = _RESPONSE.pack_into, _ID.pack_into
 
@@ -66,7 +66,7 @@ class Listener:
 
     def __init__(self, descriptor: int) -> None:
         self._descriptor = descriptor
-        self._held, self._answer = bytearray(_NOTIFICATION.size), bytearray(_RESPONSE.size)
+        self._held, self._answer = bytearray(NOTIFICATION.size), bytearray(_RESPONSE.size)
         self._asked = bytearray(_ID.size)
         with suppress(OSError):  # from 6.6 on: who waits is woken on this processor, which is faster
             ioctl(descriptor, _SET_FLAGS, _WAKE_HERE)
@@ -91,11 +91,11 @@ class Listener:
             if wrong.errno in (errno.ENOENT, errno.EINTR):
                 return None
             raise
-        return _NOTIFICATION.unpack(held)
+        return NOTIFICATION.unpack(held)
 
     def pass_on(self, number: int) -> bool:
         """Let Linux carry out the call of that number; false where its caller no longer waits."""
-        _respond(self._answer, 0, number, 0, 0, _CONTINUE)
+        _respond(self._answer, 0, number, 0, 0, CONTINUE)
         return self.tell(_SEND, self._answer)
 
     def respond(self, number: int, value: int, error: int, flags: int) -> bool:
@@ -107,6 +107,12 @@ class Listener:
         """Whether the caller of the call of that number still waits."""
         _ask(self._asked, 0, number)
         return self.tell(_IS_VALID, self._asked)
+
+    def add(self, number: int, descriptor: int, *, close_on_exec: bool) -> bool:
+        """Let the call of that number return a descriptor of its own for the file that is ``descriptor`` here; false where
+        its caller no longer waits. OSError: EMFILE."""
+        flags = os.O_CLOEXEC if close_on_exec else 0
+        return self.tell(_ADD_DESCRIPTOR, bytearray(_ADDED.pack(number, _ADD_AND_SEND, descriptor, 0, flags)))
 
     def tell(self, what: int, argument: bytearray) -> bool:
         """One of the requests about a held call; false where its caller no longer waits."""
@@ -168,9 +174,7 @@ class Call(NamedTuple):
 
     def inject(self, descriptor: int, *, close_on_exec: bool) -> bool:
         """Let it return a descriptor of its own for the file that is ``descriptor`` here. OSError: EMFILE."""
-        flags = os.O_CLOEXEC if close_on_exec else 0
-        added = _ADDED.pack(self.id, _ADD_AND_SEND, descriptor, 0, flags)
-        return self.listener.tell(_ADD_DESCRIPTOR, bytearray(added))
+        return self.listener.add(self.id, descriptor, close_on_exec=close_on_exec)
 
     def waits(self) -> bool:
         """Whether the caller still waits. What was read of its memory before is the caller's only where this holds."""

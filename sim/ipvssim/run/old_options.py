@@ -9,6 +9,7 @@ from ipvssim.netlink.old_interface import OldInterface
 from ipvssim.run import memory
 from ipvssim.run.notify import Call
 from ipvssim.run.outcome import Outcome
+from ipvssim.run.reach import read
 from ipvssim.run.worlds import World, Worlds
 
 _INT = Struct("=i")
@@ -26,15 +27,15 @@ class OldOptions:
         size = call.a4 & 0xFFFFFFFF
         if size > memory.LONGEST:
             return -EINVAL
-        value = memory.read(call.tid, (call.a3, size))
+        value = read(call.tid, call.a3, size)
         return -self._of(call).set(call.a2 & 0xFFFFFFFF, value)
 
     def get(self, call: Call) -> Outcome:
         """``getsockopt``."""
-        room = _INT.unpack(memory.read(call.tid, (call.a4, _INT.size)))[0]
+        room = _INT.unpack(read(call.tid, call.a4, _INT.size))[0]
         if room < 0:
             return -EINVAL
-        value = memory.read(call.tid, (call.a3, min(room, memory.LONGEST)))
+        value = read(call.tid, call.a3, min(room, memory.LONGEST))
         error, answer = self._of(call).get(call.a2 & 0xFFFFFFFF, value, room)
         if error:
             return -error

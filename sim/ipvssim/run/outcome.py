@@ -19,3 +19,6 @@ class Undoable(NamedTuple):
 
 
 Outcome = int | Undoable
+
+Event = tuple[int, int]
+"""A descriptor at which something happened, and what: bits of ``select.EPOLL...``."""

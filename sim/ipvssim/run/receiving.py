@@ -12,18 +12,18 @@ from time import monotonic
 from typing import NamedTuple
 
 from ipvssim.run import memory, messages
-from ipvssim.run.calls import AF_NETLINK, MSG_DONTWAIT, MSG_OOB, MSG_PEEK, MSG_TRUNC, SOL_NETLINK
-from ipvssim.run.endpoint import ADDRESS, Endpoint
+from ipvssim.run.calls import KERNEL, MSG_DONTWAIT, MSG_OOB, MSG_PEEK, MSG_TRUNC, SOL_NETLINK
+from ipvssim.run.endpoint import Endpoint
 from ipvssim.run.notify import Call, libc
 from ipvssim.run.options import PKTINFO
 from ipvssim.run.outcome import KEPT, PASS, Outcome, Undoable
+from ipvssim.run.reach import fill, message, put, read
 from ipvssim.run.sockets import Sockets
 
 _INT = Struct("=i")
 _TIME = Struct("=qq")
 _WAIT_FOR_ONE = 0x10000
 _MOST_MESSAGES = 1024
-_KERNEL = ADDRESS.pack(AF_NETLINK, 0, 0, 0)
 _PACKET_INFO = Struct("=QiiI4x").pack(20, SOL_NETLINK, PKTINFO, 0)
 _FEW = 32
 _UNIX, _SEQPACKET = int(socket.AF_UNIX), int(socket.SOCK_SEQPACKET)
@@ -54,11 +54,10 @@ class Receiving:
         datagram = self._take(call, endpoint, room, flags)
         if datagram is None:
             return KEPT
-        pieces = [(call.a1, datagram[:room])]
+        put(call.tid, call.a1, datagram if len(datagram) <= room else datagram[:room])
         if call.a4:
-            size = _INT.unpack(memory.read(call.tid, (call.a5, _INT.size)))[0]
-            pieces += [(call.a4, _KERNEL[: max(size, 0)]), (call.a5, _INT.pack(len(_KERNEL)))]
-        memory.write(call.tid, pieces)
+            size = _INT.unpack(read(call.tid, call.a5, _INT.size))[0]
+            memory.write(call.tid, [(call.a4, KERNEL[: max(size, 0)]), (call.a5, _INT.pack(len(KERNEL)))])
         return self._received(call, endpoint, [datagram], flags, _size(datagram, room, flags))
 
     def recvmsg(self, call: Call) -> Outcome:
@@ -67,12 +66,12 @@ class Receiving:
         if endpoint is None:
             return PASS
         flags = call.a2 & 0xFFFFFFFF
-        message = messages.read(call.tid, call.a1)
-        datagram = self._take(call, endpoint, message.room, flags)
+        wanted = message(call.tid, call.a1)
+        datagram = self._take(call, endpoint, wanted.room, flags)
         if datagram is None:
             return KEPT
-        memory.write(call.tid, messages.filled(message, datagram, _KERNEL, _control(endpoint)))
-        return self._received(call, endpoint, [datagram], flags, _size(datagram, message.room, flags))
+        fill(call.tid, wanted, datagram, KERNEL, _control(endpoint))
+        return self._received(call, endpoint, [datagram], flags, _size(datagram, wanted.room, flags))
 
     def recvmmsg(self, call: Call) -> Outcome:
         """``recvmmsg``: it waits for the first datagram, and takes what else is there."""
@@ -85,14 +84,13 @@ class Receiving:
             at = call.a1 + index * messages.MANY_SIZE
             if taken and not endpoint.netlink.readable:
                 break
-            message = messages.read(call.tid, at)
-            datagram = self._take(call, endpoint, message.room, flags)
+            wanted = message(call.tid, at)
+            datagram = self._take(call, endpoint, wanted.room, flags)
             if datagram is None:
                 return KEPT
             taken.append(datagram)
-            size = _size(datagram, message.room, flags)
-            filled = messages.filled(message, datagram, _KERNEL, _control(endpoint))
-            memory.write(call.tid, [*filled, (at + messages.SIZE, _INT.pack(size))])
+            fill(call.tid, wanted, datagram, KERNEL, _control(endpoint))
+            put(call.tid, at + messages.SIZE, _INT.pack(_size(datagram, wanted.room, flags)))
         return self._received(call, endpoint, taken, flags, len(taken))
 
     def _received(self, call: Call, endpoint: Endpoint, taken: list[bytes], flags: int, value: int) -> Outcome:

@@ -15,7 +15,8 @@ from ipvssim.run.calls import MSG_OOB
 from ipvssim.run.endpoint import Endpoint
 from ipvssim.run.notify import Call
 from ipvssim.run.outcome import KEPT, PASS, Outcome, Undoable
-from ipvssim.run.sockets import Sockets
+from ipvssim.run.reach import Gate, gathered, message, read
+from ipvssim.run.sockets import Sockets, name_of
 from ipvssim.run.tracee import process_of
 
 _INT = Struct("=i")
@@ -28,8 +29,8 @@ Datagram = tuple[bytes, bytes]
 class Sending:
     """``answered`` is told of each socket that something was sent to."""
 
-    def __init__(self, sockets: Sockets, answered: Callable[[Endpoint], object]) -> None:
-        self._sockets, self._answered = sockets, answered
+    def __init__(self, sockets: Sockets, gate: Gate, answered: Callable[[Endpoint], object]) -> None:
+        self._sockets, self._gate, self._answered = sockets, gate, answered
         self._unheard: dict[int, tuple[tuple[int, ...], list[Datagram], int]] = {}
         """By thread: what was executed, and its caller was interrupted before it heard of it."""
 
@@ -40,8 +41,13 @@ class Sending:
             return PASS
         if call.a3 & MSG_OOB:
             return -EOPNOTSUPP
-        name = messages.name_of(call.tid, call.a4, call.a5 & 0xFFFFFFFF)
-        return self._once(call, endpoint, [(memory.read(call.tid, (call.a1, call.a2)), name)])
+        datagram = self._gate.sent(call)
+        if datagram is None:
+            name = name_of(call, call.a4, call.a5)
+            datagram = read(call.tid, call.a1, call.a2), name
+            if not call.waits():  # it may be another's memory
+                return KEPT
+        return self._once(call, endpoint, [datagram])
 
     def sendmsg(self, call: Call) -> Outcome:
         """``sendmsg``."""
@@ -50,7 +56,12 @@ class Sending:
             return PASS
         if call.a2 & MSG_OOB:
             return -EOPNOTSUPP
-        return self._once(call, endpoint, [_outgoing(call, call.a1)])
+        datagram = self._gate.sent(call)
+        if datagram is None:
+            datagram = _outgoing(call, call.a1)
+            if not call.waits():
+                return KEPT
+        return self._once(call, endpoint, [datagram])
 
     def sendmmsg(self, call: Call) -> Outcome:
         """``sendmmsg``: as many as go; an errno only where the first does not."""
@@ -62,6 +73,8 @@ class Sending:
         places = [call.a1 + index * messages.MANY_SIZE for index in range(min(call.a2 & 0xFFFFFFFF, _MOST_MESSAGES))]
         datagrams = [_outgoing(call, at) for at in places]
         lengths = [(at + messages.SIZE, _INT.pack(len(one[0]))) for at, one in zip(places, datagrams, strict=True)]
+        if not call.waits():
+            return KEPT
         memory.write(call.tid, lengths)
         return self._once(call, endpoint, datagrams, many=True)
 
@@ -69,9 +82,7 @@ class Sending:
         """Execute what is sent, once: a caller that was interrupted before it heard of it comes again with the same."""
         said = self._unheard.pop(call.tid, None) if self._unheard else None
         if said is not None and said[:2] == (call[7:], datagrams):
-            return said[2]
-        if not call.waits():  # what was read may be another's memory
-            return KEPT
+            return self._told(call, datagrams, said[2])
         self._sockets.worlds.tick(endpoint.world)
         done = 0
         for data, name in datagrams:
@@ -83,7 +94,10 @@ class Sending:
                 break
             done += 1
         self._answered(endpoint)
-        value = done if many else len(datagrams[0][0])
+        return self._told(call, datagrams, done if many else len(datagrams[0][0]))
+
+    def _told(self, call: Call, datagrams: list[Datagram], value: int) -> Undoable:
+        """What the call returns; remembered where its caller does not hear of it."""
 
         def unheard() -> None:
             self._unheard[call.tid] = (call[7:], datagrams, value)
@@ -93,4 +107,4 @@ class Sending:
 
 def _outgoing(call: Call, at: int) -> Datagram:
     """The datagram of a message header."""
-    return messages.gathered(call.tid, messages.read(call.tid, at))
+    return gathered(call.tid, message(call.tid, at))

@@ -14,7 +14,8 @@ from ipvssim.run.endpoint import Endpoint
 from ipvssim.run.notify import Call
 from ipvssim.run.options import BUFFERS, HERE_TOO, get_option, set_option
 from ipvssim.run.outcome import KEPT, PASS, Outcome
-from ipvssim.run.tracee import Descriptors, process_of
+from ipvssim.run.reach import Gate, read
+from ipvssim.run.tracee import File, process_of
 from ipvssim.run.worlds import Worlds
 
 _TYPES = (socket.SOCK_RAW, socket.SOCK_DGRAM)
@@ -35,20 +36,16 @@ class Sockets:
     def __init__(
         self,
         worlds: Worlds,
+        gate: Gate,
         watch: Callable[[Endpoint], object],
         told: Callable[[Endpoint, str, bytes], object] | None = None,
     ) -> None:
-        self.worlds, self._watch, self._told = worlds, watch, told
-        self._by_file: dict[tuple[int, int], Endpoint] = {}
-        """By device and number of the program's end."""
-        self._files: dict[Endpoint, tuple[int, int]] = {}
-        self._descriptors = Descriptors()
+        self.worlds, self._gate, self._watch, self._told = worlds, gate, watch, told
+        self._by_file: dict[File, Endpoint] = {}
+        """By the program's end."""
+        self._files: dict[Endpoint, File] = {}
+        self._asked: Endpoint | None = None
         self.copy = -1
-
-    @property
-    def any(self) -> bool:
-        """Whether there are any."""
-        return bool(self._by_file)
 
     def of(self, call: Call) -> Endpoint | None:
         """The socket that a call is about; None where it is none of ours. ``copy`` is its descriptor then, until
@@ -56,19 +53,25 @@ class Sockets:
         if self.copy >= 0:
             self.let_go()
         try:
-            self.copy = self._descriptors.copy(call.tid, call.descriptor)
+            self.copy, file = self._gate.copy(call)
         except OSError:
             return None  # Linux knows what to say of it
-        endpoint = self._by_file.get(_file(self.copy))
+        endpoint = self._by_file.get(file)
         if endpoint is None:
             self.let_go()
+        else:
+            endpoint.settle()
+            self._asked = endpoint
         return endpoint
 
     def let_go(self) -> None:
-        """The call is decided about: close the copy of its descriptor."""
+        """The call is decided about: close the copy of its descriptor, and lay ready what readers may have at once."""
         if self.copy >= 0:
             os.close(self.copy)
             self.copy = -1
+        if self._asked is not None:
+            self._asked.lay_ready()
+            self._asked = None
 
     def socket(self, call: Call) -> Outcome:
         """``socket(AF_NETLINK, ..., NETLINK_GENERIC)``; the filter lets no other through."""
@@ -78,29 +81,32 @@ class Sockets:
         if self.worlds.netlink not in _PRIVILEGES:
             return -EPROTONOSUPPORT
         world = self.worlds.of(call.tid)
-        ours, theirs = socket.socketpair(socket.AF_UNIX, socket.SOCK_SEQPACKET)
-        with theirs:
-            if call.a1 & socket.SOCK_NONBLOCK:
-                theirs.setblocking(False)
+        ours, theirs, file = self._gate.pair(blocks=not call.a1 & socket.SOCK_NONBLOCK)
+        try:
             endpoint = Endpoint(world, kind, ours, _PRIVILEGES[self.worlds.netlink], self._told)
-            self._know(endpoint, _file(theirs.fileno()))
+            self._know(endpoint, file)
             there = False
             try:
-                there = call.inject(theirs.fileno(), close_on_exec=bool(call.a1 & socket.SOCK_CLOEXEC))
+                there = call.inject(theirs, close_on_exec=bool(call.a1 & socket.SOCK_CLOEXEC))
             finally:
                 if there:
                     self._watch(endpoint)
                 else:
                     self.forget(endpoint)
+        finally:
+            os.close(theirs)
         return KEPT
 
-    def _know(self, endpoint: Endpoint, file: tuple[int, int]) -> None:
+    def _know(self, endpoint: Endpoint, file: File) -> None:
         self._by_file[file] = endpoint
         self._files[endpoint] = file
+        endpoint.ready = self._gate.add(file, endpoint.channel.fileno())
 
     def forget(self, endpoint: Endpoint) -> None:
         """No program has a descriptor of it any more."""
-        del self._by_file[self._files.pop(endpoint)]
+        file = self._files.pop(endpoint)
+        del self._by_file[file]
+        self._gate.remove(file)
         endpoint.close()
 
     def close(self) -> None:
@@ -108,7 +114,6 @@ class Sockets:
         for endpoint in list(self._files):
             self.forget(endpoint)
         self.let_go()
-        self._descriptors.close()
 
     # --- names ---
 
@@ -117,7 +122,7 @@ class Sockets:
         endpoint = self.of(call)
         if endpoint is None:
             return PASS
-        endpoint.bind(messages.name_of(call.tid, call.a1, call.a2 & 0xFFFFFFFF), lambda: process_of(call.tid)[1])
+        endpoint.bind(name_of(call, call.a1, call.a2), lambda: process_of(call.tid)[1])
         return 0
 
     def connect(self, call: Call) -> Outcome:
@@ -125,7 +130,7 @@ class Sockets:
         endpoint = self.of(call)
         if endpoint is None:
             return PASS
-        endpoint.connect(messages.name_of(call.tid, call.a1, call.a2 & 0xFFFFFFFF), lambda: process_of(call.tid)[1])
+        endpoint.connect(name_of(call, call.a1, call.a2), lambda: process_of(call.tid)[1])
         return 0
 
     def getsockname(self, call: Call) -> Outcome:
@@ -152,7 +157,7 @@ class Sockets:
             return PASS
         if size >> 31:
             return -EINVAL
-        set_option(endpoint, level, name, memory.read(call.tid, (call.a3, min(size, _INT.size))))
+        set_option(endpoint, level, name, read(call.tid, call.a3, min(size, _INT.size)))
         return 0
 
     def getsockopt(self, call: Call) -> Outcome:
@@ -161,7 +166,7 @@ class Sockets:
         endpoint = self.of(call)
         if endpoint is None or (level != SOL_NETLINK and name not in HERE_TOO):
             return PASS
-        room = _INT.unpack(memory.read(call.tid, (call.a4, _INT.size)))[0]
+        room = _INT.unpack(read(call.tid, call.a4, _INT.size))[0]
         if room < 0:
             return -EINVAL
         value = get_option(endpoint, level, name, room)
@@ -169,13 +174,14 @@ class Sockets:
         return 0
 
 
-def _file(descriptor: int) -> tuple[int, int]:
-    found = os.fstat(descriptor)
-    return found.st_dev, found.st_ino
+def name_of(call: Call, address: int, size: int) -> bytes:
+    """A socket's name that a call tells, as far as one may be long."""
+    size = min(size & 0xFFFFFFFF, messages.LARGEST_NAME)
+    return read(call.tid, address, size) if address and size else b""
 
 
 def _tell_name(call: Call, name: bytes) -> int:
-    room = _INT.unpack(memory.read(call.tid, (call.a2, _INT.size)))[0]
+    room = _INT.unpack(read(call.tid, call.a2, _INT.size))[0]
     if room < 0:
         return -EINVAL
     memory.write(call.tid, [(call.a1, name[:room]), (call.a2, _INT.pack(len(name)))])

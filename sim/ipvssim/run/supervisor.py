@@ -5,16 +5,15 @@ from __future__ import annotations
 import errno
 import select
 from collections.abc import Callable
-from contextlib import suppress
 from functools import partial
 
 from ipvssim.run import calls
 from ipvssim.run.endpoint import Endpoint
 from ipvssim.run.files import Files, Writer
-from ipvssim.run.notify import ID, Call, Listener
+from ipvssim.run.notify import Call
 from ipvssim.run.old_options import OldOptions
 from ipvssim.run.outcome import KEPT, PASS, Outcome, Undoable
-from ipvssim.run.passing import Passing
+from ipvssim.run.reach import Gate, Listener
 from ipvssim.run.receiving import Receiving
 from ipvssim.run.sending import Sending
 from ipvssim.run.sockets import Sockets
@@ -22,7 +21,6 @@ from ipvssim.run.worlds import Worlds
 
 _IN, _GONE = select.EPOLLIN, select.EPOLLHUP | select.EPOLLERR
 _SOCKET_EVENTS = select.EPOLLIN | select.EPOLLOUT | select.EPOLLET
-_MOST_EVENTS = 64
 
 Handler = Callable[[Call], Outcome]
 
@@ -42,15 +40,14 @@ class Supervisor:
         assert machine is not None, "launch() refuses to begin on another machine"
         self.worlds = worlds
         self._complain = complain
-        self._poll = select.epoll()
         self._watched: dict[int, Callable[[int], object]] = {}
         self._listeners: dict[int, Listener] = {}
-        self._sockets = Sockets(worlds, self._watch_endpoint, told)
+        self._gate = Gate(machine)
+        self._sockets = Sockets(worlds, self._gate, self._watch_endpoint, told)
         self._receiving = Receiving(self._sockets, self.decide)
-        self._sending = Sending(self._sockets, self._receiving.wake)
+        self._sending = Sending(self._sockets, self._gate, self._receiving.wake)
         self._old = OldOptions(worlds)
         self._files = Files(worlds, self._watch_writer)
-        self._passes = Passing(machine, lambda: self._sockets.any)
         self._handlers = {
             machine.numbers[name]: one for name, one in self._by_name().items() if name in machine.numbers
         }
@@ -83,19 +80,19 @@ class Supervisor:
         """Answer for a program whose calls are held on this descriptor, which is the supervisor's from now on."""
         listener = Listener(descriptor)
         self._listeners[descriptor] = listener
-        self.watch(descriptor, partial(self._held, listener))
+        self._watched[descriptor] = lambda _: self._lose(listener)
+        self._gate.admit(listener)
         return listener
 
     def watch(self, descriptor: int, ready: Callable[[int], object], events: int = _IN) -> None:
         """Call ``ready`` with a descriptor's events, whenever there are some."""
         self._watched[descriptor] = ready
-        self._poll.register(descriptor, events)
+        self._gate.watch(descriptor, events)
 
     def unwatch(self, descriptor: int) -> None:
         """Do so no more."""
         if self._watched.pop(descriptor, None) is not None:
-            with suppress(OSError):
-                self._poll.unregister(descriptor)
+            self._gate.unwatch(descriptor)
 
     @property
     def busy(self) -> bool:
@@ -103,44 +100,27 @@ class Supervisor:
         return bool(self._listeners)
 
     def turn(self, timeout: float | None = None) -> None:
-        """Wait for something to do, at most ``timeout`` seconds, and do it.
-
-        What programs wrote and read by themselves comes before the calls that are held: they did it earlier.
-        """
+        """Wait for something to do, at most ``timeout`` seconds, and do it."""
         waiting = self._receiving.expire() if self._receiving.waits else None
         if waiting is not None and (timeout is None or waiting < timeout):
             timeout = waiting
-        events = self._poll.poll(timeout, _MOST_EVENTS)
-        if len(events) > 1:
-            events.sort(key=self._is_listener)
-        for descriptor, what in events:
-            ready = self._watched.get(descriptor)
-            if ready is not None:
-                ready(what)
-
-    def _is_listener(self, event: tuple[int, int]) -> bool:
-        return event[0] in self._listeners
+        found = self._gate.turn(timeout)
+        if isinstance(found, list):
+            for descriptor, what in found:
+                ready = self._watched.get(descriptor)
+                if ready is not None:
+                    ready(what)
+        else:
+            self.decide(found)
 
     def close(self) -> None:
         """Let go of everything: calls that are held, and all later ones, fail with ENOSYS."""
         for listener in list(self._listeners.values()):
             self._lose(listener)
         self._sockets.close()
-        self._poll.close()
+        self._gate.close()
 
     # --- decisions ---
-
-    def _held(self, listener: Listener, events: int) -> None:
-        if events & _IN:
-            numbers = listener.receive()
-            if numbers is None:
-                return
-            if self._passes(numbers):
-                listener.pass_on(numbers[ID])
-            else:
-                self.decide(Call.made(listener, numbers))
-        elif events & _GONE:
-            self._lose(listener)
 
     def decide(self, call: Call) -> None:
         """Say what becomes of a call."""
@@ -152,11 +132,11 @@ class Supervisor:
             self._complain(f"system call {call.number} of {call.tid}: {type(wrong).__name__}: {wrong}")
             outcome = -errno.EIO
         self._sockets.let_go()
-        if outcome == PASS:
-            call.pass_on()
-        elif isinstance(outcome, Undoable):
+        if isinstance(outcome, Undoable):
             if not call.answer(outcome.value):
                 outcome.undo()
+        elif outcome == PASS:
+            call.pass_on()
         elif outcome == KEPT:
             return
         elif outcome < 0:
@@ -172,14 +152,21 @@ class Supervisor:
     # --- what programs hold ---
 
     def _watch_endpoint(self, endpoint: Endpoint) -> None:
-        self.watch(endpoint.channel.fileno(), partial(self._endpoint_ready, endpoint), _SOCKET_EVENTS)
+        channel = endpoint.channel.fileno()
+        self._watched[channel] = partial(self._endpoint_ready, endpoint)
+        self._gate.watch(channel, _SOCKET_EVENTS, channel=True)
 
     def _endpoint_ready(self, endpoint: Endpoint, events: int) -> None:
+        if not events & (_IN | _GONE) and not endpoint.was_read:
+            return  # we have taken something out of it ourselves
+        endpoint.settle()
         endpoint.catch_up(lambda: 0, written=bool(events & _IN))
         self._receiving.wake(endpoint)
         if events & _GONE:
-            self.unwatch(endpoint.channel.fileno())
+            del self._watched[endpoint.channel.fileno()]  # to close it ends the watch itself
             self._sockets.forget(endpoint)
+        else:
+            endpoint.lay_ready()
 
     def _watch_writer(self, writer: Writer) -> None:
         self.watch(writer.channel.fileno(), partial(self._writer_ready, writer))

@@ -5,6 +5,7 @@ from __future__ import annotations
 import ctypes
 import errno
 import os
+from collections.abc import Callable
 from contextlib import suppress
 
 from ipvssim.run.notify import failure, libc
@@ -51,46 +52,71 @@ def process_of(thread: int) -> tuple[int, int]:
     return here, own
 
 
+File = tuple[int, int]
+"""What tells a file from all others: its device, and its number there."""
+
+
+def file_of(descriptor: int) -> File:
+    """The file that a descriptor of ours is open for."""
+    found = os.fstat(descriptor)
+    return found.st_dev, found.st_ino
+
+
+def copied(handle: int, descriptor: int) -> tuple[int, File]:
+    """A descriptor of ours for the file that is ``descriptor`` in the process behind ``handle``, and which file it is.
+    OSError: EBADF, ESRCH, EPERM."""
+    found = _syscall(_PIDFD_GETFD, handle, descriptor, 0)
+    if found < 0:
+        raise failure()
+    return int(found), file_of(found)
+
+
 class Descriptors:
-    """Copies of programs' descriptors. It keeps handles of the threads that it was asked about, at most 64; where the kernel
-    has no handles of threads (before Linux 6.9), those of processes' first threads."""
+    """Copies of programs' descriptors, made by ``copied``. It keeps handles of the threads that it was asked about, at most
+    64; where the kernel has no handles of threads (before Linux 6.9), those of processes' first threads."""
 
-    def __init__(self) -> None:
+    def __init__(self, copied: Callable[[int, int], tuple[int, File]] = copied) -> None:
         self._handles: dict[int, int] = {}
+        self._copied = copied
 
-    def copy(self, thread: int, descriptor: int) -> int:
-        """A descriptor of ours for the file that is ``descriptor`` there. OSError: EBADF, ESRCH, EPERM."""
+    def copy(self, thread: int, descriptor: int) -> tuple[int, File]:
+        """A descriptor of ours for the file that is ``descriptor`` there, and which file it is. OSError: EBADF, ESRCH,
+        EPERM."""
         handle = self._handles.get(thread)
         if handle is not None:
-            found = _syscall(_PIDFD_GETFD, handle, descriptor, 0)
-            if found >= 0:
-                return int(found)
-            wrong = failure()
-            if wrong.errno != errno.ESRCH:
-                raise wrong
-            os.close(self._handles.pop(thread))  # of a thread that is gone: another may have its number
+            try:
+                return self._copied(handle, descriptor)
+            except OSError as wrong:
+                if wrong.errno != errno.ESRCH:
+                    raise
+            self.drop(thread)  # it is gone, and another may have its number
         handle, lasting = _handle(thread)
         try:
-            found = _syscall(_PIDFD_GETFD, handle, descriptor, 0)
-            if found < 0:
-                raise failure()
+            found = self._copied(handle, descriptor)
         except BaseException:
             os.close(handle)
             raise
         if not lasting:
             os.close(handle)
-            return int(found)
+            return found
         if len(self._handles) >= _MOST_KEPT:
             self.close()
+        self.keep(thread, handle)
+        return found
+
+    def keep(self, thread: int, handle: int) -> None:
+        """Remember the handle of a thread."""
         self._handles[thread] = handle
-        return int(found)
+
+    def drop(self, thread: int) -> None:
+        """Forget it."""
+        with suppress(OSError):
+            os.close(self._handles.pop(thread))
 
     def close(self) -> None:
         """Let go of all handles."""
-        for handle in self._handles.values():
-            with suppress(OSError):
-                os.close(handle)
-        self._handles.clear()
+        for thread in list(self._handles):
+            self.drop(thread)
 
 
 def _handle(thread: int) -> tuple[int, bool]:

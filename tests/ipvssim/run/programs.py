@@ -13,6 +13,8 @@ from typing import Any
 
 import pytest
 
+from ipvssim.run.core import core
+
 ROOT = Path(__file__).resolve().parents[3]
 RUN = (sys.executable, "-m", "ipvssim", "run")
 
@@ -40,14 +42,18 @@ def needs(*programs: str) -> pytest.MarkDecorator:
     return pytest.mark.skipif(bool(reason), reason=f"ipvssim run: {reason}")
 
 
+WAYS = ("python", "native") if core is not None else ("python",)
+"""How held calls are reached: the values of IPVSSIM_HELD that there can be here."""
+
+
 def run(
-    *words: str, options: tuple[str, ...] = (), stdin: str = "", timeout: float = 60
+    *words: str, options: tuple[str, ...] = (), stdin: str = "", timeout: float = 60, way: str = ""
 ) -> subprocess.CompletedProcess[str]:
-    """One program, to its end."""
+    """One program, to its end; ``way`` is one of WAYS, or whichever there is."""
     path = os.pathsep.join((str(ROOT), str(ROOT / "sim"), os.environ.get("PYTHONPATH", "")))
     return subprocess.run(
         [*RUN, *options, "--", *words], input=stdin, capture_output=True, text=True, timeout=timeout,
-        env={**os.environ, "PYTHONPATH": path},
+        env={**os.environ, "PYTHONPATH": path, **({"IPVSSIM_HELD": way} if way else {})},
     )  # fmt: skip
 
 

@@ -43,6 +43,14 @@ def test_a_program_that_is_not_there_or_not_executable(tmp_path: Path) -> None:
 
 
 @needs()
+def test_a_way_to_hold_calls_that_is_none_is_one_line() -> None:
+    """The variable and its values are named."""
+    done = run("true", way="bogus")
+    assert (done.returncode, done.stderr.count("\n")) == (125, 1)
+    assert "IPVSSIM_HELD is native or python (or not set), not 'bogus'" in done.stderr
+
+
+@needs()
 def test_a_run_within_a_run_is_refused() -> None:
     """System calls have one holder: the inner command says so in a line (EBUSY)."""
     inner = run(*RUN, "--", "true")

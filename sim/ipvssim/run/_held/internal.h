@@ -1,0 +1,47 @@
+/* What the files of this folder share. */
+#ifndef IPVSSIM_HELD_INTERNAL_H
+#define IPVSSIM_HELD_INTERNAL_H
+
+/* For our files alone, as in ipvsnl/_native/internal.h: cffi's wrapper is compiled with the same flags. */
+#if defined(__GNUC__) && defined(IPVSSIM_STRICT)
+#pragma GCC diagnostic error "-Wconversion"
+#pragma GCC diagnostic error "-Wsign-conversion"
+#pragma GCC diagnostic error "-Wshadow"
+#pragma GCC diagnostic error "-Wcast-qual"
+#endif
+
+#include <errno.h>
+#include <linux/seccomp.h>
+#include <stdint.h>
+#include <sys/uio.h>
+
+#include "held.h"
+
+int held_write_all(int thread, const struct iovec *from, size_t sources, const struct iovec *to, size_t places);
+int held_receive(int listener, struct held_rules *rules, struct held_call *call);
+int held_serve(int listener, struct held_rules *rules, struct held_call *call);
+
+static inline struct iovec place(uint64_t at, uint64_t size)
+{
+    return (struct iovec){(void *)(uintptr_t)at, (size_t)size};
+}
+
+static inline struct iovec ours(const void *at, size_t size)
+{
+    return place((uintptr_t)at, size);
+}
+
+static inline int whole(ssize_t done, size_t wanted)
+{
+    if (done < 0) return -errno;
+    return (size_t)done < wanted ? -EFAULT : 0;
+}
+
+/* Let Linux carry a call out. */
+static inline int held_pass(int listener, const struct held_call *call)
+{
+    int told = held_respond(listener, call->id, 0, 0, SECCOMP_USER_NOTIF_FLAG_CONTINUE);
+    return told < 0 ? told : HELD_DONE;
+}
+
+#endif

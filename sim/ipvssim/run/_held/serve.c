@@ -1,0 +1,238 @@
+/* Calls about sockets that can be answered at once. Whatever is not plain is left to those who decide: they do the same. */
+#define _GNU_SOURCE
+
+#include "internal.h"
+
+#include <linux/sockios.h>
+#include <string.h>
+#include <sys/ioctl.h>
+#include <sys/socket.h>
+#include <unistd.h>
+
+void held_begin(struct held_socket *socket, const struct held_file *file, int channel, const char *peer)
+{
+    memset(socket, 0, offsetof(struct held_socket, bytes));
+    socket->device = file->device;
+    socket->inode = file->inode;
+    socket->channel = channel;
+    memcpy(socket->name, peer, HELD_ADDRESS);
+    memcpy(socket->peer, peer, HELD_ADDRESS);
+}
+
+void held_post(struct held_socket *socket, const void *bytes, size_t size)
+{
+    if (socket->posted) return;
+    /* It fails where the program has closed its end just now. */
+    socket->posted = send(socket->channel, bytes, size, MSG_DONTWAIT | MSG_NOSIGNAL) >= 0;
+}
+
+int held_lay(struct held_socket *socket, uint32_t place_of, const void *bytes, size_t size)
+{
+    if (place_of == 0) socket->taken = 0;
+    uint32_t start = place_of ? socket->ends[place_of - 1] : 0;
+    if (place_of == HELD_READY || size > HELD_SHELF - start) {
+        socket->count = place_of;
+        socket->ready = place_of ? place_of - 1 : 0;
+        return 0;
+    }
+    memcpy(socket->bytes + start, bytes, size);
+    socket->ends[place_of] = start + (uint32_t)size;
+    socket->ready = socket->count = place_of + 1;
+    if (place_of == 0) held_post(socket, bytes, size);
+    return 1;
+}
+
+uint64_t held_settle(struct held_socket *socket)
+{
+    uint64_t set = socket->send_buffer || socket->receive_buffer;
+    uint64_t done = set << 32 | (uint64_t)socket->room << 8 | socket->taken;
+    socket->count = socket->ready = socket->taken = socket->room = 0;
+    return done;
+}
+
+int held_was_read(const struct held_socket *socket)
+{
+    int left = 0;
+    return socket->posted && ioctl(socket->channel, SIOCOUTQ, &left) == 0 && left == 0;
+}
+
+/* The next datagram that lies ready, or is kept back. */
+static struct iovec next_of(const struct held_socket *socket)
+{
+    uint32_t start = socket->taken ? socket->ends[socket->taken - 1] : 0;
+    return ours(socket->bytes + start, socket->ends[socket->taken] - start);
+}
+
+static void post_next(struct held_socket *socket)
+{
+    if (socket->taken == socket->count) return;
+    struct iovec next = next_of(socket);
+    held_post(socket, next.iov_base, next.iov_len);
+}
+
+/* Take the datagram that lies in the program's end out of it. */
+static void lift(struct held_socket *socket, int copy)
+{
+    if (socket->posted) recv(copy, NULL, 0, MSG_DONTWAIT);
+    socket->posted = 0;
+}
+
+/* Let the call return a value; where its caller no longer waits, nothing was taken. */
+static int give(int listener, const struct held_call *call, struct held_socket *socket, uint64_t flags, size_t value)
+{
+    int keep = (flags & MSG_PEEK) != 0;
+    if (!keep) {
+        lift(socket, call->copy);
+        socket->taken++;
+        post_next(socket);
+    }
+    int told = held_respond(listener, call->id, (int64_t)value, 0, 0);
+    if (told == 0 && !keep) {
+        lift(socket, call->copy);
+        socket->taken--;
+        post_next(socket);
+    }
+    return told < 0 ? told : HELD_DONE;
+}
+
+static void offered(struct held_socket *socket, uint64_t room)
+{
+    if (room > HELD_LONGEST) room = HELD_LONGEST;
+    if (room > socket->room) socket->room = (uint32_t)room;
+}
+
+static size_t value_of(uint64_t flags, uint64_t size, uint64_t room)
+{
+    return flags & MSG_TRUNC || size < room ? (size_t)size : (size_t)room;
+}
+
+/* A name as far as there is room for it, and its size. Where `where` is 0 there is nothing to tell. */
+static int name_pieces(int thread, uint64_t where, uint64_t size_at, size_t *cut)
+{
+    int32_t room = 0;
+    *cut = 0;
+    if (!where) return 0;
+    int wrong = held_read(thread, size_at, &room, sizeof room);
+    if (wrong) return wrong;
+    if (room < 0) return -EINVAL;
+    *cut = room < HELD_ADDRESS ? (size_t)room : HELD_ADDRESS;
+    return 0;
+}
+
+static int received(int listener, const struct held_call *call, struct held_socket *socket)
+{
+    static const int32_t named = HELD_ADDRESS;
+    const uint64_t *argument = call->arguments;
+    struct iovec next = next_of(socket);
+    size_t size = next.iov_len, room = argument[2] < HELD_LONGEST ? (size_t)argument[2] : HELD_LONGEST;
+    size_t cut, told = argument[4] ? sizeof named : 0;
+    if (name_pieces((int)call->tid, argument[4], argument[5], &cut)) return HELD_ASKS;
+    if (held_waits(listener, call->id) != 1) return HELD_DONE;
+    size_t part = size < room ? size : room;
+    struct iovec from[] = {ours(next.iov_base, part), ours(socket->peer, cut), ours(&named, told)};
+    struct iovec to[] = {place(argument[1], part), place(argument[4], cut), place(argument[5], told)};
+    if (held_write_all((int)call->tid, from, 3, to, 3)) return HELD_ASKS;
+    offered(socket, room);
+    return give(listener, call, socket, argument[3], value_of(argument[3], size, room));
+}
+
+static int message_received(int listener, const struct held_call *call, struct held_socket *socket)
+{
+    struct held_message message;
+    struct iovec next = next_of(socket);
+    uint64_t flags = call->arguments[2];
+    if (held_message((int)call->tid, call->arguments[1], &message)) return HELD_ASKS;
+    if (held_waits(listener, call->id) != 1) return HELD_DONE;
+    if (held_fill((int)call->tid, &message, next.iov_base, next.iov_len, socket->peer, HELD_ADDRESS, NULL, 0))
+        return HELD_ASKS;
+    offered(socket, message.room);
+    return give(listener, call, socket, flags, value_of(flags, next.iov_len, message.room));
+}
+
+static int name_told(int listener, const struct held_call *call, const struct held_socket *socket)
+{
+    static const int32_t named = HELD_ADDRESS;
+    const uint64_t *argument = call->arguments;
+    size_t cut;
+    if (!argument[1] || name_pieces((int)call->tid, argument[1], argument[2], &cut)) return HELD_ASKS;
+    if (held_waits(listener, call->id) != 1) return HELD_DONE;
+    struct iovec from[] = {ours(socket->name, cut), ours(&named, sizeof named)};
+    struct iovec to[] = {place(argument[1], cut), place(argument[2], sizeof named)};
+    if (held_write_all((int)call->tid, from, 2, to, 2)) return HELD_ASKS;
+    int told = held_respond(listener, call->id, 0, 0, 0);
+    return told < 0 ? told : HELD_DONE;
+}
+
+/* Read what is sent, for those who decide. */
+static int sent(int listener, struct held_rules *rules, struct held_call *call, int kind)
+{
+    struct held_message message;
+    const uint64_t *argument = call->arguments;
+    int thread = (int)call->tid;
+    if (kind == HELD_SENDMSG) {
+        if (argument[2] & MSG_OOB || held_message(thread, argument[1], &message)) return HELD_ASKS;
+    } else {
+        if (argument[3] & MSG_OOB) return HELD_ASKS;
+        message.header = (struct held_header){.name = argument[4], .name_size = (uint32_t)argument[5], .count = 1};
+        message.pieces[0] = (struct held_piece){argument[1], message.room = argument[2]};
+    }
+    int32_t size = held_gather(thread, &message, rules->bytes, HELD_LONGEST, call->name, &call->name_size);
+    if (size < 0) return HELD_ASKS;
+    if (held_waits(listener, call->id) != 1) return HELD_DONE;
+    call->sent = size;
+    return HELD_ASKS;
+}
+
+/* Set a buffer's size, of the program's end, too: it has the same limits. */
+static int option_set(int listener, const struct held_call *call, struct held_socket *socket)
+{
+    const uint64_t *argument = call->arguments;
+    int32_t value, name = (int32_t)argument[2];
+    socklen_t size = sizeof value;
+    if ((int32_t)argument[1] != SOL_SOCKET || (uint32_t)argument[4] != sizeof value) return HELD_ASKS;
+    if (name != SO_SNDBUF && name != SO_RCVBUF) return HELD_ASKS;
+    if (held_read((int)call->tid, argument[3], &value, sizeof value)) return HELD_ASKS;
+    if (held_waits(listener, call->id) != 1) return HELD_DONE;
+    if (setsockopt(call->copy, SOL_SOCKET, name, &value, size) < 0) return HELD_ASKS;
+    if (getsockopt(call->copy, SOL_SOCKET, name, &value, &size) < 0) return HELD_ASKS;
+    *(name == SO_SNDBUF ? &socket->send_buffer : &socket->receive_buffer) = value;
+    int told = held_respond(listener, call->id, 0, 0, 0);
+    return told < 0 ? told : HELD_DONE;
+}
+
+static int served(int listener, struct held_rules *rules, struct held_call *call, struct held_socket *socket)
+{
+    int kind = rules->kind[call->number], ready = socket->taken < socket->ready;
+    if (kind == HELD_RECVFROM && ready && !(call->arguments[3] & MSG_OOB)) return received(listener, call, socket);
+    if (kind == HELD_RECVMSG && ready && !(call->arguments[2] & MSG_OOB)) return message_received(listener, call, socket);
+    if (kind == HELD_SENDTO || kind == HELD_SENDMSG) return sent(listener, rules, call, kind);
+    if (kind == HELD_SETSOCKOPT) return option_set(listener, call, socket);
+    if (kind == HELD_GETSOCKNAME) return name_told(listener, call, socket);
+    return HELD_ASKS;
+}
+
+int held_serve(int listener, struct held_rules *rules, struct held_call *call)
+{
+    int kind = rules->kind[call->number], others = kind == HELD_SETSOCKOPT; /* some are about no socket of these */
+    if (others && !rules->sockets) return HELD_ASKS;
+    if (rules->complete && !rules->sockets) return held_pass(listener, call);
+    uint32_t place_of = call->tid % HELD_THREADS;
+    if (rules->thread[place_of] != call->tid) return HELD_ASKS;
+    struct held_file file = {0, 0};
+    int copy = held_copy(rules->handle[place_of], (int)(uint32_t)call->arguments[0], &file);
+    if (copy < 0) return HELD_ASKS;
+    struct held_socket *found = NULL;
+    for (uint32_t one = 0; one < rules->sockets && !found; one++)
+        if (rules->socket[one]->inode == file.inode && rules->socket[one]->device == file.device)
+            found = rules->socket[one];
+    call->copy = copy;
+    call->device = file.device;
+    call->inode = file.inode;
+    int passes = !found && rules->complete && !others;
+    int fate = found ? served(listener, rules, call, found) : passes ? held_pass(listener, call) : HELD_ASKS;
+    if (fate != HELD_ASKS || others || call->sent >= 0) {
+        close(copy);
+        call->copy = -1;
+    }
+    return fate;
+}

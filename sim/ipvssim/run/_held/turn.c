@@ -1,0 +1,53 @@
+/* One turn of the loop: what programs did without a held call, then a held call. */
+#define _GNU_SOURCE
+
+#include "internal.h"
+
+#include <string.h>
+#include <sys/epoll.h>
+
+int held_watch(int poll, int descriptor, uint32_t events, int watched)
+{
+    struct epoll_event event = {.events = events};
+    event.data.u64 = (uint64_t)watched << 32 | (uint32_t)descriptor;
+    return epoll_ctl(poll, EPOLL_CTL_ADD, descriptor, &event) < 0 ? -errno : 0;
+}
+
+/* Whether a channel tells no more than that we took something out of the program's end ourselves. */
+static int is_ours(const struct held_rules *rules, const struct epoll_event *event)
+{
+    if (event->events != EPOLLOUT || event->data.u64 >> 32 != HELD_CHANNEL) return 0;
+    for (uint32_t one = 0; one < rules->sockets; one++)
+        if (rules->socket[one]->channel == (int)(uint32_t)event->data.u64) return !held_was_read(rules->socket[one]);
+    return 0;
+}
+
+/* One round of a turn: -1 where there may be another. */
+static int round_of(int poll, int timeout, struct held_rules *rules, struct held_call *call, struct held_events *events)
+{
+    struct epoll_event found[HELD_EVENTS];
+    int count = epoll_wait(poll, found, HELD_EVENTS, timeout), calls = -1;
+    if (count < 0) return errno == EINTR ? HELD_GONE : -errno;
+    if (count == 0) return HELD_GONE;
+    for (int one = 0; one < count; one++) {
+        if (found[one].data.u64 >> 32 == HELD_LISTENER && found[one].events & EPOLLIN)
+            calls = calls < 0 ? (int)(uint32_t)found[one].data.u64 : calls;
+        else if (!is_ours(rules, &found[one]))
+            events->event[events->count++] = (struct held_event){(int32_t)(uint32_t)found[one].data.u64, found[one].events};
+    }
+    if (events->count) return HELD_DONE; /* calls are told of again */
+    if (calls < 0) return -1;
+    events->listener = calls;
+    int fate = held_receive(calls, rules, call);
+    return fate < 0 || fate == HELD_ASKS ? fate : -1;
+}
+
+int held_turn(int poll, int timeout, struct held_rules *rules, struct held_call *call, struct held_events *events)
+{
+    events->count = 0;
+    for (int rounds = 0; rounds < HELD_ROUNDS; rounds++) {
+        int fate = round_of(poll, timeout, rules, call, events);
+        if (fate != -1) return fate;
+    }
+    return HELD_DONE;
+}

@@ -1,0 +1,235 @@
+"""Where held calls come in, where there is the C of ``_held``: what :mod:`ipvssim.run.passing` does, and more. Calls that
+need no decision are answered without a step of Python: readers take what lies ready for them.
+"""
+
+from __future__ import annotations
+
+import os
+import select
+import socket
+from collections.abc import Iterable
+from contextlib import suppress
+from math import ceil
+from struct import Struct
+from typing import Any
+
+from ipvssim.run import notify
+from ipvssim.run.calls import ABOUT_SOCKETS, KERNEL, PATH_AT, Machine
+from ipvssim.run.core import core
+from ipvssim.run.native import copied, failure
+from ipvssim.run.outcome import Event
+from ipvssim.run.paths import MARK
+from ipvssim.run.tracee import Descriptors, File
+
+_lib, _ffi = core.lib, core.ffi
+_UNIX, _SEQPACKET = int(socket.AF_UNIX), int(socket.SOCK_SEQPACKET)
+_unpack, _from_buffer, _move = _ffi.unpack, _ffi.from_buffer, _ffi.memmove
+_begin, _lay, _settle, _post = _lib.held_begin, _lib.held_lay, _lib.held_settle, _lib.held_post
+_was_read, _turn = _lib.held_was_read, _lib.held_turn
+_ASKS: int = _lib.HELD_ASKS
+_THREADS: int = _lib.HELD_THREADS
+_SOCKETS: int = _lib.HELD_SOCKETS
+_ADDRESS: int = _lib.HELD_ADDRESS
+_KINDS = {
+    "sendto": _lib.HELD_SENDTO, "sendmsg": _lib.HELD_SENDMSG, "recvfrom": _lib.HELD_RECVFROM,
+    "recvmsg": _lib.HELD_RECVMSG, "getsockname": _lib.HELD_GETSOCKNAME, "setsockopt": _lib.HELD_SETSOCKOPT,
+}  # fmt: skip
+
+_FOUND = Struct("=QQiiI")
+"""What struct held_call has behind the notification, as far as the name: device, inode, copy, sent, size of the name."""
+_INODE, _COPY = 1, 2
+_NOTHING = (0, 0, -1, -1, 0)
+
+_file = _ffi.new("struct held_file *")
+_ends = _ffi.new("int32_t[2]")
+_spare: list[Any] = []
+"""Memory of sockets that are gone."""
+
+
+class _Descriptors(Descriptors):
+    """Copies of programs' descriptors, as C makes them by itself."""
+
+    def __init__(self, rules: Any) -> None:
+        super().__init__(copied)
+        self._rules = rules
+
+    def keep(self, thread: int, handle: int) -> None:
+        """Remember the handle of a thread."""
+        super().keep(thread, handle)
+        place = thread % _THREADS
+        self._rules.thread[place], self._rules.handle[place] = thread, handle
+
+    def drop(self, thread: int) -> None:
+        """Forget it."""
+        place = thread % _THREADS
+        if self._rules.thread[place] == thread:
+            self._rules.thread[place] = 0
+        super().drop(thread)
+
+
+class Ready:
+    """The datagrams of one socket that its readers may take without anybody deciding about it: ``struct held_socket``."""
+
+    def __init__(self, file: File, channel: int) -> None:
+        self.socket = _spare.pop() if _spare else _ffi.new("struct held_socket *")
+        _file.device, _file.inode = file
+        _begin(self.socket, _file, channel, KERNEL)
+
+    def lay(self, queue: Iterable[tuple[bytes, int]]) -> bool:
+        """Let readers have the first datagrams of a queue, and no others, and let the first lie in the program's end. False
+        where not even that has place."""
+        self.socket.count = self.socket.ready = place = 0
+        for one, _ in queue:
+            if not _lay(self.socket, place, one, len(one)):
+                break
+            place += 1
+        return place > 0
+
+    def name(self, name: bytes) -> None:
+        """The socket's address, from now on."""
+        _move(self.socket.name, name, _ADDRESS)
+
+    def settle(self) -> int:
+        """From now on readers have to ask. What was done meanwhile, 0 for nothing: the datagrams that were taken (8 bits),
+        the most room that a reader offered (24 bits), and whether buffers were set."""
+        return int(_settle(self.socket))
+
+    def buffers(self) -> tuple[int, int]:
+        """The sizes of the buffers to send and to receive as the program has set them since the last time; 0: it has not."""
+        socket = self.socket
+        found = socket.send_buffer, socket.receive_buffer
+        socket.send_buffer = socket.receive_buffer = 0
+        return found
+
+    def post(self, datagram: bytes) -> None:
+        """Let it lie in the program's end, if none does."""
+        _post(self.socket, datagram, len(datagram))
+
+    @property
+    def posted(self) -> bool:
+        """Whether one does."""
+        return bool(self.socket.posted)
+
+    def lifted(self) -> None:
+        """It was taken out again."""
+        self.socket.posted = 0
+
+    def close(self) -> None:
+        """Its memory is another's from now on."""
+        _spare.append(self.socket)
+
+    def was_read(self) -> bool:
+        """Whether the program read what lay in its end by itself."""
+        return bool(_was_read(self.socket))
+
+
+class Gate:
+    """As :class:`ipvssim.run.passing.Gate`."""
+
+    def __init__(self, machine: Machine) -> None:
+        numbers = machine.numbers
+        self._rules = rules = _ffi.new("struct held_rules *", {"mark": MARK, "complete": 1})
+        for name, at in PATH_AT.items():
+            if name in numbers:
+                rules.kind[numbers[name]], rules.path[numbers[name]] = _lib.HELD_PATH, at
+        for name in (*ABOUT_SOCKETS, "setsockopt"):
+            rules.kind[numbers[name]] = _KINDS.get(name, _lib.HELD_SOCKET)
+        self._descriptors = _Descriptors(rules)
+        self._sockets: dict[File, Ready] = {}
+        self._held = bytearray(_ffi.sizeof("struct held_call"))
+        self._call = _from_buffer("struct held_call *", self._held)
+        self._known = 0
+        self._found = _NOTHING
+        self._poll = select.epoll()
+        self._listeners: dict[int, notify.Listener] = {}
+        self._events = _ffi.new("struct held_events *")
+
+    def watch(self, descriptor: int, events: int, *, channel: bool = False) -> None:
+        """Tell of a descriptor's events from now on; ``channel``: it is our end of a socket."""
+        self._watch(descriptor, events, _lib.HELD_CHANNEL if channel else _lib.HELD_STRANGE)
+
+    def admit(self, listener: notify.Listener) -> None:
+        """Receive the calls that are held there."""
+        self._listeners[listener.fileno()] = listener
+        self._watch(listener.fileno(), select.EPOLLIN, _lib.HELD_LISTENER)
+
+    def _watch(self, descriptor: int, events: int, watched: int) -> None:
+        wrong = _lib.held_watch(self._poll.fileno(), descriptor, events, watched)
+        if wrong:
+            raise failure(wrong)
+
+    def unwatch(self, descriptor: int) -> None:
+        """Do so no more."""
+        self._listeners.pop(descriptor, None)
+        with suppress(OSError):
+            self._poll.unregister(descriptor)
+
+    def turn(self, timeout: float | None) -> notify.Call | list[Event]:
+        """Wait for something to do, at most ``timeout`` seconds: a call that somebody has to decide about, or events of
+        descriptors; nothing where calls passed or were answered."""
+        if self._known and self._found[_COPY] >= 0:  # nobody asked for it
+            os.close(self._found[_COPY])
+        self._known = 0
+        wait = -1 if timeout is None else ceil(timeout * 1000)
+        fate = _turn(self._poll.fileno(), wait, self._rules, self._call, self._events)
+        if fate == _ASKS:
+            numbers = notify.NOTIFICATION.unpack_from(self._held)
+            self._found = found = _FOUND.unpack_from(self._held, notify.NOTIFICATION.size)
+            self._known = numbers[notify.ID] if found[_INODE] else 0
+            return notify.Call.made(self._listeners[self._events.listener], numbers)
+        if fate < 0:
+            raise failure(fate)
+        events = self._events
+        return [(one.descriptor, one.events) for one in events.event[0 : events.count]] if events.count else []
+
+    def copy(self, call: notify.Call) -> tuple[int, File]:
+        """A descriptor of ours for the one that a call is about, and its file; -1 where it is not needed, for what
+        it sends is known. OSError: EBADF, ESRCH, EPERM."""
+        if self._known == call.id:
+            self._known = 0
+            device, inode, copy, _, _ = self._found
+            return copy, (device, inode)
+        return self._descriptors.copy(call.tid, call.descriptor)
+
+    def sent(self, call: notify.Call) -> tuple[bytes, bytes] | None:
+        """The datagram that a call sends, and whom it is for, if they have been read, and its caller waited still then."""
+        _, _, _, size, name_size = self._found
+        if size < 0 or self._call.id != call.id:
+            return None
+        self._found = _NOTHING
+        return _unpack(self._rules.bytes, size), _unpack(self._call.name, name_size) if name_size else b""
+
+    def pair(self, *, blocks: bool) -> tuple[socket.socket, int, File]:
+        """A new pair of sockets: our end, a descriptor of the program's, which file that is. OSError: EMFILE."""
+        wrong = _lib.held_pair(not blocks, _ends, _file)
+        if wrong:
+            raise failure(wrong)
+        return socket.socket(_UNIX, _SEQPACKET, 0, _ends[0]), _ends[1], (_file.device, _file.inode)
+
+    def add(self, file: File, channel: int) -> Ready | None:
+        """There is a socket, whose end in the program is that file; where its datagrams may be laid ready."""
+        made = Ready(file, channel)
+        if len(self._sockets) < _SOCKETS:
+            self._rules.socket[len(self._sockets)] = made.socket
+        self._sockets[file] = made
+        self._count()
+        return made
+
+    def remove(self, file: File) -> None:
+        """It is there no more."""
+        last = next(reversed(self._sockets))
+        gone = self._sockets.pop(file)
+        if last != file:  # the list has no gaps: it is told anew
+            for place, one in enumerate(list(self._sockets.values())[:_SOCKETS]):
+                self._rules.socket[place] = one.socket
+        self._count()
+        gone.close()
+
+    def _count(self) -> None:
+        known = len(self._sockets)
+        self._rules.sockets, self._rules.complete = min(known, _SOCKETS), known <= _SOCKETS
+
+    def close(self) -> None:
+        """Let go of all."""
+        self._descriptors.close()
+        self._poll.close()
