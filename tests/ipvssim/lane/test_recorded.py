@@ -41,11 +41,11 @@ def seen(monkeypatch: pytest.MonkeyPatch) -> Counter[str]:
     return kinds
 
 
-@pytest.mark.parametrize("part", range(8))
+@pytest.mark.parametrize("part", range(4))
 def test_every_recorded_answer_is_the_lanes(part: int, seen: Counter[str]) -> None:
     """Given the same commands and packets at the same times, the lane answers what Linux 6.1.176 answered."""
-    for trace in TRACES[part::8]:
+    for trace in TRACES[part::4]:
         out = StringIO()
         status = replay(Job(trace, trace.with_suffix(".kernel")), check=True, release="6.1.176", out=out)
         assert (trace.stem, status, out.getvalue()) == (trace.stem, SAME, "")
-    assert min(seen["opened"], seen["known"], seen["general"]) > 5, seen
+    assert min(seen["opened"], seen["known"], seen["general"]) > 3, seen
