@@ -4,7 +4,7 @@ PY := $(VENV)/bin/python
 SEEDS ?= 18
 MINUTES ?= 7
 # Kinds of traces that it records on one other kernel, each day another, if it can be had.
-TURN ?= limits growth hooks hashed reuse nodest dead settings replies narrow corners pieces states ftp_tracked
+TURN ?= limits growth shrinking hooks hashed reuse nodest dead settings replies narrow corners pieces states ftp_tracked
 # Seconds of `make fuzz`: for the packet path, and for all readers.
 FUZZ ?= 600
 # Inputs of `make fuzz` without instrumentation, over all readers.
@@ -20,7 +20,7 @@ BOOTS = tests/kernel/test_lab_kernel.py tests/kernel/test_lab_user.py
 # Suites that run without the C core, the compiler and what only developers install.
 CTYPES = tests/ipvsnl/test_client.py tests/ipvsnl/test_values.py tests/ipvsnl/cli tests/ipvsnl/tables tests/ipvssim
 # Suites that run on the compiled simulator, too.
-COMPILED = tests/ipvssim/path tests/ipvssim/schedulers tests/ipvssim/net tests/ipvssim/state tests/ipvssim/doors/test_traces.py tests/ipvssim/lab/test_runs.py tests/ipvssim/test_clock.py tests/ipvssim/test_idle.py tests/ipvssim/test_kernel.py
+COMPILED = tests/ipvssim/path tests/ipvssim/lane tests/ipvssim/schedulers tests/ipvssim/net tests/ipvssim/state tests/ipvssim/doors/test_traces.py tests/ipvssim/lab/test_runs.py tests/ipvssim/test_clock.py tests/ipvssim/test_idle.py tests/ipvssim/test_kernel.py
 # 1 where the C core can be built: then its failure is an error, and so is every warning.
 STRICT = $(shell command -v cc >/dev/null && python3 -c 'import os, sysconfig; print(int(os.path.exists(sysconfig.get_path("include") + "/Python.h")))')
 
