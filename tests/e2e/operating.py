@@ -83,7 +83,7 @@ def machine(tmp_path: Path) -> Iterator[Machine]:
         return
     path = tmp_path / "kernel.socket"
     with subprocess.Popen([str(BIN / "ipvssim"), "serve", str(path)]) as server:
-        deadline = time.monotonic() + 20
+        deadline = time.monotonic() + 60
         while not path.exists() and time.monotonic() < deadline:
             time.sleep(0.02)
         yield Machine(f"unix:{path}", tmp_path)

@@ -313,7 +313,7 @@ def test_top_in_a_real_terminal(machine: Machine) -> None:
         return subprocess.run(command, env=machine.environment, capture_output=True, text=True).stdout
 
     def shows(*words: str) -> bool:
-        deadline = time.monotonic() + 20
+        deadline = time.monotonic() + 60
         while time.monotonic() < deadline:
             screen = tmux("capture-pane", "-p")
             if all(word in screen for word in words):

@@ -160,7 +160,7 @@ def _outside(wrong: BaseException) -> bool:
 def finish(process: int, folder: Path) -> Ended:
     """Wait for its end, and for that of all that it began: AssertionError where something outlives it by seconds."""
     status = os.waitpid(process, 0)[1]
-    deadline = time.monotonic() + 20
+    deadline = time.monotonic() + 60
     while _alive(process):
         assert time.monotonic() < deadline, "a process of its group is still there after 20 s"
         time.sleep(0.01)

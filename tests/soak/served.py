@@ -85,7 +85,7 @@ class Campaign:
     def _next(self, detail: str) -> None:
         """Another server takes the same socket and the same table at once."""
         process = start(self.main, self.world.folder, counted=False)
-        deadline = time.monotonic() + 8
+        deadline = time.monotonic() + 60
         while True:
             try:
                 with open_ipvs(f"unix:{self.world.place / 's'}") as ipvs:

@@ -54,7 +54,7 @@ def test_a_client_gets_the_log_that_it_asks_for(tmp_path: Path) -> None:
             told = [line[15:] for line in low if "Enter: " not in line and "Leave: " not in line]
             assert told == ['IPVS: ip_vs_sched_getbyname(): sched_name "rr"'] and len(low) == 7
             assert server.kernel.debug_level == 12
-        end = time.monotonic() + 5
+        end = time.monotonic() + 30
         while server.kernel.debug_level and time.monotonic() < end:
             time.sleep(0.01)
         assert server.kernel.debug_level == 0 and server.kernel.log == []

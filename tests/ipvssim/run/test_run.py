@@ -178,7 +178,7 @@ def test_programs_killed_at_any_moment_leave_nothing() -> None:
         else:
             os.kill(program, signal.SIGKILL)
         started.wait(20)
-        gone = time.monotonic() + 10
+        gone = time.monotonic() + 60
         while members(started.pid):
             assert time.monotonic() < gone, (what, members(started.pid))
             time.sleep(0.05)
