@@ -66,7 +66,7 @@ ROOMS = {
     "ipvssim.path": [
         "connections forwarding.local forwarding.route forwarding.tunnel debug_picks engines.sip",
         "debug_log shadowed",
-        "protocols.machine forwarding.nat memory engines",
+        "protocols.machine forwarding.nat memory engines loads",
         "protocols.ah_esp protocols.sctp protocols.tcp protocols.udp helpers.entries",
         "protocols forwarding helpers.words",
         "connection_table rows explain protocols.diagram",
