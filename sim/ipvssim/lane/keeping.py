@@ -136,7 +136,7 @@ class Keeping:
         elif protocol in (AH, ESP):
             self.give(UDP, packet.source + packet.destination + ISAKMP)
         elif protocol == ICMP:
-            quoted = quote(packet.data[packet.offset + 8 :], AF_INET, reverse=False)
+            quoted = quote(packet.data[packet.offset + 8 :], AF_INET, reverse=False, any_version=True)
             if quoted is not None:
                 self._seek_quoted(quoted)
 

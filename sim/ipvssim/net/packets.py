@@ -281,13 +281,14 @@ def is_cut_fragment(data: bytes) -> bool:
     return data[4:6] != b"\0\0" and at <= len(data) < at + 4
 
 
-def quote(data: bytes, family: int, *, reverse: bool) -> Packet | None:
+def quote(data: bytes, family: int, *, reverse: bool, any_version: bool = False) -> Packet | None:
     """The packet that an ICMP error quotes, as far as it was quoted; ``reverse`` turns its direction round.
 
-    None where there is no header to read. Its checksum and length are not looked at.
+    None where there is no header to read. Its checksum and length are not looked at; with ``any_version`` neither is the
+    version that an IPv4 header says.
     """
     if family == AF_INET:
-        if len(data) < 20 or data[0] >> 4 != 4 or data[0] & 15 < 5:
+        if len(data) < 20 or not (any_version or data[0] >> 4 == 4) or data[0] & 15 < 5:
             return None
         protocol, offset, fragment = data[9], (data[0] & 15) * 4, _from_bytes(data[6:8], "big") & (MF | OFFSET)
         source, destination, hops = data[12:16], data[16:20], data[8]

@@ -43,6 +43,8 @@ class IcmpErrors(Part):
         transmitter: Transmitter, host: Host, sysctls: Sysctls, tracker: Tracker,
     ) -> None:  # fmt: skip
         self._behaviours = behaviours
+        self._any_version = not behaviours.quoted_fragments
+        """Whether nobody looks at the version that a quoted header says: recorded both ways on 6.1.176 (6.1.192: read)."""
         self._kinds = _KINDS if behaviours.gre_tunnels else {IPIP: tunnel.KIND_IPIP}
         self._connections = connections
         self._accounts = accounts
@@ -80,7 +82,7 @@ class IcmpErrors(Part):
         if wrapped is False:
             return False
         at = wrapped if wrapped is not None else 0
-        quoted = quote(body[at:], packet.family, reverse=wrapped is None)
+        quoted = quote(body[at:], packet.family, reverse=wrapped is None, any_version=self._any_version)
         if quoted is None or quoted.protocol not in _FOLLOWED or self._is_later_fragment(quoted):
             return False
         quoted.mark, quoted.device, quoted.unicast = packet.mark, packet.device, packet.unicast
@@ -155,7 +157,7 @@ class IcmpErrors(Part):
 
     def _unwrapped(self, body: bytes) -> int | bool | None:
         """Where the request begins in an error about a packet of our own tunnel; None: no tunnel; False: to be let be."""
-        outer = quote(body, AF_INET, reverse=False)
+        outer = quote(body, AF_INET, reverse=False, any_version=self._any_version)
         if outer is None or outer.protocol not in self._kinds:
             return None
         kind = _KINDS[outer.protocol]
@@ -235,12 +237,7 @@ class IcmpErrors(Part):
         """An error that a server (or a router near it) sent about a request: translated for the client where its
         connection translates. None where it is dropped."""
         data, start = packet.data, packet.offset
-        body = data[start + 8 :]
-        if packet.family == AF_INET and body and not self._behaviours.quoted_fragments:
-            body = (
-                bytes((0x40 | body[0] & 15,)) + body[1:]
-            )  # the quoted version is looked at since then (6.1.192: read)
-        quoted = quote(body, packet.family, reverse=True)
+        quoted = quote(data[start + 8 :], packet.family, reverse=True, any_version=self._any_version)
         if quoted is None or quoted.protocol not in _FOLLOWED:
             return packet
         if packet.family == AF_INET:
