@@ -51,7 +51,7 @@ test-ctypes:
 # The simulator's hot modules compiled, in an environment of their own: the same tests, and the same answer to 300,000 packets.
 test-compiled: $(VENV)/.ready
 	python3 -m venv build/compiled
-	IPVSNL_STRICT=1 IPVSSIM_COMPILE=1 build/compiled/bin/pip install --quiet '.[sim,lab]' 'pytest>=8' 'hypothesis>=6.100'
+	IPVSNL_STRICT=1 IPVSSIM_COMPILE=1 build/compiled/bin/pip install --quiet '.[sim,lab]' 'pytest>=8' 'hypothesis>=6.100' 'setuptools>=77'
 	build/compiled/bin/python -P -c 'import ipvssim; assert ipvssim.compiled'
 	build/compiled/bin/python -P -m pytest -q -o pythonpath=. $(COMPILED)
 	PYTHONPATH=$(CURDIR) build/compiled/bin/python -P -m tests.ipvssim.digest >build/compiled/digest

@@ -6,7 +6,7 @@ import gc
 import random
 import signal
 import time
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 
 import pytest
 
@@ -35,6 +35,16 @@ def alarm() -> Iterator[None]:
     signal.signal(signal.SIGALRM, before)
 
 
+def shortest(call: Callable[[], object]) -> float:
+    """Seconds that a call takes when little else is done: the alarms are to come into it, and not after it."""
+    times = []
+    for _ in range(5):
+        start = time.perf_counter()
+        call()
+        times.append(time.perf_counter() - start)
+    return min(times)
+
+
 def interrupted(ipvs: IPVS, text: bytes, after: float) -> bool:
     """Load, with an alarm so many seconds after; whether the handler's exception came out."""
     try:
@@ -54,9 +64,7 @@ def test_a_handler_that_raises_in_a_load() -> None:
     chance, stopped = random.Random(1), 0
     with forked_kernel() as link, IPVS(link) as ipvs:
         ipvs.load(TEXT)
-        start = time.perf_counter()
-        ipvs.reload(TEXT)
-        whole = time.perf_counter() - start
+        whole = shortest(lambda: ipvs.reload(TEXT))
         for _ in range(ROUNDS):
             ipvs.flush()
             stopped += interrupted(ipvs, TEXT, chance.random() * whole / 2 + 1e-5)
@@ -71,9 +79,8 @@ def test_a_handler_that_raises_in_a_dump() -> None:
     chance, stopped = random.Random(2), 0
     with forked_kernel() as link, IPVS(link) as ipvs:
         ipvs.load(TEXT)
-        start = time.perf_counter()
         servers = len(ipvs.snapshot()[0].destinations)
-        whole = time.perf_counter() - start
+        whole = shortest(lambda: ipvs.snapshot())
         for _ in range(ROUNDS):
             try:
                 try:
