@@ -179,7 +179,7 @@ class Inbound(Part):
         server: that entry goes first, with the connection, and a new one is opened when the client tries again."""
         if going:
             self.expiring.append(connection)
-        if self._tracker.is_old(connection):
+        if self._tracker.is_old:
             result.connection, result.server = connection, connection.server
             result.drop("its connection-tracking entry leads to the old server")
         else:
@@ -198,7 +198,7 @@ class Inbound(Part):
             return False
         if sysctls.expire_nodest_conn and server is not None and not server.weight:
             return True
-        if not mode or connection.control is not None or (connection.controlled and self._tracker.is_old(connection)):
+        if not mode or connection.control is not None or (connection.controlled and self._tracker.is_old):
             return False
         if connection.protocol == SCTP:
             return connection.state == sctp.CLOSED

@@ -216,8 +216,9 @@ def test_an_entry_goes_with_its_connection() -> None:
     assert (world.states(), len(entries)) == ([], 0)
 
 
-def test_a_connection_that_keeps_no_entries_makes_place_whatever_entry_its_packets_have() -> None:
-    """An entry older than the service drops no SYN of a connection that was opened with ``conntrack=0``."""
+def test_an_old_entry_drops_a_syn_whether_or_not_its_connection_keeps_entries() -> None:
+    """An entry older than the service drops a SYN even of a connection that was opened with ``conntrack=0``; the next opens
+    another (the trace tracked-639385542)."""
     world = w.World(conntrack=0, expire_nodest_conn=1)
     world.kernel.director.tracker.asked = True
     world.kernel.network.listens = lambda *_: True
@@ -225,6 +226,7 @@ def test_a_connection_that_keeps_no_entries_makes_place_whatever_entry_its_packe
     world.server(world.service())
     assert world.client(segment(w.SYN, 1000)).opened
     world.kernel.load("-e -t 203.0.113.1:80 -r 10.0.0.10:8080 -m -w 0\n-a -t 203.0.113.1:80 -r 10.0.0.11:8080 -m")
+    assert not world.client(segment(w.SYN, 1000)).opened
     assert world.client(segment(w.SYN, 1000)).opened
 
 

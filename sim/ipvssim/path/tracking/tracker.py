@@ -126,10 +126,11 @@ class Tracker(Part):
         if side == REPLY:
             entry.replied = True
 
-    def is_old(self, connection: ConnectionEntry) -> bool:
-        """Whether the packet's entry was there before it, of a connection that keeps them: such an entry leads to one server
-        and can't lead to another (``ip_vs_conn_uses_old_conntrack``)."""
-        return bool(connection.flags & F_TRACKED) and self._entry is not None and self._entry.confirmed
+    @property
+    def is_old(self) -> bool:
+        """Whether the packet's entry was there before it: such an entry leads to one server and can't lead to another. Whether
+        the connection keeps entries is not asked (``ip_vs_conn_uses_old_conntrack``)."""
+        return self._entry is not None and self._entry.confirmed
 
     @property
     def has_entry(self) -> bool:
