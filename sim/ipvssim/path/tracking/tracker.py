@@ -128,8 +128,8 @@ class Tracker(Part):
 
     @property
     def is_old(self) -> bool:
-        """Whether the packet's entry was there before it: such an entry leads to one server and can't lead to another. Whether
-        the connection keeps entries is not asked (``ip_vs_conn_uses_old_conntrack``)."""
+        """Whether the packet's entry was there before it: such an entry leads to one server and can't lead to another. The
+        kernel does not ask whether the connection keeps entries (``ip_vs_conn_uses_old_conntrack``)."""
         return self._entry is not None and self._entry.confirmed
 
     @property
