@@ -2,7 +2,7 @@ VENV ?= .venv
 PY := $(VENV)/bin/python
 # Random traces of each kind that `make kernel-test` records and compares, and the minutes it may take for that.
 SEEDS ?= 18
-MINUTES ?= 5
+MINUTES ?= 7
 # Kinds of traces that it records on one other kernel, each day another, if it can be had.
 TURN ?= limits growth shrinking hooks hashed reuse nodest dead settings replies narrow corners pieces states ftp_tracked
 # Seconds of `make fuzz`: for the packet path, and for all readers.

@@ -1,7 +1,7 @@
-"""Build of ipvsnl: two import packages, two C extensions (through cffi, API mode): the core, generated from
-``ipvsnl/family.py``, and the simulator's express lane.
+"""Build of ipvsnl: two import packages, three C extensions (through cffi, API mode): the core, generated from
+``ipvsnl/family.py``, the simulator's express lane, and (on Linux) what answers the calls of programs that it runs.
 
-Both are optional, since Python does the same: a machine without a compiler or Python's headers installs without them, and
+They are optional, since Python does the same: a machine without a compiler or Python's headers installs without them, and
 ``ipvsnl.backend`` and ``ipvssim.lane.compiled`` say so. ``IPVSNL_STRICT=1`` (our own builds) makes its failure an error.
 
 ``IPVSSIM_COMPILE=1`` compiles the simulator's hot modules, too, by mypyc, from the same files that run without it; the user

@@ -184,7 +184,7 @@ class Transmitter(Part):
         """Whether nothing hangs on a packet's bytes: it leaves whole by a way that answers nothing, and no chance is asked.
         (That its neighbour resolves is not looked at: where it does not, the packet is gone in silence.)"""
         method = connection.flags & METHOD
-        if connection.flags & _SPECIAL or method in (LOCAL_NODE, BYPASS):
+        if connection.flags & _SPECIAL or method == LOCAL_NODE or method >= BYPASS:
             return False
         path = self.network.path(connection.address)
         if path.kind != UNICAST or packet.hops <= 1:

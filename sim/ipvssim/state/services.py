@@ -20,6 +20,8 @@ if TYPE_CHECKING:
     from ipvssim.net.network import Path
 
 BUCKETS: Final = 256
+Identity = tuple[int, int, int, bytes, int]
+"""A service by value: family, fwmark, protocol, virtual address and port; of a fwmark the last two are empty and 0."""
 _METHODS: Final = {number: word for word, number in FORWARDING.items()}
 _PROTOCOLS: Final = {number: word for word, number in PROTOCOLS.items()}
 
@@ -59,8 +61,8 @@ class RealServer(Server):
         self.counters = Counters()
         self.service: VirtualService | None = None
         """The service it belongs to, or belonged to when it was deleted."""
-        self.of: tuple[int, int, int, bytes, int] = (0, 0, 0, b"", 0)
-        """What it was a destination of, by value: family, fwmark, protocol, virtual address and port (for revival)."""
+        self.of: Identity = (0, 0, 0, b"", 0)
+        """What it was a destination of (for revival)."""
         self.idle_since: int | None = None
 
     @property
@@ -119,7 +121,7 @@ class VirtualService(Part):
         return f"{_PROTOCOLS.get(self.protocol, str(self.protocol)).upper()} {shown(self.address, self.port)}"
 
     @property
-    def identity(self) -> tuple[int, int, int, bytes, int]:
+    def identity(self) -> Identity:
         """What revival compares: a service made anew with the same key is the same here."""
         if self.fwmark:
             return (self.family, self.fwmark, self.protocol, b"", 0)

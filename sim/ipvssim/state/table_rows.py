@@ -45,7 +45,8 @@ class TableRows(Part):
         self._timer = clock.timer(self._tick)
         self.connections: Sized = ()
         """Where the packet path puts its connection table."""
-        sysctls.on_write("conn_lfactor", self.look)
+        if self.follow:
+            sysctls.on_write("conn_lfactor", self.look)
 
     @property
     def number(self) -> int:

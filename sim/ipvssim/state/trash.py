@@ -13,10 +13,12 @@ from ipvssim._compiling import mypyc_attr
 from ipvssim._parts import Part
 from ipvssim.clock import FOREVER, JIFFY, SECOND, Clock
 from ipvssim.state.debug_log import DebugLog
-from ipvssim.state.services import RealServer, VirtualService
+from ipvssim.state.services import Identity, RealServer, VirtualService
 
 TRASH_PERIOD: Final = 60 * SECOND
 TRASH_IDLE: Final = 120 * SECOND
+_Key = tuple[int, bytes, int, Identity]
+"""A server's family, address and port, and what it was a server of."""
 
 
 @mypyc_attr(allow_interpreted_subclasses=True)
@@ -25,7 +27,7 @@ class Trash(Part):
 
     def __init__(self, clock: Clock) -> None:
         self._clock = clock
-        self._waiting: dict[tuple[object, ...], list[RealServer]] = {}
+        self._waiting: dict[_Key, list[RealServer]] = {}
         self._deleted: dict[RealServer, int] = {}
         """When each was deleted, in microseconds; the last one last."""
         self._sweeps = clock.every(TRASH_PERIOD, self)
@@ -145,7 +147,7 @@ class Trash(Part):
             return False
         return now - server.idle_since >= TRASH_IDLE - JIFFY
 
-    def _tell_looked_at(self, key: tuple[object, ...]) -> None:
+    def _tell_looked_at(self, key: _Key) -> None:
         """Those that the kernel looks at, until it finds the one."""
         assert self.log is not None
         for server in self:
@@ -154,9 +156,7 @@ class Trash(Part):
                 return
 
 
-def _key(
-    family: int, address: bytes, port: int, of: tuple[int, int, int, bytes, int]
-) -> tuple[int, bytes, int, tuple[int, int, int, bytes, int]]:
+def _key(family: int, address: bytes, port: int, of: Identity) -> _Key:
     """What revival compares. Of a firewall mark's two services, one for each family, either revives what was the other's
     (``ip_vs_trash_get_dest``)."""
     if of[1]:
@@ -164,5 +164,5 @@ def _key(
     return family, address, port, of
 
 
-def _key_of(server: RealServer) -> tuple[int, bytes, int, tuple[int, int, int, bytes, int]]:
+def _key_of(server: RealServer) -> _Key:
     return _key(server.family, server.address, server.port, server.of)
