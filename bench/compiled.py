@@ -19,9 +19,9 @@ from collections.abc import Callable
 from pathlib import Path
 from statistics import median
 
-ROOT = Path(__file__).resolve().parent.parent
+from bench.page import ROOT, shown, write
+
 COMPILED = ROOT / "build" / "compiled" / "bin" / "python"
-PAGE = ROOT / "docs" / "inside" / "performance.md"
 TABLE = ROOT / "build" / "bench" / "compiled.md"
 _HEAD = "| microseconds | as it is | compiled | ratio of medians |"
 TURNS = 5
@@ -106,20 +106,10 @@ def main(python: str) -> int:
     lines = [_HEAD, "| --- | --- | --- | --- |"]
     for name in list(plain[0])[1:]:
         before, after = [one[name] for one in plain], [one[name] for one in compiled]
-        lines.append(f"| {name} | {_shown(before)} | {_shown(after)} | {median(before) / median(after):.2f} |")
+        lines.append(f"| {name} | {shown(before)} | {shown(after)} | {median(before) / median(after):.2f} |")
     table = "\n".join(lines) + "\n"
-    print(table, end="")
-    TABLE.parent.mkdir(parents=True, exist_ok=True)
-    TABLE.write_text(table)
-    before_it, found, rest = PAGE.read_text().partition(_HEAD)
-    if not found:
-        raise SystemExit(f"{PAGE} has no such table")
-    PAGE.write_text("\n".join((before_it + table, rest.partition("\n\n")[2])))
+    write(TABLE, _HEAD, table)
     return 0
-
-
-def _shown(values: list[float]) -> str:
-    return f"{median(values):.2f} ({min(values):.2f} to {max(values):.2f})"
 
 
 if __name__ == "__main__":

@@ -17,7 +17,7 @@ from statistics import median
 
 import numpy as np
 
-from bench.compiled import PAGE, ROOT
+from bench.page import ROOT, shown, write
 from ipvssim.lane import Batch, Packed, compiled
 from tests.ipvssim import worlds as w
 
@@ -126,19 +126,9 @@ def main() -> None:
     for scheduler, servers in (("rr", 10), ("wlc", 100), ("wlc", 1000)):
         rows[f"a packet that opens one, {scheduler} of {servers}"] = _opening(scheduler, servers)
     for name, (one, many) in rows.items():
-        lines.append(f"| {name} | {_shown(one)} | {_shown(many)} | {median(one) / median(many):.0f} |")
+        lines.append(f"| {name} | {shown(one)} | {shown(many)} | {median(one) / median(many):.0f} |")
     table = "\n".join([*lines, "", _many()]) + "\n"
-    print(table, end="")
-    TABLE.parent.mkdir(parents=True, exist_ok=True)
-    TABLE.write_text(table)
-    before_it, found, rest = PAGE.read_text().partition(_HEAD)
-    if not found:
-        raise SystemExit(f"{PAGE} has no such table")
-    PAGE.write_text(before_it + table + "\n## " + rest.partition("\n## ")[2])
-
-
-def _shown(values: list[float]) -> str:
-    return f"{median(values):.2f} ({min(values):.2f} to {max(values):.2f})"
+    write(TABLE, _HEAD, table, "## ")
 
 
 if __name__ == "__main__":

@@ -18,7 +18,7 @@ PLACE = "sim/ipvssim/run/_held"
 """This folder, from setup.py's."""
 MODULE = "ipvssim.run._held._held"
 FLAGS = ["-O2", "-fvisibility=hidden", "-Wall", "-Wextra"]
-STRICT_FLAGS = ["-Werror", "-DIPVSSIM_STRICT"]
+STRICT_FLAGS = ["-Werror", "-DIPVSNL_STRICT"]
 
 
 def builder() -> FFI:

@@ -3,7 +3,7 @@
 #define IPVSSIM_HELD_INTERNAL_H
 
 /* For our files alone, as in ipvsnl/_native/internal.h: cffi's wrapper is compiled with the same flags. */
-#if defined(__GNUC__) && defined(IPVSSIM_STRICT)
+#if defined(__GNUC__) && defined(IPVSNL_STRICT)
 #pragma GCC diagnostic error "-Wconversion"
 #pragma GCC diagnostic error "-Wsign-conversion"
 #pragma GCC diagnostic error "-Wshadow"
