@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import subprocess
+import sys
 from collections import Counter
 from random import Random
 
@@ -11,6 +13,7 @@ from ipvssim.lane import Packed, compiled
 from ipvssim.net.packets import sign4
 from tests.ipvssim import worlds as w
 from tests.ipvssim.lane import compared, disturbances, streams
+from tests.places import ROOT
 
 SEEDS = range(1, 9)
 needs_lane = pytest.mark.skipif(not compiled, reason="the express lane's C was not built")
@@ -73,6 +76,33 @@ def test_picks(scheduler: str, upper: int) -> None:
         for world in (plain, lane):
             disturbances.weighs(world, Random(seed))
             world.pass_seconds(seed % 20)
+
+
+_LOADED = """
+import sys
+
+class Found:
+    def find_spec(name, *_):
+        if name == "ipvssim.lane._lane":
+            raise {error}
+
+sys.meta_path.insert(0, Found)
+from ipvssim.lane import compiled
+print(compiled)
+"""
+
+
+@pytest.mark.parametrize(
+    ("error", "told"),
+    [("ModuleNotFoundError(name, name=name)", "False\n"), ("ImportError('undefined symbol')", "undefined symbol")],
+    ids=["missing", "broken"],
+)
+def test_an_extension_that_is_broken_is_not_passed_over(error: str, told: str) -> None:
+    """Where the C was not built there is no lane; where it is there and can't be loaded, that is an error."""
+    code = _LOADED.format(error=error)
+    done = subprocess.run([sys.executable, "-c", code], cwd=ROOT, capture_output=True, text=True)
+    assert told in (done.stdout if told == "False\n" else done.stderr)
+    assert (done.returncode == 0) is (told == "False\n")
 
 
 @needs_lane
