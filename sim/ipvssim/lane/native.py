@@ -1,5 +1,5 @@
-"""The lane's C, where it was built. Without it every packet goes the general way, with the same answers. An extension that is
-there and can't be loaded is an error: it is to be mended, and not passed over."""
+"""The lane's C, where it was built. Without it every packet goes the general way, with the same answers. An extension
+that is there and can't be loaded is an error: it is to be mended, and not passed over."""
 
 from __future__ import annotations
 
