@@ -4,11 +4,13 @@ What stands in ``differing`` is read otherwise on purpose: tests/ipvsnl/tables/t
 
     ipvsnl lab-kernel -- .venv/bin/python -m tests.kernel.keepalived [NAME.conf ...]
 
-Health checks that could fail are given no time to: a table is taken as soon as it stands still.
+Health checks that could fail are given no time to: they begin at a random moment of a virtual server's delay_loop, which is
+a day here, and a table is taken as soon as it stands still.
 """
 
 from __future__ import annotations
 
+import re
 import subprocess
 import sys
 import tempfile
@@ -24,12 +26,19 @@ DEFAULTS = Timeouts(900, 120, 300)
 DATA = Path(__file__).parent.parent / "data" / "keepalived"
 
 
+def patient(text: str) -> str:
+    """A configuration whose checks begin some time of the day; one that says when itself is let be."""
+    return re.sub(r"(?m)^(virtual_server\s[^{\n]*\{)$", r"\1\n    delay_loop 86400", text)
+
+
 def record(file: Path) -> str:
     """The table that keepalived makes of a configuration, as rules."""
     with tempfile.TemporaryDirectory() as folder, open_client("kernel") as ipvs:
         ipvs.flush()
         ipvs.set_timeouts(DEFAULTS)
-        words = ["keepalived", "-n", "-l", "-C", "-f", str(file), "-p", f"{folder}/p", "-c", f"{folder}/c"]
+        copy = file.with_name(f".patient-{file.name}")  # beside it, for what it includes
+        copy.write_text(patient(file.read_text()))
+        words = ["keepalived", "-n", "-l", "-C", "-f", str(copy), "-p", f"{folder}/p", "-c", f"{folder}/c"]
         running = subprocess.Popen(words, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL, start_new_session=True)
         try:
             seen, end = [""], time.monotonic() + 12
@@ -42,6 +51,7 @@ def record(file: Path) -> str:
         finally:
             running.terminate()
             running.wait()
+            copy.unlink()
 
 
 if __name__ == "__main__":

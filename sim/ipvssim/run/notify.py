@@ -18,7 +18,7 @@ from typing import NamedTuple
 
 from ipvssim.run.calls import Machine
 
-_SET_MODE_FILTER, _NEW_LISTENER = 1, 8
+_SET_MODE_FILTER, _NEW_LISTENER, _WAIT_KILLABLE = 1, 8, 32
 _NO_NEW_PRIVILEGES = 38
 _RECEIVE, _SEND, _IS_VALID, _ADD_DESCRIPTOR, _SET_FLAGS = 0xC0502100, 0xC0182101, 0x40082102, 0x40182103, 0x40082104
 CONTINUE, _ADD_AND_SEND, _WAKE_HERE = 1, 2, 1
@@ -46,17 +46,21 @@ def failure(what: str = "") -> OSError:
 def install(program: bytes, machine: Machine) -> int:
     """Put this thread, and whatever it becomes, behind a filter; the descriptor on which its calls are held.
 
-    Who may not filter programs that can gain privileges gives those up first (PR_SET_NO_NEW_PRIVS). OSError: EBUSY where it
-    is behind such a filter already.
+    A call that was received here is held until it is answered, whatever signals come for its caller (from Linux 5.19 on): of
+    an answer that meets a signal nobody could say whether it was heard. Who may not filter programs that can gain privileges
+    gives those up first (PR_SET_NO_NEW_PRIVS). OSError: EBUSY where it is behind such a filter already.
     """
     whole = ctypes.create_string_buffer(_PROGRAM.size + len(program))
     whole.raw = _PROGRAM.pack(len(program) // 8, ctypes.addressof(whole) + _PROGRAM.size) + program
     number = machine.numbers["seccomp"]
-    for attempt in range(2):
-        found = libc.syscall(ctypes.c_long(number), _SET_MODE_FILTER, _NEW_LISTENER, whole)
-        if found >= 0:
-            return int(found)
-        if ctypes.get_errno() != errno.EACCES or attempt or libc.prctl(_NO_NEW_PRIVILEGES, 1, 0, 0, 0):
+    for flags in (_NEW_LISTENER | _WAIT_KILLABLE, _NEW_LISTENER):
+        for attempt in range(2):
+            found = libc.syscall(ctypes.c_long(number), _SET_MODE_FILTER, flags, whole)
+            if found >= 0:
+                return int(found)
+            if ctypes.get_errno() != errno.EACCES or attempt or libc.prctl(_NO_NEW_PRIVILEGES, 1, 0, 0, 0):
+                break
+        if ctypes.get_errno() != errno.EINVAL:
             break
     raise failure("seccomp")
 

@@ -6,7 +6,7 @@ import fcntl
 import os
 import socket
 from collections.abc import Callable
-from errno import EAGAIN, EOPNOTSUPP
+from errno import EAGAIN, EINTR, EOPNOTSUPP
 from struct import Struct
 from time import monotonic
 from typing import NamedTuple
@@ -19,6 +19,7 @@ from ipvssim.run.options import PKTINFO
 from ipvssim.run.outcome import KEPT, PASS, Outcome, Undoable
 from ipvssim.run.reach import fill, message, put, read
 from ipvssim.run.sockets import Sockets
+from ipvssim.run.tracee import signals_of
 
 _INT = Struct("=i")
 _TIME = Struct("=qq")
@@ -26,6 +27,11 @@ _WAIT_FOR_ONE = 0x10000
 _MOST_MESSAGES = 1024
 _PACKET_INFO = Struct("=QiiI4x").pack(20, SOL_NETLINK, PKTINFO, 0)
 _FEW = 32
+_ERESTARTSYS = 512
+"""The kernel repeats the call behind a signal's handler, or makes EINTR of it, as the handler was installed. A program would see
+this number only if there were no signal (include/linux/errno.h)."""
+_GLANCE = 0.01
+"""Seconds between two looks at the signals of those who wait."""
 _UNIX, _SEQPACKET = int(socket.AF_UNIX), int(socket.SOCK_SEQPACKET)
 _receive = libc.recv
 
@@ -44,6 +50,9 @@ class Receiving:
     def __init__(self, sockets: Sockets, again: Callable[[Call], object]) -> None:
         self._sockets, self._again = sockets, again
         self._waiting: dict[tuple[int, int], Waiting] = {}
+        self._glance = 0.0
+        self._signalled: set[int] = set()
+        """Threads that could have taken a signal of their process when they were last looked at."""
 
     def recvfrom(self, call: Call) -> Outcome:
         """``recvfrom``."""
@@ -153,15 +162,48 @@ class Receiving:
         """Whether any call does."""
         return bool(self._waiting)
 
-    def expire(self) -> float | None:
-        """Let go of the calls that have waited long enough; seconds until the next one has. None where none ever will."""
+    def expire(self) -> float:
+        """Let go of the calls that have waited long enough, or whose callers have signals to handle; seconds until this is
+        to be done again."""
         now = monotonic()
         for key, one in list(self._waiting.items()):
             if one.deadline is not None and one.deadline <= now:
                 del self._waiting[key]
                 one.call.refuse(EAGAIN)
-        deadlines = [one.deadline for one in self._waiting.values() if one.deadline is not None]
-        return max(min(deadlines) - now, 0.0) if deadlines else None
+        if now >= self._glance:
+            self._glance = now + _GLANCE
+            self._interrupt()
+        ends = [one.deadline for one in self._waiting.values() if one.deadline is not None]
+        return max(min([self._glance, *ends]) - now, 0.0)
+
+    def _interrupt(self) -> None:
+        """Let go of the calls whose callers have signals to handle."""
+        signalled, self._signalled = self._signalled, set()
+        served: set[int] = set()
+        for key, one in list(self._waiting.items()):
+            number = self._interruption(one, signalled, served)
+            if number:
+                del self._waiting[key]
+                one.call.refuse(number)
+
+    def _interruption(self, one: Waiting, signalled: set[int], served: set[int]) -> int:
+        """The errno for a caller that has signals to handle; 0 where it has none, or has gone.
+
+        Where it is not certain that a signal is this thread's, and nobody takes it soon, one thread is got out of its call,
+        by an errno that is right even where another takes the signal after all."""
+        try:
+            found = signals_of(one.call.tid)
+        except OSError:
+            return 0
+        if found.certain:
+            return _ERESTARTSYS if one.deadline is None else EINTR
+        if not found.possible:
+            return 0
+        self._signalled.add(one.call.tid)
+        if one.call.tid not in signalled or found.process in served:
+            return 0
+        served.add(found.process)
+        return EINTR
 
     def _sweep(self) -> None:
         """Forget the calls whose callers do not wait any more."""

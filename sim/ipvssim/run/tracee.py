@@ -5,8 +5,10 @@ from __future__ import annotations
 import ctypes
 import errno
 import os
+import signal
 from collections.abc import Callable
 from contextlib import suppress
+from typing import NamedTuple
 
 from ipvssim.run.notify import failure, libc
 
@@ -14,6 +16,7 @@ _syscall = libc.syscall
 _PIDFD_GETFD = ctypes.c_long(438)
 _PIDFD_THREAD = os.O_EXCL
 _MOST_KEPT = 64
+_CHILD = 1 << signal.SIGCHLD - 1
 
 
 def folder_of(thread: int) -> str:
@@ -50,6 +53,32 @@ def process_of(thread: int) -> tuple[int, int]:
                 own = int(line.split()[-1])
                 break
     return here, own
+
+
+class Signals(NamedTuple):
+    """What waits to be handled in a thread: whether there is something for it, whether there is something that another
+    thread of its process may take as well, and that process."""
+
+    certain: bool
+    possible: bool
+    process: int
+
+
+def signals_of(thread: int) -> Signals:
+    """The signals that a thread will handle as soon as it can. OSError where it is gone.
+
+    A signal of a process is its first thread's, unless that one blocks it; SIGCHLD is the thread's that made the child
+    (kernel/signal.c, complete_signal, Linux 6.18)."""
+    found = {}
+    with open(f"/proc/{thread}/status", "rb") as lines:  # noqa: PTH123
+        for line in lines:
+            name, _, value = line.partition(b":")
+            found[name] = value
+    own, shared, blocked = (int(found[name], 16) for name in (b"SigPnd", b"ShdPnd", b"SigBlk"))
+    own, shared, process = own & ~blocked, shared & ~blocked, int(found[b"Tgid"])
+    if thread == process:
+        own |= shared if int(found[b"Threads"]) == 1 else shared & ~_CHILD
+    return Signals(bool(own), bool(shared), process)
 
 
 File = tuple[int, int]
