@@ -28,8 +28,8 @@ _MOST_MESSAGES = 1024
 _PACKET_INFO = Struct("=QiiI4x").pack(20, SOL_NETLINK, PKTINFO, 0)
 _FEW = 32
 _ERESTARTSYS = 512
-"""The kernel repeats the call behind a signal's handler, or makes EINTR of it, as the handler was installed. A program would see
-this number only if there were no signal (include/linux/errno.h)."""
+"""The kernel repeats the call behind a signal's handler, or makes EINTR of it, as the handler was installed. A program would
+see this number only if there were no signal (include/linux/errno.h)."""
 _GLANCE = 0.01
 """Seconds between two looks at the signals of those who wait."""
 _UNIX, _SEQPACKET = int(socket.AF_UNIX), int(socket.SOCK_SEQPACKET)
