@@ -147,6 +147,7 @@ class Supervisor:
     def _lose(self, listener: Listener) -> None:
         self.unwatch(listener.fileno())
         self._listeners.pop(listener.fileno(), None)
+        self._receiving.forget(listener)
         listener.close()
 
     # --- what programs hold ---
