@@ -20,12 +20,16 @@ from typing import TYPE_CHECKING
 from ipvssim.run.calls import ADDRESS, AF_NETLINK, MSG_DONTWAIT
 
 if TYPE_CHECKING:
-    from ipvssim.run.native_gate import Ready
+    from ipvssim.run.native_ready import Ready
     from ipvssim.run.worlds import World
 
 _AF_UNSPEC = 0
 _FAMILY = Struct("=H")
 _LONGEST = 1 << 18
+_SET, _BOUND, _ASKED = 1 << 32, 1 << 33, 1 << 34
+"""What a program did without asking: it set buffers, took a port, asked what is known (``held_settle`` of ``_held``)."""
+_ROOMY = 8192
+"""Bytes of a receive buffer that holds whatever is known to be answered (HELD_ROOMY)."""
 
 
 class Endpoint:
@@ -55,6 +59,8 @@ class Endpoint:
         self._is_laid = False
         self.ready: Ready | None = None
         """Where datagrams are laid for readers who need not ask."""
+        self.awaited = False
+        """Whether a reader has waited for a datagram, so that one may do so still."""
         self._told = told
 
     # --- addresses ---
@@ -87,6 +93,7 @@ class Endpoint:
             self._take_port(0, process)
 
     def _take_port(self, port: int, process: Callable[[], int]) -> None:
+        self.world.meet()
         ports = self.world.ports
         if port in ports:
             raise _refusal(EADDRINUSE)
@@ -174,8 +181,10 @@ class Endpoint:
         self._is_laid = True
         netlink = self.netlink
         plain = self._told is None and not self.flags
-        if not ready.lay(netlink.plain_queue if plain else ()) and netlink.readable:
+        laid = ready.lay(netlink.plain_queue if plain else ())
+        if not laid and netlink.readable:
             ready.post(netlink.first or b"")
+        ready.plain(plain and laid == netlink.waiting and netlink.rcvbuf >= _ROOMY and not (self.peer[0] or self.awaited))
         named = netlink.port, self.groups
         if named != self._named:
             self._named = named
@@ -193,10 +202,16 @@ class Endpoint:
         for _ in range(taken):
             netlink.take(room)
         if room and not taken:
-            netlink.look(room)
-        if done >> 32:
+            netlink.offered(room)
+        if done & _SET:
             sent, received = self.ready.buffers()
             netlink.sndbuf, netlink.rcvbuf = sent or netlink.sndbuf, received or netlink.rcvbuf
+        if done & _BOUND:
+            netlink.port = self.ready.port
+            self.world.ports.add(netlink.port)
+        if done & _ASKED:
+            for datagram in reversed(self.ready.left()):
+                netlink.put_back(datagram)
 
     def _lift(self, remove: Callable[[], object]) -> None:
         if self.posted:

@@ -103,6 +103,12 @@ class Gate:
         """It is there no more."""
         self._sockets -= 1
 
+    def make(self, world: str, met: Any) -> None:
+        """Nothing: somebody decides about each new socket."""
+
+    def learn(self, question: bytes, answers: Any) -> None:
+        """Nothing: somebody decides about each question."""
+
     def close(self) -> None:
         """Let go of all."""
         self._descriptors.close()

@@ -138,6 +138,7 @@ class Receiving:
             return False
         with socket.socket(_UNIX, _SEQPACKET, 0, os.dup(self._sockets.copy)) as theirs:
             seconds, micro = _TIME.unpack(theirs.getsockopt(socket.SOL_SOCKET, socket.SO_RCVTIMEO, _TIME.size))
+        endpoint.awaited = True
         timeout = seconds + micro / 1e6
         self._waiting[call.key] = Waiting(call, endpoint, monotonic() + timeout if timeout else None)
         return True

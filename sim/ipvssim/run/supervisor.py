@@ -152,10 +152,11 @@ class Supervisor:
 
     # --- what programs hold ---
 
-    def _watch_endpoint(self, endpoint: Endpoint) -> None:
+    def _watch_endpoint(self, endpoint: Endpoint, is_watched: bool) -> None:  # noqa: FBT001
         channel = endpoint.channel.fileno()
         self._watched[channel] = partial(self._endpoint_ready, endpoint)
-        self._gate.watch(channel, _SOCKET_EVENTS, channel=True)
+        if not is_watched:
+            self._gate.watch(channel, _SOCKET_EVENTS, channel=True)
 
     def _endpoint_ready(self, endpoint: Endpoint, events: int) -> None:
         if not events & (_IN | _GONE) and not endpoint.was_read:

@@ -44,9 +44,13 @@ int held_lay(struct held_socket *socket, uint32_t place_of, const void *bytes, s
 
 uint64_t held_settle(struct held_socket *socket)
 {
-    uint64_t set = socket->send_buffer || socket->receive_buffer;
-    uint64_t done = set << 32 | (uint64_t)socket->room << 8 | socket->taken;
+    uint64_t set = socket->send_buffer || socket->receive_buffer, bound = socket->bound != 0, asked = socket->answered != 0;
+    uint64_t done = asked << 34 | bound << 33 | set << 32 | (uint64_t)socket->room << 8;
+    done |= asked ? socket->owed : socket->taken;
+    socket->left_at = socket->taken;
+    socket->left = asked ? socket->count - socket->taken : 0;
     socket->count = socket->ready = socket->taken = socket->room = 0;
+    socket->plain = socket->answered = socket->bound = 0;
     return done;
 }
 
@@ -71,7 +75,7 @@ static void post_next(struct held_socket *socket)
 }
 
 /* Take the datagram that lies in the program's end out of it. */
-static void lift(struct held_socket *socket, int copy)
+void held_lift(struct held_socket *socket, int copy)
 {
     if (socket->posted) recv(copy, NULL, 0, MSG_DONTWAIT);
     socket->posted = 0;
@@ -82,13 +86,13 @@ static int give(int listener, const struct held_call *call, struct held_socket *
 {
     int keep = (flags & MSG_PEEK) != 0;
     if (!keep) {
-        lift(socket, call->copy);
+        held_lift(socket, call->copy);
         socket->taken++;
         post_next(socket);
     }
     int told = held_respond(listener, call->id, (int64_t)value, 0, 0);
     if (told == 0 && !keep) {
-        lift(socket, call->copy);
+        held_lift(socket, call->copy);
         socket->taken--;
         post_next(socket);
     }
@@ -163,8 +167,8 @@ static int name_told(int listener, const struct held_call *call, const struct he
     return told < 0 ? told : HELD_DONE;
 }
 
-/* Read what is sent, for those who decide. */
-static int sent(int listener, struct held_rules *rules, struct held_call *call, int kind)
+/* Read what is sent, for those who decide, unless what it asks is known. */
+static int sent(int listener, struct held_rules *rules, struct held_call *call, struct held_socket *socket, int kind)
 {
     struct held_message message;
     const uint64_t *argument = call->arguments;
@@ -180,7 +184,7 @@ static int sent(int listener, struct held_rules *rules, struct held_call *call, 
     if (size < 0) return HELD_ASKS;
     if (held_waits(listener, call->id) != 1) return HELD_DONE;
     call->sent = size;
-    return HELD_ASKS;
+    return held_answer(listener, rules, call, socket);
 }
 
 /* Set a buffer's size, of the program's end, too: it has the same limits. */
@@ -196,6 +200,7 @@ static int option_set(int listener, const struct held_call *call, struct held_so
     if (setsockopt(call->copy, SOL_SOCKET, name, &value, size) < 0) return HELD_ASKS;
     if (getsockopt(call->copy, SOL_SOCKET, name, &value, &size) < 0) return HELD_ASKS;
     *(name == SO_SNDBUF ? &socket->send_buffer : &socket->receive_buffer) = value;
+    if (name == SO_RCVBUF && value < HELD_ROOMY) socket->plain = 0;
     int told = held_respond(listener, call->id, 0, 0, 0);
     return told < 0 ? told : HELD_DONE;
 }
@@ -205,9 +210,10 @@ static int served(int listener, struct held_rules *rules, struct held_call *call
     int kind = rules->kind[call->number], ready = socket->taken < socket->ready;
     if (kind == HELD_RECVFROM && ready && !(call->arguments[3] & MSG_OOB)) return received(listener, call, socket);
     if (kind == HELD_RECVMSG && ready && !(call->arguments[2] & MSG_OOB)) return message_received(listener, call, socket);
-    if (kind == HELD_SENDTO || kind == HELD_SENDMSG) return sent(listener, rules, call, kind);
+    if (kind == HELD_SENDTO || kind == HELD_SENDMSG) return sent(listener, rules, call, socket, kind);
     if (kind == HELD_SETSOCKOPT) return option_set(listener, call, socket);
     if (kind == HELD_GETSOCKNAME) return name_told(listener, call, socket);
+    if (kind == HELD_BIND) return held_bind(listener, rules, call, socket);
     return HELD_ASKS;
 }
 
