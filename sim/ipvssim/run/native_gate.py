@@ -35,7 +35,7 @@ _ANSWERS: int = _lib.HELD_ANSWERS
 _READY: int = _lib.HELD_READY
 _KINDS = {
     "sendto": _lib.HELD_SENDTO, "sendmsg": _lib.HELD_SENDMSG, "recvfrom": _lib.HELD_RECVFROM,
-    "recvmsg": _lib.HELD_RECVMSG, "getsockname": _lib.HELD_GETSOCKNAME, "setsockopt": _lib.HELD_SETSOCKOPT,
+    "recvmsg": _lib.HELD_RECVMSG, "getsockname": _lib.HELD_GETSOCKNAME,
     "socket": _lib.HELD_MAKE, "bind": _lib.HELD_BIND,
 }  # fmt: skip
 
@@ -43,6 +43,7 @@ _FOUND = Struct("=QQiiI")
 """What struct held_call has behind the notification, as far as the name: device, inode, copy, sent, size of the name."""
 _INODE, _COPY = 1, 2
 _NOTHING = (0, 0, -1, -1, 0)
+_NO_EVENTS: list[Event] = []
 
 _file = _ffi.new("struct held_file *")
 _ends = _ffi.new("int32_t[2]")
@@ -81,7 +82,7 @@ class Gate:
         for name, at in PATH_AT.items():
             if name in numbers:
                 rules.kind[numbers[name]], rules.path[numbers[name]] = _lib.HELD_PATH, at
-        for name in (*ABOUT_SOCKETS, "setsockopt", "socket"):
+        for name in (*ABOUT_SOCKETS, "socket"):
             rules.kind[numbers[name]] = _KINDS.get(name, _lib.HELD_SOCKET)
         self._descriptors = _Descriptors(rules)
         self._sockets: dict[File, Ready] = {}
@@ -118,9 +119,9 @@ class Gate:
         with suppress(OSError):
             self._poll.unregister(descriptor)
 
-    def turn(self, timeout: float | None) -> notify.Call | list[Event]:
-        """Wait for something to do, at most ``timeout`` seconds: a call that somebody has to decide about, or events of
-        descriptors; nothing where calls passed or were answered."""
+    def turn(self, timeout: float | None) -> tuple[list[Event], notify.Call | None]:
+        """Wait for something to do, at most ``timeout`` seconds: events of descriptors, and a call that somebody has to
+        decide about after them; nothing where calls passed or were answered."""
         if self._known and self._found[_COPY] >= 0:  # nobody asked for it
             os.close(self._found[_COPY])
         self._known = 0
@@ -128,15 +129,18 @@ class Gate:
         fate = _turn(self._poll.fileno(), wait, self._rules, self._call, self._events)
         if self._rules.sockets > self._counted:
             self._meet()
+        events = self._events
+        happened = (
+            [(one.descriptor, one.events) for one in events.event[0 : events.count]] if events.count else _NO_EVENTS
+        )
         if fate == _ASKS:
             numbers = notify.NOTIFICATION.unpack_from(self._held)
             self._found = found = _FOUND.unpack_from(self._held, notify.NOTIFICATION.size)
             self._known = numbers[notify.ID] if found[_INODE] else 0
-            return notify.Call.made(self._listeners[self._events.listener], numbers)
+            return happened, notify.Call.made(self._listeners[events.listener], numbers)
         if fate < 0:
             raise failure(fate)
-        events = self._events
-        return [(one.descriptor, one.events) for one in events.event[0 : events.count]] if events.count else []
+        return happened, None
 
     def copy(self, call: notify.Call) -> tuple[int, File]:
         """A descriptor of ours for the one that a call is about, and its file; -1 where it is not needed, for what

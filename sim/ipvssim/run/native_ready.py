@@ -12,7 +12,8 @@ from ipvssim.run.tracee import File
 
 _lib, _ffi = core.lib, core.ffi
 _unpack, _move = _ffi.unpack, _ffi.memmove
-_begin, _lay, _settle, _post, _was_read = _lib.held_begin, _lib.held_lay, _lib.held_settle, _lib.held_post, _lib.held_was_read
+_begin, _lay, _settle, _post = _lib.held_begin, _lib.held_lay, _lib.held_settle, _lib.held_post
+_look, _was_read = _lib.held_look, _lib.held_was_read
 _file = _ffi.new("struct held_file *")
 _spare: list[Any] = []
 
@@ -46,7 +47,7 @@ class Ready:
             place += 1
         return place
 
-    def plain(self, is_so: bool) -> None:  # noqa: FBT001
+    def plain(self, is_so: bool) -> None:
         """Whether nothing else waits for the socket than what lies ready, and it may be asked what is known."""
         self.socket.plain = is_so
 
@@ -72,8 +73,12 @@ class Ready:
         and it was asked what is known (1 << 34)."""
         return int(_settle(self.socket))
 
+    def look(self, copy: int) -> None:
+        """See what sizes the program's buffers have; ``copy`` is a descriptor of its end."""
+        _look(self.socket, copy)
+
     def buffers(self) -> tuple[int, int]:
-        """The sizes of the buffers to send and to receive as the program has set them since the last time; 0: it has not."""
+        """The sizes of the buffers to send and to receive that were others than before; 0: they were not."""
         socket = self.socket
         found = socket.send_buffer, socket.receive_buffer
         socket.send_buffer = socket.receive_buffer = 0

@@ -115,7 +115,9 @@ class Sending:
 def _may_be_known(data: bytes) -> bool:
     """Whether a datagram is one question to the controller, whose answers are the same each time."""
     size, kind, flags = _TYPED.unpack_from(data) if len(data) >= NLMSG_HEADER else _TYPED.unpack(_NOTHING)
-    return size == len(data) and kind == GENL_ID_CTRL and bool(flags & NLM_F_REQUEST) and flags & NLM_F_DUMP != NLM_F_DUMP
+    return (
+        size == len(data) and kind == GENL_ID_CTRL and bool(flags & NLM_F_REQUEST) and flags & NLM_F_DUMP != NLM_F_DUMP
+    )
 
 
 def _outgoing(call: Call, at: int) -> Datagram:

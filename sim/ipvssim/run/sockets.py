@@ -13,7 +13,7 @@ from ipvssim.run import memory, messages
 from ipvssim.run.calls import SOL_NETLINK
 from ipvssim.run.endpoint import Endpoint
 from ipvssim.run.notify import Call
-from ipvssim.run.options import BUFFERS, HERE_TOO, get_option, set_option
+from ipvssim.run.options import FORCED, HERE_TOO, get_option, set_option
 from ipvssim.run.outcome import KEPT, PASS, Outcome
 from ipvssim.run.reach import Gate, read
 from ipvssim.run.tracee import File, process_of
@@ -69,6 +69,8 @@ class Sockets:
         if endpoint is None:
             self.let_go()
         else:
+            if self.copy >= 0:
+                endpoint.look(self.copy)
             endpoint.settle()
             self._asked = endpoint
         return endpoint
@@ -177,11 +179,14 @@ class Sockets:
         """``setsockopt``."""
         level, name, size = call.a1 & 0xFFFFFFFF, call.a2 & 0xFFFFFFFF, call.a4 & 0xFFFFFFFF
         endpoint = self.of(call)
-        if endpoint is None or (level != SOL_NETLINK and name not in BUFFERS):
+        if endpoint is None or (level != SOL_NETLINK and name not in FORCED):
             return PASS
         if size >> 31:
             return -EINVAL
-        set_option(endpoint, level, name, read(call.tid, call.a3, min(size, _INT.size)))
+        value = read(call.tid, call.a3, min(size, _INT.size))
+        if level != SOL_NETLINK:
+            endpoint.unlike(self.copy, FORCED[name])
+        set_option(endpoint, level, name, value)
         return 0
 
     def getsockopt(self, call: Call) -> Outcome:

@@ -104,14 +104,13 @@ class Supervisor:
         waiting = self._receiving.expire() if self._receiving.waits else None
         if waiting is not None and (timeout is None or waiting < timeout):
             timeout = waiting
-        found = self._gate.turn(timeout)
-        if isinstance(found, list):
-            for descriptor, what in found:
-                ready = self._watched.get(descriptor)
-                if ready is not None:
-                    ready(what)
-        else:
-            self.decide(found)
+        events, call = self._gate.turn(timeout)
+        for descriptor, what in events:
+            ready = self._watched.get(descriptor)
+            if ready is not None:
+                ready(what)
+        if call is not None:
+            self.decide(call)
 
     def close(self) -> None:
         """Let go of everything: calls that are held, and all later ones, fail with ENOSYS."""
@@ -152,7 +151,7 @@ class Supervisor:
 
     # --- what programs hold ---
 
-    def _watch_endpoint(self, endpoint: Endpoint, is_watched: bool) -> None:  # noqa: FBT001
+    def _watch_endpoint(self, endpoint: Endpoint, is_watched: bool) -> None:
         channel = endpoint.channel.fileno()
         self._watched[channel] = partial(self._endpoint_ready, endpoint)
         if not is_watched:

@@ -53,7 +53,7 @@ struct held_events {
 };
 
 /* What a call is about. */
-enum held_kind { HELD_OTHER, HELD_PATH, HELD_SOCKET, HELD_SENDTO, HELD_SENDMSG, HELD_RECVFROM, HELD_RECVMSG, HELD_GETSOCKNAME, HELD_SETSOCKOPT, HELD_BIND, HELD_MAKE };
+enum held_kind { HELD_OTHER, HELD_PATH, HELD_SOCKET, HELD_SENDTO, HELD_SENDMSG, HELD_RECVFROM, HELD_RECVMSG, HELD_GETSOCKNAME, HELD_BIND, HELD_MAKE };
 
 /* struct seccomp_notif of include/uapi/linux/seccomp.h, and what was found out about the socket that the call is about:
  * which file it is, a copy of its descriptor (-1: none, and it may be any), and what is sent to it (-1: that was not read):
@@ -85,7 +85,9 @@ struct held_socket {
     uint32_t ready; /* so many of which may be taken, */
     uint32_t taken; /* and so many of which were */
     uint32_t room;  /* the most bytes that a reader of them offered, HELD_LONGEST at most */
-    int32_t send_buffer;    /* as the program set them; 0: it did not */
+    int32_t send_seen;      /* sizes of the program's buffers when they were last looked at, */
+    int32_t receive_seen;
+    int32_t send_buffer;    /* and those that were others than before; 0: they were not */
     int32_t receive_buffer;
     uint32_t plain;    /* nothing else waits for it than what lies here, and it may be asked what is known */
     uint32_t answered; /* it was: what lies here are answers of the last question, */
@@ -163,7 +165,7 @@ int held_watch(int poll, int descriptor, uint32_t events, int watched);
 
 /* Wait for something to do, at most so many milliseconds (-1: for ever). Calls that may pass or be answered by the rules are,
  * some dozens in one turn; then, or when something happened that is for others, it returns an enum held_fate. What happened
- * at other descriptors comes before calls: programs did it earlier. */
+ * at other descriptors comes before calls, and before the one that somebody has to decide about: programs did it earlier. */
 int held_turn(int poll, int timeout, struct held_rules *rules, struct held_call *call, struct held_events *events);
 
 /* Let a datagram lie in the program's end, if none does. */
@@ -177,6 +179,10 @@ int held_lay(struct held_socket *socket, uint32_t place, const void *bytes, size
  * the most room that a reader offered (24 bits), whether buffers were set, whether it was bound, and whether it was asked
  * what is known (a bit each). */
 uint64_t held_settle(struct held_socket *socket);
+
+/* See what sizes the program's buffers have; `copy` is a descriptor of its end. The program sets them there by itself: their
+ * limits are those of a netlink socket. */
+void held_look(struct held_socket *socket, int copy);
 
 /* Whether the datagram that was posted has been read there. */
 int held_was_read(const struct held_socket *socket);
