@@ -5,8 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterable
 from typing import TYPE_CHECKING, Any, Final, cast
 
-from ipvsnl.consts import AF_INET
-from ipvsnl.sockopt import CONN_F_ONE_PACKET
+from ipvsnl.consts import AF_INET, CONN_F_ONE_PACKET
 from ipvssim.lane.native import ffi, lib
 from ipvssim.lane.ways import Ways, put
 from ipvssim.net.network import LOCAL, UNICAST
