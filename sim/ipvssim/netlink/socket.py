@@ -135,7 +135,7 @@ class NetlinkSocket:
             raise BlockingIOError(EAGAIN, os.strerror(EAGAIN))
         datagram, cost = self._queue.popleft()
         self._used -= cost
-        self._read(room)
+        self.offered(room)
         if not self._queue:
             self._congested = False
         return datagram
@@ -147,7 +147,7 @@ class NetlinkSocket:
             raise _failure(error)
         if not self._queue:
             raise BlockingIOError(EAGAIN, os.strerror(EAGAIN))
-        self._read(room)
+        self.offered(room)
         return self._queue[0][0]
 
     def put_back(self, datagram: bytes) -> None:
@@ -173,6 +173,11 @@ class NetlinkSocket:
     def plain_queue(self) -> Iterable[tuple[bytes, int]]:
         """The datagrams that wait, and what each costs; none where an error comes before them, or a dump goes on."""
         return () if self._error or self._dump is not None else self._queue
+
+    @property
+    def waiting(self) -> int:
+        """How many datagrams wait, if nothing but they does; -1 where an error comes before them, or a dump goes on."""
+        return -1 if self._error or self._dump is not None else len(self._queue)
 
     @property
     def readable(self) -> bool:
@@ -245,7 +250,7 @@ class NetlinkSocket:
             self._reply(reply, sequence, kind, body, target.VERSION)
         return error
 
-    def _read(self, room: int) -> None:
+    def offered(self, room: int) -> None:
         """A reader offered so much room: datagrams of dumps may be as long from now on, and a dump goes on."""
         self._longest_receive = min(max(self._longest_receive, room), LARGEST_DUMP)
         if self._dump is not None and self._used <= self.rcvbuf // 2:

@@ -20,12 +20,18 @@ from typing import TYPE_CHECKING
 from ipvssim.run.calls import ADDRESS, AF_NETLINK, MSG_DONTWAIT
 
 if TYPE_CHECKING:
-    from ipvssim.run.native_gate import Ready
+    from ipvssim.run.native_ready import Ready
     from ipvssim.run.worlds import World
 
+_UNIX, _SEQPACKET = int(socket.AF_UNIX), int(socket.SOCK_SEQPACKET)
 _AF_UNSPEC = 0
 _FAMILY = Struct("=H")
 _LONGEST = 1 << 18
+_SET, _BOUND, _ASKED = 1 << 32, 1 << 33, 1 << 34
+"""What a program did without asking: it set buffers, took a port, asked what is known (``held_settle`` of ``_held``)."""
+_UNLIKELY = 65537
+_ROOMY = 8192
+"""Bytes of a receive buffer that holds whatever is known to be answered (HELD_ROOMY)."""
 
 
 class Endpoint:
@@ -55,6 +61,10 @@ class Endpoint:
         self._is_laid = False
         self.ready: Ready | None = None
         """Where datagrams are laid for readers who need not ask."""
+        self._seen = (0, 0)
+        """Sizes of the program's buffers when they were last looked at."""
+        self.awaited = False
+        """Whether a reader has waited for a datagram, so that one may do so still."""
         self._told = told
 
     # --- addresses ---
@@ -87,6 +97,7 @@ class Endpoint:
             self._take_port(0, process)
 
     def _take_port(self, port: int, process: Callable[[], int]) -> None:
+        self.world.meet()
         ports = self.world.ports
         if port in ports:
             raise _refusal(EADDRINUSE)
@@ -174,12 +185,39 @@ class Endpoint:
         self._is_laid = True
         netlink = self.netlink
         plain = self._told is None and not self.flags
-        if not ready.lay(netlink.plain_queue if plain else ()) and netlink.readable:
+        laid = ready.lay(netlink.plain_queue if plain else ())
+        if not laid and netlink.readable:
             ready.post(netlink.first or b"")
+        ready.plain(
+            plain and laid == netlink.waiting and netlink.rcvbuf >= _ROOMY and not (self.peer[0] or self.awaited)
+        )
         named = netlink.port, self.groups
         if named != self._named:
             self._named = named
             ready.name(self.name)
+
+    def look(self, copy: int) -> None:
+        """See what sizes the program has given its buffers: it does so at its end, of which ``copy`` is a descriptor."""
+        if self.ready is not None:
+            self.ready.look(copy)
+            return
+        with _opened(copy) as theirs:
+            sent, received = (
+                theirs.getsockopt(socket.SOL_SOCKET, name) for name in (socket.SO_SNDBUF, socket.SO_RCVBUF)
+            )
+        before, self._seen = self._seen, (sent, received)
+        self._set_buffers(sent if sent != before[0] else 0, received if received != before[1] else 0)
+
+    def unlike(self, copy: int, name: int) -> None:
+        """Give one of these buffers a size that nobody chooses, so that one that the program gives it later is seen."""
+        with _opened(copy) as theirs:
+            before = theirs.getsockopt(socket.SOL_SOCKET, name)
+            theirs.setsockopt(socket.SOL_SOCKET, name, _UNLIKELY + (before == 2 * _UNLIKELY))
+        self.look(copy)
+        self.settle()
+
+    def _set_buffers(self, sent: int, received: int) -> None:
+        self.netlink.sndbuf, self.netlink.rcvbuf = sent or self.netlink.sndbuf, received or self.netlink.rcvbuf
 
     def settle(self) -> None:
         """See what the program has done without asking; from now on it asks."""
@@ -193,10 +231,15 @@ class Endpoint:
         for _ in range(taken):
             netlink.take(room)
         if room and not taken:
-            netlink.look(room)
-        if done >> 32:
-            sent, received = self.ready.buffers()
-            netlink.sndbuf, netlink.rcvbuf = sent or netlink.sndbuf, received or netlink.rcvbuf
+            netlink.offered(room)
+        if done & _SET:
+            self._set_buffers(*self.ready.buffers())
+        if done & _BOUND:
+            netlink.port = self.ready.port
+            self.world.ports.add(netlink.port)
+        if done & _ASKED:
+            for datagram in reversed(self.ready.left()):
+                netlink.put_back(datagram)
 
     def _lift(self, remove: Callable[[], object]) -> None:
         if self.posted:
@@ -238,6 +281,10 @@ class Endpoint:
 
 
 _DEFAULT = 212992
+
+
+def _opened(copy: int) -> socket.socket:
+    return socket.socket(_UNIX, _SEQPACKET, 0, os.dup(copy))
 
 
 def _unread(channel: socket.socket) -> int:

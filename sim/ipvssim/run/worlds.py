@@ -51,6 +51,8 @@ class World:
         self.handle = handle
         self.thread = 0
         """The thread of it that was last seen."""
+        self.meet: Callable[[], object] = lambda: None
+        """Sees which ports were taken without asking; to be called before one is given out."""
         kernel.network.others = lambda device: device in devices_of(self.thread)
 
     def free_port(self, process: int) -> int:
