@@ -139,7 +139,7 @@ struct lane_batch {
     int64_t event;     /* the jiffy at which something else happens */
     uint8_t framed;    /* packets are Ethernet frames to `mac` */
     uint8_t mac[6];
-    uint8_t *out;
+    uint8_t *out;      /* NULL: nobody looks at what leaves, and nothing is written */
     int64_t room, used;
     uint8_t *kinds;    /* by packet */
     int32_t *servers;  /* by packet, -1 for none */
@@ -147,6 +147,47 @@ struct lane_batch {
     int64_t *ends;     /* of each that left: its end in `out` */
     uint16_t *devices; /* of each that left */
     int64_t leaving, leaving_room;
+};
+
+/* What a packet of a flow is to its connection. */
+enum lane_part {
+    LANE_UNKNOWN, /* a packet of such a kind is left */
+    LANE_FIRST,   /* it is to open it */
+    LANE_FURTHER,
+    LANE_ANSWER, /* its server sends it */
+};
+
+#define LANE_PARTS 16 /* kinds of packets of a stream */
+
+/* All packets of one kind, of one stream; client and server are the flow's. */
+struct lane_shape {
+    uint32_t address; /* the virtual one */
+    uint16_t port, length;
+    uint8_t protocol, hops, flags; /* TCP's flags, else 0 */
+    uint8_t part;                  /* enum lane_part */
+};
+
+/* Packets of flows, without bytes: who comes when, and where each flow went. Servers have the caller's numbers here. */
+struct lane_flows {
+    const int64_t *times; /* by packet, ascending */
+    const uint8_t *kinds;
+    const int32_t *flows;
+    int64_t at, stop;
+    int64_t now;
+    int64_t event;           /* the jiffy at which something else happens */
+    const uint32_t *clients; /* by flow */
+    const uint16_t *ports;
+    const uint16_t *streams; /* by flow; NULL: all are of the first */
+    const struct lane_shape *shapes; /* LANE_PARTS a stream */
+    int32_t *placed; /* by flow: its server, or -1 */
+    uint8_t *fresh;  /* whether it was opened */
+    uint8_t *gone;   /* not 0: its client sends nothing more */
+    const int32_t *numbers; /* by the lane's number of a server */
+    const uint8_t *dead;    /* by server: whether it answers nothing */
+    const uint32_t *addresses;
+    const uint16_t *server_ports;
+    uint8_t unanswered, lost; /* what `gone` is where a dead server gets the first packet, or another one */
+    int64_t reused, reopened; /* flows whose first packet met an old connection; that were opened once more */
 };
 
 struct lane;
@@ -167,6 +208,8 @@ struct lane_service *lane_services(struct lane *lane);
 struct lane_server *lane_servers(struct lane *lane);
 /* Service number `service` is found by its address from now on, and has these servers in list order. */
 int32_t lane_serve(struct lane *lane, uint32_t service, const uint32_t *servers, uint32_t count);
+/* The number of the service there; LANE_NONE: there is none. */
+uint32_t lane_service_at(const struct lane *lane, uint32_t address, uint16_t port, uint8_t protocol);
 /* No service is found by its address any more. */
 void lane_forget(struct lane *lane);
 /* What was counted in all. */
@@ -203,6 +246,8 @@ int64_t lane_expire(struct lane *lane, int64_t jiffy);
 int32_t lane_check(const int64_t *offsets, int64_t count, int64_t size);
 /* Go on with a batch. */
 int32_t lane_run(struct lane *lane, struct lane_batch *batch);
+/* Go on with packets of flows, up to `stop`. Connections expire on the way. */
+int32_t lane_pass(struct lane *lane, struct lane_flows *flows);
 
 /* END CDEF */
 

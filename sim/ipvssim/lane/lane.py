@@ -27,6 +27,8 @@ if TYPE_CHECKING:
     from ipvssim.net.packets import Packet
     from ipvssim.path.director import Director
     from ipvssim.path.result import Result
+    from ipvssim.path.shadowed import Hashed
+    from ipvssim.state.services import RealServer
 
 Receive = Callable[[bytes, str | None], "Result"]
 
@@ -63,6 +65,7 @@ class Lane(Elsewhere):
         self.mirror = Mirror(self.handle, director, self.ways)
         self.keeping = Keeping(self.handle, director, self.mirror)
         self.timer = _Expiry(self)
+        self._mtus: dict[bytes, int] = {}
 
     def __deepcopy__(self, memo: dict[int, Any]) -> Lane:
         """A lane that keeps nothing: a director is copied once its lane has given everything back."""
@@ -126,8 +129,29 @@ class Lane(Elsewhere):
         self.ways.refresh()
         self.mirror.refresh(forgets=forgets)
         self.keeping.take_all()
+        self._mtus = director.network.narrowed()
         self._attach(self)
         self.wait()
+        return True
+
+    def meanwhile(self, happens: Callable[[], Result | None]) -> bool:
+        """Something happens the general way; the lane learns what that changed. Whether it can go on: its timer is to wait
+        anew then. MemoryError."""
+        table = self.director.connection_table
+        loaded: list[RealServer] = []
+        requests: list[Hashed] = []
+        replies: list[Hashed] = []
+        table.on_load = loaded.append
+        table.watch(requests, replies)
+        try:
+            result = happens()
+        finally:
+            table.on_load = None
+            table.watch(None, None)
+        if self.director.network.narrowed() != self._mtus:
+            return self.begin(forgets=False)
+        self.mirror.update(loaded, result.service if result is not None else None)
+        self.keeping.take_fresh(requests, replies)
         return True
 
     def end(self) -> None:

@@ -158,6 +158,11 @@ class Mirror:
         row.current, row.step = scheduler._current, scheduler._step
         return int(lib.LANE_WRR)
 
+    def picks(self, address: int, port: int, protocol: int) -> bool:
+        """Whether the lane has the scheduler of the service there."""
+        number = lib.lane_service_at(self._handle, address, port, protocol)
+        return number != NOBODY and lib.lane_services(self._handle)[number].opens != lib.LANE_ELSEWHERE
+
     # --- from the lane ---
 
     def write_back(self) -> None:
@@ -187,6 +192,7 @@ class Mirror:
         _add(server.counters, row.counts)
         server.active, server.inactive, server.conns = row.active, row.inactive, row.conns
         server.overloaded = bool(row.overloaded)
+        row.gone_active = row.gone_inactive = 0
         marked, row.marked = row.marked, 0
         scheduler = server.service.scheduler if server.service is not None else None
         if scheduler is not None and (marked or scheduler.loads):

@@ -84,6 +84,11 @@ uint32_t lane_find_service(const struct lane *lane, uint32_t address, uint16_t p
     return NONE;
 }
 
+uint32_t lane_service_at(const struct lane *lane, uint32_t address, uint16_t port, uint8_t protocol)
+{
+    return lane_find_service(lane, address, port, protocol);
+}
+
 void lane_forget(struct lane *lane)
 {
     if (lane->address_rows)
