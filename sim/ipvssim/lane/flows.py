@@ -109,14 +109,16 @@ class Passage:
         for name, view in self._seen.items():
             setattr(self._state, name, view)
         self._state.unanswered, self._state.lost = unanswered, lost
-        self._passed = self._aside = 0
+        self._aside = 0
+        self.decided = 0
+        """How many packets the lane has decided, those included that never came since their clients were refused."""
         self._going = False
 
     def begin(self, servers: Servers) -> bool:
         """Be as the director's table is now, and go on from there. False: the lane can't decide about these flows just now,
         or it is of no use to them, since most go the general way. MemoryError."""
         lane, state = self._lane, self._state
-        if self._aside > _FEW and self._aside * _SHARE > self._passed or not lane.begin(forgets=True):
+        if self._aside > _FEW and self._aside * _SHARE > self.decided or not lane.begin(forgets=True):
             return False
         known = [one is None or one in servers.numbers for one in lane.mirror.servers]
         if not all(known) or not all(lane.mirror.picks(*end) for end in self._columns.ends):
@@ -140,9 +142,10 @@ class Passage:
         MemoryError."""
         state = self._state
         state.at, state.stop = start, stop
-        self._passed += stop - start
         while self._going:
+            before = state.at
             stopped = lib.lane_pass(self._lane.handle, state)
+            self.decided += state.at - before
             if stopped == lib.LANE_DONE:
                 return
             if stopped == lib.LANE_FULL:

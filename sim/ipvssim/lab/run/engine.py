@@ -78,6 +78,11 @@ class Engine:
             None if self._queues is None else self._queues.opened, whole=whole,
         )  # fmt: skip
 
+    @property
+    def hastened(self) -> int:
+        """How many packets the express lane has decided."""
+        return self._express.decided if self._express is not None else 0
+
     # --- the course of a run ---
 
     def run(self, progress: Progress | None = None) -> Outcome:

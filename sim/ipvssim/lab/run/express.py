@@ -81,6 +81,11 @@ class Express:
             passage.end()
         self._count()
 
+    @property
+    def decided(self) -> int:
+        """How many packets the lanes have decided."""
+        return sum(passage.decided for passage in self._passages)
+
     # --- inside ---
 
     def _count(self) -> None:
