@@ -109,7 +109,7 @@ class Passage:
         for name, view in self._seen.items():
             setattr(self._state, name, view)
         self._state.unanswered, self._state.lost = unanswered, lost
-        self._aside = 0
+        self._aside = self._known = self._given = 0
         self.decided = 0
         """How many packets the lane has decided, those included that never came since their clients were refused."""
         self._going = False
@@ -131,14 +131,15 @@ class Passage:
             ffi.new("uint32_t[]", servers.addresses or 1), ffi.new("uint16_t[]", servers.ports or 1),
         ]  # fmt: skip
         state.numbers, state.dead, state.addresses, state.server_ports = self._servers
+        self._known = len(numbers)
         lane.timer.cancel()  # whoever lets time pass here lets connections expire
         state.now = self._clock.now
         state.event = min(self._clock.next_event, _LAST)
-        self._going = True
+        self._going, self._given = True, lane.given
         return True
 
     def go(self, start: int, stop: int) -> None:
-        """The packets from one number to another. The table is as it was before until :meth:`pass_to` or :meth:`end`.
+        """The packets from one number to another. The table is not as the lane has it before :meth:`settle` or :meth:`end`.
         MemoryError."""
         state = self._state
         state.at, state.stop = start, stop
@@ -158,12 +159,26 @@ class Passage:
             self._left(at)
 
     def pass_to(self, when: int) -> None:
-        """Let time pass, to a moment in microseconds; the table is as the lane has it then."""
+        """Let time pass, to a moment in microseconds; the table is not yet as the lane has it then."""
         if self._going:
             self._going = self._wait(when)
+        self._clock.advance_to(when)
+
+    def settle(self) -> None:
+        """Let the table be as the lane has it."""
         if self._going:
             self._lane.mirror.write_back()
-        self._clock.advance_to(when)
+
+    def add_loads(self, opened: Any, active: Any, inactive: Any, packets: Any) -> None:
+        """Add what the lane has counted since its servers were handed in, and their loads, to columns (int64, by the
+        caller's numbers)."""
+        columns = [ffi.from_buffer("int64_t[]", column) for column in (opened, active, inactive, packets)]
+        lib.lane_sample(self._lane.handle, self._state.numbers, self._known, *columns)
+
+    @property
+    def stirred(self) -> int:
+        """How often others than the lane have changed what is counted, or the servers were handed in again."""
+        return self._aside + self._lane.begun
 
     def counted(self) -> tuple[int, int]:
         """How many flows met an old connection with their first packet, and how many were opened once more, since this was
@@ -175,8 +190,8 @@ class Passage:
 
     @property
     def going(self) -> bool:
-        """Whether the lane decides."""
-        return self._going
+        """Whether the lane decides, and everything is as it has left it."""
+        return self._going and self._given == self._lane.given
 
     def end(self) -> None:
         """Let the table be as the lane has it, and whoever looks for connections find them."""
@@ -216,5 +231,6 @@ class Passage:
         """After something else: the lane waits for nothing by itself, and for the next thing that happens."""
         if goes_on:
             self._lane.timer.cancel()
+            self._given = self._lane.given
             self._state.event = min(self._clock.next_event, _LAST)
         return goes_on

@@ -23,6 +23,7 @@
 #define LANE_EVENTS 5
 #define LANE_NONE 0xFFFFFFFF /* no server, no connection, no place */
 #define LANE_NO_MEMORY -1
+#define LANE_ROW 13 /* what is told of a server that changed */
 
 /* Why lane_run stopped. */
 enum lane_stop {
@@ -84,9 +85,10 @@ struct lane_server {
     uint32_t conns, active, inactive;
     uint32_t service, place; /* the service that it belongs to, and where in its list */
     uint32_t held;           /* connections of the lane's */
-    uint32_t gone_active, gone_inactive; /* that expired since the caller wrote 0 */
+    uint32_t gone_active, gone_inactive; /* that expired since it was taken */
     struct lane_way way;
     struct lane_counts counts;
+    uint64_t opened, packets; /* of what was counted, as much as was taken since the caller wrote 0 */
 };
 
 struct lane_service {
@@ -98,6 +100,7 @@ struct lane_service {
     uint8_t one_packet;
     uint8_t dirty;
     uint8_t ranked;    /* its tree is up to date */
+    uint32_t risen;    /* changes of it since it was asked last */
     uint8_t odd;       /* a load is so large that it may wrap: picks are made elsewhere */
     uint32_t last;     /* place of the server picked last, or LANE_NONE (rr, wrr) */
     int64_t current, step; /* wrr */
@@ -214,8 +217,14 @@ uint32_t lane_service_at(const struct lane *lane, uint32_t address, uint16_t por
 void lane_forget(struct lane *lane);
 /* What was counted in all. */
 struct lane_counts *lane_total(struct lane *lane);
-/* The numbers of the servers that changed since they were last taken, at most `room` of them; they are taken. */
-int64_t lane_changed(struct lane *lane, uint32_t *servers, int64_t room);
+/* The servers that changed since they were last taken, at most `room` of them: a row of LANE_ROW numbers each. These are its
+ * number; conns, inpkts, inbytes, outpkts, outbytes, which are taken; conns, active, inactive; overloaded, whether that
+ * changed; active and inactive ones that expired since. */
+int64_t lane_changed(struct lane *lane, int64_t *rows, int64_t room);
+/* The loads as they are, and what was counted since the caller wrote 0 to `opened` and `packets`, added to columns: of each
+ * of the first `count` servers, where its number in `numbers` says, unless that is negative. */
+void lane_sample(const struct lane *lane, const int32_t *numbers, int64_t count, int64_t *opened, int64_t *active,
+                 int64_t *inactive, int64_t *packets);
 /* The same of services, whose schedulers moved on. */
 int64_t lane_moved(struct lane *lane, uint32_t *services, int64_t room);
 

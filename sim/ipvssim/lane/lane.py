@@ -66,6 +66,10 @@ class Lane(Elsewhere):
         self.keeping = Keeping(self.handle, director, self.mirror)
         self.timer = _Expiry(self)
         self._mtus: dict[bytes, int] = {}
+        self.begun = 0
+        """How often servers and services were handed in."""
+        self.given = 0
+        """How often somebody looked for connections of the lane's."""
 
     def __deepcopy__(self, memo: dict[int, Any]) -> Lane:
         """A lane that keeps nothing: a director is copied once its lane has given everything back."""
@@ -90,11 +94,13 @@ class Lane(Elsewhere):
     def seek(self, packet: Packet) -> None:
         """Give back what a packet may be about."""
         if self.count:
+            self.given += 1
             self.keeping.seek(packet)
 
     def gather(self) -> None:
         """Give everything back."""
         if self.count:
+            self.given += 1
             self.keeping.give_all()
             self.timer.cancel()
 
@@ -128,6 +134,7 @@ class Lane(Elsewhere):
         lib.lane_expire(self.handle, director.clock.slot)  # nothing expires: the timer has fired
         self.ways.refresh()
         self.mirror.refresh(forgets=forgets)
+        self.begun += 1
         self.keeping.take_all()
         self._mtus = director.network.narrowed()
         self._attach(self)

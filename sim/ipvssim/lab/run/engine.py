@@ -17,7 +17,7 @@ from ipvssim.lab.run.express import Express, fits
 from ipvssim.lab.run.loop import LEFT, LOST, NOWHERE, REFUSED, UNANSWERED, Loop, Places, columns
 from ipvssim.lab.run.nodes import Node
 from ipvssim.lab.run.operator import TAKE_OUT, Operator
-from ipvssim.lab.run.outcome import Change, Outcome, grids
+from ipvssim.lab.run.outcome import Change, Outcome, Sample, grids
 from ipvssim.lab.run.queues import Queues
 from ipvssim.lab.run.wires import OPENED, wires
 from ipvssim.lab.scenario.definition import Scenario, parted, period
@@ -64,7 +64,7 @@ class Engine:
         self._express: Express | None = None
         if lanes and not whole and not tracing and self._queues is None and fits(self.traffic, scenario.directors):
             self._express = Express(self.traffic, self.nodes, self.places, self._loop, self._wires, self._route)
-        self._samples: list[list[list[int]]] = []
+        self._samples: list[Sample] = []
         self._times: list[float] = []
         self._changes: list[Change] = []
 
@@ -92,6 +92,8 @@ class Engine:
         try:
             return self._outcome(self._passed(progress))
         finally:
+            if self._express is not None:
+                self._express.end()
             if collecting:
                 gc.enable()
 
@@ -121,9 +123,9 @@ class Engine:
                     self._carry_out(event, now)
                 self._look_after(now)
         except KeyboardInterrupt:
+            del self._times[len(self._samples) :]  # it may have come in the midst of a sample
             if self._express is not None:
                 self._express.end()
-            del self._times[len(self._samples) :]  # it may have come in the midst of a sample
             self._sample(max(node.clock.now for node in self.nodes))
             return False
         return True
@@ -160,6 +162,8 @@ class Engine:
 
     def _carry_out(self, event: Event, now: int) -> None:
         before = self._usable()
+        if self._express is not None:
+            self._express.settle()
         of, dead = self.places.of, self.places.dead
         listed = [server for server in of if server.available]
         active = {server: server.active for server in listed if of[server] not in dead}
@@ -245,8 +249,9 @@ class Engine:
         for node in self.nodes:
             node.clock.advance_to(now)
 
-    def _columns(self) -> list[list[int]]:
-        return columns(self.places.of, len(self._numbers))
+    def _columns(self) -> Sample:
+        size = len(self._numbers)
+        return self._express.sample(size) if self._express is not None else columns(self.places.of, size)
 
     def _sample(self, now: int) -> None:
         self._times.append(now / SECOND)
@@ -259,7 +264,7 @@ class Engine:
         refused = places.gone.count(REFUSED)
         counts = {
             "offered": int((placed != NOWHERE).sum()) + refused,
-            "opened": sum(self._samples[-1][0]) if self._samples else 0,
+            "opened": int(sum(self._samples[-1][0])) if self._samples else 0,
             "refused": refused,
             "reused": places.reused,
             "reopened": places.reopened,

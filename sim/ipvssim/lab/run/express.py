@@ -13,7 +13,7 @@ from functools import partial
 import numpy as np
 
 from ipvssim.lab.run.draws import Integers
-from ipvssim.lab.run.loop import LOST, OPEN, REPLY, UNANSWERED, Loop, Places, Wires
+from ipvssim.lab.run.loop import COLUMNS, LOST, OPEN, REPLY, UNANSWERED, Loop, Places, Wires, columns
 from ipvssim.lab.run.nodes import Node
 from ipvssim.lab.run.traffic import Traffic
 from ipvssim.lane import Lane, compiled
@@ -37,28 +37,32 @@ class Express:
         self._nodes = nodes
         self._places = places
         self._loop = loop
-        columns = _columns(traffic, places, wires)
+        flows = _columns(traffic, places, wires)
         self._own = _own(traffic, route, len(nodes))
         self._passages = []
         for number, node in enumerate(nodes):
             lane, own = Lane(node.director, node.director.receive), self._own[number]
             packets = Packets(traffic.when[own], traffic.kind[own], traffic.flow[own])
             left = partial(self._left, number)
-            self._passages.append(Passage(lane, columns, packets, left, unanswered=UNANSWERED, lost=LOST))
+            self._passages.append(Passage(lane, flows, packets, left, unanswered=UNANSWERED, lost=LOST))
+            node.before = self.settle
         self._seen: object = None
-        self._on = False
+        """What the lanes know of the directors' administration."""
+        self._apart = np.zeros((len(COLUMNS), 0), np.int64)
+        self._stirred: list[int] | None = None
 
     def begin(self) -> bool:
         """Be as the directors' tables are now; whether the lanes take what comes next."""
-        seen = [node.administered for node in self._nodes], set(self._places.dead)
+        if self._is_on():
+            return True
+        seen = self._administered()
         if seen != self._seen:
             self.end()
             self._seen, servers = seen, self._servers()
-            self._on = all([passage.begin(servers) for passage in self._passages])
-        if not self._on or not all(passage.going for passage in self._passages):
-            self._on = False
-            self.end()
-        return self._on
+            if all([passage.begin(servers) for passage in self._passages]):
+                return True
+        self.end()
+        return False
 
     def go(self, start: int, stop: int) -> None:
         """The packets from one position to another."""
@@ -70,10 +74,37 @@ class Express:
                 passage.go(first, last)
 
     def pass_to(self, when: int) -> None:
-        """Let time pass at all directors, whose tables are up to date then."""
+        """Let time pass at all directors."""
         for passage in self._passages:
             passage.pass_to(when)
         self._count()
+
+    def settle(self) -> None:
+        """Let the directors' tables be up to date."""
+        for passage in self._passages:
+            passage.settle()
+
+    def sample(self, size: int) -> Integers:
+        """What :func:`ipvssim.lab.run.loop.columns` tells of ``size`` servers. Of what nobody but the lanes has changed since
+        it was asked last the tables need not be up to date."""
+        on = self._is_on()
+        stirred = [passage.stirred for passage in self._passages] if on else None
+        if stirred is None or stirred != self._stirred:
+            self.settle()
+            found = np.array(columns(self._places.of, size), np.int64).reshape(len(COLUMNS), size)
+            self._stirred = None
+            if on:
+                self._apart = found - self._loads(size)
+                if not self._apart[[1, 2, 5]].any():  # no connection is anywhere else
+                    self._stirred = stirred
+            return found
+        return self._apart + self._loads(size)
+
+    def _loads(self, size: int) -> Integers:
+        found = np.zeros((len(COLUMNS), size), np.int64)
+        for passage in self._passages:
+            passage.add_loads(*found[:4])
+        return found
 
     def end(self) -> None:
         """Let all directors be as any others are."""
@@ -87,6 +118,13 @@ class Express:
         return sum(passage.decided for passage in self._passages)
 
     # --- inside ---
+
+    def _administered(self) -> object:
+        return [node.administered for node in self._nodes], set(self._places.dead)
+
+    def _is_on(self) -> bool:
+        """Whether the lanes decide, and know everything that they need."""
+        return all(passage.going for passage in self._passages) and self._administered() == self._seen
 
     def _count(self) -> None:
         for passage in self._passages:
