@@ -2,8 +2,7 @@
 
 from __future__ import annotations
 
-from array import array
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable, Sequence
 from functools import partial
 from typing import TYPE_CHECKING, Any, Final, NamedTuple
 
@@ -28,8 +27,8 @@ _SHARE: Final = 8
 
 
 class Shape(NamedTuple):
-    """All packets of one kind: the virtual address as a number, its port, the length of the IP packet, its protocol, lifetime
-    and (of TCP) flags, and what it is to its flow (:data:`FIRST` and so on)."""
+    """All packets of one kind: the virtual address as a number, its port, the length of the IP packet, its protocol, its
+    lifetime, TCP's flags (else 0), and what it is to its flow (:data:`FIRST` and so on)."""
 
     address: int = 0
     port: int = 0
@@ -71,7 +70,7 @@ def _views(*columns: tuple[str, str, Any]) -> dict[str, Any]:
 
 
 class Packets(NamedTuple):
-    """What comes to one director, in order of time: ``times`` (int64, microseconds), ``kinds`` (uint8), ``flows`` (int32)."""
+    """What comes to one director, in order: ``times`` (int64, microseconds), ``kinds`` (uint8), ``flows`` (int32)."""
 
     times: Any
     kinds: Any
@@ -103,7 +102,9 @@ class Passage:
         self._left = left
         self._state = ffi.new("struct lane_flows *")
         self._seen = columns.views | _views(
-            ("times", "int64_t", packets.times), ("kinds", "uint8_t", packets.kinds), ("flows", "int32_t", packets.flows)
+            ("times", "int64_t", packets.times),
+            ("kinds", "uint8_t", packets.kinds),
+            ("flows", "int32_t", packets.flows),
         )
         self._servers: list[Any] = []
         for name, view in self._seen.items():
@@ -118,7 +119,7 @@ class Passage:
         """Be as the director's table is now, and go on from there. False: the lane can't decide about these flows just now,
         or it is of no use to them, since most go the general way. MemoryError."""
         lane, state = self._lane, self._state
-        if self._aside > _FEW and self._aside * _SHARE > self.decided or not lane.begin(forgets=True):
+        if self._is_useless() or not lane.begin(forgets=True):
             return False
         known = [one is None or one in servers.numbers for one in lane.mirror.servers]
         if not all(known) or not all(lane.mirror.picks(*end) for end in self._columns.ends):
@@ -190,8 +191,8 @@ class Passage:
 
     @property
     def going(self) -> bool:
-        """Whether the lane decides, and everything is as it has left it."""
-        return self._going and self._given == self._lane.given
+        """Whether the lane decides, everything is as it has left it, and it is of use."""
+        return self._going and self._given == self._lane.given and not self._is_useless()
 
     def end(self) -> None:
         """Let the table be as the lane has it, and whoever looks for connections find them."""
@@ -204,6 +205,10 @@ class Passage:
         lane.end()
 
     # --- inside ---
+
+    def _is_useless(self) -> bool:
+        """Whether so many packets go the general way that they cost more than the lane saves."""
+        return self._aside > _FEW and self._aside * _SHARE > self.decided
 
     def _leave(self) -> bool:
         """The packet at hand goes the general way."""

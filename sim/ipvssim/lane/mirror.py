@@ -163,7 +163,7 @@ class Mirror:
     def picks(self, address: int, port: int, protocol: int) -> bool:
         """Whether the lane has the scheduler of the service there."""
         number = lib.lane_service_at(self._handle, address, port, protocol)
-        return number != NOBODY and lib.lane_services(self._handle)[number].opens != lib.LANE_ELSEWHERE
+        return number != NOBODY and bool(lib.lane_services(self._handle)[number].opens != lib.LANE_ELSEWHERE)
 
     # --- from the lane ---
 

@@ -1,4 +1,4 @@
-"""A run on the express lane is the run in the loop: the same figures to the last digit, and the same directors at its end."""
+"""A run on the express lane is the run in the loop: the same figures to the last digit, the same directors at its end."""
 
 from __future__ import annotations
 
@@ -21,7 +21,8 @@ pytestmark = pytest.mark.skipif(not compiled, reason="the express lane's C was n
 
 def state(node: Node) -> list[Any]:
     """What a run leaves behind at a director: counters, loads, schedulers, chance, connections."""
-    table, found = node.namespace.table, []
+    table = node.namespace.table
+    found: list[Any] = []
     for service in table.services():
         scheduler = service.scheduler
         last = getattr(scheduler, "_last", None)
@@ -51,6 +52,35 @@ def same(scenario: Scenario, variant: str, seed: int = 1) -> int:
     for one, other in zip(express.nodes, plain.nodes, strict=True):
         assert state(one) == state(other)
     return express.hastened
+
+
+def made(options: str = "-g", service: str = "-t 203.0.113.1:80", **traffic: Any) -> Scenario:
+    """A scenario of four servers, 200 connections a second for ten, each for one."""
+    stream = {"arrivals": {"kind": "constant", "rate": 200}, "seconds": 10, **traffic}
+    return build({"table": {"service": service, "options": options, "servers": 4}, "traffic": stream})
+
+
+@pytest.mark.parametrize(
+    ("scenario", "variant", "takes"),
+    [
+        (made(), "wlc", True), (made("-m"), "rr", True), (made("-m", "-u 203.0.113.1:53"), "lc", True),
+        (made(packets=2, close="rst"), "wrr", True), (made(), "sh", False), (made(), "wlc -p 10", False),
+        (made("-i"), "wlc", False), (made(replies=True), "wlc", False),
+        (made(service="-t [2001:db8:80::1]:80"), "rr", False),
+        (made(service="--sctp-service 203.0.113.1:80"), "rr", False), (made(service="-f 7"), "rr", False),
+    ],
+)  # fmt: skip
+def test_what_the_lane_takes(scenario: Scenario, variant: str, takes: bool) -> None:
+    """A plain run is the lane's up to its end; one that is not goes through the loop, or falls back to it soon."""
+    packets = len(Engine(scenario, variant, 1).traffic.when)
+    taken = same(scenario, variant)
+    assert taken > packets * 0.85 if takes else taken < packets * 0.5
+
+
+def test_names_are_those_of_c() -> None:
+    """What a packet is to its flow has the same numbers on both sides."""
+    names = {name: getattr(flows, name) for name in ("UNKNOWN", "FIRST", "FURTHER", "ANSWER")}
+    assert names == {name: getattr(lib, f"LANE_{name}") for name in names} and flows.KINDS == lib.LANE_PARTS
 
 
 @pytest.mark.parametrize("name", gallery())

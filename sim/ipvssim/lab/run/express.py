@@ -41,7 +41,7 @@ class Express:
         self._own = _own(traffic, route, len(nodes))
         self._passages = []
         for number, node in enumerate(nodes):
-            lane, own = Lane(node.director, node.director.receive), self._own[number]
+            lane, own = Lane(node.director, node.kernel.receive), self._own[number]
             packets = Packets(traffic.when[own], traffic.kind[own], traffic.flow[own])
             left = partial(self._left, number)
             self._passages.append(Passage(lane, flows, packets, left, unanswered=UNANSWERED, lost=LOST))
@@ -59,7 +59,7 @@ class Express:
         if seen != self._seen:
             self.end()
             self._seen, servers = seen, self._servers()
-            if all([passage.begin(servers) for passage in self._passages]):
+            if all(passage.begin(servers) for passage in self._passages):
                 return True
         self.end()
         return False
@@ -85,8 +85,8 @@ class Express:
             passage.settle()
 
     def sample(self, size: int) -> Integers:
-        """What :func:`ipvssim.lab.run.loop.columns` tells of ``size`` servers. Of what nobody but the lanes has changed since
-        it was asked last the tables need not be up to date."""
+        """What :func:`ipvssim.lab.run.loop.columns` tells of ``size`` servers. The tables need not be up to date where none
+        but the lanes has changed anything since this was asked last."""
         on = self._is_on()
         stirred = [passage.stirred for passage in self._passages] if on else None
         if stirred is None or stirred != self._stirred:
