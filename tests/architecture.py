@@ -91,6 +91,7 @@ ROOMS = {
         "memory tracee launch",
         "worlds paths messages",
         "passing native",
+        "native_ready",
         "native_gate",
         "reach",
         "endpoint",
