@@ -33,7 +33,8 @@ ROOMS = {
         "__main__",
     ],
     "ipvssim": [
-        "_compiling behaviours",
+        "_compiling distributions",
+        "behaviours",
         "_parts",
         "clock",
         "schedulers",
