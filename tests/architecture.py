@@ -33,7 +33,8 @@ ROOMS = {
         "__main__",
     ],
     "ipvssim": [
-        "_compiling behaviours",
+        "_compiling distributions",
+        "behaviours",
         "_parts",
         "clock",
         "schedulers",
@@ -91,6 +92,7 @@ ROOMS = {
         "memory tracee launch",
         "worlds paths messages",
         "passing native",
+        "native_ready",
         "native_gate",
         "reach",
         "endpoint",
