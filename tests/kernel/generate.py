@@ -27,12 +27,14 @@ from tests.kernel.traces import (
     tables,
     tracking,
     tracking_tunables,
+    upheaval,
     wide,
 )  # fmt: skip
 
 _FILES = (
     administration, scheduling, lifetimes, paths, corners, pieces, local, crowds, mutants, tracking, sessions, calls,
     releases, tables, settings, narrow, tracking_tunables, edges, wide, quotes,
+    upheaval,
 )  # fmt: skip
 KINDS = {kind: make for file in _FILES for kind, make in file.KINDS.items()}
 

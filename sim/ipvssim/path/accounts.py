@@ -18,7 +18,8 @@ if TYPE_CHECKING:
     from ipvssim.state.namespace import Namespace
     from ipvssim.state.services import RealServer
 
-_ALWAYS: Final = 3
+_ARMED: Final = 1
+"""The mode of ``secure_tcp`` that waits for memory to become short (:mod:`ipvssim.path.defence`)."""
 
 
 @mypyc_attr(allow_interpreted_subclasses=True)
@@ -67,7 +68,7 @@ class Accounts(Part):
         self.machines[packet.protocol].transition(connection, packet.data, offset, direction)
 
     def _choose_tcp_table(self) -> None:
-        self._tcp.tables = Tcp.SECURE if self.sysctls.secure_tcp == _ALWAYS else Tcp.NORMAL
+        self._tcp.tables = Tcp.SECURE if self.sysctls.secure_tcp > _ARMED else Tcp.NORMAL
 
     # --- statistics ---
 

@@ -145,14 +145,15 @@ class ServiceTable(Part):
         collector = self._collectors.pop(service, None)
         if collector is not None:
             collector.stop()
-        for server in list(service.servers()):
+        servers = list(service.servers())
+        for server in servers:
             self._discard(server)
         if scheduler is not None:
             scheduler.close()  # what a cache refers to it lets go of later (call_rcu)
         if not service.destinations:
             self._tell_unused(service)
         service.destinations.clear()
-        if self.deleted_hook is not None:
+        if servers and self.deleted_hook is not None:
             self.deleted_hook()
 
     def flush(self) -> None:
