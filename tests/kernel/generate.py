@@ -21,6 +21,7 @@ from tests.kernel.traces import (
     pieces,
     quotes,
     releases,
+    scarce,
     scheduling,
     sessions,
     settings,
@@ -34,7 +35,7 @@ from tests.kernel.traces import (
 _FILES = (
     administration, scheduling, lifetimes, paths, corners, pieces, local, crowds, mutants, tracking, sessions, calls,
     releases, tables, settings, narrow, tracking_tunables, edges, wide, quotes,
-    upheaval,
+    upheaval, scarce,
 )  # fmt: skip
 KINDS = {kind: make for file in _FILES for kind, make in file.KINDS.items()}
 

@@ -315,7 +315,7 @@ class Commands:
     ) -> None:  # fmt: skip
         way = method & FWD_MASK, tunnel_type, ntohs(tunnel_port)
         if not server.available or way != (server.forwarding, server.tunnel_type, server.tunnel_port):
-            self._table.reached_otherwise(server)
+            self._table.reached_otherwise(server, way[0])
         server.forwarding, server.tunnel_type, server.tunnel_port = way
         server.flags = 0
         server.weight = weight

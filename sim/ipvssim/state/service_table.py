@@ -10,7 +10,7 @@ from collections.abc import Callable, Iterator
 from itertools import chain
 from typing import Final
 
-from ipvsnl.consts import AF_INET, AF_INET6
+from ipvsnl.consts import AF_INET, AF_INET6, FORWARDING
 from ipvssim._compiling import mypyc_attr
 from ipvssim._parts import Part
 from ipvssim.clock import JIFFY, SECOND, Clock, Periodic
@@ -22,6 +22,7 @@ from ipvssim.state.statistics import Counters, Estimator
 from ipvssim.state.trash import Trash
 
 COLLECT_PERIOD: Final = 60 * SECOND
+DIRECT: Final = FORWARDING["route"]
 FTP: Final = 21
 
 
@@ -56,6 +57,8 @@ class ServiceTable(Part):
         """Deleted destinations that have not been freed."""
         self._collectors: dict[VirtualService, Periodic] = {}
         self._newest = self._hashed = 0
+        self.rerouted: set[RealServer] = set()
+        """Servers that came to direct routing, or left it, while they had connections."""
         self.log: DebugLog | None = None
         self.named_hook: Callable[[bytes, bytes, int], None] | None = None
         """Called with a virtual address, a real server's and a firewall mark (empty or 0 where it is not about one) when the
@@ -201,7 +204,7 @@ class ServiceTable(Part):
         server.order = self._newest
         server.available = True
         service.destinations[server.address, server.port] = server
-        self.reached_otherwise(server)
+        self.reached_otherwise(server, server.forwarding)
         self.server_written(server)
         self.estimator.start(server.counters)
         if self.named_hook is not None:
@@ -216,8 +219,10 @@ class ServiceTable(Part):
             self.tracking.add(service)
             self._tracking_changed()
 
-    def reached_otherwise(self, server: RealServer) -> None:
-        """Its method, its tunnel's type or port is new: it comes first of those found by address (``ip_vs_rs_hash``)."""
+    def reached_otherwise(self, server: RealServer, method: int) -> None:
+        """Its ``method``, its tunnel's type or port is new: it comes first of those found by address (``ip_vs_rs_hash``)."""
+        if server.forwarding != method and DIRECT in (server.forwarding, method) and server.referenced:
+            self.rerouted.add(server)
         self._hashed += 1
         server.hashed = self._hashed
 
