@@ -1,6 +1,6 @@
 """Kinds that go far afield: `places` and `places6` (servers and clients anywhere), `families` (both families under every
-scheduler, marks of both), `ipsec` (AH and ESP behind their key exchange), `sizes` (packets at the edge of what fits, by every
-method), `segments` (every combination of TCP's flags), `unforwarded` (forwarding that is switched off and on).
+scheduler, marks of both), `ipsec` (AH and ESP behind their key exchange), `sizes` (packets at the edge of what fits, by
+every method), `segments` (every combination of TCP's flags), `unforwarded` (forwarding that is switched off and on).
 """
 
 from __future__ import annotations
