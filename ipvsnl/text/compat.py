@@ -19,6 +19,8 @@ class Compat(Value):
     """``-S`` with names never cuts ``host:port`` (ipvsadm: at 59 characters)."""
     wide_counters: bool = True
     """Counters of real servers have 64 bits in ``--stats`` and ``--rate`` (ipvsadm: 32 of them)."""
+    protocol_numbers: bool = True
+    """A service of a protocol without an option is listed and saved by its number (ipvsadm: ``?``, ``--xxx-service``)."""
     comments: bool = True
     """``-R`` skips lines that begin with ``#`` (ipvsadm stops at them)."""
     locate: bool = True

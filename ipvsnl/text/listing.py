@@ -98,7 +98,8 @@ class Listing:
             name = f"FWM  {mark}{' IPv6' if service.family == AF_INET6 else ''}"
         else:
             where = self._endpoint(service.address, service.port, service.protocol)
-            name = f"{str(service.protocol).upper():<4} {where}"
+            unnamed = isinstance(service.protocol, int) and not self.compat.protocol_numbers
+            name = f"{'?' if unnamed else str(service.protocol).upper():<4} {where}"
             if ":" not in service.address:
                 name = name[:_SERVICE_WIDTH]
         if self.format == "stats":

@@ -84,11 +84,13 @@ def mark_text(mark: int, *, unsigned: bool = True) -> str:
     return str(mark if unsigned or mark < 2**31 else mark - 2**32)
 
 
-def selector(service: Service, where: str, *, unsigned: bool = True) -> str:
-    """The options that name a service: ``-t 10.0.0.1:80``, ``-f 7 -6``. ``where`` is its address and port as text."""
+def selector(service: Service, where: str, *, unsigned: bool = True, numbers: bool = True) -> str:
+    """The options that name a service: ``-t 10.0.0.1:80``, ``-f 7 -6``. ``where`` is its address and port as text;
+    ``numbers`` off writes what ipvsadm does for a protocol without an option."""
     if service.fwmark:
         return f"-f {mark_text(service.fwmark, unsigned=unsigned)}{' -6' if service.family == AF_INET6 else ''}"
-    return f"{_OPTION.get(service.protocol, f'--protocol-{service.protocol}')} {where}"
+    other = f"--protocol-{service.protocol}" if numbers else "--xxx-service"
+    return f"{_OPTION.get(service.protocol, other)} {where}"
 
 
 _OPTION: dict[str | int, str] = {"tcp": "-t", "udp": "-u", "sctp": "--sctp-service"}

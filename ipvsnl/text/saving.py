@@ -33,7 +33,7 @@ def _by_values(entries: Sequence[Entry], where: Endpoint | None, compat: Compat)
     for entry in sort_entries(entries):
         service = entry.service
         address = "" if service.fwmark else where(service.address, service.port, service.protocol)
-        named = selector(service, address, unsigned=compat.unsigned_marks)
+        named = selector(service, address, unsigned=compat.unsigned_marks, numbers=compat.protocol_numbers)
         line = format_service(
             service, named, third=compat.third_flag, own=compat.own_options, escaped=compat.escape_names
         )

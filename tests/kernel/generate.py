@@ -21,18 +21,21 @@ from tests.kernel.traces import (
     pieces,
     quotes,
     releases,
+    scarce,
     scheduling,
     sessions,
     settings,
     tables,
     tracking,
     tracking_tunables,
+    upheaval,
     wide,
 )  # fmt: skip
 
 _FILES = (
     administration, scheduling, lifetimes, paths, corners, pieces, local, crowds, mutants, tracking, sessions, calls,
     releases, tables, settings, narrow, tracking_tunables, edges, wide, quotes,
+    upheaval, scarce,
 )  # fmt: skip
 KINDS = {kind: make for file in _FILES for kind, make in file.KINDS.items()}
 

@@ -46,6 +46,8 @@ def is_plain(director: Director) -> bool:
 def _is_modelled(namespace: Namespace) -> bool:
     behaviours = namespace.behaviours
     grows = behaviours.tables_grow or behaviours.conn_max
+    if namespace.table.rerouted:
+        return False
     return not grows and namespace.log is None and not namespace.table.engine_services
 
 

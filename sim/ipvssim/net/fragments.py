@@ -134,9 +134,10 @@ class Reassembler(Part):
         self.completed: Callable[[Packet], object] | None = None
         """Told of each IPv4 packet that is whole, where somebody wants to know."""
 
-    def tell6(self, given_up: Callable[[Packet], object]) -> None:
-        """Call it with the first fragment of each IPv6 packet whose others did not come in time."""
-        self._waiting[AF_INET6].given_up = given_up
+    def tell(self, given_up: Callable[[Packet], object]) -> None:
+        """Call it with the first fragment of each packet whose others did not come in time."""
+        for waiting in self._waiting.values():
+            waiting.given_up = given_up
 
     def __len__(self) -> int:
         return sum(len(waiting.packets) for waiting in self._waiting.values())

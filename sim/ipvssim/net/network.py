@@ -141,6 +141,7 @@ class Network(Part):
     def add_neighbour(self, device: str, address: Address, mac: str | bytes) -> None:
         """A permanent neighbour: the link-layer address (six bytes, or text) that ``address`` has on ``device``."""
         self.neighbours[self._device(device).name, _packed(address)] = _mac(mac)
+        self._paths.clear()
 
     def add_host(self, address: bytes, route: Route, *, local: bool = False) -> None:
         """A route to one address (4 or 16 bytes), of the main table or the local one. Costs the same however many there are:
@@ -259,7 +260,9 @@ class Network(Part):
         next_hop = route.gateway or address
         source = route.source or (address if kind == LOCAL else self.source_for(device, next_hop))
         mtu = self._learned.get(address) or route.mtu or device.mtu
-        return Path(kind, device, route.gateway, next_hop, source, mtu)
+        path = Path(kind, device, route.gateway, next_hop, source, mtu)
+        path.resolves = device.kind != ETHERNET or (device.name, next_hop) in self.neighbours
+        return path
 
     def source_for(self, device: Device, target: bytes) -> bytes:
         """The address that the host sends from on ``device``: the one nearest to ``target`` (for IPv4 the first whose

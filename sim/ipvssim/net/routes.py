@@ -85,7 +85,7 @@ class Path(Part):
     from; ``mtu`` is the route's, else the device's.
     """
 
-    __slots__ = ("device", "gateway", "kind", "mtu", "next_hop", "source")
+    __slots__ = ("device", "gateway", "kind", "mtu", "next_hop", "resolves", "source")
 
     def __init__(
         self, kind: str, device: Device | None, gateway: bytes, next_hop: bytes, source: bytes, mtu: int
@@ -96,6 +96,8 @@ class Path(Part):
         self.next_hop = next_hop
         self.source = source
         self.mtu = mtu
+        self.resolves = True
+        """Whether the next hop's link-layer address was known, or needs none, when the path was looked up."""
 
     @property
     def is_local(self) -> bool:

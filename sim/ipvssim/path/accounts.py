@@ -18,7 +18,8 @@ if TYPE_CHECKING:
     from ipvssim.state.namespace import Namespace
     from ipvssim.state.services import RealServer
 
-_ALWAYS: Final = 3
+_ARMED: Final = 1
+"""The mode of ``secure_tcp`` that waits for memory to become short (:mod:`ipvssim.path.defence`)."""
 
 
 @mypyc_attr(allow_interpreted_subclasses=True)
@@ -67,7 +68,7 @@ class Accounts(Part):
         self.machines[packet.protocol].transition(connection, packet.data, offset, direction)
 
     def _choose_tcp_table(self) -> None:
-        self._tcp.tables = Tcp.SECURE if self.sysctls.secure_tcp == _ALWAYS else Tcp.NORMAL
+        self._tcp.tables = Tcp.SECURE if self.sysctls.secure_tcp > _ARMED else Tcp.NORMAL
 
     # --- statistics ---
 
@@ -104,7 +105,8 @@ class Accounts(Part):
             counters.outbytes += size
 
     def count_own(self, raw: bytes) -> None:
-        """The host's own ICMP error, seen at LOCAL_OUT: it counts as a reply where the virtual address answers itself."""
+        """The host's own ICMP error, seen at LOCAL_OUT: it counts as a reply, whether its connection translates or not.
+        (One of IPv6 does not where that translates: the kernel takes its checksum for wrong.)"""
         four = raw[0] < 0x60
         body = raw[(raw[0] & 15) * 4 + 8 :] if four else raw[48:]
         quoted = quote(body, AF_INET if four else AF_INET6, reverse=True)
@@ -116,7 +118,7 @@ class Accounts(Part):
         connection = self._entries.replies[protocol].get(key)
         if self._entries.log is not None and self.is_hooked(AF_INET if four else AF_INET6):
             self._entries.log.own_error(raw, quoted, connection)
-        if connection is not None and connection.flags & 7 != MASQUERADE and self._entries.routed_replies:
+        if connection is not None and (four if connection.flags & 7 == MASQUERADE else self._entries.routed_replies):
             self.count_out(connection, len(raw))
 
     # --- who is there ---

@@ -261,10 +261,14 @@ class ConnectionTable(Loads):
         return found
 
     def orphan(self, template: ConnectionEntry) -> None:
-        """Make an unusable template unfindable; it runs out its time with ports FFFF (``ip_vs_check_template``)."""
-        if template.port != GONE:
+        """Make an unusable template unfindable; it runs out its time with ports FFFF (``ip_vs_check_template``).
+
+        By the virtual port the kernel knows one that it did this to: that of a service of port FFFF is found as before.
+        """
+        keeps = self._behaviours.dead_templates_keep_ports
+        if (template.port if keeps else template.virtual_port) != GONE:
             self._unhash(template)
-            if not self._behaviours.dead_templates_keep_ports:
+            if not keeps:
                 template.key = template.key[:-4] + NO_PORTS + GONE
             template.port = GONE
             if isinstance(template, EngineTemplate):

@@ -1,6 +1,7 @@
 """How a director defends itself: drop_packet, drop_entry, secure_tcp (update_defense_level, ip_vs_ctl.c; Linux 6.1).
 
-Modes 1 and 2 flip with the host's free memory, which the simulator takes to be ample: mode 1 and 2 do nothing, 3 acts.
+Mode 3 always acts. Modes 1 and 2 are one: 2 is what the kernel writes in place of 1 while the host has less free memory than
+``amemthresh`` pages, and only then it acts. The simulated host has :data:`AVAILABLE` pages, always.
 """
 
 from __future__ import annotations
@@ -17,8 +18,13 @@ if TYPE_CHECKING:
     from ipvssim.path.connections import ConnectionEntry
     from ipvssim.state.namespace import Namespace
 
+ARMED: Final = 1
+ACTING: Final = 2
 ALWAYS: Final = 3
+AVAILABLE: Final = 100_000
+"""Pages of memory that are free: about what an idle host of 512 MB has."""
 PERIOD: Final = SECOND
+SWITCHES: Final = ("drop_entry", "drop_packet", "secure_tcp")
 _SHARE: Final = 32
 _IDLE: Final = 60 * SECOND
 _HALF_OPEN: Final = {
@@ -37,20 +43,15 @@ class Defence(Part):
         self._connections = connections
         self._rate = 0
         self._counter = 0
-        self._computed = -PERIOD
-        self._drops = namespace.clock.every(PERIOD, self)
-        for name in ("drop_packet", "drop_entry", "secure_tcp"):
-            namespace.sysctls.on_write(name, self._recompute)
-        if self._sysctls.drop_entry == ALWAYS:  # written before there was a director
-            self._drops.start()
+        self._modes = (0, 0, 0)
+        self._levels = namespace.clock.every(PERIOD, self)
+        for name in SWITCHES:
+            namespace.sysctls.on_write(name, self._written)
+        self._written()  # perhaps before there was a director
 
     def drops_packet(self) -> bool:
         """Whether this packet, which could open a connection, is the one in so many that is dropped."""
-        if self._sysctls.drop_packet != ALWAYS:
-            return False
-        if self._clock.now - self._computed >= PERIOD:
-            self._recompute()
-        if not self._rate:
+        if not self._sysctls.drop_packet or not self._rate:
             return False
         self._counter -= 1
         if self._counter > 0:
@@ -58,25 +59,53 @@ class Defence(Part):
         self._counter = self._rate
         return True
 
+    def _written(self) -> None:
+        """A switch was written: where that changed it, levels are computed at once (not for the other tunables)."""
+        if self._read() != self._modes:
+            self._recompute()
+        if any(self._modes):
+            self._levels.start()
+        else:
+            self._levels.stop()
+
+    def _drops_entries(self) -> bool:
+        return self._modes[0] >= ACTING
+
+    def _read(self) -> tuple[int, int, int]:
+        sysctls = self._sysctls
+        return sysctls.drop_entry, sysctls.drop_packet, sysctls.secure_tcp
+
     def _recompute(self) -> None:
-        """Levels are computed every second, and on a write of their switches (not of ``am_droprate``)."""
-        self._rate = self._sysctls.am_droprate
-        self._computed = self._clock.now
-        if self._sysctls.drop_entry == ALWAYS:
-            self._drops.start()
+        """Find what each switch comes to with the memory that there is."""
+        sysctls, threshold = self._sysctls, self._sysctls.amemthresh
+        level = ACTING if threshold > AVAILABLE else ARMED
+        entry, packet, tcp_mode = self._read()
+        entry = level if entry in (ARMED, ACTING) else entry
+        packet = level if packet in (ARMED, ACTING) else packet
+        tcp_mode = level if tcp_mode in (ARMED, ACTING) else tcp_mode
+        self._modes = entry, packet, tcp_mode
+        sysctls.drop_entry, sysctls.drop_packet = entry, packet
+        self._rate = sysctls.am_droprate if packet == ALWAYS else 0
+        if packet == ACTING:
+            self._rate = self._counter = threshold // (threshold - AVAILABLE)
+        if sysctls.secure_tcp != tcp_mode:
+            sysctls.turn("secure_tcp", tcp_mode)
 
     def idle(self, now: int) -> int:
         """Without connections there is nothing to drop, and chance is not asked (:class:`ipvssim.clock.Task`)."""
         del now
-        return FOREVER if self._sysctls.drop_entry == ALWAYS and not len(self._connections) else 0
+        return 0 if self._drops_entries() and len(self._connections) else FOREVER
 
     def skip(self, ticks: int) -> None:
-        """Where there is nothing to drop, nothing is left behind."""
+        """Levels are computed; that they are computed more than once changes nothing."""
+        del ticks
+        self._recompute()
 
     def tick(self) -> None:
-        """Every second, drop what looks half open of a thirty-second of the connections (``ip_vs_random_dropentry``)."""
-        if self._sysctls.drop_entry != ALWAYS:
-            self._drops.stop()
+        """Every second, compute the levels, and drop what looks half open of a thirty-second of the connections
+        (``ip_vs_random_dropentry``)."""
+        self._recompute()
+        if not self._drops_entries():
             return
         random = self._clock.random
         for connection in [one for one in self._connections if not random.randrange(_SHARE)]:

@@ -81,13 +81,16 @@ class Director(Part):
         self.host = Host(self.network, self.clock, namespace.behaviours)
         self.host.sent = self.accounts.count_own
         self.host.looped = self._loop
+        self.host.unresolved.tell = self._unreached
         self.reassembler = Reassembler(
             self.clock, merges=namespace.behaviours.merged_fragments, small_head=namespace.small_head
         )
-        self.reassembler.tell6(self._gave_up)
+        self.reassembler.tell(self._gave_up)
         self.tracker = Tracker(namespace, self.connection_table, self.reassembler)
         self.helpers = Helpers(namespace, self.connection_table, self.accounts, self.tracker)
-        self.transmitter = Transmitter(namespace.behaviours, self.host, self.sysctls, self.tracker, self.helpers)
+        self.transmitter = Transmitter(
+            namespace.behaviours, self.host, self.sysctls, self.tracker, self.helpers, self.table.rerouted
+        )
         self.selection = Selection(namespace, self.connection_table, self.host)
         self.errors = IcmpErrors(
             namespace.behaviours, self.connection_table, self.accounts, self.selection, self.transmitter, self.host,
@@ -379,8 +382,19 @@ class Director(Part):
         self.connection_table.sweep()
 
     def _gave_up(self, first: Packet) -> None:
-        """The other fragments of a packet did not come in time; what is sent then, no result tells."""
-        self.host.reassembly_exceeded6(first, Result())
+        """The other fragments of a packet did not come in time; what is sent then, no result tells. Of IPv4 only he is told
+        whose packet was for this host (ip_expire, net/ipv4/ip_fragment.c, Linux 6.1)."""
+        mine = self.network.is_local(first.destination) or (first.mark and first.mark in self.network.local_marks)
+        if first.family == AF_INET6 or mine:
+            self.connection_table.gather()
+            self.host.reassembly_exceeded(first, Result())
+
+    def _unreached(self, data: bytes) -> None:
+        """A packet's neighbour did not answer; its sender is told, which no result tells."""
+        self.connection_table.gather()
+        packet = parse4(data) if data[0] < 0x60 else parse6(data)
+        if isinstance(packet, Packet):
+            self.host.host_unreachable(packet, Result())
 
     def _loop(self, data: bytes, result: Result) -> None:
         """The host's own ICMP error to one of its own addresses comes in again: it may be about a translated reply."""

@@ -35,6 +35,7 @@ from ipvssim.net.options4 import BadOptionError, echo, received
 from ipvssim.net.options6 import HEADER_FIELD, INCOMPLETE, BadOption6Error, verify_destination
 from ipvssim.net.packets import BROKEN, ICMPV6, MORE6, NO_NEXT, TCP, UDP, Packet, Recorded, sign4, with_hops
 from ipvssim.path.result import FORWARD, Result
+from ipvssim.path.unresolved import Unresolved
 
 _TYPE4: Final = b"\x08\x00"
 _TYPE6: Final = b"\x86\xdd"
@@ -83,6 +84,8 @@ class Host(Part):
         self.network = network
         self.clock = clock
         self._shorter_ways = Allowance(clock)
+        self.unresolved = Unresolved(clock)
+        """Packets for neighbours that are not known."""
         self.sent: Callable[[bytes], None] = _unheard
         """Told of every packet of the host's own before it leaves (the hooks at LOCAL_OUT)."""
         self.looped: Callable[[bytes, Result], None] = _unlooped
@@ -99,17 +102,23 @@ class Host(Part):
         if device.kind == ETHERNET:
             mac = self.network.neighbours.get((device.name, path.next_hop))
             if mac is None:
+                for piece in self._pieces(data, path.mtu, packet) if self._is_cut(data, path, packet) else [data]:
+                    self.unresolved.wait(device.name, path.next_hop, piece)
                 result.drop("the neighbour does not resolve")
                 return
             header = mac + device.mac + (_TYPE4 if data[0] < 0x60 else _TYPE6)
         else:
             header = b""
         result.verdict = FORWARD
-        if len(data) > path.mtu or (packet is not None and packet.largest):
+        if self._is_cut(data, path, packet):
             for piece in self._pieces(data, path.mtu, packet):
                 result.out.append((device.name, header + piece))
         else:
             result.out.append((device.name, header + data))
+
+    @staticmethod
+    def _is_cut(data: bytes, path: Path, packet: Packet | None) -> bool:
+        return len(data) > path.mtu or (packet is not None and packet.largest > 0)
 
     def _pieces(self, data: bytes, mtu: int, packet: Packet | None) -> list[bytes]:
         """Fragments no larger than those received; in a tunnel over the other family that is forgotten (the two families
@@ -192,9 +201,9 @@ class Host(Part):
         kind = icmp.TIME_EXCEEDED if packet.family == AF_INET else icmp.TIME_EXCEEDED6
         self.error(packet, result, kind, 0, counts=counts)
 
-    def reassembly_exceeded6(self, first: Packet, result: Result) -> None:
-        """Answer the first fragment of an IPv6 packet whose others did not come (ip6frag_expire_frag_queue, Linux 6.1)."""
-        self.error(first, result, icmp.TIME_EXCEEDED6, 1)
+    def reassembly_exceeded(self, first: Packet, result: Result) -> None:
+        """Answer the first fragment of a packet whose others did not come (ip_expire, ip6frag_expire_frag_queue; 6.1)."""
+        self.error(first, result, icmp.TIME_EXCEEDED if first.family == AF_INET else icmp.TIME_EXCEEDED6, 1)
 
     def too_big(self, packet: Packet, result: Result, mtu: int) -> None:
         """Answer that the packet does not fit."""
@@ -342,7 +351,13 @@ class Host(Part):
 
     def carries(self, packet: Packet, path: Path) -> bool:
         """Whether a whole packet is forwarded, whatever else its bytes are: :meth:`forwardable` asks for no more."""
-        if not self.network.forwards[packet.family] or path.kind != UNICAST or path.device is None or packet.hops <= 1:
+        if (
+            not self.network.forwards[packet.family]
+            or path.kind != UNICAST
+            or path.device is None
+            or packet.hops <= 1
+            or not path.resolves
+        ):
             return False
         if packet.family != AF_INET and (
             path.device.name == packet.device or packet.source == _ANY6 or icmp.is_link_local(packet.source)

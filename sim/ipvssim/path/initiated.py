@@ -73,13 +73,14 @@ class Initiated(Part):
         return self._selection.open_template(service, (UDP, key, read), server, port, flags | F_TEMPLATE, 0)
 
     def _sender(self, packet: Packet) -> RealServer | None:
-        """The real server behind address translation whose address and port a packet comes from; the newest of several."""
+        """The real server behind address translation whose address and port a packet comes from; of several the one that was
+        added, or given another method, last (``ip_vs_rs_hash``)."""
         where = packet.source, packet.client_port
         found = [
             service.destinations[where]
             for service in self._table.services()
             if where in service.destinations and (service.fwmark or service.protocol == packet.protocol)
         ]
-        return min(
-            (server for server in found if server.forwarding == MASQUERADE), key=lambda one: one.order, default=None
+        return max(
+            (server for server in found if server.forwarding == MASQUERADE), key=lambda one: one.hashed, default=None
         )

@@ -16,6 +16,7 @@ from ipvssim.path.connections import (
     MASQUERADE,
     ConnectionEntry,
 )
+from ipvssim.path.defence import ALWAYS
 from ipvssim.path.explain import METHODS, connection_text, endpoint, whom
 from ipvssim.path.protocols.sctp import CID_INIT, chunk_type
 from ipvssim.path.result import DROP, FORWARD, HELD, TO_HOST, Result
@@ -87,7 +88,12 @@ class Reasons:
         elif self.packet.protocol == SCTP and not self._is_new():
             yield "It does not begin a connection, but sloppy_sctp=1 lets any packet but an ABORT open one"
         if result.reason.startswith("drop_packet"):
-            yield f"drop_packet=3 drops one in {self.sysctls.am_droprate} (am_droprate) of the packets that could open one"
+            rate, scarce = (
+                f"{self.sysctls.am_droprate} (am_droprate)",
+                "so many, since free memory is below amemthresh,",
+            )
+            mode = self.sysctls.drop_packet
+            yield f"drop_packet={mode} drops one in {rate if mode == ALWAYS else scarce} of the packets that could open one"
             return
         if result.reason in _UNSCHEDULED:
             yield f"It is not balanced: {result.reason}"

@@ -5,10 +5,11 @@ from __future__ import annotations
 from collections.abc import Iterable, Iterator
 from typing import Final, NotRequired, TypedDict
 
-from ipvssim.clock import SECOND
 from ipvssim.path.connections import ConnectionEntry, EngineTemplate
 from ipvssim.path.protocols import sctp, tcp, udp
 
+_MILLISECOND: Final = 1000
+_U32: Final = 0xFFFFFFFF
 _NAMES: Final = {0: "IP", tcp.NUMBER: tcp.NAME, udp.NUMBER: udp.NAME, sctp.NUMBER: sctp.NAME}
 
 
@@ -40,11 +41,16 @@ def rows(connections: Iterable[ConnectionEntry], now: int) -> Iterator[Row]:
             dest=address_text(connection.address),
             dport=connection.port.hex().upper(),
             state=connection.state_name,
-            expires=max(connection.expires - now, 0) // SECOND,
+            expires=_seconds(connection.expires - now),
         )
         if isinstance(connection, EngineTemplate):
             row["engine"] = f" {connection.engine} {connection.engine_data.decode('latin-1')}"
         yield row
+
+
+def _seconds(left: int) -> int:
+    """Whole seconds of so many microseconds: the kernel counts milliseconds, in 32 bits (``jiffies_delta_to_msecs``)."""
+    return (max(left, 0) // _MILLISECOND & _U32) // 1000
 
 
 def address_text(address: bytes) -> str:

@@ -48,14 +48,16 @@ class Transmitter(Part):
     """The forwarding methods, with all that decides whether a packet leaves."""
 
     def __init__(
-        self, behaviours: Behaviours, host: Host, sysctls: Sysctls, tracker: Tracker, helpers: Helpers
-    ) -> None:
+        self, behaviours: Behaviours, host: Host, sysctls: Sysctls, tracker: Tracker, helpers: Helpers,
+        rerouted: set[RealServer],
+    ) -> None:  # fmt: skip
         self._gre = behaviours.gre_tunnels
         self.host = host
         self.tracker = tracker
         self.network = host.network
         self.sysctls = sysctls
         self._helpers = helpers
+        self._rerouted = rerouted
         self.log: PathLog | None = None
 
     def transmit(self, packet: Packet, connection: ConnectionEntry, result: Result) -> None:
@@ -81,6 +83,8 @@ class Transmitter(Part):
         if connection.flags & _SPECIAL and method == MASQUERADE:
             translated = self._helpers.takes(packet, connection)
         path = self.network.path(packet.destination if method == BYPASS else connection.address)
+        if self._rerouted:
+            path = self._kept_way(packet, connection, method, path)
         if path.kind != UNICAST:
             if path.kind == LOCAL:
                 self._to_myself(packet, connection, method, result)
@@ -181,13 +185,12 @@ class Transmitter(Part):
     # --- what decides ---
 
     def _is_unseen(self, packet: Packet, connection: ConnectionEntry, result: Result) -> bool:
-        """Whether nothing hangs on a packet's bytes: it leaves whole by a way that answers nothing, and no chance is asked.
-        (That its neighbour resolves is not looked at: where it does not, the packet is gone in silence.)"""
+        """Whether nothing hangs on a packet's bytes: it leaves whole by a way without an answer, and no chance is asked."""
         method = connection.flags & METHOD
-        if connection.flags & _SPECIAL or method == LOCAL_NODE or method >= BYPASS:
+        if connection.flags & _SPECIAL or method == LOCAL_NODE or method >= BYPASS or self._rerouted:
             return False
         path = self.network.path(connection.address)
-        if path.kind != UNICAST or packet.hops <= 1:
+        if path.kind != UNICAST or packet.hops <= 1 or not path.resolves:
             return False
         room: int | None = path.mtu
         if method == TUNNEL:
@@ -200,9 +203,25 @@ class Transmitter(Part):
         """The route to the server; without one, the client is told."""
         path = self.network.path(packet.destination if method == BYPASS else connection.address)
         if path.kind in (UNICAST, LOCAL):
-            return path
+            return self._kept_way(packet, connection, method, path) if self._rerouted else path
         self._no_way(packet, result)
         return None
+
+    def _kept_way(self, packet: Packet, connection: ConnectionEntry, method: int, path: Path) -> Path:
+        """The way to a server whose connections are of several methods.
+
+        The kernel keeps the route that the first packet after the server's last change asked for (``dest_dst``). Only where
+        that was one of direct routing the route says that the server is the next hop (FLOWI_FLAG_KNOWN_NH). By any other
+        route a packet of direct routing goes to whichever neighbour has its own destination address.
+        """
+        server = connection.server
+        if server is None or server not in self._rerouted or path.kind != UNICAST:
+            return path
+        if server.way is not path:
+            server.way, server.way_direct = path, method == DIRECT
+        if method != DIRECT or server.way_direct or path.gateway:
+            return path
+        return Path(path.kind, path.device, path.gateway, packet.destination, path.source, path.mtu)
 
     def _no_way(self, packet: Packet, result: Result) -> None:
         result.drop("no route to the server")

@@ -10,7 +10,7 @@ from collections.abc import Callable, Iterator
 from itertools import chain
 from typing import Final
 
-from ipvsnl.consts import AF_INET, AF_INET6
+from ipvsnl.consts import AF_INET, AF_INET6, FORWARDING
 from ipvssim._compiling import mypyc_attr
 from ipvssim._parts import Part
 from ipvssim.clock import JIFFY, SECOND, Clock, Periodic
@@ -22,6 +22,7 @@ from ipvssim.state.statistics import Counters, Estimator
 from ipvssim.state.trash import Trash
 
 COLLECT_PERIOD: Final = 60 * SECOND
+DIRECT: Final = FORWARDING["route"]
 FTP: Final = 21
 
 
@@ -56,6 +57,8 @@ class ServiceTable(Part):
         """Deleted destinations that have not been freed."""
         self._collectors: dict[VirtualService, Periodic] = {}
         self._newest = self._hashed = 0
+        self.rerouted: set[RealServer] = set()
+        """Servers that came to direct routing, or left it, while they had connections."""
         self.log: DebugLog | None = None
         self.named_hook: Callable[[bytes, bytes, int], None] | None = None
         """Called with a virtual address, a real server's and a firewall mark (empty or 0 where it is not about one) when the
@@ -145,14 +148,15 @@ class ServiceTable(Part):
         collector = self._collectors.pop(service, None)
         if collector is not None:
             collector.stop()
-        for server in list(service.servers()):
+        servers = list(service.servers())
+        for server in servers:
             self._discard(server)
         if scheduler is not None:
             scheduler.close()  # what a cache refers to it lets go of later (call_rcu)
         if not service.destinations:
             self._tell_unused(service)
         service.destinations.clear()
-        if self.deleted_hook is not None:
+        if servers and self.deleted_hook is not None:
             self.deleted_hook()
 
     def flush(self) -> None:
@@ -200,23 +204,27 @@ class ServiceTable(Part):
         server.order = self._newest
         server.available = True
         service.destinations[server.address, server.port] = server
-        self.server_written(server, otherwise=True)
+        self.reached_otherwise(server, server.forwarding)
+        self.server_written(server)
         self.estimator.start(server.counters)
         if self.named_hook is not None:
             self.named_hook(b"", server.address, 0)
 
-    def server_written(self, server: RealServer, *, otherwise: bool) -> None:
-        """Its parameters were given, at first or anew. ``otherwise``: its method, its tunnel's type or port is new, so that
-        it comes first of those found by address (``ip_vs_rs_hash``). One that translates makes a service of port 21 ask for
-        connection tracking, until that service is deleted (``ip_vs_register_conntrack``)."""
+    def server_written(self, server: RealServer) -> None:
+        """Its parameters were given, at first or anew: one that translates makes a service of port 21 ask for connection
+        tracking, until that service is deleted (``ip_vs_register_conntrack``)."""
         server.way = None
-        if otherwise:
-            self._hashed += 1
-            server.hashed = self._hashed
         service = server.service
         if service is not None and service.port == FTP and not server.forwarding and service not in self.tracking:
             self.tracking.add(service)
             self._tracking_changed()
+
+    def reached_otherwise(self, server: RealServer, method: int) -> None:
+        """Its ``method``, its tunnel's type or port is new: it comes first of those found by address (``ip_vs_rs_hash``)."""
+        if server.forwarding != method and DIRECT in (server.forwarding, method) and server.referenced:
+            self.rerouted.add(server)
+        self._hashed += 1
+        server.hashed = self._hashed
 
     def delete_server(self, server: RealServer) -> None:
         """Unlink it, tell the scheduler, and move it to the trash."""

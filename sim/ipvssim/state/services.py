@@ -40,7 +40,7 @@ class RealServer(Server):
 
     __slots__ = (
         "conns", "counters", "family", "flags", "forwarding", "hashed", "idle_since", "lower", "of", "persistent",
-        "service", "tunnel_flags", "tunnel_port", "tunnel_type", "upper", "way",
+        "service", "tunnel_flags", "tunnel_port", "tunnel_type", "upper", "way", "way_direct",
     )  # fmt: skip
 
     def __init__(self, family: int, address: bytes, port: int) -> None:
@@ -54,7 +54,10 @@ class RealServer(Server):
         self.hashed = 0
         """Larger the later it came to be found by its address (``rs_table``): an edit of how it is reached counts anew."""
         self.way: Path | None = None
-        """The way last taken to it through a tunnel, until it is edited (``dest_dst``)."""
+        """The way last taken to it through a tunnel, until it is edited (``dest_dst``). Where its connections are of several
+        methods, any way."""
+        self.way_direct = False
+        """Whether a packet of direct routing was the first to take that way."""
         self.persistent = 0
         self.conns = 0
         """Connections bound to it (templates left out), whichever way active and inactive are counted."""

@@ -88,7 +88,11 @@ class Sysctls(Part):
         if short == "sync_version" and self._lenient and _integer(str(value)) not in (0, 1):
             return
         parsed = _PARSERS.get(short, _integer)(str(value), getattr(self, short))
-        setattr(self, short, parsed)
+        self.turn(short, parsed)
+
+    def turn(self, short: str, value: Any) -> None:
+        """Give a variable a value by its short name, unchecked, as the kernel itself may: its hooks are called, too."""
+        setattr(self, short, value)
         for hook in self._hooks.get(short, ()):
             hook()
 
@@ -163,7 +167,7 @@ def within(low: int, high: int) -> Callable[[str, int], int]:
 
 
 def _mode(text: str, _: int) -> int:
-    """0 off, 1 on when memory is short, 3 always on; 2 is 1 while it is short, and the simulator's never is."""
+    """0 off, 1 on when memory is short, 3 always on; 2 is 1 while it is short (:mod:`ipvssim.path.defence`)."""
     value = within(0, 3)(text, 0)
     return 1 if value == 2 else value
 
@@ -202,7 +206,7 @@ def _processors(text: str, _: str) -> str:
 def _unsigned_long(text: str, _: int) -> int:
     words = text.split()
     value = _c_integer(words[0]) if words else -1
-    if not 0 <= value <= _ULONG_MAX:
+    if not 0 <= value <= _ULONG_MAX or words[0].startswith("-"):  # a minus is refused before a 0, too
         raise _refuse()
     return value
 

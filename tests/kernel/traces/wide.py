@@ -1,6 +1,6 @@
-"""Kinds that go far afield: `places` (servers and clients anywhere), `families` (both families under every scheduler, marks
-of both), `ipsec` (AH and ESP behind their key exchange), `sizes` (packets at the edge of what fits, by every method),
-`segments` (every combination of TCP's flags), `unforwarded` (forwarding that is switched off and on).
+"""Kinds that go far afield: `places` and `places6` (servers and clients anywhere), `families` (both families under every
+scheduler, marks of both), `ipsec` (AH and ESP behind their key exchange), `sizes` (packets at the edge of what fits, by
+every method), `segments` (every combination of TCP's flags), `unforwarded` (forwarding that is switched off and on).
 """
 
 from __future__ import annotations
@@ -23,6 +23,26 @@ VIRTUAL = (
     "203.0.113.77",
 )
 REAL = ("10.0.0.10", "10.0.0.11", "192.0.2.50", "198.51.100.9", "10.0.0.1", "203.0.113.77", "127.0.0.1", "8.8.4.4")
+VIRTUAL6 = (
+    "2001:db8:80::1",
+    "2001:db8:80::2",
+    "fd00:10::1",
+    "2001:db8:1::1",
+    "2001:db8:f::8",
+    "2001:db8:c::1",
+    "fd00:10::c",
+    "2001:db8:80::77",
+)
+REAL6 = ("fd00:10::a", "fd00:10::b", "2001:db8:c::32", "2001:db8:1::9", "fd00:10::1", "2001:db8:80::77", "::1")
+CLIENTS6 = (
+    "2001:db8:c::1",
+    "2001:db8:c::32",
+    "2001:db8:1::9",
+    "fd00:10::a",
+    "fd00:10::b",
+    "fd00:10::d",
+    "2001:db8:f::4",
+)
 CLIENTS = ("192.0.2.1", "192.0.2.50", "198.51.100.9", "10.0.0.10", "10.0.0.11", "10.0.0.14", "8.8.4.4", "192.0.2.7")
 WAYS: dict[str, tuple[tuple[object, ...], int]] = {
     "-m": ((), 0), "-g": ((), 0), "ipip": ((), 0), "gre": (("--tun-type", "gre"), 4),
@@ -33,16 +53,17 @@ WAYS: dict[str, tuple[tuple[object, ...], int]] = {
 """Ways to a server: options, and the bytes between the outer IP header and the packet."""
 
 
-def place(script: Script) -> Service:
+def place(script: Script, six: bool = False) -> Service:
     """A service at any address, with servers anywhere, one of them perhaps its own client."""
     protocol, mark = script.pick(p.TCP, p.UDP, p.SCTP), 7 if script.chance(25) else None
-    virtual, port = script.random.choice(VIRTUAL), script.pick(80, 443, 8080)
-    words = ["-f", "7"] if mark else [OPTIONS[protocol], f"{virtual}:{port}"]
-    flags = script.pick((), (), ("-p", 60), ("-p", 60, "-M", "255.255.255.0"))
+    virtual, port = script.random.choice(VIRTUAL6 if six else VIRTUAL), script.pick(80, 443, 8080)
+    name = f"[{virtual}]:{port}" if six else f"{virtual}:{port}"
+    words = ["-f", "7", *(["-6"] if six else [])] if mark else [OPTIONS[protocol], name]
+    flags = script.pick((), (), ("-p", 60), ("-p", 60, "-M", "64" if six else "255.255.255.0"))
     script.ipvsadm("-A", *words, "-s", script.pick("rr", "wlc", "sh", "wrr"), *flags)
     service = Service(words, protocol, p.address(virtual), port, mark, script.pick(*METHODS), port)
     for _ in range(script.pick(1, 1, 2)):
-        server = script.pick(*REAL, virtual)
+        server = script.pick(*(REAL6 if six else REAL), virtual)
         method = service.method if script.chance(90) else script.pick(*METHODS)
         service.server_port = script.pick(port, 8080) if method == "-m" else port
         service.servers[server] = 1
@@ -52,20 +73,30 @@ def place(script: Script) -> Service:
 
 def places(seed: int) -> Script:
     """Real servers among the clients, clients among the servers, the director as both; virtual addresses of other hosts."""
-    script = Script("places", seed, marks=[7])
+    return among(Script("places", seed, marks=[7]))
+
+
+def places6(seed: int) -> Script:
+    """The same in IPv6."""
+    return among(Script("places6", seed, marks=[7]), six=True)
+
+
+def among(script: Script, six: bool = False) -> Script:
+    """What happens at such places."""
     for name in ("nat_icmp_send", "schedule_icmp", "cache_bypass", "expire_nodest_conn", "snat_reroute"):
         if script.chance(25):
             script.sysctl(name, script.pick(0, 1))
-    services = [place(script) for _ in range(script.pick(1, 2, 3))]
+    services = [place(script, six) for _ in range(script.pick(1, 2, 3))]
     flows: list[Flow] = []
     for _ in range(script.random.randrange(28, 38)):
         what = script.random.randrange(100)
         if what < 45 or not flows:
-            flow = script.flow(script.random.choice(services), p.address(script.random.choice(CLIENTS)))
+            service = script.random.choice(services)
+            flow = script.flow(service, p.address(script.random.choice(CLIENTS6 if six else CLIENTS)))
             flow.port = script.pick(flow.port, flow.port, flow.port, 80, 8080, 20, 0)
             flows.append(flow)
             packet = script.opening(flow, ttl=script.pick(64, 64, 64, 2, 1))
-            if flow.client[0] == 10 and not flow.mark:
+            if flow.client[0] in (10, 0xFD) and not flow.mark:
                 script.packet(p.frame(flow.client, packet), on="server")
             else:
                 script.packet(packet, flow.mark)
@@ -248,6 +279,6 @@ def unforwarded(seed: int) -> Script:
 
 
 KINDS: dict[str, Callable[[int], Script]] = {
-    "places": places, "families": families, "ipsec": ipsec, "sizes": sizes, "segments": segments,
+    "places": places, "places6": places6, "families": families, "ipsec": ipsec, "sizes": sizes, "segments": segments,
     "unforwarded": unforwarded,
 }  # fmt: skip
