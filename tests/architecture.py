@@ -89,7 +89,7 @@ ROOMS = {
         "_held calls outcome",
         "filter notify system",
         "core",
-        "memory tracee launch",
+        "memory tracee launch ends",
         "worlds paths messages",
         "passing native",
         "native_ready",

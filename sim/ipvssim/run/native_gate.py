@@ -50,6 +50,8 @@ _ends = _ffi.new("int32_t[2]")
 
 Met = Callable[[Ready, File, int, int, int], object]
 """What is told of a socket that was made: the program's end, our end, its type, and the thread that made it."""
+Renewed = Callable[[File, File, int], object]
+"""What is told of one that took another's place: the program's end of that one, its own, and the thread that made it."""
 
 
 class _Descriptors(Descriptors):
@@ -86,6 +88,8 @@ class Gate:
             rules.kind[numbers[name]] = _KINDS.get(name, _lib.HELD_SOCKET)
         self._descriptors = _Descriptors(rules)
         self._sockets: dict[File, Ready] = {}
+        self._list: list[Ready] = []
+        """The same, as C has them."""
         self._held = bytearray(_ffi.sizeof("struct held_call"))
         self._call = _from_buffer("struct held_call *", self._held)
         self._known = 0
@@ -94,6 +98,7 @@ class Gate:
         self._listeners: dict[int, notify.Listener] = {}
         self._events = _ffi.new("struct held_events *")
         self._met: Met | None = None
+        self._renewed: Renewed | None = None
         self._lent: list[Any] = []
         """Memory that C may use, the next last."""
         self._counted = 0
@@ -129,6 +134,8 @@ class Gate:
         fate = _turn(self._poll.fileno(), wait, self._rules, self._call, self._events)
         if self._rules.sockets > self._counted:
             self._meet()
+        if self._rules.renewed:
+            self._renew()
         events = self._events
         happened = (
             [(one.descriptor, one.events) for one in events.event[0 : events.count]] if events.count else _NO_EVENTS
@@ -169,33 +176,38 @@ class Gate:
     def add(self, file: File, channel: int) -> Ready | None:
         """There is a socket, whose end in the program is that file; where its datagrams may be laid ready."""
         made = Ready.begun(file, channel)
-        if len(self._sockets) < _SOCKETS:
-            self._rules.socket[len(self._sockets)] = made.socket
-        self._sockets[file] = made
+        self._add(file, made)
         self._count()
         return made
 
+    def _add(self, file: File, made: Ready) -> None:
+        if len(self._list) < _SOCKETS:
+            self._rules.socket[len(self._list)] = made.socket
+        self._list.append(made)
+        self._sockets[file] = made
+
     def remove(self, file: File) -> None:
         """It is there no more."""
-        last = next(reversed(self._sockets))
-        gone = self._sockets.pop(file)
-        if last != file:  # the list has no gaps: it is told anew
-            for place, one in enumerate(list(self._sockets.values())[:_SOCKETS]):
-                self._rules.socket[place] = one.socket
+        gone, last = self._sockets.pop(file), self._list.pop()
+        if gone is not last:  # the list has no gaps
+            place = self._list.index(gone)
+            self._list[place] = last
+            if place < _SOCKETS:
+                self._rules.socket[place] = last.socket
         self._count()
         gone.close()
 
     def _count(self) -> None:
-        known = len(self._sockets)
+        known = len(self._list)
         self._counted = self._rules.sockets = min(known, _SOCKETS)
         self._rules.complete = known <= _SOCKETS
 
     # --- what is done without a step of Python ---
 
-    def make(self, world: str, met: Met) -> None:
+    def make(self, world: str, met: Met, renewed: Renewed) -> None:
         """Let sockets be made at once by threads of a network namespace; ``met`` is told of each of them later, before
-        anybody decides about it."""
-        self._met = met
+        anybody decides about it, and ``renewed`` of those that took the place of one that was closed."""
+        self._met, self._renewed = met, renewed
         self._rules.world = world.encode()
         self._lend()
 
@@ -212,10 +224,21 @@ class Gate:
             ready = Ready(self._lent.pop())
             socket = ready.socket
             file = socket.device, socket.inode
-            self._sockets[file] = ready
+            self._add(file, ready)
             self._met(ready, file, socket.channel, socket.type, socket.thread)
         self._count()
         self._lend()
+
+    def _renew(self) -> None:
+        assert self._renewed is not None
+        self._rules.renewed = 0
+        for before, ready in list(self._sockets.items()):
+            socket = ready.socket
+            if socket.renewed and not socket.vacant:
+                socket.renewed = 0
+                file = socket.device, socket.inode
+                self._sockets[file] = self._sockets.pop(before)
+                self._renewed(before, file, socket.thread)
 
     def learn(self, question: bytes, answers: Iterable[tuple[bytes, int]]) -> None:
         """These are all answers to a question: from now on it is answered so at once, if it differs in nothing but its

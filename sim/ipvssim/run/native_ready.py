@@ -70,7 +70,7 @@ class Ready:
     def settle(self) -> int:
         """From now on readers have to ask. What was done meanwhile, 0 for nothing: the datagrams that were taken (8 bits),
         the most room that a reader offered (24 bits), and whether buffers were set (1 << 32), it took a port (1 << 33),
-        and it was asked what is known (1 << 34)."""
+        it was asked what is known (1 << 34), and it was closed (1 << 35)."""
         return int(_settle(self.socket))
 
     def look(self, copy: int) -> None:

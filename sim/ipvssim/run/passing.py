@@ -103,7 +103,7 @@ class Gate:
         """It is there no more."""
         self._sockets -= 1
 
-    def make(self, world: str, met: Any) -> None:
+    def make(self, world: str, met: Any, renewed: Any) -> None:
         """Nothing: somebody decides about each new socket."""
 
     def learn(self, question: bytes, answers: Any) -> None:

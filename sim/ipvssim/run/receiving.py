@@ -14,6 +14,7 @@ from typing import NamedTuple
 from ipvssim.run import memory, messages
 from ipvssim.run.calls import KERNEL, MSG_DONTWAIT, MSG_OOB, MSG_PEEK, MSG_TRUNC, SOL_NETLINK
 from ipvssim.run.endpoint import Endpoint
+from ipvssim.run.ends import opened
 from ipvssim.run.notify import Call, Listener, libc
 from ipvssim.run.options import PKTINFO
 from ipvssim.run.outcome import KEPT, PASS, Outcome, Undoable
@@ -31,7 +32,6 @@ _ERESTARTSYS = 512
 where another thread took the signal. A program would see the number only if nothing had woken it (include/linux/errno.h)."""
 _GLANCE = 0.01
 """Seconds between two looks at the signals of those who wait."""
-_UNIX, _SEQPACKET = int(socket.AF_UNIX), int(socket.SOCK_SEQPACKET)
 _receive = libc.recv
 
 
@@ -136,7 +136,7 @@ class Receiving:
         """Let the call wait; False where its socket does not."""
         if fcntl.fcntl(self._sockets.copy, fcntl.F_GETFL) & os.O_NONBLOCK:
             return False
-        with socket.socket(_UNIX, _SEQPACKET, 0, os.dup(self._sockets.copy)) as theirs:
+        with opened(self._sockets.copy) as theirs:
             seconds, micro = _TIME.unpack(theirs.getsockopt(socket.SOL_SOCKET, socket.SO_RCVTIMEO, _TIME.size))
         endpoint.awaited = True
         timeout = seconds + micro / 1e6

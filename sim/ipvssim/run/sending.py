@@ -99,7 +99,7 @@ class Sending:
                 break
             done += 1
             if learns and _TYPED.unpack_from(endpoint.netlink.first or _NOTHING)[1] == GENL_ID_CTRL:
-                self._gate.learn(data, endpoint.netlink.plain_queue)
+                self._gate.learn(data, endpoint.netlink.plain_queue or ())
         self._answered(endpoint)
         return self._told(call, datagrams, done if many else len(datagrams[0][0]))
 

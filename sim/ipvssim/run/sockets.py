@@ -54,7 +54,7 @@ class Sockets:
         self.copy = -1
         worlds.first.meet = self._settle
         if told is None and worlds.netlink == "yes":
-            gate.make(worlds.first.name, self._met)
+            gate.make(worlds.first.name, self._met, self._renewed)
 
     def of(self, call: Call) -> Endpoint | None:
         """The socket that a call is about; None where it is none of ours. ``copy`` is its descriptor then, until
@@ -122,6 +122,13 @@ class Sockets:
         endpoint.ready = ready
         self._know(endpoint, file)
         self._watch(endpoint, True)
+
+    def _renewed(self, before: File, file: File, thread: int) -> None:
+        """One that was made without asking was closed, and another took its place."""
+        self.worlds.first.thread = thread
+        endpoint = self._by_file.pop(before)
+        endpoint.renew()
+        self._know(endpoint, file)
 
     def _settle(self) -> None:
         """See what programs have done without asking."""

@@ -160,9 +160,10 @@ class Supervisor:
     def _endpoint_ready(self, endpoint: Endpoint, events: int) -> None:
         if not events & (_IN | _GONE) and not endpoint.was_read:
             return  # we have taken something out of it ourselves
-        endpoint.settle()
-        endpoint.catch_up(lambda: 0, written=bool(events & _IN))
-        self._receiving.wake(endpoint)
+        if events & ~_GONE:
+            endpoint.settle()
+            endpoint.catch_up(lambda: 0, written=bool(events & _IN))
+            self._receiving.wake(endpoint)
         if events & _GONE:
             del self._watched[endpoint.channel.fileno()]  # to close it ends the watch itself
             self._sockets.forget(endpoint)

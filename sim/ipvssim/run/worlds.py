@@ -47,7 +47,8 @@ class World:
     def __init__(self, kernel: AnyKernel, name: str, handle: int) -> None:
         self.kernel = kernel
         self.name = name
-        self.ports: set[int] = set()
+        self.ports: dict[int, Any] = {}
+        """Whose each of them is."""
         self.handle = handle
         self.thread = 0
         """The thread of it that was last seen."""

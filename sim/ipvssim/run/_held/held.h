@@ -97,6 +97,8 @@ struct held_socket {
     uint32_t bound;    /* it took a name by itself */
     uint32_t thread;   /* whose it is, and its type; of those that are made without asking */
     uint32_t type;
+    uint32_t vacant;   /* the program closed it: the next that is made takes its place, */
+    uint32_t renewed;  /* as this one took another's */
     uint32_t ends[HELD_READY];
     char bytes[HELD_SHELF];
     char name[HELD_ADDRESS]; /* its own address */
@@ -126,6 +128,7 @@ struct held_rules {
     uint32_t spares;               /* Sockets are made at once by those whose network namespace has this name, */
     char world[HELD_WORLD];        /* while there is memory for them */
     struct held_socket *spare[HELD_SPARE];
+    uint32_t renewed; /* how many sockets took others' places */
     struct held_known known;
     char bytes[HELD_LONGEST];      /* what is sent */
 };
@@ -176,8 +179,8 @@ void held_post(struct held_socket *socket, const void *bytes, size_t size);
 int held_lay(struct held_socket *socket, uint32_t place, const void *bytes, size_t size);
 
 /* From now on readers have to ask: what was done without asking. 0 for nothing; else the datagrams that were taken (8 bits),
- * the most room that a reader offered (24 bits), whether buffers were set, whether it was bound, and whether it was asked
- * what is known (a bit each). */
+ * the most room that a reader offered (24 bits), whether buffers were set, whether it was bound, whether it was asked what
+ * is known, and whether it is vacant (a bit each). */
 uint64_t held_settle(struct held_socket *socket);
 
 /* See what sizes the program's buffers have; `copy` is a descriptor of its end. The program sets them there by itself: their

@@ -35,37 +35,82 @@ static int is_at_home(const struct held_rules *rules, uint32_t thread)
     return readlink(path, name, sizeof name - 1) > 0 && strcmp(name, rules->world) == 0;
 }
 
-static int begun(int listener, const struct held_rules *rules, const struct held_call *call, struct held_socket *made)
+/* A new pair, whose program's end the caller gets: 1, or 0 where it no longer waits. Our end becomes `channel`, if that is
+ * one. */
+static int begun(int listener, const struct held_rules *rules, const struct held_call *call, struct held_socket *made, int channel)
 {
     static const struct sockaddr_nl kernel = {.nl_family = AF_NETLINK};
     char peer[HELD_ADDRESS];
     struct held_file file;
     int32_t pair[2];
-    if (held_pair((call->arguments[1] & SOCK_NONBLOCK) != 0, pair, &file)) return HELD_ASKS;
+    int told = held_pair((call->arguments[1] & SOCK_NONBLOCK) != 0, pair, &file);
+    if (told) return told;
+    if (channel >= 0) {
+        told = dup3(pair[0], channel, O_CLOEXEC) < 0 ? -errno : 0;
+        close(pair[0]);
+        pair[0] = channel;
+    }
     memcpy(peer, &kernel, sizeof peer);
     held_begin(made, &file, pair[0], peer);
-    int told = held_watch(rules->poll, pair[0], EPOLLIN | EPOLLOUT | EPOLLET, HELD_CHANNEL);
+    if (!told) told = held_watch(rules->poll, pair[0], EPOLLIN | EPOLLOUT | EPOLLET, HELD_CHANNEL);
     if (!told) told = held_inject(listener, call->id, pair[1], (call->arguments[1] & SOCK_CLOEXEC) != 0);
     close(pair[1]);
-    if (told != 1) close(pair[0]);
+    if (told != 1 && channel < 0) close(pair[0]);
     return told;
+}
+
+/* A closed socket's place is free: nobody finds it any more. */
+static void vacated(struct held_socket *socket)
+{
+    uint32_t type = socket->type, thread = socket->thread, renewed = socket->renewed;
+    struct held_file nothing = {0, 0};
+    char nobody[HELD_ADDRESS] = {0};
+    held_begin(socket, &nothing, socket->channel, nobody);
+    socket->type = type;
+    socket->thread = thread;
+    socket->renewed = renewed;
+    socket->vacant = 1;
+}
+
+int held_vacate(const struct held_rules *rules, int channel)
+{
+    for (uint32_t one = 0; one < rules->sockets; one++) {
+        struct held_socket *socket = rules->socket[one];
+        if (socket->channel != channel) continue;
+        if (socket->plain && socket->thread) vacated(socket);
+        return socket->vacant != 0;
+    }
+    return 0;
+}
+
+static struct held_socket *vacant_of(const struct held_rules *rules, uint32_t type)
+{
+    for (uint32_t one = 0; one < rules->sockets; one++)
+        if (rules->socket[one]->vacant && rules->socket[one]->type == type) return rules->socket[one];
+    return NULL;
 }
 
 int held_make(int listener, struct held_rules *rules, const struct held_call *call)
 {
     uint32_t type = (uint32_t)call->arguments[1] & ~(uint32_t)(SOCK_NONBLOCK | SOCK_CLOEXEC);
-    if (!rules->spares || !rules->complete || rules->sockets == HELD_SOCKETS) return HELD_ASKS;
-    if (type != SOCK_RAW && type != SOCK_DGRAM) return HELD_ASKS;
+    if (!rules->complete || (type != SOCK_RAW && type != SOCK_DGRAM)) return HELD_ASKS;
+    struct held_socket *vacant = vacant_of(rules, type), *made = vacant;
+    if (!vacant && (!rules->spares || rules->sockets == HELD_SOCKETS)) return HELD_ASKS;
     if (!is_at_home(rules, call->tid)) return HELD_ASKS;
-    struct held_socket *made = rules->spare[rules->spares - 1];
-    int told = begun(listener, rules, call, made);
-    if (told != 1) return told == 0 ? HELD_DONE : HELD_ASKS;
+    if (!vacant) made = rules->spare[rules->spares - 1];
+    int told = begun(listener, rules, call, made, vacant ? vacant->channel : -1);
     made->thread = call->tid;
     made->type = type;
     made->plain = 1;
-    rules->spares--;
-    rules->socket[rules->sockets++] = made;
-    return HELD_DONE;
+    if (vacant) {
+        made->renewed = 1;
+        rules->renewed++;
+        if (told != 1) vacated(made);
+    } else if (told == 1) {
+        rules->spares--;
+        rules->socket[rules->sockets++] = made;
+    }
+    return told == 0 || told == 1 ? HELD_DONE : HELD_ASKS;
 }
 
 int held_bind(int listener, const struct held_rules *rules, const struct held_call *call, struct held_socket *socket)

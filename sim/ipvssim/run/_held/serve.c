@@ -45,7 +45,7 @@ int held_lay(struct held_socket *socket, uint32_t place_of, const void *bytes, s
 uint64_t held_settle(struct held_socket *socket)
 {
     uint64_t set = socket->send_buffer || socket->receive_buffer, bound = socket->bound != 0, asked = socket->answered != 0;
-    uint64_t done = asked << 34 | bound << 33 | set << 32 | (uint64_t)socket->room << 8;
+    uint64_t done = (uint64_t)socket->vacant << 35 | asked << 34 | bound << 33 | set << 32 | (uint64_t)socket->room << 8;
     done |= asked ? socket->owed : socket->taken;
     socket->left_at = socket->taken;
     socket->left = asked ? socket->count - socket->taken : 0;

@@ -42,9 +42,10 @@ static int round_of(int poll, int timeout, struct held_rules *rules, struct held
         if (found[one].data.u64 >> 32 == HELD_LISTENER && found[one].events & EPOLLIN)
             calls = calls < 0 ? (int)(uint32_t)found[one].data.u64 : calls;
         else if (!is_ours(rules, &found[one])) {
-            int closed = is_closed(&found[one]);
+            int descriptor = (int)(uint32_t)found[one].data.u64, closed = is_closed(&found[one]);
+            if (closed && held_vacate(rules, descriptor)) continue;
             uint32_t what = closed ? (uint32_t)EPOLLHUP : found[one].events;
-            events->event[events->count++] = (struct held_event){(int32_t)(uint32_t)found[one].data.u64, what};
+            events->event[events->count++] = (struct held_event){descriptor, what};
             others |= !closed;
         }
     }
