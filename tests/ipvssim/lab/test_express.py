@@ -64,7 +64,8 @@ def made(options: str = "-g", service: str = "-t 203.0.113.1:80", **traffic: Any
     ("scenario", "variant", "takes"),
     [
         (made(), "wlc", True), (made("-m"), "rr", True), (made("-m", "-u 203.0.113.1:53"), "lc", True),
-        (made(packets=2, close="rst"), "wrr", True), (made(), "sh", False), (made(), "wlc -p 10", False),
+        (made(packets=2, close="rst"), "wrr", True), (made(), "sed", True), (made(), "nq", True),
+        (made(), "sh", False), (made(), "wlc -p 10", False),
         (made("-i"), "wlc", False), (made(replies=True), "wlc", False),
         (made(service="-t [2001:db8:80::1]:80"), "rr", False),
         (made(service="--sctp-service 203.0.113.1:80"), "rr", False), (made(service="-f 7"), "rr", False),
@@ -98,8 +99,8 @@ EVENTS: list[dict[str, Any]] = [
     {"do": "rules", "rules": "--set 2 3 4"}, {"do": "rules", "rules": "-E -t 203.0.113.1:80 -s wlc"},
     {"do": "rules", "rules": "-E -t 203.0.113.1:80 -s mh"}, {"do": "rules", "rules": "-Z"},
 ]  # fmt: skip
-VARIANTS = ["rr", "wrr", "lc", "wlc"]
-GENERAL = ["sh", "sed", "mh", "nq", "wlc -p 3", "rr -p 50 -M 255.255.0.0", "wlc on 5.4", "lc on 7.3"]
+VARIANTS = ["rr", "wrr", "lc", "wlc", "sed", "nq"]
+GENERAL = ["sh", "mh", "lblc", "wlc -p 3", "rr -p 50 -M 255.255.0.0", "wlc on 5.4", "lc on 7.3"]
 CLIENTS: list[dict[str, Any]] = [
     {"kind": "uniform", "count": 2}, {"kind": "zipf", "count": 50, "exponent": 1}, {"kind": "uniform", "count": 5000},
     {"addresses": ["203.0.113.1", "10.0.0.1", "10.0.0.10", "11.1.1.1", "127.0.0.1", "224.0.0.1"]},
