@@ -51,8 +51,8 @@ def _largest() -> str:
     )  # fmt: skip
     seconds, peak = map(float, done.stdout.split())
     return (
-        f"A million connections under wlc take {shown(few)} s of the processor over 10 servers, {shown(hundred)} s over 100, "
-        f"{shown(many)} s over 1,000 ({median(many) / median(few):.2f} times those over 10). Ten million over 100 take "
+        f"A million connections under wlc take {shown(few)} s of the processor over 10 servers, {shown(hundred)} s over "
+        f"100, {shown(many)} s over 1,000 ({median(many) / median(few):.2f} times those over 10). Ten million over 100 take "
         f"{seconds:.0f} s, in a process that grows to {peak / 1e9:.1f} GB."
     )
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from typing import Any
 
 import pytest
@@ -9,7 +10,9 @@ from hypothesis import given, reject, settings
 from hypothesis import strategies as st
 
 from ipvssim.lab import ScenarioError, build, gallery, load
+from ipvssim.lab.run import express
 from ipvssim.lab.run.engine import Engine
+from ipvssim.lab.run.express import Express
 from ipvssim.lab.run.nodes import Node
 from ipvssim.lab.scenario.definition import Scenario
 from ipvssim.lane import compiled, flows
@@ -45,13 +48,13 @@ def outcome(engine: Engine) -> Any:
 
 def same(scenario: Scenario, variant: str, seed: int = 1) -> int:
     """A run on the lane is that in the loop; how many packets the lane decided."""
-    plain, express = Engine(scenario, variant, seed, lanes=False), Engine(scenario, variant, seed)
-    assert outcome(express) == outcome(plain)
+    plain, lane = Engine(scenario, variant, seed, lanes=False), Engine(scenario, variant, seed)
+    assert outcome(lane) == outcome(plain)
     for name in ("placed", "fresh", "gone", "again"):
-        assert getattr(express.places, name) == getattr(plain.places, name), name
-    for one, other in zip(express.nodes, plain.nodes, strict=True):
+        assert getattr(lane.places, name) == getattr(plain.places, name), name
+    for one, other in zip(lane.nodes, plain.nodes, strict=True):
         assert state(one) == state(other)
-    return express.hastened
+    return lane.hastened
 
 
 def made(options: str = "-g", service: str = "-t 203.0.113.1:80", **traffic: Any) -> Scenario:
@@ -76,6 +79,40 @@ def test_what_the_lane_takes(scenario: Scenario, variant: str, takes: bool) -> N
     packets = len(Engine(scenario, variant, 1).traffic.when)
     taken = same(scenario, variant)
     assert taken > packets * 0.85 if takes else taken < packets * 0.5
+
+
+def planted_event(patch: pytest.MonkeyPatch) -> None:
+    """Time passes without the estimator's ticks in between."""
+    patch.setattr(flows, "min", lambda *_: (1 << 63) - 1, raising=False)
+
+
+def planted_dead(patch: pytest.MonkeyPatch) -> None:
+    """Dead servers answer."""
+    make = Express._servers
+    patch.setattr(Express, "_servers", lambda own: make(own)._replace(dead=[False] * len(own._places.ports)))
+
+
+def planted_part(patch: pytest.MonkeyPatch) -> None:
+    """No packet is a flow's first."""
+    patch.setattr(express, "FIRST", flows.FURTHER)
+
+
+def planted_sample(patch: pytest.MonkeyPatch) -> None:
+    """Samples lack what the lanes have opened."""
+    add = flows.Passage.add_loads
+    patch.setattr(flows.Passage, "add_loads", lambda own, opened, *others: add(own, opened.copy(), *others))
+
+
+@pytest.mark.parametrize("plant", [planted_event, planted_dead, planted_part, planted_sample])
+def test_a_mistake_is_seen(plant: Callable[[pytest.MonkeyPatch], None], monkeypatch: pytest.MonkeyPatch) -> None:
+    """Each mistake that is planted makes the two differ: what would pass it is no test."""
+    raw = dict(made(clients={"addresses": ["11.1.1.1"]}).raw)
+    raw["traffic"] = [raw["traffic"], {**raw["traffic"], "start": 1}]
+    scenario = build({**raw, "events": [{"at": 3, "do": "fail", "server": 2}]})
+    same(scenario, "rr")
+    plant(monkeypatch)
+    with pytest.raises(AssertionError):
+        same(scenario, "rr")
 
 
 def test_names_are_those_of_c() -> None:
