@@ -205,3 +205,23 @@ def scenarios(draw: st.DrawFn) -> tuple[Scenario, str, int]:
 def test_a_scenario_is_the_same(made: tuple[Scenario, str, int]) -> None:
     """Whatever is balanced how, with whatever comes in between, a run on the lane is the run in the loop."""
     same(*made)
+
+
+def test_without_c(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Where the lane's C was not built, a run goes through the loop."""
+    monkeypatch.setattr(express, "compiled", False)
+    assert same(made(), "wlc") == 0
+
+
+def test_an_interrupted_run_tells_what_it_has() -> None:
+    """A run that ends in the midst, whether by the lane or by the loop, has opened what its samples say."""
+    for lanes in (True, False):
+        engine = Engine(made(seconds=400), "wlc", 1, lanes=lanes)
+
+        def stop(done: int, every: int) -> None:
+            if done > every / 2:
+                raise KeyboardInterrupt
+
+        run = engine.run(stop)
+        fresh = engine.places.fresh.count(1)
+        assert not run.complete and run.counts["opened"] == fresh == int(run.grids["opened"][-1].sum()) > 0
