@@ -76,7 +76,7 @@ static void begin(struct lane *lane, struct input *input)
         service->port = (uint16_t)(80 + number);
         service->protocol = number == 2 ? 17 : 6;
         service->local = 1;
-        service->opens = (uint8_t)(LANE_RR + take(input) % 4);
+        service->opens = (uint8_t)(LANE_RR + take(input) % 6);
         service->last = LANE_NONE;
         service->current = service->step = 1;
         require(lane_serve(lane, number, listed, 2) == 0, "there is memory");

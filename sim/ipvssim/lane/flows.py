@@ -233,7 +233,9 @@ class Passage:
         return True
 
     def _goes_on(self, goes_on: bool) -> bool:
-        """After something else: the lane waits for nothing by itself, and for the next thing that happens."""
+        """After something else: the lane waits for nothing by itself, and for the next thing that happens. Not where there
+        are servers that nobody has numbered."""
+        goes_on = goes_on and len(self._lane.mirror.servers) == self._known
         if goes_on:
             self._lane.timer.cancel()
             self._given = self._lane.given

@@ -5,7 +5,7 @@
  * Rules of every function here:
  * - A lane is what lane_new made, and its memory is its own until lane_free. One thread at a time uses it. There are no
  *   globals.
- * - Nothing of policy stands here but the picks of four schedulers: states, timeouts and routes are handed in.
+ * - Nothing of policy stands here but the picks of six schedulers: states, timeouts and routes are handed in.
  * - Addresses and ports are numbers: the network's bytes read as big-endian. Times are microseconds, jiffies where named so.
  * - Any packet bytes whatever are safe. A packet that is not plain is left: nothing of it has been done then.
  * - Where memory is short a function answers LANE_NO_MEMORY, and nothing of the thing asked for has been done.
@@ -48,6 +48,8 @@ enum lane_scheduler {
     LANE_WRR,
     LANE_LC,
     LANE_WLC,
+    LANE_SED,
+    LANE_NQ,
 };
 
 /* What was counted since it was last taken. */

@@ -11,7 +11,9 @@ from ipvssim.lane.ways import Ways, put
 from ipvssim.net.network import LOCAL, UNICAST
 from ipvssim.net.packets import TCP, UDP
 from ipvssim.schedulers.lc import LeastConnection
+from ipvssim.schedulers.nq import NeverQueue
 from ipvssim.schedulers.rr import RoundRobin
+from ipvssim.schedulers.sed import ShortestExpectedDelay
 from ipvssim.schedulers.wlc import WeightedLeastConnection
 from ipvssim.schedulers.wrr import WeightedRoundRobin
 
@@ -26,6 +28,13 @@ _COUNTS: Final = ("conns", "inpkts", "inbytes", "outpkts", "outbytes")
 _NOT_ROUTED: Final = frozenset((0, 127))
 """First bytes of addresses to which nothing comes from outside."""
 _MOST: Final = 1 << 31
+_RANKED: Final[dict[type, str]] = {
+    LeastConnection: "LANE_LC",
+    WeightedLeastConnection: "LANE_WLC",
+    ShortestExpectedDelay: "LANE_SED",
+    NeverQueue: "LANE_NQ",
+}
+"""Schedulers whose state is the loads alone, and what the lane calls them."""
 
 
 class Mirror:
@@ -143,10 +152,8 @@ class Mirror:
             return elsewhere
         if any(not 0 <= server.weight < _MOST for server in service.destinations.values()):
             return elsewhere
-        if type(scheduler) is LeastConnection:
-            return int(lib.LANE_LC)
-        if type(scheduler) is WeightedLeastConnection:
-            return int(lib.LANE_WLC)
+        if type(scheduler) in _RANKED:
+            return int(getattr(lib, _RANKED[type(scheduler)]))
         if type(scheduler) is not RoundRobin and type(scheduler) is not WeightedRoundRobin:
             return elsewhere
         last = scheduler._last

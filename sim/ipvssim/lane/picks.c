@@ -1,6 +1,6 @@
-/* Which server a new connection gets: rr, wrr, lc, wlc, as ipvssim/schedulers has them. Places are the list's order.
+/* Which server a new connection gets: rr, wrr, lc, wlc, sed, nq, as ipvssim/schedulers has them. Places are the list's order.
  *
- * The least of lc and wlc stands at the root of a tree whose nodes name the better of their children; of equals the left one,
+ * The least of the last four stands at the root of a tree whose nodes name the better of their children; of equals the left one,
  * which is first in the list. Loads are below 2^31 here (else the service is odd), so products fit 64 bits.
  */
 #include "internal.h"
@@ -11,9 +11,22 @@ static bool fit(const struct lane *lane, const struct list *list, uint32_t place
     return server->weight > 0 && !server->overloaded;
 }
 
-static uint64_t load(const struct lane *lane, const struct lane_server *server)
+static uint64_t overhead(const struct lane *lane, const struct lane_server *server)
 {
     return (uint64_t)server->active * lane->rules.active_cost + server->inactive;
+}
+
+/* What a service ranks a server by, before its weight. */
+static uint64_t load(const struct lane *lane, const struct lane_service *service, const struct lane_server *server)
+{
+    switch (service->opens) {
+    case LANE_SED:
+        return (uint64_t)server->active + 1;
+    case LANE_NQ:
+        return server->active ? (uint64_t)server->active + 1 : 0;
+    default:
+        return overhead(lane, server);
+    }
 }
 
 static uint32_t better(const struct lane *lane, const struct lane_service *service, const struct list *list, uint32_t left,
@@ -22,8 +35,8 @@ static uint32_t better(const struct lane *lane, const struct lane_service *servi
     if (left == NONE || right == NONE)
         return left == NONE ? right : left;
     const struct lane_server *one = &lane->servers[list->servers[left]], *other = &lane->servers[list->servers[right]];
-    uint64_t first = load(lane, one), second = load(lane, other);
-    if (service->opens == LANE_WLC) {
+    uint64_t first = load(lane, service, one), second = load(lane, service, other);
+    if (service->opens != LANE_LC) {
         first *= (uint64_t)other->weight;
         second *= (uint64_t)one->weight;
     }
@@ -54,7 +67,7 @@ void lane_rank(struct lane *lane, const struct lane_server *server)
     if (server->service == NONE)
         return;
     struct lane_service *service = &lane->services[server->service];
-    if (load(lane, server) > 0x7FFFFFFF)
+    if (overhead(lane, server) > 0x7FFFFFFF)
         service->odd = 1;
     struct list *list = &lane->lists[server->service];
     if (!service->ranked)
@@ -109,6 +122,8 @@ uint32_t lane_pick(struct lane *lane, uint32_t number, int64_t *current)
         return weighted(lane, service, list, current);
     case LANE_LC:
     case LANE_WLC:
+    case LANE_SED:
+    case LANE_NQ:
         if (service->odd)
             return NONE;
         if (!service->ranked)

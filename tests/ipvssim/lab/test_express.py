@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from typing import Any
 
 import pytest
@@ -9,7 +10,9 @@ from hypothesis import given, reject, settings
 from hypothesis import strategies as st
 
 from ipvssim.lab import ScenarioError, build, gallery, load
+from ipvssim.lab.run import express
 from ipvssim.lab.run.engine import Engine
+from ipvssim.lab.run.express import Express
 from ipvssim.lab.run.nodes import Node
 from ipvssim.lab.scenario.definition import Scenario
 from ipvssim.lane import compiled, flows
@@ -45,13 +48,13 @@ def outcome(engine: Engine) -> Any:
 
 def same(scenario: Scenario, variant: str, seed: int = 1) -> int:
     """A run on the lane is that in the loop; how many packets the lane decided."""
-    plain, express = Engine(scenario, variant, seed, lanes=False), Engine(scenario, variant, seed)
-    assert outcome(express) == outcome(plain)
+    plain, lane = Engine(scenario, variant, seed, lanes=False), Engine(scenario, variant, seed)
+    assert outcome(lane) == outcome(plain)
     for name in ("placed", "fresh", "gone", "again"):
-        assert getattr(express.places, name) == getattr(plain.places, name), name
-    for one, other in zip(express.nodes, plain.nodes, strict=True):
+        assert getattr(lane.places, name) == getattr(plain.places, name), name
+    for one, other in zip(lane.nodes, plain.nodes, strict=True):
         assert state(one) == state(other)
-    return express.hastened
+    return lane.hastened
 
 
 def made(options: str = "-g", service: str = "-t 203.0.113.1:80", **traffic: Any) -> Scenario:
@@ -64,7 +67,8 @@ def made(options: str = "-g", service: str = "-t 203.0.113.1:80", **traffic: Any
     ("scenario", "variant", "takes"),
     [
         (made(), "wlc", True), (made("-m"), "rr", True), (made("-m", "-u 203.0.113.1:53"), "lc", True),
-        (made(packets=2, close="rst"), "wrr", True), (made(), "sh", False), (made(), "wlc -p 10", False),
+        (made(packets=2, close="rst"), "wrr", True), (made(), "sed", True), (made(), "nq", True),
+        (made(), "sh", False), (made(), "wlc -p 10", False),
         (made("-i"), "wlc", False), (made(replies=True), "wlc", False),
         (made(service="-t [2001:db8:80::1]:80"), "rr", False),
         (made(service="--sctp-service 203.0.113.1:80"), "rr", False), (made(service="-f 7"), "rr", False),
@@ -75,6 +79,40 @@ def test_what_the_lane_takes(scenario: Scenario, variant: str, takes: bool) -> N
     packets = len(Engine(scenario, variant, 1).traffic.when)
     taken = same(scenario, variant)
     assert taken > packets * 0.85 if takes else taken < packets * 0.5
+
+
+def planted_event(patch: pytest.MonkeyPatch) -> None:
+    """Time passes without the estimator's ticks in between."""
+    patch.setattr(flows, "min", lambda *_: (1 << 63) - 1, raising=False)
+
+
+def planted_dead(patch: pytest.MonkeyPatch) -> None:
+    """Dead servers answer."""
+    make = Express._servers
+    patch.setattr(Express, "_servers", lambda own: make(own)._replace(dead=[False] * len(own._places.ports)))
+
+
+def planted_part(patch: pytest.MonkeyPatch) -> None:
+    """No packet is a flow's first."""
+    patch.setattr(express, "FIRST", flows.FURTHER)
+
+
+def planted_sample(patch: pytest.MonkeyPatch) -> None:
+    """Samples lack what the lanes have opened."""
+    add = flows.Passage.add_loads
+    patch.setattr(flows.Passage, "add_loads", lambda own, opened, *others: add(own, opened.copy(), *others))
+
+
+@pytest.mark.parametrize("plant", [planted_event, planted_dead, planted_part, planted_sample])
+def test_a_mistake_is_seen(plant: Callable[[pytest.MonkeyPatch], None], monkeypatch: pytest.MonkeyPatch) -> None:
+    """Each mistake that is planted makes the two differ: what would pass it is no test."""
+    raw = dict(made(clients={"addresses": ["11.1.1.1"]}).raw)
+    raw["traffic"] = [raw["traffic"], {**raw["traffic"], "start": 1}]
+    scenario = build({**raw, "events": [{"at": 3, "do": "fail", "server": 2}]})
+    same(scenario, "rr")
+    plant(monkeypatch)
+    with pytest.raises(AssertionError):
+        same(scenario, "rr")
 
 
 def test_names_are_those_of_c() -> None:
@@ -98,8 +136,8 @@ EVENTS: list[dict[str, Any]] = [
     {"do": "rules", "rules": "--set 2 3 4"}, {"do": "rules", "rules": "-E -t 203.0.113.1:80 -s wlc"},
     {"do": "rules", "rules": "-E -t 203.0.113.1:80 -s mh"}, {"do": "rules", "rules": "-Z"},
 ]  # fmt: skip
-VARIANTS = ["rr", "wrr", "lc", "wlc"]
-GENERAL = ["sh", "sed", "mh", "nq", "wlc -p 3", "rr -p 50 -M 255.255.0.0", "wlc on 5.4", "lc on 7.3"]
+VARIANTS = ["rr", "wrr", "lc", "wlc", "sed", "nq"]
+GENERAL = ["sh", "mh", "lblc", "wlc -p 3", "rr -p 50 -M 255.255.0.0", "wlc on 5.4", "lc on 7.3"]
 CLIENTS: list[dict[str, Any]] = [
     {"kind": "uniform", "count": 2}, {"kind": "zipf", "count": 50, "exponent": 1}, {"kind": "uniform", "count": 5000},
     {"addresses": ["203.0.113.1", "10.0.0.1", "10.0.0.10", "11.1.1.1", "127.0.0.1", "224.0.0.1"]},
@@ -167,3 +205,23 @@ def scenarios(draw: st.DrawFn) -> tuple[Scenario, str, int]:
 def test_a_scenario_is_the_same(made: tuple[Scenario, str, int]) -> None:
     """Whatever is balanced how, with whatever comes in between, a run on the lane is the run in the loop."""
     same(*made)
+
+
+def test_without_c(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Where the lane's C was not built, a run goes through the loop."""
+    monkeypatch.setattr(express, "compiled", False)
+    assert same(made(), "wlc") == 0
+
+
+def test_an_interrupted_run_tells_what_it_has() -> None:
+    """A run that ends in the midst, whether by the lane or by the loop, has opened what its samples say."""
+    for lanes in (True, False):
+        engine = Engine(made(seconds=400), "wlc", 1, lanes=lanes)
+
+        def stop(done: int, every: int) -> None:
+            if done > every / 2:
+                raise KeyboardInterrupt
+
+        run = engine.run(stop)
+        fresh = engine.places.fresh.count(1)
+        assert not run.complete and run.counts["opened"] == fresh == int(run.grids["opened"][-1].sum()) > 0

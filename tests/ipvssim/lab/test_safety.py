@@ -178,7 +178,7 @@ def test_without_the_extra(hidden: list[str], words: list[str], status: int, sai
 # --- interruptions ---
 
 # Two schedulers that the express lane has not.
-SLOW = MINE.replace('["rr"]', '["sed", "nq"]').replace("27", "300000").replace("rate = 1 ", "rate = 5000 ")
+SLOW = MINE.replace('["rr"]', '["sh", "mh"]').replace("27", "300000").replace("rate = 1 ", "rate = 5000 ")
 
 
 _BEGINS = """

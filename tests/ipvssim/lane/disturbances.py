@@ -13,7 +13,7 @@ SERVERS = tuple(bytes((10, 0, 0, 10 + number)) for number in range(6))
 PORTS = (80, 81, 53, 5353)
 CLIENTS = tuple(bytes((192, 0, 2, number)) for number in range(1, 8))
 FLAGS = (w.SYN, w.SYN, w.ACK, w.ACK, w.ACK, w.ACK, w.FIN | w.ACK, w.RST, 0, w.SYN | w.ACK, w.SYN | w.RST, w.FIN)
-EVERYWHERE = ("rr", "wrr", "lc", "wlc")
+EVERYWHERE = ("rr", "wrr", "lc", "wlc", "sed", "nq")
 
 
 def weighs(world: w.World, chance: Random) -> None:

@@ -22,7 +22,7 @@ from tests.ipvssim.path.test_hostile import mutated
 ODD_SOURCES = (bytes((127, 0, 0, 1)), bytes(4), bytes((224, 0, 0, 5)), b"\xff" * 4, SERVERS[0], VIRTUALS[0],
                bytes((198, 51, 100, 1)), bytes((10, 0, 0, 1)), bytes((10, 0, 255, 255)))  # fmt: skip
 RELEASES = ("6.1.176", "6.1.176", "6.1.192", "6.12.104", "5.10", "4.19")
-OTHERS = ("sh", "sed", "lblc", "mh", "nq", "ovf")
+OTHERS = ("sh", "dh", "lblc", "mh", "fo", "ovf")
 
 
 class Twins:
