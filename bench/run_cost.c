@@ -18,7 +18,7 @@ static struct {
     struct nlattr attribute;
     char name[8];
 } question = {
-    {sizeof question, GENL_ID_CTRL, NLM_F_REQUEST, 0, 0}, {CTRL_CMD_GETFAMILY, 1, 0}, {9, CTRL_ATTR_FAMILY_NAME}, "IPVS",
+    {sizeof question, GENL_ID_CTRL, NLM_F_REQUEST, 0, 0}, {CTRL_CMD_GETFAMILY, 1, 0}, {11, CTRL_ATTR_FAMILY_NAME}, "nlctrl",
 };
 
 static double now(void) {
@@ -34,6 +34,13 @@ static void receive(void) { recv(other, answer, 1, MSG_DONTWAIT); }
 static void trip(void) {
     send(generic, &question, sizeof question, 0);
     recv(generic, answer, sizeof answer, 0);
+}
+
+/* A question that has to be decided about each time: there is no such family. */
+static void refused(void) {
+    question.name[0] = 'x';
+    trip();
+    question.name[0] = 'n';
 }
 
 /* As libnl does it: with names, and each datagram looked at before it is taken. */
@@ -67,5 +74,6 @@ int main(void) {
     trip();
     measure("a round trip", trip);
     measure("a round trip of libnl", libnl);
+    measure("a round trip, decided", refused);
     return 0;
 }

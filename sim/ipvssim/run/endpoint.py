@@ -192,13 +192,11 @@ class Endpoint:
             return
         self._is_laid = True
         netlink = self.netlink
-        plain = self._told is None and not self.flags
-        queue = netlink.plain_queue if plain else None
-        laid = ready.lay(queue or ())
+        queue = netlink.plain_queue if self._told is None and not self.flags else None
+        plain = queue is not None and netlink.rcvbuf >= _ROOMY and not (self.peer[0] or self.awaited)
+        laid = ready.lay(queue or (), len(queue or ()) if plain else -1)
         if not laid and netlink.readable:
             ready.post(netlink.first or b"")
-        whole = queue is not None and laid == len(queue)
-        ready.plain(whole and netlink.rcvbuf >= _ROOMY and not (self.peer[0] or self.awaited))
         named = netlink.port, self.groups
         if named != self._named:
             self._named = named

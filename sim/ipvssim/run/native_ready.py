@@ -37,19 +37,18 @@ class Ready:
         _begin(made.socket, _file, channel, KERNEL)
         return made
 
-    def lay(self, queue: Iterable[tuple[bytes, int]]) -> int:
+    def lay(self, queue: Iterable[tuple[bytes, int]], plain: int) -> int:
         """Let readers have the first datagrams of a queue, and no others, and let the first lie in the program's end; how
-        many have place."""
-        self.socket.count = self.socket.ready = place = 0
+        many have place. ``plain``: how many the queue has, where nothing else waits for the socket, so that it may be asked
+        what is known; -1 where that is not so."""
+        socket = self.socket
+        socket.count = socket.ready = place = 0
         for one, _ in queue:
-            if not _lay(self.socket, place, one, len(one)):
+            if not _lay(socket, place, one, len(one)):
                 break
             place += 1
+        socket.plain = place == plain
         return place
-
-    def plain(self, is_so: bool) -> None:
-        """Whether nothing else waits for the socket than what lies ready, and it may be asked what is known."""
-        self.socket.plain = is_so
 
     def left(self) -> list[bytes]:
         """The answers to what it was asked meanwhile that were not taken."""

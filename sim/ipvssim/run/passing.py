@@ -24,6 +24,9 @@ _MOST_EVENTS = 64
 class Gate:
     """It knows what sockets there are: a call about one passes while there is none that it could be about."""
 
+    learns = False
+    """Whether it wants to know how questions are answered."""
+
     def __init__(self, machine: Machine) -> None:
         numbers = machine.numbers
         self._paths = {numbers[name]: ARGUMENTS + at for name, at in PATH_AT.items() if name in numbers}

@@ -90,7 +90,7 @@ class Sending:
         self._sockets.worlds.tick(endpoint.world)
         done = 0
         for data, name in datagrams:
-            learns = _may_be_known(data) and not endpoint.netlink.readable
+            learns = self._gate.learns and _may_be_known(data) and not endpoint.netlink.readable
             try:
                 endpoint.send(data, name, lambda: process_of(call.tid)[1])
             except OSError:
