@@ -22,8 +22,8 @@ ANSWER: Final = 3
 KINDS: Final = 16
 """Kinds of packets of a stream."""
 _LAST: Final = (1 << 63) - 1
-_FEW: Final = 1000
-_SHARE: Final = 8
+_FEW: Final = 500
+_SHARE: Final = 4
 
 
 class Shape(NamedTuple):
