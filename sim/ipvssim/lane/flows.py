@@ -24,6 +24,8 @@ KINDS: Final = 16
 _LAST: Final = (1 << 63) - 1
 _FEW: Final = 500
 _SHARE: Final = 4
+"""A lane is of no use where more than few packets, and more than one in so many that it decides, go the general way: each of
+those costs there about as much again, which is what some others save."""
 
 
 class Shape(NamedTuple):
@@ -64,9 +66,7 @@ class Columns:
 
 def _views(*columns: tuple[str, str, Any]) -> dict[str, Any]:
     """Columns as C sees them: name, type and buffer of each, or None."""
-    return {
-        name: ffi.from_buffer(f"{kind}[]", column) for name, kind, column in columns if column is not None
-    }  # fmt: skip
+    return {name: ffi.from_buffer(f"{kind}[]", column) for name, kind, column in columns if column is not None}
 
 
 class Packets(NamedTuple):
