@@ -22,8 +22,10 @@ ANSWER: Final = 3
 KINDS: Final = 16
 """Kinds of packets of a stream."""
 _LAST: Final = (1 << 63) - 1
-_FEW: Final = 1000
-_SHARE: Final = 8
+_FEW: Final = 500
+_SHARE: Final = 4
+"""A lane is of no use where more than few packets, and more than one in so many that it decides, go the general way: each of
+those costs there about as much again, which is what some others save."""
 
 
 class Shape(NamedTuple):
@@ -64,9 +66,7 @@ class Columns:
 
 def _views(*columns: tuple[str, str, Any]) -> dict[str, Any]:
     """Columns as C sees them: name, type and buffer of each, or None."""
-    return {
-        name: ffi.from_buffer(f"{kind}[]", column) for name, kind, column in columns if column is not None
-    }  # fmt: skip
+    return {name: ffi.from_buffer(f"{kind}[]", column) for name, kind, column in columns if column is not None}
 
 
 class Packets(NamedTuple):

@@ -81,6 +81,39 @@ def test_what_the_lane_takes(scenario: Scenario, variant: str, takes: bool) -> N
     assert taken > packets * 0.85 if takes else taken < packets * 0.5
 
 
+RULES = """-A -t 203.0.113.1:80 -s wlc
+-a -t 203.0.113.1:80 -r 10.0.0.10:8080 -m -w 2
+-a -t 203.0.113.1:80 -r 10.0.0.11 -m
+-A -u 203.0.113.1:53 -s rr
+-a -u 203.0.113.1:53 -r 10.0.0.10:53 -g -x 9
+-a -u 203.0.113.1:53 -r 10.0.0.12:53 -m
+-A -t 203.0.113.2:443 -s sh
+-a -t 203.0.113.2:443 -r 10.0.0.10:443 -m"""
+ARRIVALS = {"kind": "poisson", "rate": 40}
+
+
+@pytest.mark.parametrize(
+    ("raw", "takes"),
+    [
+        ({"traffic": {"users": 30, "think": {"kind": "exponential", "mean": 1}, "seconds": 20}}, True),
+        ({"traffic": {"arrivals": ARRIVALS, "seconds": 20, "pool": {"size": 3, "requests": 9, "idle": 2}}}, True),
+        ({"traffic": {"arrivals": {"kind": "poisson", "rate": 0.001}, "seconds": 0.001}}, False),
+        ({"table": {"rules": RULES}, "traffic": [
+            {"arrivals": ARRIVALS, "seconds": 20, "packets": 1},
+            {"arrivals": ARRIVALS, "seconds": 20, "service": "-u 203.0.113.1:53", "start": 3}]}, True),
+        ({"table": {"rules": RULES}, "traffic": [
+            {"arrivals": ARRIVALS, "seconds": 9},
+            {"arrivals": ARRIVALS, "seconds": 9, "service": "-t 203.0.113.2:443"}]}, False),
+        ({"table": {"servers": 3, "capacity": 2}, "traffic": {"arrivals": ARRIVALS, "seconds": 9}}, False),
+        ({"directors": 101, "traffic": {"arrivals": ARRIVALS, "seconds": 9}}, False),
+        ({"directors": 7, "traffic": {"arrivals": ARRIVALS, "seconds": 9}}, True),
+    ],
+)  # fmt: skip
+def test_kinds_of_runs(raw: dict[str, Any], takes: bool) -> None:
+    """Users, pools, several services and directors: the lane takes them where it can, for the same figures."""
+    assert (same(build(raw), "" if "table" in raw and "rules" in raw["table"] else "wlc") > 0) is takes
+
+
 def planted_event(patch: pytest.MonkeyPatch) -> None:
     """Time passes without the estimator's ticks in between."""
     patch.setattr(flows, "min", lambda *_: (1 << 63) - 1, raising=False)

@@ -54,6 +54,13 @@ class Flows:
     def __len__(self) -> int:
         return len(self.opened)
 
+    def key(self, own: int) -> bytes:
+        """That of one of them (:meth:`keys`)."""
+        if self.recorded:
+            return self.recorded[own]
+        ports = int(self.port[own]) << 16 | self.end.port
+        return self.addresses[self.client[own]].tobytes() + self.end.address + ports.to_bytes(4, "big")
+
     def keys(self, own: Integers) -> list[bytes]:
         """The flows of connections (counted within the stream) as their clients' packets carry them now: client, virtual
         address, client's port, virtual port. Of a recording, the packets."""
@@ -112,7 +119,7 @@ class Traffic:
     def key(self, flow: int) -> bytes:
         """The flow that a connection has now."""
         flows = self.of(flow)
-        return flows.keys(np.array([flow - flows.first]))[0]
+        return flows.key(flow - flows.first)
 
     def chunks(self, start: int, stop: int) -> Iterator[Chunk]:
         """Times, kinds and connections of the packets from one position to another; ``keys`` has their flows."""
