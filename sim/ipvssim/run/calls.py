@@ -5,7 +5,7 @@ Numbers: arch/x86/entry/syscalls/syscall_64.tbl and include/uapi/asm-generic/uni
 
 from __future__ import annotations
 
-import platform
+import os
 from struct import Struct
 from typing import NamedTuple
 
@@ -81,4 +81,4 @@ above all, has to be read afterwards."""
 
 def here() -> Machine | None:
     """This machine; None where its numbers are not known."""
-    return MACHINES.get(platform.machine())
+    return MACHINES.get(os.uname().machine)

@@ -206,6 +206,7 @@ class Endpoint:
         """See what sizes the program has given its buffers: it does so at its end, of which ``copy`` is a descriptor."""
         if self.ready is not None:
             self.ready.look(copy)
+            self._set_buffers(*self.ready.buffers())
             return
         sent, received = ends.sizes(copy)
         before, self._seen = self._seen, (sent, received)
@@ -215,7 +216,6 @@ class Endpoint:
         """One of these buffers gets another size by force: see the size that the program gives it later."""
         ends.unlike(copy, name)
         self.look(copy)
-        self.settle()
 
     def _set_buffers(self, sent: int, received: int) -> None:
         self.netlink.sndbuf, self.netlink.rcvbuf = sent or self.netlink.sndbuf, received or self.netlink.rcvbuf

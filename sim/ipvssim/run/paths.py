@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import os
-import platform
 import posixpath
 import re
 import stat
@@ -59,7 +58,7 @@ def named(thread: int, address: int) -> Path | None:
 
 def status(path: Path) -> bytes:
     """``struct stat`` of it, as this machine has it."""
-    alike, machine = os.stat(_ALIKE), platform.machine()  # noqa: PTH116
+    alike, machine = os.stat(_ALIKE), os.uname().machine  # noqa: PTH116
     device, links, owner = alike.st_dev, (1, path.mode), (alike.st_uid, alike.st_gid)
     if machine != "x86_64":
         links = links[::-1]

@@ -119,6 +119,8 @@ class Receiving:
             raise OSError(EOPNOTSUPP, os.strerror(EOPNOTSUPP))
         if not call.waits():
             return None
+        if endpoint.netlink.plain_queue is None:  # a dump goes on with it
+            self._sockets.look(endpoint)
         try:
             return endpoint.take(room, self._remove, keep=bool(flags & MSG_PEEK))
         except BlockingIOError:

@@ -87,6 +87,7 @@ class Sending:
         said = self._unheard.pop(call.tid, None) if self._unheard else None
         if said is not None and said[:2] == (call[7:], datagrams):
             return self._told(call, datagrams, said[2])
+        self._sockets.look(endpoint)
         self._sockets.worlds.tick(endpoint.world)
         done = 0
         for data, name in datagrams:

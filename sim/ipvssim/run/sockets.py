@@ -69,11 +69,14 @@ class Sockets:
         if endpoint is None:
             self.let_go()
         else:
-            if self.copy >= 0:
-                endpoint.look(self.copy)
             endpoint.settle()
             self._asked = endpoint
         return endpoint
+
+    def look(self, endpoint: Endpoint) -> None:
+        """See what sizes its buffers have, where that is not known already: who needs them calls it."""
+        if self.copy >= 0:
+            endpoint.look(self.copy)
 
     def let_go(self) -> None:
         """The call is decided about: close the copy of its descriptor, and lay ready what readers may have at once."""
@@ -205,6 +208,7 @@ class Sockets:
         room = _INT.unpack(read(call.tid, call.a4, _INT.size))[0]
         if room < 0:
             return -EINVAL
+        self.look(endpoint)
         value = get_option(endpoint, level, name, room)
         memory.write(call.tid, [(call.a3, value), (call.a4, _INT.pack(len(value)))])
         return 0
