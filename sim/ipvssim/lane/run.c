@@ -109,6 +109,7 @@ static void serve(struct lane *lane, struct lane_batch *batch, uint32_t number, 
     one->in_packets++;
     lane_start(lane, number, batch->now, fresh);
     batch->servers[batch->at] = (int32_t)one->server;
+    batch->connection = number;
 }
 
 static enum lane_stop refused(const struct lane_batch *batch, const struct lane_server *server, const struct packet *packet)
@@ -154,7 +155,7 @@ static enum lane_stop open(struct lane *lane, struct lane_batch *batch, const st
     struct connection made = {
         .client = key.source, .virtual_address = key.destination, .server = picked,
         .flags = server->method | rules->flags_of_new | rules->inactive, .client_port = key.port,
-        .virtual_port = key.to, .protocol = key.protocol,
+        .virtual_port = key.to, .protocol = key.protocol, .tag = NONE,
     };
     if (server->method != rules->masquerade)
         made.flags |= rules->no_output;
@@ -220,6 +221,7 @@ static enum lane_stop reply(struct lane *lane, struct lane_batch *batch, const s
     follow(lane, one, packet, OUTPUT);
     lane_start(lane, number, batch->now, false);
     batch->servers[batch->at] = (int32_t)one->server;
+    batch->connection = number;
     batch->kinds[batch->at] = LANE_REPLY;
     return LANE_DONE;
 }
@@ -238,20 +240,38 @@ static void look_ahead(const struct lane *lane, const struct lane_batch *batch, 
         approach(lane, lane->requests[rows[near % (2 * AHEAD)] & (lane->rows - 1)]);
 }
 
-static enum lane_stop decide(struct lane *lane, struct lane_batch *batch)
+bool lane_look(const struct lane *lane, const struct lane_batch *batch, struct found *found)
 {
     const int64_t *offsets = batch->offsets + batch->at;
-    struct packet packet;
-    if (!lane_parse(batch, batch->data + offsets[0], offsets[1] - offsets[0], &packet))
+    struct packet *packet = &found->packet;
+    if (!lane_parse(batch, batch->data + offsets[0], offsets[1] - offsets[0], packet))
+        return false;
+    found->hashed = hash(packet->key);
+    found->request = lane_find_request(lane, packet->key, found->hashed);
+    found->reply = may_reply(lane, packet->key.source) ? lane_find_reply(lane, packet->key, found->hashed) : NONE;
+    return true;
+}
+
+enum lane_stop lane_decide(struct lane *lane, struct lane_batch *batch, const struct found *found)
+{
+    if (lane_is_foreign(lane, found->hashed))
         return LANE_LEFT;
-    uint64_t hashed = hash(packet.key);
-    if (lane_is_foreign(lane, hashed))
-        return LANE_LEFT;
-    uint32_t request_of = lane_find_request(lane, packet.key, hashed);
-    uint32_t reply_of = may_reply(lane, packet.key.source) ? lane_find_reply(lane, packet.key, hashed) : NONE;
-    if (request_of != NONE)
-        return reply_of != NONE ? LANE_LEFT : request(lane, batch, &packet, request_of);
-    return reply_of != NONE ? reply(lane, batch, &packet, reply_of) : open(lane, batch, &packet, NONE);
+    if (found->request != NONE)
+        return found->reply != NONE ? LANE_LEFT : request(lane, batch, &found->packet, found->request);
+    if (found->reply != NONE)
+        return reply(lane, batch, &found->packet, found->reply);
+    return open(lane, batch, &found->packet, NONE);
+}
+
+enum lane_stop lane_at_its_time(const struct lane *lane, struct lane_batch *batch)
+{
+    if (batch->times == NULL || batch->times[batch->at] <= batch->now)
+        return LANE_DONE;
+    int64_t time = batch->times[batch->at], jiffy = time / LANE_JIFFY;
+    if (jiffy >= batch->event || (lane->count && lane->next >= 0 && jiffy >= lane->next))
+        return LANE_WAIT;
+    batch->now = time;
+    return LANE_DONE;
 }
 
 int32_t lane_run(struct lane *lane, struct lane_batch *batch)
@@ -261,13 +281,10 @@ int32_t lane_run(struct lane *lane, struct lane_batch *batch)
         return LANE_FULL;
     for (; batch->at < batch->count; batch->at++) {
         look_ahead(lane, batch, rows);
-        if (batch->times != NULL && batch->times[batch->at] > batch->now) {
-            int64_t time = batch->times[batch->at], jiffy = time / LANE_JIFFY;
-            if (jiffy >= batch->event || (lane->count && lane->next >= 0 && jiffy >= lane->next))
-                return LANE_WAIT;
-            batch->now = time;
-        }
-        enum lane_stop stop = decide(lane, batch);
+        struct found found;
+        enum lane_stop stop = lane_at_its_time(lane, batch);
+        if (stop == LANE_DONE)
+            stop = lane_look(lane, batch, &found) ? lane_decide(lane, batch, &found) : LANE_LEFT;
         if (stop != LANE_DONE)
             return (int32_t)stop;
         batch->left[batch->at + 1] = batch->leaving;

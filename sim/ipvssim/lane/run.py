@@ -98,7 +98,7 @@ class Run:
         self._pin()
         while True:
             state.event = min(clock.next_event, _LAST)
-            stop = lib.lane_run(lane.handle, state)
+            stop = self._go()
             lane.mirror.write_back()
             lane.wait()
             clock.advance_to(state.now)
@@ -112,6 +112,19 @@ class Run:
                 return
             state.now = clock.now
 
+    def _go(self) -> int:
+        """The lane goes on; why it stopped."""
+        return int(lib.lane_run(self._lane.handle, self._state))
+
+    def _received(self, number: int) -> Result | None:
+        """What becomes of a packet by the general way; None: it is not given to the director at all."""
+        return self._lane.receive(self._batch.packets[number], self._on)
+
+    def _is_other_network(self) -> bool:
+        """Whether a packet has changed what the lane knows of the network."""
+        before, self._mtus = self._mtus, self._lane.director.network.narrowed()
+        return before != self._mtus
+
     def _leaves(self, number: int) -> bool:
         """A packet goes the general way; the lane learns what that changed. Whether it goes on behind it."""
         lane, state, table = self._lane, self._state, self._lane.director.connection_table
@@ -121,17 +134,15 @@ class Run:
         table.on_load = loaded.append
         table.watch(requests, replies)
         try:
-            result = lane.receive(self._batch.packets[number], self._on)
+            result = self._received(number)
         finally:
             table.on_load = None
             table.watch(None, None)
         self._note(number, result)
         state.at = number + 1
-        narrowed = lane.director.network.narrowed()
-        if narrowed != self._mtus:
-            self._mtus = narrowed
+        if self._is_other_network():
             return lane.begin(forgets=False)
-        lane.mirror.update(loaded, result.service)
+        lane.mirror.update(loaded, result.service if result is not None else None)
         lane.keeping.take_fresh(requests, replies)
         lane.wait()
         return True
@@ -155,13 +166,16 @@ class Run:
         for number in range(first, len(self._batch)):
             if self._times is not None:
                 self._clock.advance_to(self._times[number])
-            self._note(number, self._lane.receive(self._batch.packets[number], self._on))
+            self._note(number, self._received(number))
 
     def _devices(self) -> list[str]:
         return self._lane.ways.devices if self._lane.handle is not None else self._lane.devices
 
-    def _note(self, number: int, result: Result) -> None:
+    def _note(self, number: int, result: Result | None) -> None:
         batch = self._batch
+        if result is None:
+            batch.left[number + 1] = batch.left[number]
+            return
         if batch.lacks(number, result):
             pinned = bool(self._views)
             self._release()
