@@ -17,6 +17,7 @@ from typing import TYPE_CHECKING, BinaryIO, NamedTuple
 from ipvsnl._files import check_writable, whole
 from ipvssim.clock import SECOND
 from ipvssim.doors.captures.answers import from_server, from_virtual
+from ipvssim.doors.captures.express import Express
 from ipvssim.doors.captures.files import CaptureError, Frame, Reader, check_distinct, opened
 from ipvssim.doors.captures.flows import Flows
 from ipvssim.doors.captures.links import ETHERNET as LINK_ETHERNET
@@ -30,6 +31,8 @@ from ipvssim.path.result import HELD, Result
 
 if TYPE_CHECKING:
     from ipvssim.doors.captures.links import Link
+    from ipvssim.doors.captures.progress import Packets
+    from ipvssim.lane import Lane
     from ipvssim.net.network import Network
     from ipvssim.path.director import Director
 
@@ -69,7 +72,8 @@ def play(
     sides: Told | None = None,
     marks: Iterable[Mark] = (),
     counts: Captured | None = None,
-    watched: Callable[[Reader], Iterable[Frame]] | None = None,
+    watched: Callable[[Packets], Iterable[object]] | None = None,
+    lane: Lane | None = None,
 ) -> Captured:
     """Give a capture to a director, its time stamps moving the clock, and write what leaves to ``target``.
 
@@ -77,7 +81,8 @@ def play(
     one their source is reached by. ``target`` is an Ethernet capture that appears whole, in the end; what left on a raw
     device has zero addresses there. ``told`` is called with every result, ``noted`` with a line about every packet that was
     not played. ``sides`` is what is known of the capture's two sides, ``marks`` give packets firewall marks. ``counts`` is
-    filled while packets are read, also where an exception ends that; ``watched`` stands between the reader and its frames.
+    filled while packets are read, also where an exception ends that; ``watched`` stands between the packets and whoever goes
+    through them. ``lane`` is the director's express lane, by which plain packets go where nobody wants to be told of each.
 
     OSError for files, :class:`ipvssim.doors.captures.files.CaptureError` (a ValueError) for what can't be read.
     """
@@ -88,12 +93,48 @@ def play(
         check_writable(target)
     with opened(source) as stream:
         reader = Reader(stream, str(source))
-        playing = _Playing(director, counts, on, sides or Told(), tuple(marks))
+        playing = Playing(director, counts, on, sides or Told(), tuple(marks))
         playing.told, playing.noted = told, noted
-        with _written(target) as playing.writer:
-            for frame in watched(reader) if watched is not None else reader:
-                playing.play(frame, reader)
+        quick = lane is not None and lane.handle is not None and playing.sides.told == Told() and not playing.marks
+        packets: Express | _Frames
+        with _written(target) as writer:
+            if lane is not None and quick and told is None and noted is None:
+                packets = Express(lane, reader, playing, writer)
+            else:
+                packets = _Frames(reader, playing, writer)
+            try:
+                for _ in watched(packets) if watched is not None else packets:
+                    pass
+            finally:
+                packets.end()
     return counts
+
+
+class _Frames:
+    """A capture's frames on their way, one by one: going through them plays them."""
+
+    def __init__(self, reader: Reader, playing: Playing, writer: BinaryIO | None) -> None:
+        self.reader, self.playing, self.writer = reader, playing, writer
+
+    @property
+    def number(self) -> int:
+        """The last packet's."""
+        return self.reader.number
+
+    @property
+    def position(self) -> int:
+        """How many bytes of the file were read."""
+        return self.reader.position
+
+    def __iter__(self) -> Iterator[object]:
+        for frame in self.reader:
+            result = self.playing.play(frame, self.reader)
+            if result is not None and self.writer is not None:
+                self.playing.write(self.writer, result, frame.when)
+            yield frame
+
+    def end(self) -> None:
+        """All that was counted is told already."""
 
 
 class Arrived(NamedTuple):
@@ -127,12 +168,13 @@ def until(
     return playing.found
 
 
-class _Playing:
+class Playing:
     """One run of one capture."""
 
     told: Callable[[Result], object] | None = None
     noted: Callable[[str], object] | None = None
-    writer: BinaryIO | None = None
+    widened = False
+    """Whether a packet was so long that the devices' MTU was raised."""
 
     def __init__(
         self, director: Director, counts: Captured, on: str | None, told: Told, marks: tuple[Mark, ...]
@@ -146,8 +188,8 @@ class _Playing:
         for mac, address in told.servers:
             counts.flows.learn(mac, address)
 
-    def play(self, frame: Frame, reader: Reader) -> None:
-        """One frame: played, compared, or only counted."""
+    def play(self, frame: Frame, reader: Reader) -> Result | None:
+        """One frame: played, compared, or only counted. What became of it; None: it was not given to the director."""
         link = unwrap(frame)
         if link is None:
             raise reader.wrong(f"of link type {frame.link}, which is not known", frame.number)
@@ -157,7 +199,7 @@ class _Playing:
         data = link.data
         if not data:
             self._other(frame)
-            return
+            return None
         if frame.size > len(frame.data):
             self.counts.cut += 1
             data = completed(data)
@@ -167,12 +209,11 @@ class _Playing:
             answer = from_virtual(data, seen.packet, self.sides.answered(seen.packet))
             if answer is not None:
                 self.counts.restored += 1
-                self._came(answer, seen, link, frame, 0)
-                return
+                return self._came(answer, seen, link, frame, 0)
         if seen is not None and seen.role is not Role.CAME:
             self._compare(seen, link, frame)
-            return
-        self._came(data, seen, link, frame, mark)
+            return None
+        return self._came(data, seen, link, frame, mark)
 
     def _other(self, frame: Frame) -> None:
         found = announced(frame)
@@ -195,7 +236,7 @@ class _Playing:
             of = f", of flow {flow.number}" if flow is not None else ""
             self.noted(f"packet {frame.number}: not played, {seen.role.value}{of}")
 
-    def _came(self, data: bytes, seen: Seen | None, link: Link, frame: Frame, mark: int) -> None:
+    def _came(self, data: bytes, seen: Seen | None, link: Link, frame: Frame, mark: int) -> Result:
         counts, sides = self.counts, self.sides
         if data[0] >> 4 == 4 and data[10:12] == b"\0\0":  # left to a network card that came after the capture
             start = (data[0] & 15) * 4
@@ -218,8 +259,15 @@ class _Playing:
             self._account(seen, link, frame, result, request=request)
         if self.told is not None:
             self.told(result)
-        if self.writer is not None:
-            _write(self.writer, result, frame.when, self.director.network)
+        return result
+
+    def write(self, writer: BinaryIO, result: Result, when: int) -> None:
+        """What left of a packet, as it came at that time."""
+        for device, data in result.out:
+            bare = self.director.network.devices[device].kind != ETHERNET
+            frame = bytes(12) + ether_type(data) + data if bare else data
+            seconds = min(max(when // SECOND, 0), _U32)
+            writer.write(_RECORD(seconds, when % SECOND, len(frame), len(frame)) + frame)
 
     def _account(self, seen: Seen, link: Link, frame: Frame, result: Result, *, request: bool) -> None:
         packet, flow = result.packet, None
@@ -246,10 +294,11 @@ class _Playing:
             self.counts.merged += 1
             if len(data) > device.mtu:
                 _widen(network)
+                self.widened = True
         return framed(data, device) if device.kind == ETHERNET else data, name
 
 
-class _Until(_Playing):
+class _Until(Playing):
     """A run up to one packet: once ``found`` is set, what would be given to the director is kept there."""
 
     found: Arrived | None = None
@@ -286,13 +335,6 @@ def _written(target: Path | None) -> Iterator[BinaryIO | None]:
             yield writer
     except OSError as wrong:
         raise OSError(wrong.errno, wrong.strerror, str(target)) from wrong
-
-
-def _write(writer: BinaryIO, result: Result, when: int, network: Network) -> None:
-    for device, data in result.out:
-        frame = data if network.devices[device].kind == ETHERNET else bytes(12) + ether_type(data) + data
-        seconds = min(max(when // SECOND, 0), _U32)
-        writer.write(_RECORD(seconds, when % SECOND, len(frame), len(frame)) + frame)
 
 
 __all__ = ["Arrived", "CaptureError", "Captured", "play", "until"]

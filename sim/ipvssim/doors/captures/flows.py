@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections import Counter
 from collections.abc import Callable
-from typing import TYPE_CHECKING, NamedTuple
+from typing import TYPE_CHECKING, NamedTuple, Protocol
 
 from ipvsnl.address import shown
 from ipvsnl.consts import PROTOCOLS
@@ -92,6 +92,13 @@ class Verdict(NamedTuple):
     agrees: bool
 
 
+class Learnt(Protocol):
+    """Who wants to know whose MAC addresses are."""
+
+    def __call__(self, mac: bytes, *, whose: bool) -> object:
+        """``whose``: it is known."""
+
+
 class Flows:
     """All flows of one capture, in the order in which they began."""
 
@@ -106,6 +113,8 @@ class Flows:
         """The addresses of the servers that direct routing leads to."""
         self.on_touch: Callable[[Flow], object] | None = None
         """Called with a flow before it is looked at or changed, where somebody else keeps some of it."""
+        self.on_learn: Learnt | None = None
+        """Called with a MAC address that a server's packet came from, and whether it is known whose it is."""
         self.by_connection: dict[ConnectionEntry, Flow] = {}
         self._without: dict[tuple[int, bytes], Flow] = {}
 
@@ -149,6 +158,8 @@ class Flows:
         """A server's packet came from that MAC address. One that two servers come from is a router's."""
         if self.macs.setdefault(mac, server) != server:
             self.macs[mac] = b""
+        if self.on_learn is not None:
+            self.on_learn(mac, whose=bool(self.macs[mac]))
 
     def compare(self) -> list[Verdict]:
         """Every flow of which the capture and the simulation both name the server.

@@ -23,8 +23,8 @@ class Frame(NamedTuple):
 
 
 class Plain(NamedTuple):
-    """How records that are alike can be read: byte order, whether they are blocks (pcapng), bytes before a packet (pcap), the
-    unit of times in parts of a microsecond, the link type, microseconds that are added to times, the interface's name."""
+    """How records that are alike can be read: byte order, whether they are blocks (pcapng), bytes before a packet (pcap),
+    the unit of times in parts of a microsecond, the link type, microseconds added to times, the interface's name."""
 
     order: str
     blocks: bool
