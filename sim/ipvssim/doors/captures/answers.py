@@ -30,7 +30,10 @@ def from_server(data: bytes, packet: Packet, flow: Flow | None, director: Direct
     connection = flow.connection
     if not isinstance(connection, ConnectionEntry) or connection.reply_key == packet.key:
         return data
-    if packet.key in director.connection_table.replies[packet.protocol]:
+    table = director.connection_table
+    if table.elsewhere is not None:
+        table.elsewhere.seek(packet)
+    if packet.key in table.replies[packet.protocol]:
         return data
     return _sent_by(connection, data, packet) or data
 

@@ -11,9 +11,9 @@ PIECE = 1 << 21
 
 class Window:
     """A stream's bytes. ``ahead`` are those that came and were not taken yet. ``at_once`` is how many it is asked for at
-    once."""
+    once, where that is not a piece."""
 
-    def __init__(self, stream: BinaryIO, at_once: int = PIECE) -> None:
+    def __init__(self, stream: BinaryIO, at_once: int = 0) -> None:
         self.ahead = b""
         self._stream = stream
         self._at_once = at_once
@@ -37,10 +37,10 @@ class Window:
         pieces: list[bytes] = []
         size = 0
         try:
-            while size < PIECE and (piece := self._some(self._at_once)):
+            while size < PIECE and (piece := self._some(self._at_once or PIECE)):
                 pieces.append(piece)
                 size += len(piece)
-                if self._at_once == PIECE:
+                if not self._at_once:
                     break
         except Exception as wrong:  # what came before it is read first
             self._wrong = wrong
