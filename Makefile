@@ -76,6 +76,7 @@ bench: $(VENV)/.ready test-compiled
 	$(PY) -m pytest bench --benchmark-only --benchmark-json=build/bench/host.json
 	$(PY) -m bench.compiled
 	$(PY) -m bench.lane
+	$(PY) -m bench.captures
 	$(PY) bench/report.py
 fuzz: $(VENV)/.ready
 	$(PY) -m pip install --quiet atheris

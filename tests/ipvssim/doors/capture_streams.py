@@ -10,6 +10,7 @@ from __future__ import annotations
 import sys
 import tempfile
 from collections import Counter
+from collections.abc import Callable
 from pathlib import Path
 from random import Random
 from types import SimpleNamespace
@@ -26,11 +27,12 @@ from ipvssim.path.result import Result
 from tests.ipvssim import worlds as w
 from tests.ipvssim.doors import captured as c
 from tests.ipvssim.lane.compared import brief, order, whole
-from tests.ipvssim.lane.disturbances import CLIENTS, PORTS, SERVERS, VIRTUALS
+from tests.ipvssim.lane.disturbances import PORTS, SERVERS, VIRTUALS
 from tests.ipvssim.lane.streams import RELEASES, Twins
 
 SCHEDULERS = ("rr", "wrr", "lc", "wlc", "rr", "wlc", "sh", "sed")
 PLAYED = (c.CLIENT_ROUTER, c.DIRECTOR)
+Mistake = Callable[[records.Records], None]
 
 
 class Stream(Twins):
@@ -49,7 +51,7 @@ class Stream(Twins):
         sides = chance.choice((("in",), ("in",), ("client",), ("server",), ("in", "out"), ("in", "out")))
         longest = chance.choice((0, 3000, 40_000, 3_000_000, 1_000_000_000))
         made: list[c.Wire] = []
-        for packet in self.packets(count):
+        for packet in (one for _ in range(count) for one in self._some()):
             self.when += chance.randrange(longest + 1) if chance.random() < 0.5 else 0
             result = self.director.receive(packet)
             self._learn(result)
@@ -57,7 +59,9 @@ class Stream(Twins):
             came = c.Wire(self._time(), packet, b"\x02\0" + packet[12:16].ljust(4, b"\0") if from_server else PLAYED[0])
             if "in" in sides or ("server" if from_server else "client") in sides:
                 made.append(came._replace(interface=int(from_server)))
-            made += [one for one in self._left(result) if "out" in sides or ("client", "server")[one.interface] in sides]
+            made += [
+                one for one in self._left(result) if "out" in sides or ("client", "server")[one.interface] in sides
+            ]
             if chance.random() < 0.01:
                 made.append(came._replace(data=chance.choice((b"\0" * 9, b"\x45", bytes(60), packet[:30]))))
         return made

@@ -68,7 +68,9 @@ def frame(link: str, wire: Wire) -> bytes:
     return before[link] + wire.data
 
 
-def classic(link: str, wires: Iterable[Wire], *, order: str = "<", nano: bool = False, magic: int = 0, snaplen: int = 65535) -> bytes:
+def classic(
+    link: str, wires: Iterable[Wire], *, order: str = "<", nano: bool = False, magic: int = 0, snaplen: int = 65535
+) -> bytes:
     """A pcap file."""
     parts, number_ = (1000, 0xA1B23C4D) if nano else (1, magic or 0xA1B2C3D4)
     file = pack(order + "IHHiIII", number_, 2, 4, 0, 0, 65535, number(link))
