@@ -20,6 +20,7 @@ SOURCES = (
     "records.c", "remember.c", "capture.c",
 )  # fmt: skip
 INTERFACES = ("lane.h", "capture.h")
+PREAMBLE = "".join(f'#include "{name}"\n' for name in INTERFACES)
 HEADERS = (*INTERFACES, "internal.h", "packet.h", "capturing.h")
 FLAGS = ["-O2", "-fvisibility=hidden", "-Wall", "-Wextra"]
 STRICT_FLAGS = ["-Werror", "-DIPVSNL_STRICT"]
@@ -40,7 +41,7 @@ def builder() -> FFI:
     strict = STRICT_FLAGS if os.environ.get("IPVSNL_STRICT") == "1" else []
     folder = os.path.relpath(HERE)
     ffi.set_source(
-        MODULE, '#include "capture.h"', sources=[f"{folder}/{name}" for name in SOURCES],
+        MODULE, PREAMBLE, sources=[f"{folder}/{name}" for name in SOURCES],
         depends=[f"{folder}/{name}" for name in HEADERS], include_dirs=[folder], extra_compile_args=FLAGS + strict,
     )  # fmt: skip
     return ffi

@@ -21,9 +21,9 @@ from ipvssim.net.networks import OpenNetwork
 from ipvssim.path.result import FORWARD
 
 if TYPE_CHECKING:
-    from ipvssim.doors.capture import Playing
     from ipvssim.doors.captures.files import Reader
     from ipvssim.doors.captures.frame import Plain
+    from ipvssim.doors.captures.playing import Playing
     from ipvssim.lane.lane import Lane
     from ipvssim.path.result import Result
 
