@@ -16,7 +16,7 @@ if TYPE_CHECKING:
 HERE = Path(__file__).resolve().parent
 MODULE = "ipvssim.lane._lane"
 SOURCES = (
-    "store.c", "foreign.c", "wheel.c", "loads.c", "picks.c", "tables.c", "packet.c", "run.c",
+    "store.c", "foreign.c", "wheel.c", "loads.c", "picks.c", "tables.c", "packet.c", "run.c", "flows.c",
     "records.c", "remember.c", "capture.c",
 )  # fmt: skip
 INTERFACES = ("lane.h", "capture.h")

@@ -202,7 +202,7 @@ static enum lane_stop requested(struct capture *capture, struct lane *lane, stru
         return LANE_LEFT;
     if (!has_room(capture))
         return LANE_FULL;
-    enum lane_stop stop = lane_decide(lane, batch, &seen->found);
+    enum lane_stop stop = lane_settle(lane, batch, &seen->found);
     if (stop != LANE_DONE)
         return stop;
     if (seen->row->direction != CAPTURE_OUT)
@@ -219,7 +219,7 @@ static enum lane_stop answered(struct capture *capture, struct lane *lane, struc
         return LANE_LEFT;
     if (is_known(capture, CAPTURE_DIRECT, key.source))
         return LANE_LEFT;
-    enum lane_stop stop = lane_decide(lane, batch, &seen->found);
+    enum lane_stop stop = lane_settle(lane, batch, &seen->found);
     if (stop != LANE_DONE)
         return stop;
     if (seen->flow != NONE && is_known(capture, CAPTURE_TRANSLATED, key.source))

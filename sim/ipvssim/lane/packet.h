@@ -5,7 +5,7 @@
 #include "internal.h"
 
 struct packet {
-    const uint8_t *data;
+    const uint8_t *data; /* not looked at where nobody looks at what leaves */
     uint32_t length;
     struct key key;
     uint8_t hops, flags; /* TCP's flags, else 0 */
@@ -31,8 +31,10 @@ void lane_reply(uint8_t *out, const struct packet *packet, const struct translat
 
 /* run.c: a packet of a batch is looked at, and then decided. */
 bool lane_look(const struct lane *lane, const struct lane_batch *batch, struct found *found);
-enum lane_stop lane_decide(struct lane *lane, struct lane_batch *batch, const struct found *found);
-/* Let it be the time of the packet at `at`; LANE_WAIT. */
+enum lane_stop lane_settle(struct lane *lane, struct lane_batch *batch, const struct found *found);
+/* wheel.c: let it be the time of the packet at `at`; LANE_WAIT. */
 enum lane_stop lane_at_its_time(const struct lane *lane, struct lane_batch *batch);
+/* run.c: decide about a packet, the one at `at` of its batch. */
+enum lane_stop lane_decide(struct lane *lane, struct lane_batch *batch, const struct packet *packet);
 
 #endif

@@ -9,16 +9,6 @@
 #define AHEAD 8 /* packets */
 #define INPUT_ONLY 2
 
-int32_t lane_check(const int64_t *offsets, int64_t count, int64_t size)
-{
-    if (offsets[0] < 0 || offsets[count] > size)
-        return 0;
-    for (int64_t at = 0; at < count; at++)
-        if (offsets[at] > offsets[at + 1])
-            return 0;
-    return 1;
-}
-
 static void count_in(struct lane_counts *counts, uint32_t size)
 {
     counts->inpkts++;
@@ -62,7 +52,7 @@ static uint8_t *leave(struct lane_batch *batch, const struct lane_way *way, uint
 
 static bool has_room(const struct lane_batch *batch, const struct lane_way *way, uint32_t length)
 {
-    return batch->leaving < batch->leaving_room && batch->room - batch->used >= (int64_t)way->header_size + length;
+    return batch->out == NULL || (batch->leaving < batch->leaving_room && batch->room - batch->used >= (int64_t)way->header_size + length);
 }
 
 static void follow(struct lane *lane, struct connection *one, const struct packet *packet, int direction)
@@ -86,6 +76,20 @@ static void follow(struct lane *lane, struct connection *one, const struct packe
     one->timeout = rules->tcp_timeout[state];
 }
 
+/* What a request makes leaves to its server. */
+static void send(const struct lane *lane, struct lane_batch *batch, const struct connection *one, const struct packet *packet)
+{
+    const struct lane_server *server = &lane->servers[one->server];
+    uint8_t *out = leave(batch, &server->way, packet->length);
+    if ((one->flags & 7) == lane->rules.masquerade) {
+        uint16_t port = server->port ? server->port : one->virtual_port;
+        struct translation change = {server->address, packet->key.destination, port, packet->key.to};
+        lane_request(out, packet, &change);
+    } else {
+        lane_routed(out, packet);
+    }
+}
+
 /* A request of a connection of the lane's, whose server can be reached and whose batch has room. */
 static void serve(struct lane *lane, struct lane_batch *batch, uint32_t number, const struct packet *packet,
                   bool fresh)
@@ -98,14 +102,8 @@ static void serve(struct lane *lane, struct lane_batch *batch, uint32_t number, 
     counted(lane, server);
     touched(lane, server->service);
     follow(lane, one, packet, INPUT);
-    uint8_t *out = leave(batch, &server->way, packet->length);
-    if ((one->flags & 7) == lane->rules.masquerade) {
-        uint16_t port = server->port ? server->port : one->virtual_port;
-        struct translation change = {server->address, packet->key.destination, port, packet->key.to};
-        lane_request(out, packet, &change);
-    } else {
-        lane_routed(out, packet);
-    }
+    if (batch->out != NULL)
+        send(lane, batch, one, packet);
     one->in_packets++;
     lane_start(lane, number, batch->now, fresh);
     batch->servers[batch->at] = (int32_t)one->server;
@@ -211,8 +209,10 @@ static enum lane_stop reply(struct lane *lane, struct lane_batch *batch, const s
         return LANE_LEFT;
     if (!has_room(batch, way, packet->length))
         return LANE_FULL;
-    struct translation change = {one->virtual_address, packet->key.source, one->virtual_port, packet->key.port};
-    lane_reply(leave(batch, way, packet->length), packet, &change);
+    if (batch->out != NULL) {
+        struct translation change = {one->virtual_address, packet->key.source, one->virtual_port, packet->key.port};
+        lane_reply(leave(batch, way, packet->length), packet, &change);
+    }
     count_out(&server->counts, packet->length);
     count_out(&lane->services[server->service].counts, packet->length);
     count_out(&lane->total, packet->length);
@@ -240,19 +240,25 @@ static void look_ahead(const struct lane *lane, const struct lane_batch *batch, 
         approach(lane, lane->requests[rows[near % (2 * AHEAD)] & (lane->rows - 1)]);
 }
 
+static void find(const struct lane *lane, struct found *found)
+{
+    struct key key = found->packet.key;
+    found->hashed = hash(key);
+    found->request = lane_find_request(lane, key, found->hashed);
+    found->reply = may_reply(lane, key.source) ? lane_find_reply(lane, key, found->hashed) : NONE;
+}
+
 bool lane_look(const struct lane *lane, const struct lane_batch *batch, struct found *found)
 {
     const int64_t *offsets = batch->offsets + batch->at;
     struct packet *packet = &found->packet;
     if (!lane_parse(batch, batch->data + offsets[0], offsets[1] - offsets[0], packet))
         return false;
-    found->hashed = hash(packet->key);
-    found->request = lane_find_request(lane, packet->key, found->hashed);
-    found->reply = may_reply(lane, packet->key.source) ? lane_find_reply(lane, packet->key, found->hashed) : NONE;
+    find(lane, found);
     return true;
 }
 
-enum lane_stop lane_decide(struct lane *lane, struct lane_batch *batch, const struct found *found)
+enum lane_stop lane_settle(struct lane *lane, struct lane_batch *batch, const struct found *found)
 {
     if (lane_is_foreign(lane, found->hashed))
         return LANE_LEFT;
@@ -263,15 +269,11 @@ enum lane_stop lane_decide(struct lane *lane, struct lane_batch *batch, const st
     return open(lane, batch, &found->packet, NONE);
 }
 
-enum lane_stop lane_at_its_time(const struct lane *lane, struct lane_batch *batch)
+enum lane_stop lane_decide(struct lane *lane, struct lane_batch *batch, const struct packet *packet)
 {
-    if (batch->times == NULL || batch->times[batch->at] <= batch->now)
-        return LANE_DONE;
-    int64_t time = batch->times[batch->at], jiffy = time / LANE_JIFFY;
-    if (jiffy >= batch->event || (lane->count && lane->next >= 0 && jiffy >= lane->next))
-        return LANE_WAIT;
-    batch->now = time;
-    return LANE_DONE;
+    struct found found = {.packet = *packet};
+    find(lane, &found);
+    return lane_settle(lane, batch, &found);
 }
 
 int32_t lane_run(struct lane *lane, struct lane_batch *batch)
@@ -284,7 +286,7 @@ int32_t lane_run(struct lane *lane, struct lane_batch *batch)
         struct found found;
         enum lane_stop stop = lane_at_its_time(lane, batch);
         if (stop == LANE_DONE)
-            stop = lane_look(lane, batch, &found) ? lane_decide(lane, batch, &found) : LANE_LEFT;
+            stop = lane_look(lane, batch, &found) ? lane_settle(lane, batch, &found) : LANE_LEFT;
         if (stop != LANE_DONE)
             return (int32_t)stop;
         batch->left[batch->at + 1] = batch->leaving;

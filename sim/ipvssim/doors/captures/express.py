@@ -182,6 +182,5 @@ class _Run(CaptureRun):
         return self._express.alone(self._express.frame(number))
 
     def _is_other_network(self) -> bool:
-        other, widened = super()._is_other_network(), self._express.playing.widened
-        self._express.playing.widened = False
-        return other or widened
+        widened, self._express.playing.widened = self._express.playing.widened, False
+        return widened
