@@ -79,6 +79,7 @@ bench: $(VENV)/.ready test-compiled
 	$(PY) -m bench.compiled
 	$(PY) -m bench.lane
 	$(PY) -m bench.flows
+	$(PY) -m bench.captures
 	$(PY) bench/report.py
 fuzz: $(VENV)/.ready
 	$(PY) -m pip install --quiet atheris

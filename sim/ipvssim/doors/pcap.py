@@ -89,7 +89,7 @@ def _play(chosen: argparse.Namespace, counts: Captured) -> None:
         kernel.director, chosen.capture, chosen.out, on=chosen.on, told=told, noted=print if chosen.explain else None,
         sides=sides.told(chosen.director, chosen.client_side, chosen.server_side, map(_owner, chosen.server_mac)),
         marks=list(map(marks.read, chosen.mark)), counts=counts,
-        watched=None if chosen.explain else partial(watched, source=chosen.capture),
+        watched=None if chosen.explain else partial(watched, source=chosen.capture), lane=kernel._lane,
     )  # fmt: skip
 
 

@@ -15,16 +15,21 @@ if TYPE_CHECKING:
 
 HERE = Path(__file__).resolve().parent
 MODULE = "ipvssim.lane._lane"
-SOURCES = ("store.c", "foreign.c", "wheel.c", "loads.c", "picks.c", "tables.c", "packet.c", "run.c", "flows.c")
-HEADERS = ("lane.h", "internal.h", "packet.h")
+SOURCES = (
+    "store.c", "foreign.c", "wheel.c", "loads.c", "picks.c", "tables.c", "packet.c", "run.c", "flows.c",
+    "records.c", "remember.c", "capture.c",
+)  # fmt: skip
+INTERFACES = ("lane.h", "capture.h")
+PREAMBLE = "".join(f'#include "{name}"\n' for name in INTERFACES)
+HEADERS = (*INTERFACES, "internal.h", "packet.h", "capturing.h")
 FLAGS = ["-O2", "-fvisibility=hidden", "-Wall", "-Wextra"]
 STRICT_FLAGS = ["-Werror", "-DIPVSNL_STRICT"]
 
 
 def declarations() -> str:
     """What cffi is given."""
-    text = (HERE / "lane.h").read_text()
-    return text.partition("/* BEGIN CDEF */")[2].partition("/* END CDEF */")[0]
+    texts = [(HERE / name).read_text() for name in INTERFACES]
+    return "".join(text.partition("/* BEGIN CDEF */")[2].partition("/* END CDEF */")[0] for text in texts)
 
 
 def builder() -> FFI:
@@ -36,7 +41,7 @@ def builder() -> FFI:
     strict = STRICT_FLAGS if os.environ.get("IPVSNL_STRICT") == "1" else []
     folder = os.path.relpath(HERE)
     ffi.set_source(
-        MODULE, '#include "lane.h"', sources=[f"{folder}/{name}" for name in SOURCES],
+        MODULE, PREAMBLE, sources=[f"{folder}/{name}" for name in SOURCES],
         depends=[f"{folder}/{name}" for name in HEADERS], include_dirs=[folder], extra_compile_args=FLAGS + strict,
     )  # fmt: skip
     return ffi

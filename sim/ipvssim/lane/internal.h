@@ -39,6 +39,7 @@ struct connection {
     uint32_t flags;
     uint32_t timeout; /* jiffies */
     uint32_t in_packets;
+    uint32_t tag; /* the caller's */
     uint32_t next_request, next_reply; /* of the same chain; of a free one, next_request is the next free one */
     uint32_t later, earlier;           /* of the same bucket of the wheel */
     uint16_t client_port, virtual_port;

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable
 from struct import Struct
-from typing import TYPE_CHECKING, Any, Final
+from typing import TYPE_CHECKING, Any, Final, Protocol
 
 from ipvsnl.consts import AF_INET
 from ipvssim.clock import JIFFY
@@ -24,6 +24,20 @@ _PLAIN: Final = METHOD | F_ALIVE | F_INACTIVE | F_NO_OUTPUT
 _METHODS: Final = frozenset((MASQUERADE, DIRECT))
 _AT_ONCE: Final = 4096
 _MOST: Final = 0xFFFFFFFF
+NO_TAG: Final = 0xFFFFFFFF
+
+
+class Tags(Protocol):
+    """Who wants to know connections again that come back from the lane: by numbers of their own."""
+
+    def number(self, connection: ConnectionEntry) -> int:
+        """The number of a connection; NO_TAG: it has none."""
+
+    def taken(self, connection: ConnectionEntry) -> None:
+        """The lane has it now."""
+
+    def given(self, connection: ConnectionEntry, number: int) -> None:
+        """The one of that number came back."""
 
 
 class Keeping:
@@ -36,6 +50,7 @@ class Keeping:
         self._mirror = mirror
         self._entries = ffi.new("struct lane_entry[]", _AT_ONCE)
         self._entry = ffi.new("struct lane_entry *")
+        self.tags: Tags | None = None
 
     # --- in ---
 
@@ -70,11 +85,14 @@ class Keeping:
         entry.server, entry.flags, entry.state = number, connection.flags, connection.state
         entry.protocol, entry.in_packets = connection.protocol, connection.in_packets
         entry.timeout, entry.expires = connection.timeout // JIFFY, connection.expires // JIFFY
+        entry.tag = self.tags.number(connection) if self.tags is not None else NO_TAG
         kept = lib.lane_keep(self._handle, entry)
         if kept < 0:
             raise MemoryError("the connections of the lane")
         if kept:
             self._table.take_out(connection)
+            if self.tags is not None:
+                self.tags.taken(connection)
         return bool(kept)
 
     def _is_plain(self, connection: ConnectionEntry) -> bool:
@@ -163,3 +181,5 @@ class Keeping:
             connection.state, connection.in_packets = entry.state, entry.in_packets
             connection.timeout = entry.timeout * JIFFY
             table.put_back(connection, entry.expires)
+            if self.tags is not None and entry.tag != NO_TAG:
+                self.tags.given(connection, entry.tag)

@@ -113,6 +113,7 @@ struct lane_service {
 struct lane_entry {
     int64_t expires;
     uint32_t client, virtual_address, server, flags, timeout, in_packets;
+    uint32_t tag; /* the caller's: LANE_NONE for what the lane opens itself */
     uint16_t client_port, virtual_port;
     uint8_t protocol, state;
 };
@@ -152,6 +153,7 @@ struct lane_batch {
     int64_t *ends;     /* of each that left: its end in `out` */
     uint16_t *devices; /* of each that left */
     int64_t leaving, leaving_room;
+    uint32_t connection; /* the lane's number of the one that the last packet met */
 };
 
 /* What a packet of a flow is to its connection. */

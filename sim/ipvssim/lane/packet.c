@@ -37,6 +37,16 @@ static uint64_t sum(const uint8_t *data, uint32_t size)
     return size ? total + ((uint64_t)data[0] << 8) : total;
 }
 
+int32_t lane_check(const int64_t *offsets, int64_t count, int64_t size)
+{
+    if (offsets[0] < 0 || offsets[count] > size)
+        return 0;
+    for (int64_t at = 0; at < count; at++)
+        if (offsets[at] > offsets[at + 1])
+            return 0;
+    return 1;
+}
+
 bool lane_parse(const struct lane_batch *batch, const uint8_t *data, int64_t size, struct packet *packet)
 {
     if (batch->framed) {

@@ -9,16 +9,6 @@
 #define AHEAD 8 /* packets */
 #define INPUT_ONLY 2
 
-int32_t lane_check(const int64_t *offsets, int64_t count, int64_t size)
-{
-    if (offsets[0] < 0 || offsets[count] > size)
-        return 0;
-    for (int64_t at = 0; at < count; at++)
-        if (offsets[at] > offsets[at + 1])
-            return 0;
-    return 1;
-}
-
 static void count_in(struct lane_counts *counts, uint32_t size)
 {
     counts->inpkts++;
@@ -117,6 +107,7 @@ static void serve(struct lane *lane, struct lane_batch *batch, uint32_t number, 
     one->in_packets++;
     lane_start(lane, number, batch->now, fresh);
     batch->servers[batch->at] = (int32_t)one->server;
+    batch->connection = number;
 }
 
 static enum lane_stop refused(const struct lane_batch *batch, const struct lane_server *server, const struct packet *packet)
@@ -162,7 +153,7 @@ static enum lane_stop open(struct lane *lane, struct lane_batch *batch, const st
     struct connection made = {
         .client = key.source, .virtual_address = key.destination, .server = picked,
         .flags = server->method | rules->flags_of_new | rules->inactive, .client_port = key.port,
-        .virtual_port = key.to, .protocol = key.protocol,
+        .virtual_port = key.to, .protocol = key.protocol, .tag = NONE,
     };
     if (server->method != rules->masquerade)
         made.flags |= rules->no_output;
@@ -230,6 +221,7 @@ static enum lane_stop reply(struct lane *lane, struct lane_batch *batch, const s
     follow(lane, one, packet, OUTPUT);
     lane_start(lane, number, batch->now, false);
     batch->servers[batch->at] = (int32_t)one->server;
+    batch->connection = number;
     batch->kinds[batch->at] = LANE_REPLY;
     return LANE_DONE;
 }
@@ -248,25 +240,40 @@ static void look_ahead(const struct lane *lane, const struct lane_batch *batch, 
         approach(lane, lane->requests[rows[near % (2 * AHEAD)] & (lane->rows - 1)]);
 }
 
-enum lane_stop lane_decide(struct lane *lane, struct lane_batch *batch, const struct packet *packet)
+static void find(const struct lane *lane, struct found *found)
 {
-    uint64_t hashed = hash(packet->key);
-    if (lane_is_foreign(lane, hashed))
-        return LANE_LEFT;
-    uint32_t request_of = lane_find_request(lane, packet->key, hashed);
-    uint32_t reply_of = may_reply(lane, packet->key.source) ? lane_find_reply(lane, packet->key, hashed) : NONE;
-    if (request_of != NONE)
-        return reply_of != NONE ? LANE_LEFT : request(lane, batch, packet, request_of);
-    return reply_of != NONE ? reply(lane, batch, packet, reply_of) : open(lane, batch, packet, NONE);
+    struct key key = found->packet.key;
+    found->hashed = hash(key);
+    found->request = lane_find_request(lane, key, found->hashed);
+    found->reply = may_reply(lane, key.source) ? lane_find_reply(lane, key, found->hashed) : NONE;
 }
 
-static enum lane_stop decide(struct lane *lane, struct lane_batch *batch)
+bool lane_look(const struct lane *lane, const struct lane_batch *batch, struct found *found)
 {
     const int64_t *offsets = batch->offsets + batch->at;
-    struct packet packet;
-    if (!lane_parse(batch, batch->data + offsets[0], offsets[1] - offsets[0], &packet))
+    struct packet *packet = &found->packet;
+    if (!lane_parse(batch, batch->data + offsets[0], offsets[1] - offsets[0], packet))
+        return false;
+    find(lane, found);
+    return true;
+}
+
+enum lane_stop lane_settle(struct lane *lane, struct lane_batch *batch, const struct found *found)
+{
+    if (lane_is_foreign(lane, found->hashed))
         return LANE_LEFT;
-    return lane_decide(lane, batch, &packet);
+    if (found->request != NONE)
+        return found->reply != NONE ? LANE_LEFT : request(lane, batch, &found->packet, found->request);
+    if (found->reply != NONE)
+        return reply(lane, batch, &found->packet, found->reply);
+    return open(lane, batch, &found->packet, NONE);
+}
+
+enum lane_stop lane_decide(struct lane *lane, struct lane_batch *batch, const struct packet *packet)
+{
+    struct found found = {.packet = *packet};
+    find(lane, &found);
+    return lane_settle(lane, batch, &found);
 }
 
 int32_t lane_run(struct lane *lane, struct lane_batch *batch)
@@ -276,13 +283,10 @@ int32_t lane_run(struct lane *lane, struct lane_batch *batch)
         return LANE_FULL;
     for (; batch->at < batch->count; batch->at++) {
         look_ahead(lane, batch, rows);
-        if (batch->times != NULL && batch->times[batch->at] > batch->now) {
-            int64_t time = batch->times[batch->at], jiffy = time / LANE_JIFFY;
-            if (jiffy >= batch->event || (lane->count && lane->next >= 0 && jiffy >= lane->next))
-                return LANE_WAIT;
-            batch->now = time;
-        }
-        enum lane_stop stop = decide(lane, batch);
+        struct found found;
+        enum lane_stop stop = lane_at_its_time(lane, batch);
+        if (stop == LANE_DONE)
+            stop = lane_look(lane, batch, &found) ? lane_settle(lane, batch, &found) : LANE_LEFT;
         if (stop != LANE_DONE)
             return (int32_t)stop;
         batch->left[batch->at + 1] = batch->leaving;

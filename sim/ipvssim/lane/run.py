@@ -94,7 +94,7 @@ class Run:
         self._pin()
         while True:
             state.event = min(clock.next_event, _LAST)
-            stop = lib.lane_run(lane.handle, state)
+            stop = self._go()
             lane.mirror.write_back()
             lane.wait()
             clock.advance_to(state.now)
@@ -108,17 +108,31 @@ class Run:
                 return
             state.now = clock.now
 
+    def _go(self) -> int:
+        """The lane goes on; why it stopped."""
+        return int(lib.lane_run(self._lane.handle, self._state))
+
+    def _received(self, number: int) -> Result | None:
+        """What becomes of a packet by the general way; None: it is not given to the director at all."""
+        return self._lane.receive(self._batch.packets[number], self._on)
+
+    def _is_other_network(self) -> bool:
+        """Whether a packet has changed the network otherwise than by telling a path's MTU."""
+        return False
+
     def _leaves(self, number: int) -> bool:
         """A packet goes the general way. Whether the lane goes on behind it."""
         lane, state = self._lane, self._state
 
-        def goes() -> Result:
-            result = lane.receive(self._batch.packets[number], self._on)
+        def goes() -> Result | None:
+            result = self._received(number)
             self._note(number, result)
             return result
 
         goes_on = lane.meanwhile(goes)
         state.at = number + 1
+        if goes_on and self._is_other_network():
+            goes_on = lane.begin(forgets=False)
         lane.wait()
         return goes_on
 
@@ -141,13 +155,16 @@ class Run:
         for number in range(first, len(self._batch)):
             if self._times is not None:
                 self._clock.advance_to(self._times[number])
-            self._note(number, self._lane.receive(self._batch.packets[number], self._on))
+            self._note(number, self._received(number))
 
     def _devices(self) -> list[str]:
         return self._lane.ways.devices if self._lane.handle is not None else self._lane.devices
 
-    def _note(self, number: int, result: Result) -> None:
+    def _note(self, number: int, result: Result | None) -> None:
         batch = self._batch
+        if result is None:
+            batch.left[number + 1] = batch.left[number]
+            return
         if batch.lacks(number, result):
             pinned = bool(self._views)
             self._release()

@@ -226,7 +226,7 @@ int32_t lane_keep(struct lane *lane, const struct lane_entry *entry)
         .expires = entry->expires, .client = entry->client, .virtual_address = entry->virtual_address,
         .server = entry->server, .flags = entry->flags, .timeout = entry->timeout, .in_packets = entry->in_packets,
         .client_port = entry->client_port, .virtual_port = entry->virtual_port, .protocol = entry->protocol,
-        .state = entry->state,
+        .state = entry->state, .tag = entry->tag,
     };
     if (made.server >= lane->server_room || made.state >= LANE_STATES || (made.protocol != TCP && made.protocol != UDP))
         return 0;
@@ -245,7 +245,7 @@ static void give(struct lane *lane, uint32_t number, struct lane_entry *entry)
     struct lane_entry given = {
         .expires = one->expires, .client = one->client, .virtual_address = one->virtual_address, .server = one->server,
         .flags = one->flags, .timeout = one->timeout, .in_packets = one->in_packets, .client_port = one->client_port,
-        .virtual_port = one->virtual_port, .protocol = one->protocol, .state = one->state,
+        .virtual_port = one->virtual_port, .protocol = one->protocol, .state = one->state, .tag = one->tag,
     };
     *entry = given;
     lane_unqueue(lane, number);

@@ -1,5 +1,5 @@
 /* Timers: a wheel of jiffies. A connection whose time is moved on stays in its bucket, and is moved when that is reached. */
-#include "internal.h"
+#include "packet.h"
 
 #define AT_ONCE 32
 
@@ -146,4 +146,16 @@ int64_t lane_expire(struct lane *lane, int64_t jiffy)
         lane->done = jiffy;
     lane->next = lane->count ? look(lane) : -1;
     return gone;
+}
+
+/* Whether nothing else comes before the packet at `at`; then it is its time. */
+enum lane_stop lane_at_its_time(const struct lane *lane, struct lane_batch *batch)
+{
+    if (batch->times == NULL || batch->times[batch->at] <= batch->now)
+        return LANE_DONE;
+    int64_t time = batch->times[batch->at], jiffy = time / LANE_JIFFY;
+    if (jiffy >= batch->event || (lane->count && lane->next >= 0 && jiffy >= lane->next))
+        return LANE_WAIT;
+    batch->now = time;
+    return LANE_DONE;
 }

@@ -44,7 +44,7 @@ def number(link: str) -> int:
 
 def frame(link: str, wire: Wire) -> bytes:
     """The packet as that link carries it."""
-    four = wire.data[0] < 0x60
+    four = wire.data[:1] < b"\x60"
     kind = b"\x08\x00" if four else b"\x86\xdd"
     direction = 4 if wire.out else 0
     cooked2 = pack("!HIHBB", 0, wire.interface, 1, direction, 6) + wire.source + b"\0\0"
@@ -68,13 +68,16 @@ def frame(link: str, wire: Wire) -> bytes:
     return before[link] + wire.data
 
 
-def classic(link: str, wires: Iterable[Wire], *, order: str = "<", nano: bool = False, magic: int = 0) -> bytes:
+def classic(
+    link: str, wires: Iterable[Wire], *, order: str = "<", nano: bool = False, magic: int = 0, snaplen: int = 65535
+) -> bytes:
     """A pcap file."""
     parts, number_ = (1000, 0xA1B23C4D) if nano else (1, magic or 0xA1B2C3D4)
     file = pack(order + "IHHiIII", number_, 2, 4, 0, 0, 65535, number(link))
     for wire in wires:
-        data = frame(link, wire)
-        file += pack(order + "IIII", wire.when // 1_000_000, wire.when % 1_000_000 * parts, len(data), len(data))
+        whole = frame(link, wire)
+        data = whole[:snaplen]
+        file += pack(order + "IIII", wire.when // 1_000_000, wire.when % 1_000_000 * parts, len(data), len(whole))
         file += (bytes(8) if magic == 0xA1B2CD34 else b"") + data
     return file
 
@@ -96,6 +99,7 @@ def pcapng(
     resolution: int = 6,
     offset: int = 0,
     kind: int = 6,
+    snaplen: int = 65535,
 ) -> bytes:
     """A pcapng file with an interface a link; ``resolution`` is if_tsresol, ``kind`` 6, 3 (simple) or 2 (obsolete)."""
     file = block(order, 0x0A0D0D0A, pack(order + "IHHq", 0x1A2B3C4D, 1, 0, -1))
@@ -106,9 +110,10 @@ def pcapng(
     file += block(order, 5, bytes(12))  # statistics: nothing for us
     unit = 1 << (resolution & 0x7F) if resolution & 0x80 else 10**resolution
     for wire in wires:
-        data = frame(links[wire.interface], wire)
+        whole = frame(links[wire.interface], wire)
+        data = whole[:snaplen]
         ticks = (wire.when - offset * 1_000_000) * unit // 1_000_000
-        stamp = (ticks >> 32, ticks & 0xFFFFFFFF, len(data), len(data))
+        stamp = (ticks >> 32, ticks & 0xFFFFFFFF, len(data), len(whole))
         if kind == 6:
             flags = option(order, 2, pack(order + "I", 2 if wire.out else 0)) + option(order, 0, b"")
             file += block(

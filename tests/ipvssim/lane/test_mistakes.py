@@ -14,7 +14,7 @@ from cffi import FFI
 
 from ipvssim.lane import compiled
 from ipvssim.lane import lane as lane_module
-from ipvssim.lane.build import HERE, SOURCES, declarations
+from ipvssim.lane.build import HERE, PREAMBLE, SOURCES, declarations
 from ipvssim.lane.mirror import Mirror
 from ipvssim.lane.ways import Ways
 from ipvssim.lane.world import rules
@@ -117,7 +117,7 @@ def built(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Callable[[str, str
         ffi = FFI()
         ffi.cdef(declarations())
         sources = [str(tmp_path / name) for name in SOURCES]
-        ffi.set_source("_wrong_lane", '#include "lane.h"', sources=sources, include_dirs=[str(tmp_path)])
+        ffi.set_source("_wrong_lane", PREAMBLE, sources=sources, include_dirs=[str(tmp_path)])
         spec = spec_from_file_location("_wrong_lane", ffi.compile(str(tmp_path)))
         assert spec is not None and spec.loader is not None
         module = module_from_spec(spec)

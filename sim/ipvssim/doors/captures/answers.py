@@ -28,9 +28,12 @@ def from_server(data: bytes, packet: Packet, flow: Flow | None, director: Direct
     if flow.director is None:
         flow.director = packet.source, packet.client_port
     connection = flow.connection
-    if connection is None or connection.reply_key == packet.key:
+    if not isinstance(connection, ConnectionEntry) or connection.reply_key == packet.key:
         return data
-    if packet.key in director.connection_table.replies[packet.protocol]:
+    table = director.connection_table
+    if table.elsewhere is not None:
+        table.elsewhere.seek(packet)
+    if packet.key in table.replies[packet.protocol]:
         return data
     return _sent_by(connection, data, packet) or data
 
@@ -42,7 +45,7 @@ def from_virtual(data: bytes, packet: Packet, flow: Flow | None) -> bytes | None
         return None
     if flow.virtual != (packet.source, packet.client_port) or flow.director is not None:
         return None
-    return _sent_by(flow.connection, data, packet) if flow.connection is not None else None
+    return _sent_by(flow.connection, data, packet) if isinstance(flow.connection, ConnectionEntry) else None
 
 
 def _sent_by(connection: ConnectionEntry, data: bytes, packet: Packet) -> bytes | None:

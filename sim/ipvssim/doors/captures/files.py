@@ -12,12 +12,14 @@ import sys
 from collections.abc import Iterator
 from pathlib import Path
 from struct import Struct
-from typing import BinaryIO, NamedTuple
+from typing import BinaryIO
 
 from ipvssim.clock import SECOND
-from ipvssim.doors.captures.frame import CaptureError, Frame
+from ipvssim.doors.captures.frame import CaptureError, Frame, Plain
+from ipvssim.doors.captures.interfaces import Block, Interface, described, options
 from ipvssim.doors.captures.order import ordered
 from ipvssim.doors.captures.packed import Packed, damage, is_packed
+from ipvssim.doors.captures.window import Window
 
 STANDARD_INPUT = "-"
 LONGEST = 262144
@@ -34,23 +36,12 @@ _ORDERS = {b"\x1a\x2b\x3c\x4d": ">", b"\x4d\x3c\x2b\x1a": "<"}
 _COMPRESSED = {b"\x28\xb5": "zstd -dc", b"\x04\x22": "lz4 -dc"}
 """What Python has no module for; the others are read (:mod:`ipvssim.doors.captures.packed`)."""
 _PIECE = 1 << 16
-_IF_NAME, _IF_RESOLUTION, _IF_OFFSET, _PACKET_FLAGS = 2, 9, 14, 2
+_UNPACKED = 1 << 13
+"""Bytes that are unpacked at once: as many as the module of Python keeps ready, so that all that is good before damage
+comes."""
+_PACKET_FLAGS = 2
+_NANO, _FAR = 1000, 1 << 40
 _NO_WAIT = getattr(os, "O_NONBLOCK", 0) | getattr(os, "O_CLOEXEC", 0)
-
-
-class _Interface(NamedTuple):
-    link: int
-    longest: int
-    name: str
-    ticks: int
-    """A second's."""
-    offset: int
-
-
-class _Block(NamedTuple):
-    order: str
-    kind: int
-    body: bytes
 
 
 def opened(path: Path) -> BinaryIO:
@@ -85,22 +76,24 @@ class Reader:
 
     def __init__(self, stream: BinaryIO, name: str) -> None:
         self.number = self._position = 0
-        self._stream = stream
+        self._stream = Window(stream)
         self._name = name
         self._packed: Packed | None = None
+        self._plain: Plain | None = None
+        self._last = 0
         magic = self._read(4)
         if is_packed(magic):
             self._packed = Packed(magic, stream)
-            self._stream = self._packed.unpacked()
+            self._stream = Window(self._packed.unpacked(), _UNPACKED)
             magic = self._read(4)
         if not magic:
             raise CaptureError(f"{name}: empty, and no capture")
         if magic in _CLASSIC:
             self._frames = self._classic(*_CLASSIC[magic])
         elif magic == _NEW_SECTION:
-            self._interfaces: list[_Interface] = []
-            blocks = self._blocks(self._section())
-            self._frames = ordered(blocks, lambda: len(self._interfaces) > 1)
+            self._interfaces: list[Interface] = []
+            self._order = self._section()
+            self._frames = ordered(self._blocks(), lambda: len(self._interfaces) > 1)
         else:
             hint = _COMPRESSED.get(magic[:2])
             advice = f": compressed? {hint} {name} | ipvssim pcap RULES -" if hint else ""
@@ -113,6 +106,31 @@ class Reader:
 
     def __iter__(self) -> Iterator[Frame]:
         return self._frames
+
+    # --- many at once ---
+
+    @property
+    def window(self) -> Window:
+        """The bytes that are read."""
+        return self._stream
+
+    def plain(self) -> Plain | None:
+        """How the records that follow can be read until one is of another kind; None where they can't."""
+        if self._plain is not None or not self.number or len(self._interfaces) != 1:
+            return self._plain
+        (interface,) = self._interfaces
+        parts, rest = divmod(interface.ticks, SECOND)
+        if rest or not 0 < parts <= _NANO or abs(interface.offset) > _FAR:
+            return None
+        name = interface.name or "0"
+        return Plain(self._order, True, 0, parts, interface.link, interface.offset * SECOND, name)
+
+    def passed(self, count: int, size: int, last: int) -> None:
+        """So many packets, in so many bytes of what lies ahead, were read; the last one's time."""
+        self.number += count
+        self._position += size
+        self._last = last
+        self._stream.ahead = self._stream.ahead[size:]
 
     def wrong(self, cause: str, number: int = 0) -> CaptureError:
         """An error about the packet of that number; 0 is the one that is being read."""
@@ -127,7 +145,9 @@ class Reader:
         major, _, _, _, _, link = Struct(order + "HHiIII").unpack(header)
         if major != 2:
             raise CaptureError(f"{self._name}: version {major} of pcap is unknown")
-        return self._records(Struct(order + "IIII"), parts, head, link & 0xFFFF)  # above: checksums behind frames
+        link &= 0xFFFF  # above: checksums behind frames
+        self._plain = Plain(order, False, head, parts, link, 0, "")
+        return self._records(Struct(order + "IIII"), parts, head, link)
 
     def _records(self, record: Struct, parts: int, head: int, link: int) -> Iterator[Frame]:
         while header := self._read(head):
@@ -147,23 +167,24 @@ class Reader:
 
     # --- pcapng ---
 
-    def _blocks(self, order: str) -> Iterator[Frame]:
-        interfaces = self._interfaces
-        when = 0
+    def _blocks(self) -> Iterator[Frame]:
         while kind := self._read(4):
             if kind == _NEW_SECTION:
-                order = self._section()
-                interfaces = self._interfaces = []
+                self._order = self._section()
+                self._interfaces = []
                 continue
             if len(kind) < 4:
                 raise self.wrong_after("the file ends within a block")
-            block = self._block(order, kind)
+            block = self._block(self._order, kind)
             if block.kind == _INTERFACE:
-                interfaces.append(self._interface(block))
+                interface = described(block)
+                if interface is None:
+                    raise self.wrong_after("a damaged description of an interface")
+                self._interfaces.append(interface)
             elif block.kind in (_PACKET, _SIMPLE, _ENHANCED):
                 self.number += 1
-                frame = self._from_block(block, interfaces, when)
-                when = frame.when
+                frame = self._from_block(block, self._interfaces, self._last)
+                self._last = frame.when
                 yield frame
 
     def wrong_after(self, cause: str) -> CaptureError:
@@ -178,11 +199,11 @@ class Reader:
         self._rest(order, head[:4], 12)
         return order
 
-    def _block(self, order: str, kind: bytes) -> _Block:
+    def _block(self, order: str, kind: bytes) -> Block:
         head = self._read(4)
         number = Struct(order + "I").unpack(kind)[0]
         wanted = number in (_INTERFACE, _PACKET, _SIMPLE, _ENHANCED)
-        return _Block(order, number, self._rest(order, head, 8, keep=wanted))
+        return Block(order, number, self._rest(order, head, 8, keep=wanted))
 
     def _rest(self, order: str, length: bytes, had: int, *, keep: bool = False) -> bytes:
         """The body of a block of that length, of which ``had`` bytes were read; skipped unless it is to be kept."""
@@ -205,21 +226,7 @@ class Reader:
             raise self.wrong_after("a block's two lengths differ: the file is damaged")
         return body
 
-    def _interface(self, block: _Block) -> _Interface:
-        if len(block.body) < 8:
-            raise self.wrong_after("a damaged description of an interface")
-        link, _, longest = Struct(block.order + "HHI").unpack_from(block.body)
-        name, ticks, offset = "", SECOND, 0
-        for code, value in _options(block.order, block.body, 8):
-            if code == _IF_NAME:
-                name = value.rstrip(b"\0").decode("utf-8", "replace")
-            elif code == _IF_RESOLUTION and value:
-                ticks = 1 << (value[0] & 0x7F) if value[0] & 0x80 else 10 ** value[0]
-            elif code == _IF_OFFSET and len(value) == 8:
-                offset = Struct(block.order + "q").unpack(value)[0]
-        return _Interface(link, longest, name, ticks, offset)
-
-    def _from_block(self, block: _Block, interfaces: list[_Interface], last: int) -> Frame:
+    def _from_block(self, block: Block, interfaces: list[Interface], last: int) -> Frame:
         order, kind, body = block
         head = 4 if kind == _SIMPLE else 20
         if len(body) < head:
@@ -241,7 +248,7 @@ class Reader:
         direction, when = "", last
         if kind != _SIMPLE:
             when = (high << 32 | low) * SECOND // interface.ticks + interface.offset * SECOND
-            for code, value in _options(order, body, head + (kept + 3 & ~3)):
+            for code, value in options(order, body, head + (kept + 3 & ~3)):
                 if code == _PACKET_FLAGS and len(value) == 4:
                     direction = ("", "in", "out", "")[Struct(order + "I").unpack(value)[0] & 3]
         name = interface.name or str(index)
@@ -258,17 +265,6 @@ class Reader:
             raise self.wrong_after(f"compressed, and damaged: {wrong}") from wrong
         self._position += len(data)
         return data
-
-
-def _options(order: str, body: bytes, at: int) -> Iterator[tuple[int, bytes]]:
-    """The options of a block, as far as they can be read."""
-    unpack = Struct(order + "HH").unpack_from
-    while at + 4 <= len(body):
-        code, length = unpack(body, at)
-        if not code or at + 4 + length > len(body):
-            return
-        yield code, body[at + 4 : at + 4 + length]
-        at += 4 + (length + 3 & ~3)
 
 
 __all__ = ["LONGEST", "STANDARD_INPUT", "CaptureError", "Frame", "Reader", "check_distinct", "opened"]

@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 from collections import Counter
-from typing import TYPE_CHECKING, NamedTuple
+from collections.abc import Callable
+from typing import TYPE_CHECKING, NamedTuple, Protocol
 
 from ipvsnl.address import shown
 from ipvsnl.consts import PROTOCOLS
@@ -18,6 +19,18 @@ Place = tuple[bytes, int]
 _NAMES = {number: word.upper() for word, number in PROTOCOLS.items()}
 
 
+class Away:
+    """A connection that somebody else keeps (:mod:`ipvssim.lane`), or that ended there."""
+
+    __slots__ = ("flags",)
+
+    def __init__(self, flags: int) -> None:
+        self.flags = flags
+
+
+KEPT, ENDED = Away(F_ALIVE), Away(0)
+
+
 class Flow:
     """A connection of the simulated director, or what a client sent that none came of (``server`` is None then).
 
@@ -29,13 +42,13 @@ class Flow:
         "protocol", "reason", "scheduler", "server", "states", "virtual",
     )  # fmt: skip
 
-    def __init__(self, number: int, packet: Packet, began: int) -> None:
+    def __init__(self, number: int, protocol: int, client: Place, virtual: Place, began: int) -> None:
         self.number = number
-        self.protocol = packet.protocol
-        self.client: Place = packet.source, packet.client_port
-        self.virtual: Place = packet.destination, packet.port
+        self.protocol = protocol
+        self.client = client
+        self.virtual = virtual
         self.began = began
-        self.connection: ConnectionEntry | None = None
+        self.connection: ConnectionEntry | Away | None = None
         self.server: Place | None = None
         self.scheduler = self.reason = ""
         self.states: list[str] = []
@@ -65,7 +78,7 @@ class Flow:
     def saw(self) -> None:
         """A packet was handled: its state may be another."""
         connection = self.connection
-        if connection is not None and not connection.flags & F_ONE_PACKET:
+        if isinstance(connection, ConnectionEntry) and not connection.flags & F_ONE_PACKET:
             state = connection.state_name
             if not self.states or self.states[-1] != state:
                 self.states.append(state)
@@ -77,6 +90,13 @@ class Verdict(NamedTuple):
     flow: Flow
     director: str
     agrees: bool
+
+
+class Learnt(Protocol):
+    """Who wants to know whose MAC addresses are."""
+
+    def __call__(self, mac: bytes, *, whose: bool) -> object:
+        """``whose``: it is known."""
 
 
 class Flows:
@@ -91,14 +111,18 @@ class Flows:
         self.assumed_by = ""
         self.direct: set[bytes] = set()
         """The addresses of the servers that direct routing leads to."""
-        self._by_connection: dict[ConnectionEntry, Flow] = {}
+        self.on_touch: Callable[[Flow], object] | None = None
+        """Called with a flow before it is looked at or changed, where somebody else keeps some of it."""
+        self.on_learn: Learnt | None = None
+        """Called with a MAC address that a server's packet came from, and whether it is known whose it is."""
+        self.by_connection: dict[ConnectionEntry, Flow] = {}
         self._without: dict[tuple[int, bytes], Flow] = {}
 
     def request(self, packet: Packet, result: Result, when: int) -> Flow:
         """A request and what became of it; its flow."""
         connection = result.connection
-        if connection is not None and connection in self._by_connection:
-            flow = self._by_connection[connection]
+        if connection is not None and connection in self.by_connection:
+            flow = self._touched(self.by_connection[connection])
         elif connection is not None:
             flow = self._new(packet, when)
             flow.connection, flow.server = connection, (connection.address, int.from_bytes(connection.port, "big"))
@@ -108,10 +132,11 @@ class Flows:
             if result.service is not None:
                 flow.scheduler = result.service.scheduler_name + (", persistent" if result.service.persistent else "")
             flow.reason = result.reason
-            self._by_connection[connection] = flow
+            self.by_connection[connection] = flow
         else:
             known = self._without.get((packet.protocol, packet.key))
-            flow = known if known is not None and known.reason == result.reason else self._new(packet, when)
+            same = known is not None and known.reason == result.reason
+            flow = self._touched(known) if known is not None and same else self._new(packet, when)
             flow.reason = result.reason
             self._without[packet.protocol, packet.key] = flow
         flow.in_packets += 1
@@ -121,8 +146,9 @@ class Flows:
 
     def reply(self, packet: Packet, result: Result) -> Flow | None:
         """What came from a server, and the connection that it answered; its flow."""
-        flow = self._by_connection.get(result.connection) if result.connection is not None else None
+        flow = self.by_connection.get(result.connection) if result.connection is not None else None
         if flow is not None:
+            self._touched(flow)
             flow.back_packets += 1
             flow.back_bytes += len(packet.data)
             flow.saw()
@@ -132,6 +158,8 @@ class Flows:
         """A server's packet came from that MAC address. One that two servers come from is a router's."""
         if self.macs.setdefault(mac, server) != server:
             self.macs[mac] = b""
+        if self.on_learn is not None:
+            self.on_learn(mac, whose=bool(self.macs[mac]))
 
     def compare(self) -> list[Verdict]:
         """Every flow of which the capture and the simulation both name the server.
@@ -155,8 +183,14 @@ class Flows:
         return verdicts
 
     def _new(self, packet: Packet, when: int) -> Flow:
-        flow = Flow(len(self.all) + 1, packet, when)
+        client, virtual = (packet.source, packet.client_port), (packet.destination, packet.port)
+        flow = Flow(len(self.all) + 1, packet.protocol, client, virtual, when)
         self.all.append(flow)
+        return self._touched(flow)
+
+    def _touched(self, flow: Flow) -> Flow:
+        if self.on_touch is not None:
+            self.on_touch(flow)
         return flow
 
     def _assume(self, pairs: list[tuple[bytes, bytes]]) -> None:

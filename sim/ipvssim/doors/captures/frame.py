@@ -20,3 +20,16 @@ class Frame(NamedTuple):
     size: int
     interface: str = ""
     direction: str = ""
+
+
+class Plain(NamedTuple):
+    """How records that are alike can be read: byte order, whether they are blocks (pcapng), bytes before a packet (pcap),
+    the unit of times in parts of a microsecond, the link type, microseconds added to times, the interface's name."""
+
+    order: str
+    blocks: bool
+    head: int
+    parts: int
+    link: int
+    offset: int
+    interface: str

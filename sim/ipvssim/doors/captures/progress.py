@@ -5,8 +5,7 @@ from __future__ import annotations
 import sys
 from collections.abc import Iterable, Iterator
 from pathlib import Path
-
-from ipvssim.doors.captures.files import Frame, Reader
+from typing import Protocol
 
 BIG = 1 << 22
 """Bytes of a capture from which on a terminal is shown the progress."""
@@ -14,15 +13,30 @@ _EVERY = 500
 """Packets between two looks at how far it is."""
 
 
-def watched(reader: Reader, source: Path) -> Iterable[Frame]:
-    """The frames of a reader, with a bar if standard error is a terminal and the file is big, or no file of known size."""
+class Packets(Protocol):
+    """Packets on their way, one after the other or many at a time: the last one's number, and how much of the file was
+    read."""
+
+    @property
+    def number(self) -> int:
+        """From 1."""
+
+    @property
+    def position(self) -> int:
+        """In bytes."""
+
+    def __iter__(self) -> Iterator[object]: ...
+
+
+def watched(packets: Packets, source: Path) -> Iterable[object]:
+    """The packets, with a bar if standard error is a terminal and the file is big, or no file of known size."""
     if not sys.stderr.isatty():
-        return reader
+        return packets
     size = source.stat().st_size if source.is_file() else 0
-    return _with_bar(reader, size) if size >= BIG or not size else reader
+    return _with_bar(packets, size) if size >= BIG or not size else packets
 
 
-def _with_bar(reader: Reader, size: int) -> Iterator[Frame]:
+def _with_bar(packets: Packets, size: int) -> Iterator[object]:
     from rich.console import Console
     from rich.progress import BarColumn, Progress, TaskProgressColumn, TextColumn, TimeElapsedColumn
 
@@ -32,7 +46,9 @@ def _with_bar(reader: Reader, size: int) -> Iterator[Frame]:
     )  # fmt: skip
     with Progress(*columns, console=Console(file=sys.stderr), transient=True, redirect_stdout=False) as progress:
         task = progress.add_task("capture", total=size or None, packets=0)
-        for frame in reader:
-            yield frame
-            if not frame.number % _EVERY:
-                progress.update(task, completed=reader.position, packets=frame.number)
+        shown = 0
+        for one in packets:
+            yield one
+            if packets.number >= shown + _EVERY:
+                shown = packets.number
+                progress.update(task, completed=packets.position, packets=shown)

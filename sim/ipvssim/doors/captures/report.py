@@ -13,7 +13,7 @@ from ipvssim.clock import SECOND
 from ipvssim.doors.captures.sides import Role
 
 if TYPE_CHECKING:
-    from ipvssim.doors.capture import Captured
+    from ipvssim.doors.captures.counts import Captured
     from ipvssim.doors.captures.flows import Flow, Verdict
 
 _FLOWS = '\n  "flows": ['

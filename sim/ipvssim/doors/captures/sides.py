@@ -8,7 +8,6 @@ interface, or with a lifetime reduced by one. What a link or the user says of a 
 
 from __future__ import annotations
 
-from collections import OrderedDict
 from collections.abc import Iterable
 from enum import Enum
 from typing import TYPE_CHECKING, NamedTuple
@@ -16,6 +15,7 @@ from typing import TYPE_CHECKING, NamedTuple
 from ipvsnl.consts import AF_INET, AF_INET6
 from ipvssim.clock import SECOND
 from ipvssim.doors.captures.links import Link
+from ipvssim.doors.captures.memory import First, Memory
 from ipvssim.net.packets import GRE, IPIP, IPV6, TCP, UDP, WITH_PORTS, Packet, quote
 from ipvssim.path.connections import DIRECT, MASQUERADE, TUNNEL
 
@@ -23,8 +23,6 @@ if TYPE_CHECKING:
     from ipvssim.doors.captures.flows import Flow
     from ipvssim.state.service_table import ServiceTable
 
-_REMEMBERED = 8192
-"""Requests of which a copy may still come."""
 _FINGERPRINT = 48
 """Bytes of a transport segment that tell packets apart: few, since captures may keep no more."""
 _GUE = 12
@@ -58,42 +56,28 @@ class Seen(NamedTuple):
 
     role: Role
     packet: Packet
-    print: tuple[object, ...] = ()
+    print: bytes = b""
     server: tuple[bytes, int] | None = None
     flow: Flow | None = None
-
-
-class _First(NamedTuple):
-    link: Link
-    hops: int
-    when: int
-    flow: Flow | None
 
 
 class Sides:
     """Tells the sides of one capture's packets by a table's rules."""
 
-    def __init__(self, table: ServiceTable, told: Told) -> None:
+    def __init__(self, table: ServiceTable, told: Told, memory: Memory | None = None) -> None:
         self.told = told
+        self.memory = memory if memory is not None else Memory()
         services = list(table.services())
         servers = [server for service in services for server in service.servers()]
         self.virtual = {service.address for service in services if not service.fwmark}
         self.marks = {service.fwmark for service in services if service.fwmark}
         self.translated = {server.address for server in servers if server.forwarding == MASQUERADE}
         self.direct = {server.address for server in servers if server.forwarding == DIRECT}
-        self._tunnels = {
+        self.tunnels = {
             (server.address, port)
             for server in servers if server.forwarding == TUNNEL
             for port in {0, server.tunnel_port}
         }  # fmt: skip
-        self.clients: dict[tuple[int, bytes], Flow] = {}
-        """Protocol, and the client's address and port, to the flow that it opened last."""
-        self._addresses: set[bytes] = set()
-        self._recent: OrderedDict[tuple[object, ...], _First] = OrderedDict()
-        self._any_request = False
-        self._own_macs: set[bytes] = set()
-        self._own_addresses: set[bytes] = set()
-        """What the captured director has, as far as its packets told: what goes on between it and others is not played."""
 
     def see(self, data: bytes, link: Link, when: int, mark: int) -> Seen | None:
         """The role of an IP packet that carries ``mark``; None where its header can't be read."""
@@ -102,16 +86,16 @@ class Sides:
             return None
         seen = self._seen(packet, link, when, mark)
         if seen.role is Role.LEFT and len(link.source) == 6:
-            self._own_macs.add(link.source)
+            self.memory.own_mac(link.source)
         elif seen.role is Role.OWN:
-            self._own_addresses.add(packet.source)
+            self.memory.own_address(packet.source)
         return seen
 
     def _seen(self, packet: Packet, link: Link, when: int, mark: int) -> Seen:
         inner = self._unwrapped(packet)
         if inner is not None:
             print = _fingerprint(inner)
-            first = self._recent.get(print)
+            first = self.memory.first(print)
             flow = first.flow if first is not None else self._flow_of(inner)
             return Seen(Role.LEFT, inner, server=(packet.destination, 0), flow=flow)
         outgoing = self._outgoing(link)
@@ -121,8 +105,8 @@ class Sides:
             return Seen(Role.BACK, packet)
         if packet.destination in self.translated and self._is_from_client(packet):
             return Seen(Role.LEFT, packet, server=(packet.destination, packet.port), flow=self._flow_of(packet))
-        own = link.source in self._own_macs and packet.source not in self.translated
-        own = own or packet.destination in self._own_addresses
+        own = link.source in self.memory.own_macs and packet.source not in self.translated
+        own = own or packet.destination in self.memory.own_addresses
         return Seen(Role.OWN if outgoing or own else Role.CAME, packet)
 
     def came(self, seen: Seen, link: Link, when: int, flow: Flow | None) -> None:
@@ -130,19 +114,15 @@ class Sides:
         packet = seen.packet
         if flow is not None:
             address, port = flow.client
-            self.clients[flow.protocol, address + port.to_bytes(2, "big")] = flow
-        self._addresses.add(packet.source)
-        recent = self._recent
-        recent.pop(seen.print, None)
-        recent[seen.print] = _First(link, packet.hops, when, flow)
-        if len(recent) > _REMEMBERED:
-            recent.popitem(last=False)
+            self.memory.asked(flow.protocol, address + port.to_bytes(2, "big"), flow)
+        self.memory.client(packet.source)
+        self.memory.remember(seen.print, First(link.interface, link.target, packet.hops, when, flow))
 
     def answered(self, packet: Packet) -> Flow | None:
         """The flow that a packet from a server answers."""
         if not _has_ports(packet):
             return None
-        return self.clients.get((packet.protocol, packet.destination + packet.key[-2:]))
+        return self.memory.flow(packet.protocol, packet.destination + packet.key[-2:])
 
     # --- inside ---
 
@@ -158,29 +138,30 @@ class Sides:
 
     def _request(self, packet: Packet, link: Link, when: int, outgoing: bool | None) -> Seen:
         print = _fingerprint(packet)
-        first = self._recent.get(print)
+        first = self.memory.first(print)
         if first is not None and abs(when - first.when) > SECOND:
             first = None
         flow = first.flow if first is not None else None
         left = Seen(Role.LEFT, packet, flow=flow if flow is not None else self._flow_of(packet))
         if link.interface in self.told.server_side and packet.source not in self.translated:
             return left
-        if outgoing and self._any_request:  # on a client's own host nothing but requests goes out
+        if outgoing and self.memory.any_request:  # on a client's own host nothing but requests goes out
             return left
         if link.interface not in self.told.client_side and first is not None and not outgoing:
-            other_way = bool(link.interface and first.link.interface and link.interface != first.link.interface)
+            other_way = bool(link.interface and first.interface and link.interface != first.interface)
             if outgoing is False:
                 if other_way:  # a device, and the bridge or VLAN that it belongs to
                     return Seen(Role.AGAIN, packet)
             elif self._is_copy(first, packet, link, other_way):
                 return left
-        self._any_request = self._any_request or not outgoing
+        if not outgoing:
+            self.memory.any_request = True
         return Seen(Role.CAME, packet, print)
 
-    def _is_copy(self, first: _First, packet: Packet, link: Link, other_way: bool) -> bool:
+    def _is_copy(self, first: First, packet: Packet, link: Link, other_way: bool) -> bool:
         if other_way or packet.hops == first.hops - 1:
             return True
-        return packet.hops == first.hops and bool(link.target) and link.target != first.link.target
+        return packet.hops == first.hops and bool(link.target) and link.target != first.target
 
     def _is_reply(self, packet: Packet) -> bool:
         """Whether it goes back to a client from the address that this had sent to."""
@@ -194,18 +175,18 @@ class Sides:
         return packet.destination not in self.translated or not self._is_from_client(packet)
 
     def _is_from_client(self, packet: Packet) -> bool:
-        return self._flow_of(packet) is not None if _has_ports(packet) else packet.source in self._addresses
+        return self._flow_of(packet) is not None if _has_ports(packet) else self.memory.is_client(packet.source)
 
     def _flow_of(self, packet: Packet) -> Flow | None:
         if not _has_ports(packet):
             return None
-        return self.clients.get((packet.protocol, packet.source + packet.key[-4:-2]))
+        return self.memory.flow(packet.protocol, packet.source + packet.key[-4:-2])
 
     def _unwrapped(self, packet: Packet) -> Packet | None:
         """The packet in a tunnel to a server of the rules."""
         protocol, data, at = packet.protocol, packet.data, packet.offset
         port = packet.port if protocol == UDP else 0
-        if (packet.destination, port) not in self._tunnels:
+        if (packet.destination, port) not in self.tunnels:
             return None
         if protocol == GRE:
             at += 8 if data[at : at + 1] >= b"\x80" else 4
@@ -228,14 +209,15 @@ def _gue(head: bytes) -> int:
     return 4 + (head[0] & 31) * 4 if head else 4
 
 
-def _fingerprint(packet: Packet) -> tuple[object, ...]:
-    """What a request and its copy have in common, whatever way it is forwarded."""
+def _fingerprint(packet: Packet) -> bytes:
+    """What a request and its copy have in common, whatever way it is forwarded. capture.c writes the same."""
     data, at = packet.data, packet.offset
     ident = data[2:6] if packet.family == AF_INET else data[1:6]
     segment = data[at + 4 : at + _FINGERPRINT]
     check = 12 if packet.protocol == TCP else 2
     rest = segment[:check] + segment[check + 2 :]
-    return packet.protocol, packet.source, data[at : at + 2], ident, packet.fragment, rest
+    head = bytes((packet.protocol, len(packet.source))) + packet.source + ident + packet.fragment.to_bytes(4, "big")
+    return head + data[at : at + 2] + rest
 
 
 def told(
