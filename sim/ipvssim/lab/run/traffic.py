@@ -59,7 +59,8 @@ class Flows:
         if self.recorded:
             return self.recorded[own]
         ports = int(self.port[own]) << 16 | self.end.port
-        return self.addresses[self.client[own]].tobytes() + self.end.address + ports.to_bytes(4, "big")
+        client: bytes = self.addresses[self.client[own]].tobytes()
+        return client + self.end.address + ports.to_bytes(4, "big")
 
     def keys(self, own: Integers) -> list[bytes]:
         """The flows of connections (counted within the stream) as their clients' packets carry them now: client, virtual
