@@ -58,8 +58,8 @@ class Flows:
         """That of one of them (:meth:`keys`)."""
         if self.recorded:
             return self.recorded[own]
-        ports = int(self.port[own]) << 16 | self.end.port
-        return self.addresses[self.client[own]].tobytes() + self.end.address + ports.to_bytes(4, "big")
+        client: bytes = self.addresses[self.client[own]].tobytes()
+        return client + self.end.address + (int(self.port[own]) << 16 | self.end.port).to_bytes(4, "big")
 
     def keys(self, own: Integers) -> list[bytes]:
         """The flows of connections (counted within the stream) as their clients' packets carry them now: client, virtual
