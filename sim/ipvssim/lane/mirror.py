@@ -28,6 +28,9 @@ _COUNTS: Final = ("conns", "inpkts", "inbytes", "outpkts", "outbytes")
 _NOT_ROUTED: Final = frozenset((0, 127))
 """First bytes of addresses to which nothing comes from outside."""
 _MOST: Final = 1 << 31
+_Row = tuple[int, ...]
+"""A server's number; conns, inpkts, inbytes, outpkts, outbytes counted; conns, active, inactive as they are; whether it is
+overloaded, and whether that changed; how many active and inactive ones expired (LANE_ROW of lane.h)."""
 _RANKED: Final[dict[type, str]] = {
     LeastConnection: "LANE_LC",
     WeightedLeastConnection: "LANE_WLC",
@@ -176,8 +179,8 @@ class Mirror:
     def write_back(self) -> None:
         """Let the table be as the lane has made it: loads, counters, and where the schedulers stand."""
         lists = lib.lane_services(self._handle)
-        for number, row in self._changed():
-            self._read_server(row, self.servers[number])
+        for row in self._changed():
+            self._read_server(row)
         while taken := lib.lane_moved(self._handle, self._taken, _AT_ONCE):
             for number in self._taken[0:taken]:
                 self._read_service(lists[number], self._services[number])
@@ -186,28 +189,26 @@ class Mirror:
     def let_go(self) -> None:
         """Take what expired off the servers' loads. Others may have changed these since the lane looked."""
         table = self._director.connection_table
-        for number, row in self._changed():
-            server = self.servers[number]
+        for row in self._changed():
+            server = self.servers[row[0]]
             assert server is not None
             _count(server.counters, row)
-            table.released(server, row[10], row[11])
+            table.released(server, row[11], row[12])
 
-    def _changed(self) -> Iterator[tuple[int, list[int]]]:
-        """The numbers of the servers that changed, which are taken, and what C tells of each: five counts, three loads,
-        whether it is overloaded and whether that changed, and how many active and inactive ones expired."""
-        width = lib.LANE_ROW
+    def _changed(self) -> Iterator[_Row]:
+        """What C tells of each server that changed, which is taken."""
         while taken := lib.lane_changed(self._handle, self._rows, _AT_ONCE):
-            told = ffi.unpack(self._rows, taken * width)
-            for start in range(0, taken * width, width):
-                yield told[start], told[start + 1 : start + width]
+            told = iter(ffi.unpack(self._rows, taken * lib.LANE_ROW))
+            yield from zip(*[told] * lib.LANE_ROW, strict=True)
 
-    def _read_server(self, row: list[int], server: RealServer | None) -> None:
+    def _read_server(self, row: _Row) -> None:
+        server = self.servers[row[0]]
         assert server is not None
         _count(server.counters, row)
-        server.conns, server.active, server.inactive = row[5:8]
-        server.overloaded = bool(row[8])
+        server.conns, server.active, server.inactive = row[6], row[7], row[8]
+        server.overloaded = bool(row[9])
         scheduler = server.service.scheduler if server.service is not None else None
-        if scheduler is not None and (row[9] or scheduler.loads):
+        if scheduler is not None and (scheduler.loads or row[10]):
             scheduler.loaded(server)
 
     def _read_service(self, row: Any, service: VirtualService | None) -> None:
@@ -238,16 +239,14 @@ def _write_loads(row: Any, server: RealServer) -> None:
     )
 
 
-def _count(counters: Counters, row: list[int]) -> None:
+def _count(counters: Counters, row: _Row) -> None:
     """Add what was counted."""
-    if row[0]:
-        counters.conns += row[0]
-    if row[1]:
-        counters.inpkts += row[1]
-        counters.inbytes += row[2]
-    if row[3]:
-        counters.outpkts += row[3]
-        counters.outbytes += row[4]
+    counters.conns += row[1]
+    counters.inpkts += row[2]
+    counters.inbytes += row[3]
+    if row[4]:
+        counters.outpkts += row[4]
+        counters.outbytes += row[5]
 
 
 def _add(counters: Counters, counts: Any) -> None:

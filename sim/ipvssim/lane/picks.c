@@ -47,8 +47,12 @@ static void rise(const struct lane *lane, const struct lane_service *service, st
 {
     uint32_t node = list->width + place;
     list->tree[node] = fit(lane, list, place) ? place : NONE;
-    for (node /= 2; node; node /= 2)
+    for (node /= 2; node; node /= 2) {
+        uint32_t before = list->tree[node];
         list->tree[node] = better(lane, service, list, list->tree[2 * node], list->tree[2 * node + 1]);
+        if (list->tree[node] == before && before != place)
+            return; /* the same one as before, with the same load: so it is above, too */
+    }
 }
 
 static void grow(const struct lane *lane, struct lane_service *service, struct list *list)

@@ -8,7 +8,8 @@ import numpy as np
 import pytest
 
 from ipvssim.lab import ScenarioError, build, simulate
-from ipvssim.lab.run.traffic import Flows, draw
+from ipvssim.lab.run.flows import Flows
+from ipvssim.lab.run.traffic import draw
 
 TRAFFIC: dict[str, Any] = {
     "users": 50, "think": {"kind": "exponential", "mean": 3}, "durations": {"kind": "exponential", "mean": 2},

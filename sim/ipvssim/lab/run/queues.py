@@ -9,8 +9,9 @@ from __future__ import annotations
 from collections.abc import Iterable, Iterator
 from heapq import heappop, heappush, heapreplace
 
+from ipvssim.lab.run.flows import Flows
 from ipvssim.lab.run.loop import ACK, OPENED, Planned
-from ipvssim.lab.run.traffic import Flows, Traffic
+from ipvssim.lab.run.traffic import Traffic
 
 
 class Queues:

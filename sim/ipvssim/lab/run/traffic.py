@@ -16,7 +16,8 @@ from numpy.typing import NDArray
 
 from ipvssim.clock import SECOND
 from ipvssim.lab.run import draws, pools, recording
-from ipvssim.lab.run.draws import Bytes, Integers
+from ipvssim.lab.run.draws import Integers
+from ipvssim.lab.run.flows import Flows
 from ipvssim.lab.run.wires import ACK, ANSWER, CLOSE, CLOSED, DATA, LAST, OPEN, OPENED, RAW, Template
 from ipvssim.lab.scenario.definition import Scenario
 from ipvssim.lab.scenario.pools import Pool
@@ -29,52 +30,6 @@ GAP = 1000
 """Microseconds between a packet and its answer."""
 _CHUNK = 1 << 15
 Chunk = tuple[list[int], list[int], list[int]]
-
-
-@dataclass(slots=True)
-class Flows:
-    """The connections of one stream, numbered from ``first`` on within the run; ``client`` counts within the stream."""
-
-    stream: Stream
-    end: Endpoint
-    first: int
-    opened: Integers
-    closed: Integers
-    client: Integers
-    port: Integers
-    addresses: Bytes
-    replies: bool
-    recorded: list[bytes]
-    """The packets themselves, where they were read from a file: then each counts as a connection here."""
-    user: Integers | None = None
-    """Whose each connection is, of closed-loop users."""
-    requests: tuple[Integers, Integers] | None = None
-    """Of keep-alive pools: when each request is sent, and over which connection (counted within the stream)."""
-
-    def __len__(self) -> int:
-        return len(self.opened)
-
-    def key(self, own: int) -> bytes:
-        """That of one of them (:meth:`keys`)."""
-        if self.recorded:
-            return self.recorded[own]
-        ports = int(self.port[own]) << 16 | self.end.port
-        client: bytes = self.addresses[self.client[own]].tobytes()
-        return client + self.end.address + ports.to_bytes(4, "big")
-
-    def keys(self, own: Integers) -> list[bytes]:
-        """The flows of connections (counted within the stream) as their clients' packets carry them now: client, virtual
-        address, client's port, virtual port. Of a recording, the packets."""
-        if self.recorded:
-            return [self.recorded[one] for one in own]
-        size, end, port = len(self.end.address), self.end, self.port[own]
-        rows = np.empty((len(own), 2 * size + 4), np.uint8)
-        rows[:, :size] = self.addresses[self.client[own]]
-        rows[:, size : 2 * size] = np.frombuffer(end.address, np.uint8)
-        rows[:, -4], rows[:, -3] = port >> 8, port & 0xFF
-        rows[:, -2:] = end.port >> 8, end.port & 0xFF
-        found: list[bytes] = rows.view(f"V{rows.shape[1]}").ravel().tolist()
-        return found
 
 
 @dataclass(slots=True)

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
+from functools import lru_cache
 from ipaddress import ip_address
 from itertools import pairwise
 from typing import Any
@@ -121,6 +122,7 @@ def endpoint(service: str, to: str = "203.0.113.1:80") -> Endpoint:
     return Endpoint(6, address, port, int(words[1]))
 
 
+@lru_cache(4 * MOST_SERVERS)  # the same ones are asked for again and again, in each run of a comparison
 def split(text: str) -> tuple[bytes, int]:
     """The address and the port (0: none) of ``192.0.2.1:80`` or ``[2001:db8::1]:80``; ValueError for anything else."""
     address, found, port = text.rpartition(":")
