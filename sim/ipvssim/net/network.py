@@ -266,14 +266,20 @@ class Network(Part):
 
     def source_for(self, device: Device, target: bytes) -> bytes:
         """The address that the host sends from on ``device``: the one nearest to ``target`` (for IPv4 the first whose
-        prefix holds it, else the first; for IPv6 the longest common prefix within the target's scope)."""
+        prefix holds it, else the first; for IPv6 the longest common prefix within the target's scope). Where it has none of
+        that family, one of the other devices': for IPv6 one that is local as the target is, or as it is not, comes first."""
         size = len(target)
         mine = [(own, length) for own, length in device.addresses if len(own) == size]
         if not mine:
             every = [
                 own for other in self.devices.values() if other.up for own, _ in other.addresses if len(own) == size
             ]
-            return next((own for own in every if not _host_only(own)), b"")
+            usable = [own for own in every if not _host_only(own) and not (size == 16 and _link_local(own))]
+            if size == 16 and usable:
+                return max(
+                    usable, key=lambda own: (_unique_local(own) == _unique_local(target), _common_bits(own, target))
+                )
+            return next(iter(usable), b"")
         if size == 4:
             return next((own for own, length in mine if _holds(own, length, target)), mine[0][0])
         scoped = [own for own, _ in mine if _link_local(own) == _link_local(target)] or [own for own, _ in mine]
@@ -375,6 +381,11 @@ def _common_bits(one: bytes, other: bytes) -> int:
 
 def _link_local(address: bytes) -> bool:
     return address[0] == 0xFE and address[1] & 0xC0 == 0x80
+
+
+def _unique_local(address: bytes) -> bool:
+    """fc00::/7: IPv6's rules for source addresses give it a label of its own (net/ipv6/addrlabel.c, Linux 6.1)."""
+    return address[0] & 0xFE == 0xFC
 
 
 def _host_only(address: bytes) -> bool:

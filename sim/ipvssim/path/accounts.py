@@ -8,9 +8,10 @@ from ipvsnl.consts import AF_INET, AF_INET6
 from ipvssim._compiling import mypyc_attr
 from ipvssim._parts import Part
 from ipvssim.clock import SECOND
-from ipvssim.net.packets import AH, ESP, SCTP, TCP, UDP, WITH_PORTS, Packet, quote
+from ipvssim.net.packets import AH, ESP, SCTP, TCP, UDP, WITH_PORTS, Packet, parse4, parse6, quote
 from ipvssim.path.connection_table import ConnectionTable
 from ipvssim.path.connections import MASQUERADE, TUNNEL, ConnectionEntry
+from ipvssim.path.forwarding import nat
 from ipvssim.path.forwarding.tunnel import KIND_GRE
 from ipvssim.path.protocols import ISAKMP, AhEsp, Machine, Sctp, Tcp, Udp, tcp
 
@@ -42,6 +43,7 @@ class Accounts(Part):
         }
         self._tcp_timeout = self._fin_timeout = self._udp_timeout = -1
         self._fixed_offset6 = not namespace.behaviours.offsets6
+        self._sound6 = namespace.behaviours.icmp_checksums
         self._always_hooked = not namespace.behaviours.hooks_follow_services
         self.sysctls.on_write("secure_tcp", self._choose_tcp_table)
         self._choose_tcp_table()
@@ -104,22 +106,32 @@ class Accounts(Part):
             counters.outpkts += 1
             counters.outbytes += size
 
-    def count_own(self, raw: bytes) -> None:
-        """The host's own ICMP error, seen at LOCAL_OUT: it counts as a reply, whether its connection translates or not.
-        (One of IPv6 does not where that translates: the kernel takes its checksum for wrong.)"""
+    def leaves(self, raw: bytes) -> bytes | None:
+        """The host's own ICMP error as it leaves (LOCAL_OUT): counted as a reply of the connection that it is about, and
+        translated where that translates. None: it is dropped, since without ``icmp_checksums`` IPv6's seems to be wrong."""
         four = raw[0] < 0x60
+        family = AF_INET if four else AF_INET6
         body = raw[(raw[0] & 15) * 4 + 8 :] if four else raw[48:]
-        quoted = quote(body, AF_INET if four else AF_INET6, reverse=True)
+        quoted = quote(body, family, reverse=True)
         if quoted is None or quoted.protocol not in self.machines:
-            return
+            return raw
         key, protocol = quoted.key, quoted.protocol
         if protocol not in WITH_PORTS:
             key, protocol = quoted.source + quoted.destination + ISAKMP, UDP
         connection = self._entries.replies[protocol].get(key)
-        if self._entries.log is not None and self.is_hooked(AF_INET if four else AF_INET6):
+        if self._entries.log is not None and self.is_hooked(family):
             self._entries.log.own_error(raw, quoted, connection)
-        if connection is not None and (four if connection.flags & 7 == MASQUERADE else self._entries.routed_replies):
-            self.count_out(connection, len(raw))
+        if connection is None or not self.is_hooked(family):
+            return raw
+        if connection.flags & 7 == MASQUERADE:
+            packet = parse4(raw) if four else parse6(raw)
+            if isinstance(packet, str) or not (four or self._sound6):
+                return None
+            raw = nat.icmp(packet, connection, towards_client=True, hops=packet.hops)
+        elif not self._entries.routed_replies:
+            return raw
+        self.count_out(connection, len(raw))
+        return raw
 
     # --- who is there ---
 

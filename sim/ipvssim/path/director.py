@@ -79,7 +79,7 @@ class Director(Part):
             namespace.rows.connections = self.connection_table
         self.accounts = Accounts(namespace, self.connection_table)
         self.host = Host(self.network, self.clock, namespace.behaviours)
-        self.host.sent = self.accounts.count_own
+        self.host.sent = self.accounts.leaves
         self.host.looped = self._loop
         self.host.unresolved.tell = self._unreached
         self.reassembler = Reassembler(

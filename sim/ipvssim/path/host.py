@@ -86,8 +86,8 @@ class Host(Part):
         self._shorter_ways = Allowance(clock)
         self.unresolved = Unresolved(clock)
         """Packets for neighbours that are not known."""
-        self.sent: Callable[[bytes], None] = _unheard
-        """Told of every packet of the host's own before it leaves (the hooks at LOCAL_OUT)."""
+        self.sent: Callable[[bytes], bytes | None] = _unheard
+        """Given each packet of the host's own before it leaves (LOCAL_OUT): how it leaves, None if not at all."""
         self.looped: Callable[[bytes, Result], None] = _unlooped
         """Given those that the host sends to itself."""
 
@@ -170,13 +170,15 @@ class Host(Part):
                     packet.source
                 )  # the kernel counts both in one place, and errors have no limit here
         verdict, reason = result.verdict, result.reason
-        self.sent(data)
+        leaving = self.sent(data)
+        if leaving is None:
+            return
         if back.kind == LOCAL:
-            self.looped(data, result)
+            self.looped(leaving, result)
             if result.local:
                 return
         else:
-            self.send(data, back, result)
+            self.send(leaving, back, result)
         result.verdict, result.reason = verdict, reason
 
     def _source(self, packet: Packet, back: Path) -> bytes:
@@ -395,8 +397,8 @@ class Host(Part):
         self.send(packet.data, path, result, packet)
 
 
-def _unheard(data: bytes) -> None:
-    del data
+def _unheard(data: bytes) -> bytes | None:
+    return data
 
 
 def _unlooped(data: bytes, result: Result) -> None:

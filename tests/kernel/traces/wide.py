@@ -94,7 +94,8 @@ def among(script: Script, six: bool = False) -> Script:
             service = script.random.choice(services)
             flow = script.flow(service, p.address(script.random.choice(CLIENTS6 if six else CLIENTS)))
             flow.port = script.pick(flow.port, flow.port, flow.port, 80, 8080, 20, 0)
-            flows.append(flow)
+            if flow.client[0] != 0xFD:  # whose packets by another device are answered from a random address
+                flows.append(flow)
             packet = script.opening(flow, ttl=script.pick(64, 64, 64, 2, 1))
             if flow.client[0] in (10, 0xFD) and not flow.mark:
                 script.packet(p.frame(flow.client, packet), on="server")
