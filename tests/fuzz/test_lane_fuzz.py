@@ -30,13 +30,14 @@ def test_our_code_compiles_without_a_warning(tmp_path: Path) -> None:
         assert built.returncode == 0, built.stderr
 
 
-def test_orders_of_chance(tmp_path: Path) -> None:
-    """No order and no packet makes the lane read or write past its memory, lose a connection, or leak."""
+@pytest.mark.parametrize("name", ["fuzz_lane", "fuzz_capture"])
+def test_orders_of_chance(name: str, tmp_path: Path) -> None:
+    """No order, no packet and no capture makes the lane read or write past its memory, lose a connection, or leak."""
     probe = tmp_path / "probe.c"
     probe.write_text("int main(void) { return 0; }\n")
     if _compile(*SANITIZERS, probe, "-o", tmp_path / "probe").returncode:
         pytest.skip("this gcc has no sanitizers")
-    binary, harness = tmp_path / "fuzz_lane", Path(__file__).parent / "fuzz_lane.c"
+    binary, harness = tmp_path / name, Path(__file__).parent / f"{name}.c"
     sources = [HERE / name for name in SOURCES]
     built = _compile(
         "-Wall", "-Wextra", "-Werror", *SANITIZERS, "-DSTANDALONE", f"-I{HERE}", harness, *sources, "-o", binary

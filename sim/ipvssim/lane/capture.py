@@ -75,6 +75,7 @@ class Seen:
             raise RuntimeError("a flow of the lane has another size than here")
         self.counts = lib.capture_counts(self.handle)
         self.counts.mtu = self.counts.longest = _ENDLESS
+        self._first = ffi.new("struct capture_first *")
 
     def note(self, kind: int, number: int, value: int | None = 0) -> None:
         """A number is known as that; None: no more."""
@@ -88,17 +89,17 @@ class Seen:
 
     def remember(self, print: bytes, when: int, interface: int, target: bytes, hops: int, flow: int | None) -> None:
         """A request came."""
-        first = ffi.new("struct capture_first *")
+        first = self._first
         first.when, first.interface, first.hops = when, interface, hops
         first.flow = NO_TAG if flow is None else flow
-        if len(target) == 6:
-            first.has_target = 1
+        first.has_target = len(target) == 6
+        if first.has_target:
             ffi.memmove(first.target, target, 6)
         lib.capture_remember(self.handle, print, len(print), first)
 
     def recall(self, print: bytes) -> tuple[int, int, bytes, int, int | None] | None:
         """When a request came, by which interface, to whom, its lifetime and its flow; None: none like it came."""
-        first = ffi.new("struct capture_first *")
+        first = self._first
         if not lib.capture_recall(self.handle, print, len(print), first):
             return None
         target = bytes(ffi.buffer(first.target)) if first.has_target else b""
@@ -129,9 +130,10 @@ class Seen:
 
     def take(self, number: int) -> Row:
         """A flow, whose counts begin anew."""
-        (found,) = self.rows(number, number + 1)
         row = self.row(number)
-        row.in_packets = row.in_bytes = row.back_packets = row.back_bytes = row.states = row.state_count = 0
+        found = Row._make(_ROW.unpack(ffi.buffer(ffi.addressof(row))))
+        if found.in_packets or found.back_packets or found.state_count:
+            row.in_packets = row.in_bytes = row.back_packets = row.back_bytes = row.states = row.state_count = 0
         return found
 
     def look(self, lane: Lane) -> None:

@@ -19,7 +19,7 @@ from typing import Any, cast
 import pytest
 
 from ipvssim.doors.capture import Captured, play
-from ipvssim.doors.captures import report, window
+from ipvssim.doors.captures import express, report, window
 from ipvssim.doors.captures.files import CaptureError
 from ipvssim.kernel import Kernel
 from ipvssim.lane import records
@@ -140,6 +140,7 @@ def run(seed: int, patch: pytest.MonkeyPatch) -> Counter[str]:
         data = data[:at] + chance.randbytes(chance.randrange(1, 5)) + data[at + chance.randrange(5) :]
     patch.setattr(window, "PIECE", chance.choice((1 << 21, 1 << 21, 700, 5000)))
     patch.setattr(records, "_ROWS", chance.choice((1 << 15, 1, 7)))
+    patch.setattr(express, "_SINGLY", chance.choice((0, 0, 0, 0, 1, 7)))
     on = chance.choice((None,) * 8 + ("client", "server"))
     plain, found = (played(stream, data, lane=lane, on=on) for lane in (False, True))
     for name, value in plain.items():

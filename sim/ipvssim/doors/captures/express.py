@@ -30,6 +30,9 @@ if TYPE_CHECKING:
 _COUNTS: Final = Struct("@13q")
 _NONE: Final = bytes(_COUNTS.size)
 _DIRECTIONS: Final = ("", "in", "out")
+_SINGLY: Final = 7
+_MANY: Final = 0.3
+"""Where a larger share of a piece's packets is not plain, the lane is dearer than going one by one."""
 _FAR: Final = 1 << 61
 """Microseconds; times of the lane are numbers of 64 bits."""
 
@@ -47,6 +50,8 @@ class Express:
         self._writer = writer
         self._network = playing.director.network
         self._plain: Plain | None = None
+        self._singly = 0
+        """How many pieces to come are played without the lane, since most packets of the last one were not plain."""
         if isinstance(self._network, OpenNetwork):
             counts = self.shared.seen.counts
             counts.mtu = counts.longest = playing.mtu
@@ -112,7 +117,14 @@ class Express:
                 return
 
     def _play(self) -> None:
-        batch = _Run(self).done()
+        if self._singly:
+            self._singly -= 1
+            for number in range(self.records.count):
+                self._one(self.frame(number))
+            return
+        run = _Run(self)
+        batch = run.done()
+        self._singly = _SINGLY if run.left > len(batch) * _MANY else 0
         if self._writer is not None and len(batch.ends):
             bare = [self._network.devices[name].kind != ETHERNET for name in batch.devices]
             self._writer.write(self.records.written(batch, bare))
@@ -171,6 +183,7 @@ class _Run(CaptureRun):
     def __init__(self, express: Express) -> None:
         super().__init__(express.lane, express.records, express.shared.seen)
         self._express = express
+        self.left = 0
 
     def _took(self) -> None:
         playing = self._express.playing
@@ -179,6 +192,7 @@ class _Run(CaptureRun):
         playing.counts.seconds = (self._state.now - playing.began) / SECOND
 
     def _received(self, number: int) -> Result | None:
+        self.left += 1
         return self._express.alone(self._express.frame(number))
 
     def _is_other_network(self) -> bool:

@@ -154,13 +154,13 @@ class Shared(Memory):
         """It was: the lane gets to know what it needs of the flows that were touched."""
         self.seen.counts.any_request = self.any_request
         for number, flow in self._touched.items():
-            row, names = self.seen.row(number), STATES.get(flow.protocol, ())
-            (address, port), protocol = flow.virtual, flow.protocol
-            row.protocol, row.answers = protocol, len(address) == _ADDRESS
-            if row.answers:
-                row.virtual_address, row.virtual_port = int.from_bytes(address, "big"), port
-            last = flow.states[-1] if flow.states else ""
-            row.last_state = names.index(last) if last in names else lanes.NO_STATE
+            row = self.seen.row(number)
+            if not row.answers and len(flow.virtual[0]) == _ADDRESS:
+                row.virtual_address, row.virtual_port = int.from_bytes(flow.virtual[0], "big"), flow.virtual[1]
+                row.protocol, row.answers = flow.protocol, 1
+            if flow.states:
+                names = STATES.get(flow.protocol, ())
+                row.last_state = names.index(flow.states[-1]) if flow.states[-1] in names else lanes.NO_STATE
             if flow.director is not None and row.director == lanes.UNKNOWN:
                 row.director = lanes.TOLD
         self._touched.clear()
