@@ -317,8 +317,8 @@ class Commands:
         tunnel_flags: int,
     ) -> None:  # fmt: skip
         way = method & FWD_MASK, tunnel_type, ntohs(tunnel_port)
-        if not server.available or way != (server.forwarding, server.tunnel_type, server.tunnel_port):
-            self._table.reached_otherwise(server, way[0])
+        otherwise = not server.available or way != (server.forwarding, server.tunnel_type, server.tunnel_port)
+        self._table.reaches(server, way[0])
         server.forwarding, server.tunnel_type, server.tunnel_port = way
         server.flags = 0
         server.weight = weight
@@ -327,7 +327,7 @@ class Commands:
         server.tunnel_flags = tunnel_flags
         if upper != server.upper or lower != server.lower:
             self._write_thresholds(server, upper, lower)
-        self._table.server_written(server)
+        self._table.server_written(server, otherwise=otherwise)
 
     def _write_thresholds(self, server: RealServer, upper: int, lower: int) -> None:
         if upper == 0 or (upper > server.upper and not self._namespace.behaviours.overload_by_all):
