@@ -74,7 +74,7 @@ class NetlinkSocket:
         self._family_id = family_id
         self._family = family if family is not None else Family(namespace)
         self._controller = Controller(namespace, family_id)
-        self._queue = deque[tuple[bytes, int]]()
+        self._queue: deque[tuple[bytes, int]] = deque()
         self.begin(port=port, cap_ack=cap_ack, ext_ack=ext_ack, rcvbuf=rcvbuf, sndbuf=sndbuf)
 
     def begin(self, *, port: int, cap_ack: bool, ext_ack: bool, rcvbuf: int, sndbuf: int) -> None:
