@@ -1,5 +1,7 @@
 VENV ?= .venv
 PY := $(VENV)/bin/python
+# Processes that share the files of tests in `make test`.
+JOBS ?= 2
 # Random traces of each kind that `make kernel-test` records and compares, and the minutes it may take for that.
 SEEDS ?= 18
 MINUTES ?= 7
@@ -34,7 +36,7 @@ UPLOAD ?=
 .PHONY: demo test test-ctypes test-compiled lint coverage docs man bench kernel-test run-test fidelity fuzz soak dist wheels release publish clean
 
 demo: $(VENV)/.ready ; $(PY) bench/demo.py
-test: $(VENV)/.ready lint ; $(PY) -m pytest
+test: $(VENV)/.ready lint ; $(PY) -m pytest -n $(JOBS) --dist loadfile
 lint: $(VENV)/.ready ; $(VENV)/bin/ruff check . && $(VENV)/bin/ruff format --check . && $(VENV)/bin/mypy
 coverage: $(VENV)/.ready ; $(PY) -m pytest --cov --cov-report=term:skip-covered --cov-report=html:build/coverage
 # The site, into build/site. A broken link, a public name without a docstring, or one that is on no page fails.

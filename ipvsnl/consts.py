@@ -81,6 +81,14 @@ GENERIC_SCHEDULER_FLAGS = {"flag-1": SVC_F_SCHED1, "flag-2": SVC_F_SCHED2, "flag
 FWD_MASK = 0x07
 FORWARDING = {"masq": 0, "local": 1, "tunnel": 2, "route": 3, "bypass": 4}
 
+# --- connection flags of a destination (IP_VS_CONN_F_*), which the old interface gives and tells -------------------------
+CONN_F_NOOUTPUT = 0x0080
+CONN_F_INACTIVE = 0x0100
+CONN_F_ONE_PACKET = 0x2000
+CONN_F_NFCT = 0x10000
+DEST_FLAGS = CONN_F_ONE_PACKET | CONN_F_NFCT
+"""What a destination may be given besides its forwarding method (the rest of IP_VS_CONN_F_DEST_MASK)."""
+
 # --- tunnels (IP_VS_CONN_F_TUNNEL_TYPE_*, IP_VS_TUNNEL_ENCAP_FLAG_*) -------------------------------------------------
 TUNNEL_TYPES = {"ipip": 0, "gue": 1, "gre": 2}
 TUNNEL_F_CSUM = 0x01

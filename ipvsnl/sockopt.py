@@ -49,15 +49,6 @@ class Get:
     MAX = DAEMON
 
 
-# --- connection flags of a destination (IP_VS_CONN_F_*) ---
-CONN_F_NOOUTPUT = 0x0080
-CONN_F_INACTIVE = 0x0100
-CONN_F_ONE_PACKET = 0x2000
-CONN_F_NFCT = 0x10000
-DEST_FLAGS = CONN_F_ONE_PACKET | CONN_F_NFCT
-"""What a destination may be given besides its forwarding method (the rest of IP_VS_CONN_F_DEST_MASK)."""
-
-
 class ServiceUser(NamedTuple):
     """``struct ip_vs_service_user``: a virtual service. ``fwmark`` 0 is none; ``timeout`` is in seconds."""
 

@@ -9,7 +9,6 @@ The rest of the simulator asks for a behaviour by its name and never for a versi
 from __future__ import annotations
 
 import os
-import re
 from typing import NamedTuple
 
 DEFAULT = "6.1.176"
@@ -96,20 +95,6 @@ TABLE = (
     Behaviour("conn_max", "7.2", "the sysctl conn_max: no connection is opened beyond it", "ip_vs_conn.c"),
 )  # fmt: skip
 NAMES = tuple(behaviour.name for behaviour in TABLE)
-_LATE = frozenset(
-    (
-        "offsets6",
-        "tunnel_mtu",
-        "overload_by_all",
-        "bounded_thresholds",
-        "icmp_checksums",
-        "quoted_fragments",
-        "helper_checksums6",
-        "bounded_caches",
-    )
-)
-"""The stable fixes of 2026."""
-_CHECKSUMS = frozenset(("icmp_checksums", "quoted_fragments", "helper_checksums6"))
 
 
 class Behaviours:
@@ -145,49 +130,17 @@ class Release(NamedTuple):
     note: str = ""
 
 
-class _Distribution(NamedTuple):
-    pattern: str
-    base: str
-    """The release whose behaviours it has; ``\\1`` is what the pattern found."""
-    note: str
-    more: frozenset[str] = frozenset()
-
-
-DISTRIBUTIONS = (
-    _Distribution(r"debian11", "5.10.261", "Debian 11 with its last fixes"),
-    _Distribution(r"debian12", "6.1.192", "Debian 12 with its last fixes"),
-    _Distribution(r"debian13", "6.12.118", "Debian 13 with its last fixes"),
-    _Distribution(r"5\.10\.0-\d+(-\w+)*", "5.10.261", "Debian 11, whose name does not tell its stable release: the last"),
-    _Distribution(r"6\.1\.0-\d+(-\w+)*", "6.1.192", "Debian 12, whose name does not tell its stable release: the last"),
-    _Distribution(r"(\d+\.\d+\.\d+)\+deb\d+.*", r"\1", ""),
-    _Distribution(r"4\.18\.0-\d.*\.el8.*", "4.18", "RHEL 8 and its kin: 4.18, with HASHED masked as in its late sources; "
-                  "other backports its name does not tell", frozenset(("hashed_masked",))),
-    _Distribution(r"5\.14\.0-\d.*\.el9.*", "5.14", "RHEL 9 and its kin: 5.14 with backports that its name does not tell"),
-    _Distribution(r"6\.12\.0-\d.*\.el10.*", "6.12", "RHEL 10 and its kin: 6.12 with backports that its name does not tell"),
-    _Distribution(r"5\.15\.0-\d+\.(\d+)\.\d.*uek.*", r"5.15.\1", "Oracle's UEK 7: 5.15 with the stable fixes that its name "
-                  "tells, and backports that it does not"),
-    _Distribution(r"(\d+\.\d+)\.\d+-1[56]0\d00\.\d.*", r"\1", "SUSE Linux Enterprise and its kin, with backports that its "
-                  "name does not tell"),
-    _Distribution(r"5\.4\.0-\d+(-.+)?", "5.4.291", "5.4 as Ubuntu 20.04 had it last"),
-    _Distribution(r"5\.15\.0-\d+(-.+)?", "5.15.200", "Ubuntu 22.04: 5.15 with late stable fixes, but those of ICMP "
-                  "checksums and quoted fragments", _LATE - _CHECKSUMS),
-    _Distribution(r"6\.8\.0-\d+(-.+)?", "6.8", "Ubuntu 24.04: 6.8 with late stable fixes", _LATE),
-    _Distribution(r"6\.17\.0-\d+(-.+)?", "6.17", "Ubuntu's 6.17, without the late stable fixes"),
-    _Distribution(r"7\.0\.0-\d+(-.+)?", "7.0", "Ubuntu 26.04: 7.0 with late stable fixes", _LATE),
-    _Distribution(r"(\d+\.\d+\.\d+)\.\d+-microsoft.*", r"\1", ""),
-)  # fmt: skip
-"""What a distribution's name or its ``uname -r`` means; the first that fits. All others are taken by their numbers."""
-
-
 def resolve(text: str) -> Release:
     """The kernel that ``text`` names: a release (``6.1.176``, ``6.12``), what ``uname -r`` says, ``debian11`` to
     ``debian13``, or ``here``. ValueError where it names none, or one of a series that is not modelled."""
     if not isinstance(text, str):
         raise ValueError(f"{text!r:.100}: a release is text, such as {DEFAULT}")
     asked = os.uname().release if text == "here" and hasattr(os, "uname") else text
-    for one in () if asked.replace(".", "").isdigit() else DISTRIBUTIONS:
-        if found := re.fullmatch(one.pattern, asked):
-            base = found.expand(one.base)
+    if not asked.replace(".", "").isdigit():
+        from ipvssim.distributions import meant  # most releases are numbers, and need none of these tables
+
+        if found := meant(asked):
+            base, one = found
             known = resolve(base)
             note = "; ".join(filter(None, (one.note, known.note)))
             return Release(known.name, Behaviours(known.behaviours.names | one.more), note)

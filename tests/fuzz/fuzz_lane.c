@@ -16,6 +16,7 @@
 #define SERVERS 6
 #define PACKETS 24
 #define LONGEST 64
+#define FLOWS 8
 
 static void require(int truth, const char *law)
 {
@@ -151,6 +152,68 @@ static void run(struct lane *lane, struct input *input, int64_t *now)
     free(ends);
 }
 
+static void *block(size_t size)
+{
+    void *memory = calloc(1, size ? size : 1);
+    require(memory != NULL, "there is memory");
+    return memory;
+}
+
+/* Packets of few flows of two streams, without bytes: each column is a block of its own. */
+static void pass(struct lane *lane, struct input *input, int64_t *now)
+{
+    int64_t count = take(input) % (PACKETS + 1);
+    int64_t *times = block((size_t)count * 8);
+    uint8_t *kinds = block((size_t)count), *fresh = block(FLOWS), *gone = block(FLOWS), *dead = block(SERVERS);
+    int32_t *flows = block((size_t)count * 4), *placed = block(FLOWS * 4), *numbers = block(SERVERS * 4);
+    uint32_t *clients = block(FLOWS * 4), *addresses = block(SERVERS * 4);
+    uint16_t *ports = block(FLOWS * 2), *streams = block(FLOWS * 2), *server_ports = block(SERVERS * 2);
+    struct lane_shape *shapes = block(2 * LANE_PARTS * sizeof *shapes);
+    for (int64_t at = 0; at < count; at++) {
+        times[at] = (at ? times[at - 1] : *now) + take(input) * 1000;
+        kinds[at] = take(input) % LANE_PARTS;
+        flows[at] = take(input) % FLOWS;
+    }
+    for (uint32_t flow = 0; flow < FLOWS; flow++) {
+        clients[flow] = 0x0B000001 + flow % 3;
+        ports[flow] = (uint16_t)(1024 + flow % 4);
+        streams[flow] = flow & 1;
+        placed[flow] = -1;
+    }
+    for (uint32_t number = 0; number < SERVERS; number++) {
+        numbers[number] = (int32_t)(SERVERS - 1 - number);
+        addresses[SERVERS - 1 - number] = 0x0C000000 + number % 4;
+        server_ports[SERVERS - 1 - number] = number & 1 ? 80 : 8080;
+        dead[number] = !(take(input) % 4);
+    }
+    for (uint32_t kind = 0; kind < 2 * LANE_PARTS; kind++)
+        shapes[kind] = (struct lane_shape){.address = 0x0A000001, .port = (uint16_t)(80 + kind / LANE_PARTS * (kind & 3)),
+            .length = 40, .protocol = 6, .hops = 64, .flags = take(input), .part = (uint8_t)(kind % 4)};
+    struct lane_flows state = {.times = times, .kinds = kinds, .flows = flows, .stop = count, .now = *now,
+                               .event = *now / LANE_JIFFY + 1 + take(input), .clients = clients, .ports = ports,
+                               .streams = streams, .shapes = shapes, .placed = placed, .fresh = fresh, .gone = gone,
+                               .numbers = numbers, .dead = dead, .addresses = addresses, .server_ports = server_ports,
+                               .unanswered = 3, .lost = 4};
+    for (int32_t stop; (stop = lane_pass(lane, &state)) != LANE_DONE;) {
+        require(stop == LANE_LEFT || stop == LANE_WAIT, "there is memory");
+        if (stop == LANE_LEFT) {
+            state.at++;
+            continue;
+        }
+        require(times[state.at] / LANE_JIFFY >= state.event, "it waits for what comes before");
+        (void)lane_expire(lane, times[state.at] / LANE_JIFFY);
+        state.now = times[state.at];
+        state.event = INT64_MAX;
+    }
+    for (uint32_t flow = 0; flow < FLOWS; flow++)
+        require(!gone[flow] || dead[placed[flow]], "only a dead server ends a flow");
+    *now = state.now;
+    void *all[] = {times, kinds, fresh, gone, dead, flows, placed, numbers, clients, addresses, ports, streams,
+                   server_ports, shapes};
+    for (size_t at = 0; at < sizeof all / sizeof *all; at++)
+        free(all[at]);
+}
+
 static void give(struct lane *lane, struct input *input, int64_t *kept)
 {
     struct lane_entry entries[4];
@@ -167,12 +230,12 @@ int LLVMFuzzerTestOneInput(const uint8_t *bytes, size_t size)
     struct input input = {bytes, bytes + size};
     struct lane *lane = lane_new();
     uint32_t numbers[SERVERS];
-    int64_t now = 0, kept;
+    int64_t now = 0, kept, rows[SERVERS * LANE_ROW];
     require(lane != NULL, "there is memory");
     begin(lane, &input);
     while (input.at < input.end) {
         kept = lane_count(lane);
-        switch (take(&input) % 8) {
+        switch (take(&input) % 10) {
         case 0:
             now += (int64_t)take(&input) * take(&input) * 100000;
             (void)lane_expire(lane, now / LANE_JIFFY);
@@ -187,10 +250,14 @@ int LLVMFuzzerTestOneInput(const uint8_t *bytes, size_t size)
         case 3:
             lane_forget_foreign(lane);
             break;
+        case 4:
+        case 5:
+            pass(lane, &input, &now);
+            break;
         default:
             run(lane, &input, &now);
         }
-        (void)lane_changed(lane, numbers, SERVERS);
+        (void)lane_changed(lane, rows, SERVERS);
         (void)lane_moved(lane, numbers, SERVERS);
         uint32_t held = 0;
         for (uint32_t number = 0; number < SERVERS; number++)

@@ -15,7 +15,7 @@ if TYPE_CHECKING:
 
 HERE = Path(__file__).resolve().parent
 MODULE = "ipvssim.lane._lane"
-SOURCES = ("store.c", "foreign.c", "wheel.c", "loads.c", "picks.c", "tables.c", "packet.c", "run.c")
+SOURCES = ("store.c", "foreign.c", "wheel.c", "loads.c", "picks.c", "tables.c", "packet.c", "run.c", "flows.c")
 HEADERS = ("lane.h", "internal.h", "packet.h")
 FLAGS = ["-O2", "-fvisibility=hidden", "-Wall", "-Wextra"]
 STRICT_FLAGS = ["-Werror", "-DIPVSNL_STRICT"]

@@ -23,6 +23,7 @@
 #define LANE_EVENTS 5
 #define LANE_NONE 0xFFFFFFFF /* no server, no connection, no place */
 #define LANE_NO_MEMORY -1
+#define LANE_ROW 13 /* what is told of a server that changed */
 
 /* Why lane_run stopped. */
 enum lane_stop {
@@ -84,9 +85,10 @@ struct lane_server {
     uint32_t conns, active, inactive;
     uint32_t service, place; /* the service that it belongs to, and where in its list */
     uint32_t held;           /* connections of the lane's */
-    uint32_t gone_active, gone_inactive; /* that expired since the caller wrote 0 */
+    uint32_t gone_active, gone_inactive; /* that expired since it was taken */
     struct lane_way way;
     struct lane_counts counts;
+    uint64_t opened, packets; /* of what was counted, as much as was taken since the caller wrote 0 */
 };
 
 struct lane_service {
@@ -98,6 +100,7 @@ struct lane_service {
     uint8_t one_packet;
     uint8_t dirty;
     uint8_t ranked;    /* its tree is up to date */
+    uint32_t risen;    /* changes of it since it was asked last */
     uint8_t odd;       /* a load is so large that it may wrap: picks are made elsewhere */
     uint32_t last;     /* place of the server picked last, or LANE_NONE (rr, wrr) */
     int64_t current, step; /* wrr */
@@ -139,7 +142,7 @@ struct lane_batch {
     int64_t event;     /* the jiffy at which something else happens */
     uint8_t framed;    /* packets are Ethernet frames to `mac` */
     uint8_t mac[6];
-    uint8_t *out;
+    uint8_t *out;      /* NULL: nobody looks at what leaves, and nothing is written */
     int64_t room, used;
     uint8_t *kinds;    /* by packet */
     int32_t *servers;  /* by packet, -1 for none */
@@ -147,6 +150,47 @@ struct lane_batch {
     int64_t *ends;     /* of each that left: its end in `out` */
     uint16_t *devices; /* of each that left */
     int64_t leaving, leaving_room;
+};
+
+/* What a packet of a flow is to its connection. */
+enum lane_part {
+    LANE_UNKNOWN, /* a packet of such a kind is left */
+    LANE_FIRST,   /* it is to open it */
+    LANE_FURTHER,
+    LANE_ANSWER, /* its server sends it */
+};
+
+#define LANE_PARTS 16 /* kinds of packets of a stream */
+
+/* All packets of one kind, of one stream; client and server are the flow's. */
+struct lane_shape {
+    uint32_t address; /* the virtual one */
+    uint16_t port, length;
+    uint8_t protocol, hops, flags; /* TCP's flags, else 0 */
+    uint8_t part;                  /* enum lane_part */
+};
+
+/* Packets of flows, without bytes: who comes when, and where each flow went. Servers have the caller's numbers here. */
+struct lane_flows {
+    const int64_t *times; /* by packet, ascending */
+    const uint8_t *kinds;
+    const int32_t *flows;
+    int64_t at, stop;
+    int64_t now;
+    int64_t event;           /* the jiffy at which something else happens */
+    const uint32_t *clients; /* by flow */
+    const uint16_t *ports;
+    const uint16_t *streams; /* by flow; NULL: all are of the first */
+    const struct lane_shape *shapes; /* LANE_PARTS a stream */
+    int32_t *placed; /* by flow: its server, or -1 */
+    uint8_t *fresh;  /* whether it was opened */
+    uint8_t *gone;   /* not 0: its client sends nothing more */
+    const int32_t *numbers; /* by the lane's number of a server */
+    const uint8_t *dead;    /* by server: whether it answers nothing */
+    const uint32_t *addresses;
+    const uint16_t *server_ports;
+    uint8_t unanswered, lost; /* what `gone` is where a dead server gets the first packet, or another one */
+    int64_t reused, reopened; /* flows whose first packet met an old connection; that were opened once more */
 };
 
 struct lane;
@@ -167,12 +211,20 @@ struct lane_service *lane_services(struct lane *lane);
 struct lane_server *lane_servers(struct lane *lane);
 /* Service number `service` is found by its address from now on, and has these servers in list order. */
 int32_t lane_serve(struct lane *lane, uint32_t service, const uint32_t *servers, uint32_t count);
+/* The number of the service there; LANE_NONE: there is none. */
+uint32_t lane_service_at(const struct lane *lane, uint32_t address, uint16_t port, uint8_t protocol);
 /* No service is found by its address any more. */
 void lane_forget(struct lane *lane);
 /* What was counted in all. */
 struct lane_counts *lane_total(struct lane *lane);
-/* The numbers of the servers that changed since they were last taken, at most `room` of them; they are taken. */
-int64_t lane_changed(struct lane *lane, uint32_t *servers, int64_t room);
+/* The servers that changed since they were last taken, at most `room` of them: a row of LANE_ROW numbers each. These are its
+ * number; conns, inpkts, inbytes, outpkts, outbytes, which are taken; conns, active, inactive; overloaded, whether that
+ * changed; active and inactive ones that expired since. */
+int64_t lane_changed(struct lane *lane, int64_t *rows, int64_t room);
+/* The loads as they are, and what was counted since the caller wrote 0 to `opened` and `packets`, added to columns: of each
+ * of the first `count` servers, where its number in `numbers` says, unless that is negative. */
+void lane_sample(const struct lane *lane, const int32_t *numbers, int64_t count, int64_t *opened, int64_t *active,
+                 int64_t *inactive, int64_t *packets);
 /* The same of services, whose schedulers moved on. */
 int64_t lane_moved(struct lane *lane, uint32_t *services, int64_t room);
 
@@ -203,6 +255,8 @@ int64_t lane_expire(struct lane *lane, int64_t jiffy);
 int32_t lane_check(const int64_t *offsets, int64_t count, int64_t size);
 /* Go on with a batch. */
 int32_t lane_run(struct lane *lane, struct lane_batch *batch);
+/* Go on with packets of flows, up to `stop`. Connections expire on the way. */
+int32_t lane_pass(struct lane *lane, struct lane_flows *flows);
 
 /* END CDEF */
 

@@ -27,6 +27,8 @@ if TYPE_CHECKING:
     from ipvssim.net.packets import Packet
     from ipvssim.path.director import Director
     from ipvssim.path.result import Result
+    from ipvssim.path.shadowed import Hashed
+    from ipvssim.state.services import RealServer
 
 Receive = Callable[[bytes, str | None], "Result"]
 
@@ -63,6 +65,11 @@ class Lane(Elsewhere):
         self.mirror = Mirror(self.handle, director, self.ways)
         self.keeping = Keeping(self.handle, director, self.mirror)
         self.timer = _Expiry(self)
+        self._mtus: dict[bytes, int] = {}
+        self.begun = 0
+        """How often servers and services were handed in."""
+        self.given = 0
+        """How often somebody looked for connections of the lane's."""
 
     def __deepcopy__(self, memo: dict[int, Any]) -> Lane:
         """A lane that keeps nothing: a director is copied once its lane has given everything back."""
@@ -87,11 +94,13 @@ class Lane(Elsewhere):
     def seek(self, packet: Packet) -> None:
         """Give back what a packet may be about."""
         if self.count:
+            self.given += 1
             self.keeping.seek(packet)
 
     def gather(self) -> None:
         """Give everything back."""
         if self.count:
+            self.given += 1
             self.keeping.give_all()
             self.timer.cancel()
 
@@ -125,9 +134,31 @@ class Lane(Elsewhere):
         lib.lane_expire(self.handle, director.clock.slot)  # nothing expires: the timer has fired
         self.ways.refresh()
         self.mirror.refresh(forgets=forgets)
+        self.begun += 1
         self.keeping.take_all()
+        self._mtus = director.network.narrowed()
         self._attach(self)
         self.wait()
+        return True
+
+    def meanwhile(self, happens: Callable[[], Result | None]) -> bool:
+        """Something happens the general way; the lane learns what that changed. Whether it can go on: its timer is to wait
+        anew then. MemoryError."""
+        table = self.director.connection_table
+        loaded: list[RealServer] = []
+        requests: list[Hashed] = []
+        replies: list[Hashed] = []
+        table.on_load = loaded.append
+        table.watch(requests, replies)
+        try:
+            result = happens()
+        finally:
+            table.on_load = None
+            table.watch(None, None)
+        if self.director.network.narrowed() != self._mtus:
+            return self.begin(forgets=False)
+        self.mirror.update(loaded, result.service if result is not None else None)
+        self.keeping.take_fresh(requests, replies)
         return True
 
     def end(self) -> None:

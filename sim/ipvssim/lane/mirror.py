@@ -2,11 +2,10 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Iterator
 from typing import TYPE_CHECKING, Any, Final, cast
 
-from ipvsnl.consts import AF_INET
-from ipvsnl.sockopt import CONN_F_ONE_PACKET
+from ipvsnl.consts import AF_INET, CONN_F_ONE_PACKET
 from ipvssim.lane.native import ffi, lib
 from ipvssim.lane.ways import Ways, put
 from ipvssim.net.network import LOCAL, UNICAST
@@ -41,6 +40,7 @@ class Mirror:
         self._services: list[VirtualService | None] = []
         self._service_numbers: dict[VirtualService, int] = {}
         self._taken = ffi.new("uint32_t[]", _AT_ONCE)
+        self._rows = ffi.new("int64_t[]", _AT_ONCE * lib.LANE_ROW)
 
     # --- to the lane ---
 
@@ -103,6 +103,7 @@ class Mirror:
         row.one_packet, row.method = bool(server.flags & CONN_F_ONE_PACKET), server.forwarding & 7
         row.weight = min(max(server.weight, -1), _MOST - 1)
         row.upper, row.lower = server.upper, server.lower
+        row.opened = row.packets = 0
         _write_loads(row, server)
         way = self._way(server.address) if four and at is not None else None
         row.usable = way is not None
@@ -158,38 +159,48 @@ class Mirror:
         row.current, row.step = scheduler._current, scheduler._step
         return int(lib.LANE_WRR)
 
+    def picks(self, address: int, port: int, protocol: int) -> bool:
+        """Whether the lane has the scheduler of the service there."""
+        number = lib.lane_service_at(self._handle, address, port, protocol)
+        return number != NOBODY and bool(lib.lane_services(self._handle)[number].opens != lib.LANE_ELSEWHERE)
+
     # --- from the lane ---
 
     def write_back(self) -> None:
         """Let the table be as the lane has made it: loads, counters, and where the schedulers stand."""
-        room = _AT_ONCE
-        rows, lists = lib.lane_servers(self._handle), lib.lane_services(self._handle)
-        while taken := lib.lane_changed(self._handle, self._taken, room):
-            for number in self._taken[0:taken]:
-                self._read_server(rows[number], self.servers[number])
-        while taken := lib.lane_moved(self._handle, self._taken, room):
+        lists = lib.lane_services(self._handle)
+        for number, row in self._changed():
+            self._read_server(row, self.servers[number])
+        while taken := lib.lane_moved(self._handle, self._taken, _AT_ONCE):
             for number in self._taken[0:taken]:
                 self._read_service(lists[number], self._services[number])
         _add(self._director.namespace.table.total, lib.lane_total(self._handle))
 
     def let_go(self) -> None:
         """Take what expired off the servers' loads. Others may have changed these since the lane looked."""
-        table, rows = self._director.connection_table, lib.lane_servers(self._handle)
-        while taken := lib.lane_changed(self._handle, self._taken, _AT_ONCE):
-            for number in self._taken[0:taken]:
-                row, server = rows[number], self.servers[number]
-                assert server is not None
-                table.released(server, row.gone_active, row.gone_inactive)
-                row.gone_active = row.gone_inactive = 0
+        table = self._director.connection_table
+        for number, row in self._changed():
+            server = self.servers[number]
+            assert server is not None
+            _count(server.counters, row)
+            table.released(server, row[10], row[11])
 
-    def _read_server(self, row: Any, server: RealServer | None) -> None:
+    def _changed(self) -> Iterator[tuple[int, list[int]]]:
+        """The numbers of the servers that changed, which are taken, and what C tells of each: five counts, three loads,
+        whether it is overloaded and whether that changed, and how many active and inactive ones expired."""
+        width = lib.LANE_ROW
+        while taken := lib.lane_changed(self._handle, self._rows, _AT_ONCE):
+            told = ffi.unpack(self._rows, taken * width)
+            for start in range(0, taken * width, width):
+                yield told[start], told[start + 1 : start + width]
+
+    def _read_server(self, row: list[int], server: RealServer | None) -> None:
         assert server is not None
-        _add(server.counters, row.counts)
-        server.active, server.inactive, server.conns = row.active, row.inactive, row.conns
-        server.overloaded = bool(row.overloaded)
-        marked, row.marked = row.marked, 0
+        _count(server.counters, row)
+        server.conns, server.active, server.inactive = row[5:8]
+        server.overloaded = bool(row[8])
         scheduler = server.service.scheduler if server.service is not None else None
-        if scheduler is not None and (marked or scheduler.loads):
+        if scheduler is not None and (row[9] or scheduler.loads):
             scheduler.loaded(server)
 
     def _read_service(self, row: Any, service: VirtualService | None) -> None:
@@ -218,6 +229,18 @@ def _write_loads(row: Any, server: RealServer) -> None:
         server.inactive,
         server.overloaded,
     )
+
+
+def _count(counters: Counters, row: list[int]) -> None:
+    """Add what was counted."""
+    if row[0]:
+        counters.conns += row[0]
+    if row[1]:
+        counters.inpkts += row[1]
+        counters.inbytes += row[2]
+    if row[3]:
+        counters.outpkts += row[3]
+        counters.outbytes += row[4]
 
 
 def _add(counters: Counters, counts: Any) -> None:

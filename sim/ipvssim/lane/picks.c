@@ -45,6 +45,7 @@ static void grow(const struct lane *lane, struct lane_service *service, struct l
     for (uint32_t node = list->width - 1; node; node--)
         list->tree[node] = better(lane, service, list, list->tree[2 * node], list->tree[2 * node + 1]);
     service->ranked = 1;
+    service->risen = 0;
 }
 
 /* The counts or the mark of a server changed. */
@@ -55,8 +56,13 @@ void lane_rank(struct lane *lane, const struct lane_server *server)
     struct lane_service *service = &lane->services[server->service];
     if (load(lane, server) > 0x7FFFFFFF)
         service->odd = 1;
-    if (service->ranked)
-        rise(lane, service, &lane->lists[server->service], server->place);
+    struct list *list = &lane->lists[server->service];
+    if (!service->ranked)
+        return;
+    if (++service->risen > list->width / 8)
+        service->ranked = 0; /* so many changes and no question: when one comes the tree is made anew */
+    else
+        rise(lane, service, list, server->place);
 }
 
 static uint32_t next(const struct lane *lane, const struct list *list, uint32_t from, int64_t least)
@@ -107,6 +113,7 @@ uint32_t lane_pick(struct lane *lane, uint32_t number, int64_t *current)
             return NONE;
         if (!service->ranked)
             grow(lane, service, list);
+        service->risen = 0;
         return list->tree[1];
     default:
         return NONE;

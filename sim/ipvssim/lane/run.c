@@ -62,7 +62,7 @@ static uint8_t *leave(struct lane_batch *batch, const struct lane_way *way, uint
 
 static bool has_room(const struct lane_batch *batch, const struct lane_way *way, uint32_t length)
 {
-    return batch->leaving < batch->leaving_room && batch->room - batch->used >= (int64_t)way->header_size + length;
+    return batch->out == NULL || (batch->leaving < batch->leaving_room && batch->room - batch->used >= (int64_t)way->header_size + length);
 }
 
 static void follow(struct lane *lane, struct connection *one, const struct packet *packet, int direction)
@@ -86,6 +86,20 @@ static void follow(struct lane *lane, struct connection *one, const struct packe
     one->timeout = rules->tcp_timeout[state];
 }
 
+/* What a request makes leaves to its server. */
+static void send(const struct lane *lane, struct lane_batch *batch, const struct connection *one, const struct packet *packet)
+{
+    const struct lane_server *server = &lane->servers[one->server];
+    uint8_t *out = leave(batch, &server->way, packet->length);
+    if ((one->flags & 7) == lane->rules.masquerade) {
+        uint16_t port = server->port ? server->port : one->virtual_port;
+        struct translation change = {server->address, packet->key.destination, port, packet->key.to};
+        lane_request(out, packet, &change);
+    } else {
+        lane_routed(out, packet);
+    }
+}
+
 /* A request of a connection of the lane's, whose server can be reached and whose batch has room. */
 static void serve(struct lane *lane, struct lane_batch *batch, uint32_t number, const struct packet *packet,
                   bool fresh)
@@ -98,14 +112,8 @@ static void serve(struct lane *lane, struct lane_batch *batch, uint32_t number, 
     counted(lane, server);
     touched(lane, server->service);
     follow(lane, one, packet, INPUT);
-    uint8_t *out = leave(batch, &server->way, packet->length);
-    if ((one->flags & 7) == lane->rules.masquerade) {
-        uint16_t port = server->port ? server->port : one->virtual_port;
-        struct translation change = {server->address, packet->key.destination, port, packet->key.to};
-        lane_request(out, packet, &change);
-    } else {
-        lane_routed(out, packet);
-    }
+    if (batch->out != NULL)
+        send(lane, batch, one, packet);
     one->in_packets++;
     lane_start(lane, number, batch->now, fresh);
     batch->servers[batch->at] = (int32_t)one->server;
@@ -210,8 +218,10 @@ static enum lane_stop reply(struct lane *lane, struct lane_batch *batch, const s
         return LANE_LEFT;
     if (!has_room(batch, way, packet->length))
         return LANE_FULL;
-    struct translation change = {one->virtual_address, packet->key.source, one->virtual_port, packet->key.port};
-    lane_reply(leave(batch, way, packet->length), packet, &change);
+    if (batch->out != NULL) {
+        struct translation change = {one->virtual_address, packet->key.source, one->virtual_port, packet->key.port};
+        lane_reply(leave(batch, way, packet->length), packet, &change);
+    }
     count_out(&server->counts, packet->length);
     count_out(&lane->services[server->service].counts, packet->length);
     count_out(&lane->total, packet->length);
@@ -238,20 +248,25 @@ static void look_ahead(const struct lane *lane, const struct lane_batch *batch, 
         approach(lane, lane->requests[rows[near % (2 * AHEAD)] & (lane->rows - 1)]);
 }
 
+enum lane_stop lane_decide(struct lane *lane, struct lane_batch *batch, const struct packet *packet)
+{
+    uint64_t hashed = hash(packet->key);
+    if (lane_is_foreign(lane, hashed))
+        return LANE_LEFT;
+    uint32_t request_of = lane_find_request(lane, packet->key, hashed);
+    uint32_t reply_of = may_reply(lane, packet->key.source) ? lane_find_reply(lane, packet->key, hashed) : NONE;
+    if (request_of != NONE)
+        return reply_of != NONE ? LANE_LEFT : request(lane, batch, packet, request_of);
+    return reply_of != NONE ? reply(lane, batch, packet, reply_of) : open(lane, batch, packet, NONE);
+}
+
 static enum lane_stop decide(struct lane *lane, struct lane_batch *batch)
 {
     const int64_t *offsets = batch->offsets + batch->at;
     struct packet packet;
     if (!lane_parse(batch, batch->data + offsets[0], offsets[1] - offsets[0], &packet))
         return LANE_LEFT;
-    uint64_t hashed = hash(packet.key);
-    if (lane_is_foreign(lane, hashed))
-        return LANE_LEFT;
-    uint32_t request_of = lane_find_request(lane, packet.key, hashed);
-    uint32_t reply_of = may_reply(lane, packet.key.source) ? lane_find_reply(lane, packet.key, hashed) : NONE;
-    if (request_of != NONE)
-        return reply_of != NONE ? LANE_LEFT : request(lane, batch, &packet, request_of);
-    return reply_of != NONE ? reply(lane, batch, &packet, reply_of) : open(lane, batch, &packet, NONE);
+    return lane_decide(lane, batch, &packet);
 }
 
 int32_t lane_run(struct lane *lane, struct lane_batch *batch)

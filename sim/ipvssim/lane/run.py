@@ -13,8 +13,6 @@ from ipvssim.net.network import ETHERNET
 if TYPE_CHECKING:
     from ipvssim.lane.lane import Lane
     from ipvssim.path.result import Result
-    from ipvssim.path.shadowed import Hashed
-    from ipvssim.state.services import RealServer
 
 _LAST: Final = (1 << 63) - 1
 
@@ -42,7 +40,6 @@ class Run:
         self._on = on
         self._times = times
         self._clock = lane.director.clock
-        self._mtus: dict[bytes, int] = {}
         self._views: list[Any] = []
 
     def done(self) -> Batch:
@@ -52,7 +49,6 @@ class Run:
             self._generally(0)
             batch.end((), self._devices())
             return batch
-        self._mtus = lane.director.network.narrowed()
         self._state = self._prepared()
         try:
             self._through()
@@ -113,28 +109,18 @@ class Run:
             state.now = clock.now
 
     def _leaves(self, number: int) -> bool:
-        """A packet goes the general way; the lane learns what that changed. Whether it goes on behind it."""
-        lane, state, table = self._lane, self._state, self._lane.director.connection_table
-        loaded: list[RealServer] = []
-        requests: list[Hashed] = []
-        replies: list[Hashed] = []
-        table.on_load = loaded.append
-        table.watch(requests, replies)
-        try:
+        """A packet goes the general way. Whether the lane goes on behind it."""
+        lane, state = self._lane, self._state
+
+        def goes() -> Result:
             result = lane.receive(self._batch.packets[number], self._on)
-        finally:
-            table.on_load = None
-            table.watch(None, None)
-        self._note(number, result)
+            self._note(number, result)
+            return result
+
+        goes_on = lane.meanwhile(goes)
         state.at = number + 1
-        narrowed = lane.director.network.narrowed()
-        if narrowed != self._mtus:
-            self._mtus = narrowed
-            return lane.begin(forgets=False)
-        lane.mirror.update(loaded, result.service)
-        lane.keeping.take_fresh(requests, replies)
         lane.wait()
-        return True
+        return goes_on
 
     def _waits(self, number: int) -> bool:
         """Time passes, and what falls due on the way happens. Whether the lane goes on then."""

@@ -84,6 +84,11 @@ uint32_t lane_find_service(const struct lane *lane, uint32_t address, uint16_t p
     return NONE;
 }
 
+uint32_t lane_service_at(const struct lane *lane, uint32_t address, uint16_t port, uint8_t protocol)
+{
+    return lane_find_service(lane, address, port, protocol);
+}
+
 void lane_forget(struct lane *lane)
 {
     if (lane->address_rows)
@@ -133,15 +138,41 @@ int32_t lane_serve(struct lane *lane, uint32_t number, const uint32_t *servers, 
     return 0;
 }
 
-int64_t lane_changed(struct lane *lane, uint32_t *servers, int64_t room)
+int64_t lane_changed(struct lane *lane, int64_t *rows, int64_t room)
 {
     int64_t taken = 0;
-    while (taken < room && lane->changed_count) {
+    for (; taken < room && lane->changed_count; taken++, rows += LANE_ROW) {
         uint32_t number = lane->changed[--lane->changed_count];
-        lane->servers[number].dirty = 0;
-        servers[taken++] = number;
+        struct lane_server *server = &lane->servers[number];
+        struct lane_counts *counts = &server->counts;
+        const uint64_t row[LANE_ROW] = {
+            number, counts->conns, counts->inpkts, counts->inbytes, counts->outpkts, counts->outbytes,
+            server->conns, server->active, server->inactive, server->overloaded, server->marked,
+            server->gone_active, server->gone_inactive,
+        };
+        memcpy(rows, row, sizeof row);
+        server->opened += counts->conns;
+        server->packets += counts->inpkts + counts->outpkts;
+        memset(counts, 0, sizeof *counts);
+        server->gone_active = server->gone_inactive = 0;
+        server->dirty = server->marked = 0;
     }
     return taken;
+}
+
+void lane_sample(const struct lane *lane, const int32_t *numbers, int64_t count, int64_t *opened, int64_t *active,
+                 int64_t *inactive, int64_t *packets)
+{
+    for (int64_t at = 0; at < count; at++) {
+        const struct lane_server *server = &lane->servers[at];
+        const struct lane_counts *counts = &server->counts;
+        if (numbers[at] < 0)
+            continue;
+        opened[numbers[at]] += (int64_t)(server->opened + counts->conns);
+        active[numbers[at]] += server->active;
+        inactive[numbers[at]] += server->inactive;
+        packets[numbers[at]] += (int64_t)(server->packets + counts->inpkts + counts->outpkts);
+    }
 }
 
 int64_t lane_moved(struct lane *lane, uint32_t *services, int64_t room)

@@ -107,8 +107,6 @@ static void let_go(struct lane *lane, const struct group *group, uint32_t at)
         server->gone_inactive++;
     else
         server->gone_active++;
-    if (server->service != NONE)
-        lane->services[server->service].ranked = 0; /* once, and not with each */
     lane_unbind(lane, one);
     lane_unlink(lane, group->numbers[at], group->requests[at], group->replies[at]);
 }

@@ -127,7 +127,7 @@ class RouteTable(Part):
         if place == len(self._shifts) or self._shifts[place] != shift:
             self._shifts.insert(place, shift)
             self._tables.insert(place, {})
-        self._tables[place].setdefault(_number(prefix) >> shift << shift, route)
+        self._tables[place].setdefault(int.from_bytes(prefix, "big") >> shift << shift, route)
 
     def by_length(self) -> list[tuple[int, dict[int, Route]]]:
         """How many bits of an address are behind each length of prefix, and the routes of that length by their number; the
@@ -136,15 +136,9 @@ class RouteTable(Part):
 
     def find(self, address: bytes) -> Route | None:
         """The route for an address, or None."""
-        number = _number(address)
+        number = int.from_bytes(address, "big")
         for place, shift in enumerate(self._shifts):
             route = self._tables[place].get(number >> shift << shift)
             if route is not None:
                 return route
         return None
-
-
-def _number(address: bytes) -> int:
-    if len(address) == 4:
-        return address[0] << 24 | address[1] << 16 | address[2] << 8 | address[3]
-    return int.from_bytes(address, "big")

@@ -155,17 +155,19 @@ class Commands:
         host_port = ntohs(dest_port)
         if (short, host_port) in service.destinations:
             return self._told(EEXIST, "ip_vs_add_dest(): dest already exists")
-        new = not self._table.in_trash(service, family, short, host_port)
-        if new:
-            self._enters("ip_vs_new_dest")
+        table, log = self._table, self._namespace.log
+        new = not table.in_trash(service, family, short, host_port)
+        if new and log is not None:
+            log.enter("ip_vs_new_dest")
         if new and not self._acceptable(short):
             return EINVAL
-        server = self._table.add_server(service, family, short, host_port)
+        server = table.add_server(service, family, short, host_port)
         self._write_dest(server, method, weight, upper, lower, tunnel_type, tunnel_port, tunnel_flags)
-        self._table.server_added(server)
-        if new:
-            self._leaves("ip_vs_new_dest")
-        self._leaves("ip_vs_add_dest")
+        table.server_added(server)
+        if log is not None:
+            if new:
+                log.leave("ip_vs_new_dest")
+            log.leave("ip_vs_add_dest")
         return 0
 
     def set_dest(
@@ -266,7 +268,8 @@ class Commands:
                 return EAFNOSUPPORT
             if self._namespace.daemons or method & FWD_MASK != TUNNEL:
                 return EINVAL
-        self._enters(function)
+        if self._namespace.log is not None:
+            self._namespace.log.enter(function)
         if weight < 0:
             return self._refused(function, ERANGE, "server weight less than zero")
         if lower > upper:
@@ -314,8 +317,7 @@ class Commands:
         tunnel_flags: int,
     ) -> None:  # fmt: skip
         way = method & FWD_MASK, tunnel_type, ntohs(tunnel_port)
-        if not server.available or way != (server.forwarding, server.tunnel_type, server.tunnel_port):
-            self._table.reached_otherwise(server)
+        otherwise = not server.available or way != (server.forwarding, server.tunnel_type, server.tunnel_port)
         server.forwarding, server.tunnel_type, server.tunnel_port = way
         server.flags = 0
         server.weight = weight
@@ -324,7 +326,7 @@ class Commands:
         server.tunnel_flags = tunnel_flags
         if upper != server.upper or lower != server.lower:
             self._write_thresholds(server, upper, lower)
-        self._table.server_written(server)
+        self._table.server_written(server, otherwise=otherwise)
 
     def _write_thresholds(self, server: RealServer, upper: int, lower: int) -> None:
         if upper == 0 or (upper > server.upper and not self._namespace.behaviours.overload_by_all):

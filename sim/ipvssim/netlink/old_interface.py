@@ -18,7 +18,16 @@ from itertools import islice
 from typing import Protocol
 
 from ipvsnl import sockopt
-from ipvsnl.consts import AF_INET, FORWARDING, FWD_MASK, PROTOCOLS, SCHEDULER_NAME_MAX
+from ipvsnl.consts import (
+    AF_INET,
+    CONN_F_INACTIVE,
+    CONN_F_NOOUTPUT,
+    DEST_FLAGS,
+    FORWARDING,
+    FWD_MASK,
+    PROTOCOLS,
+    SCHEDULER_NAME_MAX,
+)
 from ipvsnl.sockopt import DaemonUser, DestUser, Get, ServiceUser, Set
 from ipvssim.clock import HZ
 from ipvssim.netlink.commands import Commands
@@ -112,7 +121,7 @@ class OldInterface:
             *key, *dest_key, flags & FWD_MASK, wanted.weight, wanted.u_threshold, wanted.l_threshold, AF_INET, 0, 0, 0
         )
         if not error:
-            service.destinations[wanted.addr, ntohs(wanted.port)].flags = flags & sockopt.DEST_FLAGS
+            service.destinations[wanted.addr, ntohs(wanted.port)].flags = flags & DEST_FLAGS
         return error
 
     def _set_daemon(self, optname: int, wanted: DaemonUser) -> int:
@@ -237,9 +246,9 @@ def _service_entry(one: VirtualService) -> bytes:
 
 
 def _dest_entry(one: RealServer) -> bytes:
-    flags = one.forwarding | one.flags | sockopt.CONN_F_INACTIVE
+    flags = one.forwarding | one.flags | CONN_F_INACTIVE
     if one.forwarding != FORWARDING["masq"]:
-        flags |= sockopt.CONN_F_NOOUTPUT
+        flags |= CONN_F_NOOUTPUT
     return sockopt.DEST_ENTRY.pack(
         one.address, ntohs(one.port), flags, one.weight, one.upper, one.lower, one.active, one.inactive, one.persistent,
         *_stats(one.counters.shown()),

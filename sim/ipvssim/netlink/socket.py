@@ -68,24 +68,24 @@ class NetlinkSocket:
         family: Family | None = None,
     ) -> None:
         self.namespace = namespace
-        self.port = port
-        self.cap_ack = cap_ack
-        self.ext_ack = ext_ack
         self._capable = privilege == "root"
         self._small_head = namespace.small_head
         self._ack_cost = self._cost(_ACK_SIZE)
-        self.rcvbuf = rcvbuf
-        self.sndbuf = sndbuf
-        self.no_enobufs = False
-        """Whether it keeps silent about answers that it lost (NETLINK_NO_ENOBUFS)."""
         self._family_id = family_id
         self._family = family if family is not None else Family(namespace)
         self._controller = Controller(namespace, family_id)
-        self._queue: deque[tuple[bytes, int]] = deque()
-        self._used = 0
+        self._queue = deque[tuple[bytes, int]]()
+        self.begin(port=port, cap_ack=cap_ack, ext_ack=ext_ack, rcvbuf=rcvbuf, sndbuf=sndbuf)
+
+    def begin(self, *, port: int, cap_ack: bool, ext_ack: bool, rcvbuf: int, sndbuf: int) -> None:
+        """Be as one that was made just now, of the same kernel and with the same privilege."""
+        self.port = port
+        self.cap_ack, self.ext_ack, self.rcvbuf, self.sndbuf = cap_ack, ext_ack, rcvbuf, sndbuf
+        self.no_enobufs = False
+        """Whether it keeps silent about answers that it lost (NETLINK_NO_ENOBUFS)."""
+        self._queue.clear()
+        self._used = self._error = self._longest_receive = 0
         self._congested = False
-        self._error = 0
-        self._longest_receive = 0
         self._dump: Dump | None = None
 
     # --- the socket ---
@@ -135,7 +135,7 @@ class NetlinkSocket:
             raise BlockingIOError(EAGAIN, os.strerror(EAGAIN))
         datagram, cost = self._queue.popleft()
         self._used -= cost
-        self._read(room)
+        self.offered(room)
         if not self._queue:
             self._congested = False
         return datagram
@@ -147,7 +147,7 @@ class NetlinkSocket:
             raise _failure(error)
         if not self._queue:
             raise BlockingIOError(EAGAIN, os.strerror(EAGAIN))
-        self._read(room)
+        self.offered(room)
         return self._queue[0][0]
 
     def put_back(self, datagram: bytes) -> None:
@@ -170,9 +170,9 @@ class NetlinkSocket:
         return self._queue[0][0] if self._queue else None
 
     @property
-    def plain_queue(self) -> Iterable[tuple[bytes, int]]:
-        """The datagrams that wait, and what each costs; none where an error comes before them, or a dump goes on."""
-        return () if self._error or self._dump is not None else self._queue
+    def plain_queue(self) -> deque[tuple[bytes, int]] | None:
+        """The datagrams that wait, and what each costs; None where an error comes before them, or a dump goes on."""
+        return None if self._error or self._dump is not None else self._queue
 
     @property
     def readable(self) -> bool:
@@ -245,7 +245,7 @@ class NetlinkSocket:
             self._reply(reply, sequence, kind, body, target.VERSION)
         return error
 
-    def _read(self, room: int) -> None:
+    def offered(self, room: int) -> None:
         """A reader offered so much room: datagrams of dumps may be as long from now on, and a dump goes on."""
         self._longest_receive = min(max(self._longest_receive, room), LARGEST_DUMP)
         if self._dump is not None and self._used <= self.rcvbuf // 2:

@@ -8,8 +8,7 @@ from __future__ import annotations
 
 from typing import Final
 
-from ipvsnl.consts import AF_INET, AF_INET6
-from ipvsnl.sockopt import CONN_F_ONE_PACKET
+from ipvsnl.consts import AF_INET, AF_INET6, CONN_F_ONE_PACKET
 from ipvssim._compiling import mypyc_attr
 from ipvssim._parts import Part
 from ipvssim.clock import JIFFY

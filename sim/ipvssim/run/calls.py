@@ -62,7 +62,7 @@ ABOUT_SOCKETS = (
 """The calls about any socket, whose first argument is its descriptor."""
 
 ALWAYS: tuple[tuple[Test, ...], ...] = ((),)
-_SET_SIZES = (SO_SNDBUF, SO_RCVBUF, SO_SNDBUFFORCE, SO_RCVBUFFORCE)
+_FORCED = (SO_SNDBUFFORCE, SO_RCVBUFFORCE)
 _TOLD = (SO_TYPE, SO_ERROR, SO_SNDBUF, SO_RCVBUF, SO_PROTOCOL, SO_DOMAIN)
 _OLD: tuple[Test, ...] = ((1, ALL, (SOL_IP,)), (2, ALL ^ 15, (BASE,)))
 _FROM_HERE: tuple[tuple[Test, ...], ...] = (((0, ALL, (AT_FDCWD & ALL,)),),)
@@ -70,7 +70,7 @@ _FROM_HERE: tuple[tuple[Test, ...], ...] = (((0, ALL, (AT_FDCWD & ALL,)),),)
 LOOKED_AT: dict[str, tuple[tuple[Test, ...], ...]] = {
     "socket": (((0, ALL, (AF_NETLINK,)), (2, ALL, (NETLINK_GENERIC,))),),
     **dict.fromkeys(ABOUT_SOCKETS, ALWAYS),
-    "setsockopt": (((1, ALL, (SOL_NETLINK,)),), ((1, ALL, (SOL_SOCKET,)), (2, ALL, _SET_SIZES)), _OLD),
+    "setsockopt": (((1, ALL, (SOL_NETLINK,)),), ((1, ALL, (SOL_SOCKET,)), (2, ALL, _FORCED)), _OLD),
     "getsockopt": (((1, ALL, (SOL_NETLINK,)),), ((1, ALL, (SOL_SOCKET,)), (2, ALL, _TOLD)), _OLD),
     # Who walks through folders goes from descriptor to descriptor, and sees none of our files on the way.
     **{name: _FROM_HERE if at else ALWAYS for name, at in PATH_AT.items()},

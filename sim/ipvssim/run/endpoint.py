@@ -9,23 +9,26 @@ from __future__ import annotations
 
 import os
 import socket
-import termios
 from collections.abc import Callable
 from contextlib import suppress
 from errno import EADDRINUSE, ECONNREFUSED, EINVAL, ENODATA
-from fcntl import ioctl
 from struct import Struct
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
+from ipvssim.run import ends
 from ipvssim.run.calls import ADDRESS, AF_NETLINK, MSG_DONTWAIT
 
 if TYPE_CHECKING:
-    from ipvssim.run.native_gate import Ready
+    from ipvssim.run.native_ready import Ready
     from ipvssim.run.worlds import World
 
 _AF_UNSPEC = 0
 _FAMILY = Struct("=H")
 _LONGEST = 1 << 18
+_SET, _BOUND, _ASKED, _VACANT = 1 << 32, 1 << 33, 1 << 34, 1 << 35
+"""What was done without asking: buffers were set, a port taken, what is known asked, the socket closed (``held_settle``)."""
+_ROOMY = 8192
+"""Bytes of a receive buffer that holds whatever is known to be answered (HELD_ROOMY)."""
 
 
 class Endpoint:
@@ -43,19 +46,34 @@ class Endpoint:
         self.world = world
         self.kind = kind
         self.channel = channel
-        self.netlink = world.kernel.socket(
-            cap_ack=False, ext_ack=False, port=0, sndbuf=_DEFAULT, rcvbuf=_DEFAULT, privilege=privilege
-        )
-        self.groups = 0
-        self.peer = (0, 0)
-        self.flags: dict[int, bool] = {}
-        """The options of SOL_NETLINK that are on or off, but for what the kernel's socket keeps itself."""
-        self._posted = False
-        self._named = (0, 0)
-        self._is_laid = False
+        self.netlink = world.kernel.socket(privilege=privilege, **_NEW)
         self.ready: Ready | None = None
         """Where datagrams are laid for readers who need not ask."""
         self._told = told
+        self._begin()
+
+    def _begin(self) -> None:
+        self.groups, self.peer = 0, (0, 0)
+        self.flags: dict[int, bool] = {}
+        """The options of SOL_NETLINK that are on or off, but for what the kernel's socket keeps itself."""
+        self._posted = self._is_laid = False
+        self._named = (0, 0)
+        self._seen = (0, 0)
+        """Sizes of the program's buffers when they were last looked at."""
+        self.awaited = False
+        """Whether a reader has waited for a datagram, so that one may do so still."""
+
+    def renew(self) -> None:
+        """The program has closed the socket, and this is a new one from now on, with the same channel."""
+        self._leave()
+        self.netlink.begin(**_NEW)
+        self._begin()
+
+    def _leave(self) -> None:
+        """Its port is free again."""
+        if self.world.ports.get(self.netlink.port) is self:
+            del self.world.ports[self.netlink.port]
+        self.netlink.port = 0
 
     # --- addresses ---
 
@@ -87,11 +105,12 @@ class Endpoint:
             self._take_port(0, process)
 
     def _take_port(self, port: int, process: Callable[[], int]) -> None:
+        self.world.meet()
         ports = self.world.ports
         if port in ports:
             raise _refusal(EADDRINUSE)
         self.netlink.port = port or self.world.free_port(process())
-        ports.add(self.netlink.port)
+        ports[self.netlink.port] = self
 
     @property
     def name(self) -> bytes:
@@ -174,12 +193,34 @@ class Endpoint:
         self._is_laid = True
         netlink = self.netlink
         plain = self._told is None and not self.flags
-        if not ready.lay(netlink.plain_queue if plain else ()) and netlink.readable:
+        queue = netlink.plain_queue if plain else None
+        laid = ready.lay(queue or ())
+        if not laid and netlink.readable:
             ready.post(netlink.first or b"")
+        whole = queue is not None and laid == len(queue)
+        ready.plain(whole and netlink.rcvbuf >= _ROOMY and not (self.peer[0] or self.awaited))
         named = netlink.port, self.groups
         if named != self._named:
             self._named = named
             ready.name(self.name)
+
+    def look(self, copy: int) -> None:
+        """See what sizes the program has given its buffers: it does so at its end, of which ``copy`` is a descriptor."""
+        if self.ready is not None:
+            self.ready.look(copy)
+            return
+        sent, received = ends.sizes(copy)
+        before, self._seen = self._seen, (sent, received)
+        self._set_buffers(sent if sent != before[0] else 0, received if received != before[1] else 0)
+
+    def unlike(self, copy: int, name: int) -> None:
+        """One of these buffers gets another size by force: see the size that the program gives it later."""
+        ends.unlike(copy, name)
+        self.look(copy)
+        self.settle()
+
+    def _set_buffers(self, sent: int, received: int) -> None:
+        self.netlink.sndbuf, self.netlink.rcvbuf = sent or self.netlink.sndbuf, received or self.netlink.rcvbuf
 
     def settle(self) -> None:
         """See what the program has done without asking; from now on it asks."""
@@ -193,10 +234,17 @@ class Endpoint:
         for _ in range(taken):
             netlink.take(room)
         if room and not taken:
-            netlink.look(room)
-        if done >> 32:
-            sent, received = self.ready.buffers()
-            netlink.sndbuf, netlink.rcvbuf = sent or netlink.sndbuf, received or netlink.rcvbuf
+            netlink.offered(room)
+        if done & _VACANT:
+            self._leave()
+        if done & _SET:
+            self._set_buffers(*self.ready.buffers())
+        if done & _BOUND:
+            netlink.port = self.ready.port
+            self.world.ports[netlink.port] = self
+        if done & _ASKED:
+            for datagram in reversed(self.ready.left()):
+                netlink.put_back(datagram)
 
     def _lift(self, remove: Callable[[], object]) -> None:
         if self.posted:
@@ -208,7 +256,9 @@ class Endpoint:
     @property
     def was_read(self) -> bool:
         """Whether the program read what lay in its end."""
-        return self.ready.was_read() if self.ready is not None else self.posted and not _unread(self.channel)
+        return (
+            self.ready.was_read() if self.ready is not None else self.posted and not ends.unread(self.channel.fileno())
+        )
 
     def catch_up(self, process: Callable[[], int], *, written: bool) -> None:
         """Execute what the program wrote, where it has ``written``, and see whether it read. OSError of refused requests has
@@ -232,17 +282,12 @@ class Endpoint:
 
     def close(self) -> None:
         """The program has no descriptor of it any more."""
-        self.world.ports.discard(self.netlink.port)
+        self._leave()
         self.netlink.close()
         self.channel.close()
 
 
-_DEFAULT = 212992
-
-
-def _unread(channel: socket.socket) -> int:
-    """Bytes that the other end has not read."""
-    return Struct("=i").unpack(ioctl(channel.fileno(), termios.TIOCOUTQ, b"\0\0\0\0"))[0]  # type: ignore[no-any-return]
+_NEW: dict[str, Any] = {"cap_ack": False, "ext_ack": False, "port": 0, "sndbuf": 212992, "rcvbuf": 212992}
 
 
 def _address(data: bytes) -> tuple[int, int, int, int]:

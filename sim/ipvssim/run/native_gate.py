@@ -7,43 +7,51 @@ from __future__ import annotations
 import os
 import select
 import socket
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable
 from contextlib import suppress
 from math import ceil
 from struct import Struct
 from typing import Any
 
 from ipvssim.run import notify
-from ipvssim.run.calls import ABOUT_SOCKETS, KERNEL, PATH_AT, Machine
+from ipvssim.run.calls import ABOUT_SOCKETS, PATH_AT, Machine
 from ipvssim.run.core import core
 from ipvssim.run.native import copied, failure
+from ipvssim.run.native_ready import Ready, memory
 from ipvssim.run.outcome import Event
 from ipvssim.run.paths import MARK
 from ipvssim.run.tracee import Descriptors, File
 
 _lib, _ffi = core.lib, core.ffi
 _UNIX, _SEQPACKET = int(socket.AF_UNIX), int(socket.SOCK_SEQPACKET)
-_unpack, _from_buffer, _move = _ffi.unpack, _ffi.from_buffer, _ffi.memmove
-_begin, _lay, _settle, _post = _lib.held_begin, _lib.held_lay, _lib.held_settle, _lib.held_post
-_was_read, _turn = _lib.held_was_read, _lib.held_turn
+_unpack, _from_buffer = _ffi.unpack, _ffi.from_buffer
+_turn = _lib.held_turn
 _ASKS: int = _lib.HELD_ASKS
 _THREADS: int = _lib.HELD_THREADS
 _SOCKETS: int = _lib.HELD_SOCKETS
-_ADDRESS: int = _lib.HELD_ADDRESS
+_SPARE: int = _lib.HELD_SPARE
+_QUESTION: int = _lib.HELD_QUESTION
+_ANSWERS: int = _lib.HELD_ANSWERS
+_READY: int = _lib.HELD_READY
 _KINDS = {
     "sendto": _lib.HELD_SENDTO, "sendmsg": _lib.HELD_SENDMSG, "recvfrom": _lib.HELD_RECVFROM,
-    "recvmsg": _lib.HELD_RECVMSG, "getsockname": _lib.HELD_GETSOCKNAME, "setsockopt": _lib.HELD_SETSOCKOPT,
+    "recvmsg": _lib.HELD_RECVMSG, "getsockname": _lib.HELD_GETSOCKNAME,
+    "socket": _lib.HELD_MAKE, "bind": _lib.HELD_BIND,
 }  # fmt: skip
 
 _FOUND = Struct("=QQiiI")
 """What struct held_call has behind the notification, as far as the name: device, inode, copy, sent, size of the name."""
 _INODE, _COPY = 1, 2
 _NOTHING = (0, 0, -1, -1, 0)
+_NO_EVENTS: list[Event] = []
 
 _file = _ffi.new("struct held_file *")
 _ends = _ffi.new("int32_t[2]")
-_spare: list[Any] = []
-"""Memory of sockets that are gone."""
+
+Met = Callable[[Ready, File, int, int, int], object]
+"""What is told of a socket that was made: the program's end, our end, its type, and the thread that made it."""
+Renewed = Callable[[File, File, int], object]
+"""What is told of one that took another's place: the program's end of that one, its own, and the thread that made it."""
 
 
 class _Descriptors(Descriptors):
@@ -67,62 +75,6 @@ class _Descriptors(Descriptors):
         super().drop(thread)
 
 
-class Ready:
-    """The datagrams of one socket that its readers may take without anybody deciding about it: ``struct held_socket``."""
-
-    def __init__(self, file: File, channel: int) -> None:
-        self.socket = _spare.pop() if _spare else _ffi.new("struct held_socket *")
-        _file.device, _file.inode = file
-        _begin(self.socket, _file, channel, KERNEL)
-
-    def lay(self, queue: Iterable[tuple[bytes, int]]) -> bool:
-        """Let readers have the first datagrams of a queue, and no others, and let the first lie in the program's end. False
-        where not even that has place."""
-        self.socket.count = self.socket.ready = place = 0
-        for one, _ in queue:
-            if not _lay(self.socket, place, one, len(one)):
-                break
-            place += 1
-        return place > 0
-
-    def name(self, name: bytes) -> None:
-        """The socket's address, from now on."""
-        _move(self.socket.name, name, _ADDRESS)
-
-    def settle(self) -> int:
-        """From now on readers have to ask. What was done meanwhile, 0 for nothing: the datagrams that were taken (8 bits),
-        the most room that a reader offered (24 bits), and whether buffers were set."""
-        return int(_settle(self.socket))
-
-    def buffers(self) -> tuple[int, int]:
-        """The sizes of the buffers to send and to receive as the program has set them since the last time; 0: it has not."""
-        socket = self.socket
-        found = socket.send_buffer, socket.receive_buffer
-        socket.send_buffer = socket.receive_buffer = 0
-        return found
-
-    def post(self, datagram: bytes) -> None:
-        """Let it lie in the program's end, if none does."""
-        _post(self.socket, datagram, len(datagram))
-
-    @property
-    def posted(self) -> bool:
-        """Whether one does."""
-        return bool(self.socket.posted)
-
-    def lifted(self) -> None:
-        """It was taken out again."""
-        self.socket.posted = 0
-
-    def close(self) -> None:
-        """Its memory is another's from now on."""
-        _spare.append(self.socket)
-
-    def was_read(self) -> bool:
-        """Whether the program read what lay in its end by itself."""
-        return bool(_was_read(self.socket))
-
-
 class Gate:
     """As :class:`ipvssim.run.passing.Gate`."""
 
@@ -132,10 +84,12 @@ class Gate:
         for name, at in PATH_AT.items():
             if name in numbers:
                 rules.kind[numbers[name]], rules.path[numbers[name]] = _lib.HELD_PATH, at
-        for name in (*ABOUT_SOCKETS, "setsockopt"):
+        for name in (*ABOUT_SOCKETS, "socket"):
             rules.kind[numbers[name]] = _KINDS.get(name, _lib.HELD_SOCKET)
         self._descriptors = _Descriptors(rules)
         self._sockets: dict[File, Ready] = {}
+        self._list: list[Ready] = []
+        """The same, as C has them."""
         self._held = bytearray(_ffi.sizeof("struct held_call"))
         self._call = _from_buffer("struct held_call *", self._held)
         self._known = 0
@@ -143,6 +97,12 @@ class Gate:
         self._poll = select.epoll()
         self._listeners: dict[int, notify.Listener] = {}
         self._events = _ffi.new("struct held_events *")
+        self._met: Met | None = None
+        self._renewed: Renewed | None = None
+        self._lent: list[Any] = []
+        """Memory that C may use, the next last."""
+        self._counted = 0
+        rules.poll = self._poll.fileno()
 
     def watch(self, descriptor: int, events: int, *, channel: bool = False) -> None:
         """Tell of a descriptor's events from now on; ``channel``: it is our end of a socket."""
@@ -164,23 +124,30 @@ class Gate:
         with suppress(OSError):
             self._poll.unregister(descriptor)
 
-    def turn(self, timeout: float | None) -> notify.Call | list[Event]:
-        """Wait for something to do, at most ``timeout`` seconds: a call that somebody has to decide about, or events of
-        descriptors; nothing where calls passed or were answered."""
+    def turn(self, timeout: float | None) -> tuple[list[Event], notify.Call | None]:
+        """Wait for something to do, at most ``timeout`` seconds: events of descriptors, and a call that somebody has to
+        decide about after them; nothing where calls passed or were answered."""
         if self._known and self._found[_COPY] >= 0:  # nobody asked for it
             os.close(self._found[_COPY])
         self._known = 0
         wait = -1 if timeout is None else ceil(timeout * 1000)
         fate = _turn(self._poll.fileno(), wait, self._rules, self._call, self._events)
+        if self._rules.sockets > self._counted:
+            self._meet()
+        if self._rules.renewed:
+            self._renew()
+        events = self._events
+        happened = (
+            [(one.descriptor, one.events) for one in events.event[0 : events.count]] if events.count else _NO_EVENTS
+        )
         if fate == _ASKS:
             numbers = notify.NOTIFICATION.unpack_from(self._held)
             self._found = found = _FOUND.unpack_from(self._held, notify.NOTIFICATION.size)
             self._known = numbers[notify.ID] if found[_INODE] else 0
-            return notify.Call.made(self._listeners[self._events.listener], numbers)
+            return happened, notify.Call.made(self._listeners[events.listener], numbers)
         if fate < 0:
             raise failure(fate)
-        events = self._events
-        return [(one.descriptor, one.events) for one in events.event[0 : events.count]] if events.count else []
+        return happened, None
 
     def copy(self, call: notify.Call) -> tuple[int, File]:
         """A descriptor of ours for the one that a call is about, and its file; -1 where it is not needed, for what
@@ -208,26 +175,83 @@ class Gate:
 
     def add(self, file: File, channel: int) -> Ready | None:
         """There is a socket, whose end in the program is that file; where its datagrams may be laid ready."""
-        made = Ready(file, channel)
-        if len(self._sockets) < _SOCKETS:
-            self._rules.socket[len(self._sockets)] = made.socket
-        self._sockets[file] = made
+        made = Ready.begun(file, channel)
+        self._add(file, made)
         self._count()
         return made
 
+    def _add(self, file: File, made: Ready) -> None:
+        if len(self._list) < _SOCKETS:
+            self._rules.socket[len(self._list)] = made.socket
+        self._list.append(made)
+        self._sockets[file] = made
+
     def remove(self, file: File) -> None:
         """It is there no more."""
-        last = next(reversed(self._sockets))
-        gone = self._sockets.pop(file)
-        if last != file:  # the list has no gaps: it is told anew
-            for place, one in enumerate(list(self._sockets.values())[:_SOCKETS]):
-                self._rules.socket[place] = one.socket
+        gone, last = self._sockets.pop(file), self._list.pop()
+        if gone is not last:  # the list has no gaps
+            place = self._list.index(gone)
+            self._list[place] = last
+            if place < _SOCKETS:
+                self._rules.socket[place] = last.socket
         self._count()
         gone.close()
 
     def _count(self) -> None:
-        known = len(self._sockets)
-        self._rules.sockets, self._rules.complete = min(known, _SOCKETS), known <= _SOCKETS
+        known = len(self._list)
+        self._counted = self._rules.sockets = min(known, _SOCKETS)
+        self._rules.complete = known <= _SOCKETS
+
+    # --- what is done without a step of Python ---
+
+    def make(self, world: str, met: Met, renewed: Renewed) -> None:
+        """Let sockets be made at once by threads of a network namespace; ``met`` is told of each of them later, before
+        anybody decides about it, and ``renewed`` of those that took the place of one that was closed."""
+        self._met, self._renewed = met, renewed
+        self._rules.world = world.encode()
+        self._lend()
+
+    def _lend(self) -> None:
+        rules = self._rules
+        while rules.spares < _SPARE:
+            self._lent.append(memory())
+            rules.spare[rules.spares] = self._lent[-1]
+            rules.spares += 1
+
+    def _meet(self) -> None:
+        assert self._met is not None
+        for _ in range(self._counted, self._rules.sockets):
+            ready = Ready(self._lent.pop())
+            socket = ready.socket
+            file = socket.device, socket.inode
+            self._add(file, ready)
+            self._met(ready, file, socket.channel, socket.type, socket.thread)
+        self._count()
+        self._lend()
+
+    def _renew(self) -> None:
+        assert self._renewed is not None
+        self._rules.renewed = 0
+        for before, ready in list(self._sockets.items()):
+            socket = ready.socket
+            if socket.renewed and not socket.vacant:
+                socket.renewed = 0
+                file = socket.device, socket.inode
+                self._sockets[file] = self._sockets.pop(before)
+                self._renewed(before, file, socket.thread)
+
+    def learn(self, question: bytes, answers: Iterable[tuple[bytes, int]]) -> None:
+        """These are all answers to a question: from now on it is answered so at once, if it differs in nothing but its
+        number and the ports."""
+        known, found = self._rules.known, [one for one, _ in answers]
+        size = len(question)
+        if known.count or size > _QUESTION or not 0 < len(found) <= _READY or sum(map(len, found)) > _ANSWERS:
+            return
+        end = 0
+        for place, one in enumerate(found):
+            known.ends[place] = end = end + len(one)
+        known.question[0:size], known.answers[0:end] = question, b"".join(found)
+        known.size, known.count = size, len(found)
 
     def close(self) -> None:
         """Let go of all."""

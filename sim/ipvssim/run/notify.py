@@ -46,9 +46,10 @@ def failure(what: str = "") -> OSError:
 def install(program: bytes, machine: Machine) -> int:
     """Put this thread, and whatever it becomes, behind a filter; the descriptor on which its calls are held.
 
-    A call that was received here is held until it is answered, whatever signals come for its caller (from Linux 5.19 on): of
-    an answer that meets a signal nobody could say whether it was heard. Who may not filter programs that can gain privileges
-    gives those up first (PR_SET_NO_NEW_PRIVS). OSError: EBUSY where it is behind such a filter already.
+    A call that was received here is held until it is answered, whatever signals come for its caller: of an answer that
+    meets a signal nobody could say whether it was heard. (From Linux 5.19 on; before 6.18 not where a signal came just
+    before, and the answer follows within microseconds.) Who may not filter programs that can gain privileges gives those up
+    first (PR_SET_NO_NEW_PRIVS). OSError: EBUSY where it is behind such a filter already.
     """
     whole = ctypes.create_string_buffer(_PROGRAM.size + len(program))
     whole.raw = _PROGRAM.pack(len(program) // 8, ctypes.addressof(whole) + _PROGRAM.size) + program

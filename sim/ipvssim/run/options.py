@@ -8,8 +8,6 @@ from __future__ import annotations
 
 import os
 from errno import EINVAL, ENOPROTOOPT
-from functools import cache
-from pathlib import Path
 from struct import Struct
 
 from ipvssim.run.calls import (
@@ -33,8 +31,6 @@ _SWITCHES = (PKTINFO, BROADCAST_ERROR, NO_ENOBUFS, LISTEN_ALL_NSID, CAP_ACK, EXT
 _GROUPS = 32
 _INT = Struct("=i")
 _LEAST_SEND, _LEAST_RECEIVE = 4608, 2304
-_MOST = {SO_SNDBUF: "wmem_max", SO_RCVBUF: "rmem_max"}
-_USUAL_MOST = 212992
 
 
 def set_option(endpoint: Endpoint, level: int, name: int, value: bytes) -> None:
@@ -51,12 +47,8 @@ def set_option(endpoint: Endpoint, level: int, name: int, value: bytes) -> None:
     if len(value) < _INT.size:
         raise _refusal(EINVAL)
     asked = _INT.unpack_from(value)[0]
-    if name in (SO_SNDBUF, SO_RCVBUF):
-        wanted = min(asked & 0xFFFFFFFF, _most(name))
-    else:
-        wanted = max(asked, 0)
-    doubled = min(wanted, 0x3FFFFFFF) * 2
-    if name in (SO_SNDBUF, SO_SNDBUFFORCE):
+    doubled = min(max(asked, 0), 0x3FFFFFFF) * 2
+    if name == SO_SNDBUFFORCE:
         endpoint.netlink.sndbuf = max(doubled, _LEAST_SEND)
     else:
         endpoint.netlink.rcvbuf = max(doubled, _LEAST_RECEIVE)
@@ -81,8 +73,10 @@ def get_option(endpoint: Endpoint, level: int, name: int, room: int) -> bytes:
 
 
 HERE_TOO = frozenset((SO_TYPE, SO_DOMAIN, SO_PROTOCOL, SO_SNDBUF, SO_RCVBUF, SO_ERROR))
-"""Options of SOL_SOCKET that :func:`get_option` knows; :func:`set_option` knows the four of the buffers."""
-BUFFERS = frozenset((SO_SNDBUF, SO_RCVBUF, SO_SNDBUFFORCE, SO_RCVBUFFORCE))
+"""Options of SOL_SOCKET that :func:`get_option` knows."""
+FORCED = {SO_SNDBUFFORCE: SO_SNDBUF, SO_RCVBUFFORCE: SO_RCVBUF}
+"""Those that :func:`set_option` knows, which are root's, and which size they set. What others may set, a program sets at its
+own end (:meth:`ipvssim.run.endpoint.Endpoint.look`)."""
 
 
 def _switch(endpoint: Endpoint, name: int, *, on: bool) -> None:
@@ -108,15 +102,6 @@ def _join(endpoint: Endpoint, group: int, *, on: bool) -> None:
         raise _refusal(EINVAL)
     bit = 1 << (group - 1)
     endpoint.groups = endpoint.groups | bit if on else endpoint.groups & ~bit
-
-
-@cache
-def _most(name: int) -> int:
-    """How large an ordinary program's buffer may be on this machine."""
-    try:
-        return int(Path("/proc/sys/net/core", _MOST[name]).read_text())
-    except (OSError, ValueError):
-        return _USUAL_MOST
 
 
 def _refusal(number: int) -> OSError:

@@ -48,9 +48,9 @@ class Gate:
         with suppress(OSError):
             self._poll.unregister(descriptor)
 
-    def turn(self, timeout: float | None) -> Call | list[Event]:
-        """Wait for something to do, at most ``timeout`` seconds: a call that somebody has to decide about, or events of
-        descriptors; nothing where calls passed or were answered. What programs wrote and read by themselves comes before
+    def turn(self, timeout: float | None) -> tuple[list[Event], Call | None]:
+        """Wait for something to do, at most ``timeout`` seconds: events of descriptors, or a call that somebody has to
+        decide about; nothing where calls passed or were answered. What programs wrote and read by themselves comes before
         calls: they did it earlier."""
         listener = None
         others: list[Event] = []
@@ -61,14 +61,14 @@ class Gate:
             else:
                 others.append(event)
         if others or listener is None:
-            return others  # calls are told of again
+            return others, None  # calls are told of again
         numbers = listener.receive()
         if numbers is None:
-            return others
+            return others, None
         if self._passes(numbers):
             listener.pass_on(numbers[ID])
-            return others
-        return Call.made(listener, numbers)
+            return others, None
+        return others, Call.made(listener, numbers)
 
     def _passes(self, call: Numbers) -> bool:
         """Whether this one does: its path is none of IPVS's, or there is no socket that it could be about."""
@@ -102,6 +102,12 @@ class Gate:
     def remove(self, file: File) -> None:  # noqa: ARG002
         """It is there no more."""
         self._sockets -= 1
+
+    def make(self, world: str, met: Any, renewed: Any) -> None:
+        """Nothing: somebody decides about each new socket."""
+
+    def learn(self, question: bytes, answers: Any) -> None:
+        """Nothing: somebody decides about each question."""
 
     def close(self) -> None:
         """Let go of all."""

@@ -14,25 +14,24 @@ from typing import NamedTuple
 from ipvssim.run import memory, messages
 from ipvssim.run.calls import KERNEL, MSG_DONTWAIT, MSG_OOB, MSG_PEEK, MSG_TRUNC, SOL_NETLINK
 from ipvssim.run.endpoint import Endpoint
-from ipvssim.run.notify import Call, libc
+from ipvssim.run.ends import opened
+from ipvssim.run.notify import Call, Listener, libc
 from ipvssim.run.options import PKTINFO
 from ipvssim.run.outcome import KEPT, PASS, Outcome, Undoable
 from ipvssim.run.reach import fill, message, put, read
 from ipvssim.run.sockets import Sockets
-from ipvssim.run.tracee import signals_of
+from ipvssim.run.tracee import is_interrupted
 
 _INT = Struct("=i")
 _TIME = Struct("=qq")
 _WAIT_FOR_ONE = 0x10000
 _MOST_MESSAGES = 1024
 _PACKET_INFO = Struct("=QiiI4x").pack(20, SOL_NETLINK, PKTINFO, 0)
-_FEW = 32
 _ERESTARTSYS = 512
-"""The kernel repeats the call behind a signal's handler, or makes EINTR of it, as the handler was installed. A program would
-see this number only if there were no signal (include/linux/errno.h)."""
+"""The kernel repeats the call behind a signal's handler, or makes EINTR of it, as the handler was installed, or repeats it
+where another thread took the signal. A program would see the number only if nothing had woken it (include/linux/errno.h)."""
 _GLANCE = 0.01
 """Seconds between two looks at the signals of those who wait."""
-_UNIX, _SEQPACKET = int(socket.AF_UNIX), int(socket.SOCK_SEQPACKET)
 _receive = libc.recv
 
 
@@ -51,8 +50,6 @@ class Receiving:
         self._sockets, self._again = sockets, again
         self._waiting: dict[tuple[int, int], Waiting] = {}
         self._glance = 0.0
-        self._signalled: set[int] = set()
-        """Threads that could have taken a signal of their process when they were last looked at."""
 
     def recvfrom(self, call: Call) -> Outcome:
         """``recvfrom``."""
@@ -139,10 +136,9 @@ class Receiving:
         """Let the call wait; False where its socket does not."""
         if fcntl.fcntl(self._sockets.copy, fcntl.F_GETFL) & os.O_NONBLOCK:
             return False
-        with socket.socket(_UNIX, _SEQPACKET, 0, os.dup(self._sockets.copy)) as theirs:
+        with opened(self._sockets.copy) as theirs:
             seconds, micro = _TIME.unpack(theirs.getsockopt(socket.SOL_SOCKET, socket.SO_RCVTIMEO, _TIME.size))
-        if len(self._waiting) > _FEW:
-            self._sweep()
+        endpoint.awaited = True
         timeout = seconds + micro / 1e6
         self._waiting[call.key] = Waiting(call, endpoint, monotonic() + timeout if timeout else None)
         return True
@@ -163,8 +159,8 @@ class Receiving:
         return bool(self._waiting)
 
     def expire(self) -> float:
-        """Let go of the calls that have waited long enough, or whose callers have signals to handle; seconds until this is
-        to be done again."""
+        """Let go of the calls that have waited long enough, or whose callers have signals to handle or are gone; seconds
+        until this is to be done again."""
         now = monotonic()
         for key, one in list(self._waiting.items()):
             if one.deadline is not None and one.deadline <= now:
@@ -176,40 +172,27 @@ class Receiving:
         ends = [one.deadline for one in self._waiting.values() if one.deadline is not None]
         return max(min([self._glance, *ends]) - now, 0.0)
 
-    def _interrupt(self) -> None:
-        """Let go of the calls whose callers have signals to handle."""
-        signalled, self._signalled = self._signalled, set()
-        served: set[int] = set()
+    def forget(self, listener: Listener) -> None:
+        """Nobody is left whose calls are held there."""
         for key, one in list(self._waiting.items()):
-            number = self._interruption(one, signalled, served)
-            if number:
+            if one.call.listener is listener:
                 del self._waiting[key]
-                one.call.refuse(number)
 
-    def _interruption(self, one: Waiting, signalled: set[int], served: set[int]) -> int:
-        """The errno for a caller that has signals to handle; 0 where it has none, or has gone.
-
-        Where it is not certain that a signal is this thread's, and nobody takes it soon, one thread is got out of its call,
-        by an errno that is right even where another takes the signal after all."""
-        try:
-            found = signals_of(one.call.tid)
-        except OSError:
-            return 0
-        if found.certain:
-            return _ERESTARTSYS if one.deadline is None else EINTR
-        if not found.possible:
-            return 0
-        self._signalled.add(one.call.tid)
-        if one.call.tid not in signalled or found.process in served:
-            return 0
-        served.add(found.process)
-        return EINTR
-
-    def _sweep(self) -> None:
-        """Forget the calls whose callers do not wait any more."""
+    def _interrupt(self) -> None:
+        """Let go of the calls whose callers have signals to handle, or are gone."""
         for key, one in list(self._waiting.items()):
             if not one.call.waits():
                 del self._waiting[key]
+            elif _is_interrupted(one.call.tid):
+                del self._waiting[key]
+                one.call.refuse(_ERESTARTSYS if one.deadline is None else EINTR)
+
+
+def _is_interrupted(thread: int) -> bool:
+    try:
+        return is_interrupted(thread)
+    except OSError:  # it went just now
+        return False
 
 
 def _size(datagram: bytes, room: int, flags: int) -> int:

@@ -10,6 +10,7 @@ from collections.abc import Callable
 from errno import EOPNOTSUPP
 from struct import Struct
 
+from ipvsnl.consts import GENL_ID_CTRL, NLM_F_DUMP, NLM_F_REQUEST, NLMSG_HEADER
 from ipvssim.run import memory, messages
 from ipvssim.run.calls import MSG_OOB
 from ipvssim.run.endpoint import Endpoint
@@ -20,6 +21,9 @@ from ipvssim.run.sockets import Sockets, name_of
 from ipvssim.run.tracee import process_of
 
 _INT = Struct("=i")
+_TYPED = Struct("=IHH")
+"""The beginning of struct nlmsghdr: length, type, flags."""
+_NOTHING = bytes(_TYPED.size)
 _MOST_MESSAGES = 1024
 
 Datagram = tuple[bytes, bytes]
@@ -86,6 +90,7 @@ class Sending:
         self._sockets.worlds.tick(endpoint.world)
         done = 0
         for data, name in datagrams:
+            learns = _may_be_known(data) and not endpoint.netlink.readable
             try:
                 endpoint.send(data, name, lambda: process_of(call.tid)[1])
             except OSError:
@@ -93,6 +98,8 @@ class Sending:
                     raise
                 break
             done += 1
+            if learns and _TYPED.unpack_from(endpoint.netlink.first or _NOTHING)[1] == GENL_ID_CTRL:
+                self._gate.learn(data, endpoint.netlink.plain_queue or ())
         self._answered(endpoint)
         return self._told(call, datagrams, done if many else len(datagrams[0][0]))
 
@@ -103,6 +110,14 @@ class Sending:
             self._unheard[call.tid] = (call[7:], datagrams, value)
 
         return Undoable(value, unheard)
+
+
+def _may_be_known(data: bytes) -> bool:
+    """Whether a datagram is one question to the controller, whose answers are the same each time."""
+    size, kind, flags = _TYPED.unpack_from(data) if len(data) >= NLMSG_HEADER else _TYPED.unpack(_NOTHING)
+    return (
+        size == len(data) and kind == GENL_ID_CTRL and bool(flags & NLM_F_REQUEST) and flags & NLM_F_DUMP != NLM_F_DUMP
+    )
 
 
 def _outgoing(call: Call, at: int) -> Datagram:

@@ -7,26 +7,32 @@ import socket
 from collections.abc import Callable
 from errno import EINVAL, EOPNOTSUPP, EPROTONOSUPPORT
 from struct import Struct
+from typing import TYPE_CHECKING
 
 from ipvssim.run import memory, messages
 from ipvssim.run.calls import SOL_NETLINK
 from ipvssim.run.endpoint import Endpoint
 from ipvssim.run.notify import Call
-from ipvssim.run.options import BUFFERS, HERE_TOO, get_option, set_option
+from ipvssim.run.options import FORCED, HERE_TOO, get_option, set_option
 from ipvssim.run.outcome import KEPT, PASS, Outcome
 from ipvssim.run.reach import Gate, read
 from ipvssim.run.tracee import File, process_of
 from ipvssim.run.worlds import Worlds
 
+if TYPE_CHECKING:
+    from ipvssim.run.native_ready import Ready
+
 _TYPES = (socket.SOCK_RAW, socket.SOCK_DGRAM)
 _TYPE_MASK = 15
 _ALLOWED = _TYPE_MASK | socket.SOCK_NONBLOCK | socket.SOCK_CLOEXEC
 _INT = Struct("=i")
+_UNIX, _SEQPACKET = int(socket.AF_UNIX), int(socket.SOCK_SEQPACKET)
 _PRIVILEGES = {"yes": "root", "refused": "userns_root"}
 
 
 class Sockets:
-    """All such sockets of all programs. ``watch`` is told of each new one, ``told`` is handed its datagrams.
+    """All such sockets of all programs. ``watch`` is told of each new one, and whether the gate watches it already; ``told``
+    is handed its datagrams.
 
     To see which file a descriptor of a program is takes a copy of it (that is faster than to read its name in ``/proc``).
     The copy lies in ``copy`` until the call is decided about: while we have it, nobody would notice that the program closed
@@ -37,7 +43,7 @@ class Sockets:
         self,
         worlds: Worlds,
         gate: Gate,
-        watch: Callable[[Endpoint], object],
+        watch: Callable[[Endpoint, bool], object],
         told: Callable[[Endpoint, str, bytes], object] | None = None,
     ) -> None:
         self.worlds, self._gate, self._watch, self._told = worlds, gate, watch, told
@@ -46,6 +52,9 @@ class Sockets:
         self._files: dict[Endpoint, File] = {}
         self._asked: Endpoint | None = None
         self.copy = -1
+        worlds.first.meet = self._settle
+        if told is None and worlds.netlink == "yes":
+            gate.make(worlds.first.name, self._met, self._renewed)
 
     def of(self, call: Call) -> Endpoint | None:
         """The socket that a call is about; None where it is none of ours. ``copy`` is its descriptor then, until
@@ -60,6 +69,8 @@ class Sockets:
         if endpoint is None:
             self.let_go()
         else:
+            if self.copy >= 0:
+                endpoint.look(self.copy)
             endpoint.settle()
             self._asked = endpoint
         return endpoint
@@ -85,12 +96,13 @@ class Sockets:
         try:
             endpoint = Endpoint(world, kind, ours, _PRIVILEGES[self.worlds.netlink], self._told)
             self._know(endpoint, file)
+            endpoint.ready = self._gate.add(file, ours.fileno())
             there = False
             try:
                 there = call.inject(theirs, close_on_exec=bool(call.a1 & socket.SOCK_CLOEXEC))
             finally:
                 if there:
-                    self._watch(endpoint)
+                    self._watch(endpoint, False)
                 else:
                     self.forget(endpoint)
         finally:
@@ -100,7 +112,28 @@ class Sockets:
     def _know(self, endpoint: Endpoint, file: File) -> None:
         self._by_file[file] = endpoint
         self._files[endpoint] = file
-        endpoint.ready = self._gate.add(file, endpoint.channel.fileno())
+
+    def _met(self, ready: Ready, file: File, channel: int, kind: int, thread: int) -> None:
+        """A socket was made without asking, in the first of all namespaces."""
+        world = self.worlds.first
+        world.thread = thread
+        ours = socket.socket(_UNIX, _SEQPACKET, 0, channel)
+        endpoint = Endpoint(world, kind, ours, _PRIVILEGES[self.worlds.netlink])
+        endpoint.ready = ready
+        self._know(endpoint, file)
+        self._watch(endpoint, True)
+
+    def _renewed(self, before: File, file: File, thread: int) -> None:
+        """One that was made without asking was closed, and another took its place."""
+        self.worlds.first.thread = thread
+        endpoint = self._by_file.pop(before)
+        endpoint.renew()
+        self._know(endpoint, file)
+
+    def _settle(self) -> None:
+        """See what programs have done without asking."""
+        for endpoint in self._files:
+            endpoint.settle()
 
     def forget(self, endpoint: Endpoint) -> None:
         """No program has a descriptor of it any more."""
@@ -153,11 +186,14 @@ class Sockets:
         """``setsockopt``."""
         level, name, size = call.a1 & 0xFFFFFFFF, call.a2 & 0xFFFFFFFF, call.a4 & 0xFFFFFFFF
         endpoint = self.of(call)
-        if endpoint is None or (level != SOL_NETLINK and name not in BUFFERS):
+        if endpoint is None or (level != SOL_NETLINK and name not in FORCED):
             return PASS
         if size >> 31:
             return -EINVAL
-        set_option(endpoint, level, name, read(call.tid, call.a3, min(size, _INT.size)))
+        value = read(call.tid, call.a3, min(size, _INT.size))
+        if level != SOL_NETLINK:
+            endpoint.unlike(self.copy, FORCED[name])
+        set_option(endpoint, level, name, value)
         return 0
 
     def getsockopt(self, call: Call) -> Outcome:

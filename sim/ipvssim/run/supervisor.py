@@ -104,14 +104,13 @@ class Supervisor:
         waiting = self._receiving.expire() if self._receiving.waits else None
         if waiting is not None and (timeout is None or waiting < timeout):
             timeout = waiting
-        found = self._gate.turn(timeout)
-        if isinstance(found, list):
-            for descriptor, what in found:
-                ready = self._watched.get(descriptor)
-                if ready is not None:
-                    ready(what)
-        else:
-            self.decide(found)
+        events, call = self._gate.turn(timeout)
+        for descriptor, what in events:
+            ready = self._watched.get(descriptor)
+            if ready is not None:
+                ready(what)
+        if call is not None:
+            self.decide(call)
 
     def close(self) -> None:
         """Let go of everything: calls that are held, and all later ones, fail with ENOSYS."""
@@ -147,21 +146,24 @@ class Supervisor:
     def _lose(self, listener: Listener) -> None:
         self.unwatch(listener.fileno())
         self._listeners.pop(listener.fileno(), None)
+        self._receiving.forget(listener)
         listener.close()
 
     # --- what programs hold ---
 
-    def _watch_endpoint(self, endpoint: Endpoint) -> None:
+    def _watch_endpoint(self, endpoint: Endpoint, is_watched: bool) -> None:
         channel = endpoint.channel.fileno()
         self._watched[channel] = partial(self._endpoint_ready, endpoint)
-        self._gate.watch(channel, _SOCKET_EVENTS, channel=True)
+        if not is_watched:
+            self._gate.watch(channel, _SOCKET_EVENTS, channel=True)
 
     def _endpoint_ready(self, endpoint: Endpoint, events: int) -> None:
         if not events & (_IN | _GONE) and not endpoint.was_read:
             return  # we have taken something out of it ourselves
-        endpoint.settle()
-        endpoint.catch_up(lambda: 0, written=bool(events & _IN))
-        self._receiving.wake(endpoint)
+        if events & ~_GONE:
+            endpoint.settle()
+            endpoint.catch_up(lambda: 0, written=bool(events & _IN))
+            self._receiving.wake(endpoint)
         if events & _GONE:
             del self._watched[endpoint.channel.fileno()]  # to close it ends the watch itself
             self._sockets.forget(endpoint)

@@ -5,10 +5,8 @@ from __future__ import annotations
 import ctypes
 import errno
 import os
-import signal
 from collections.abc import Callable
 from contextlib import suppress
-from typing import NamedTuple
 
 from ipvssim.run.notify import failure, libc
 
@@ -16,7 +14,6 @@ _syscall = libc.syscall
 _PIDFD_GETFD = ctypes.c_long(438)
 _PIDFD_THREAD = os.O_EXCL
 _MOST_KEPT = 64
-_CHILD = 1 << signal.SIGCHLD - 1
 
 
 def folder_of(thread: int) -> str:
@@ -55,30 +52,14 @@ def process_of(thread: int) -> tuple[int, int]:
     return here, own
 
 
-class Signals(NamedTuple):
-    """What waits to be handled in a thread: whether there is something for it, whether there is something that another
-    thread of its process may take as well, and that process."""
+def is_interrupted(thread: int) -> bool:
+    """Whether a signal has woken a thread whose call is held. OSError where it is gone.
 
-    certain: bool
-    possible: bool
-    process: int
-
-
-def signals_of(thread: int) -> Signals:
-    """The signals that a thread will handle as soon as it can. OSError where it is gone.
-
-    A signal of a process is its first thread's, unless that one blocks it; SIGCHLD is the thread's that made the child
-    (kernel/signal.c, complete_signal, Linux 6.18)."""
-    found = {}
-    with open(f"/proc/{thread}/status", "rb") as lines:  # noqa: PTH123
-        for line in lines:
-            name, _, value = line.partition(b":")
-            found[name] = value
-    own, shared, blocked = (int(found[name], 16) for name in (b"SigPnd", b"ShdPnd", b"SigBlk"))
-    own, shared, process = own & ~blocked, shared & ~blocked, int(found[b"Tgid"])
-    if thread == process:
-        own |= shared if int(found[b"Threads"]) == 1 else shared & ~_CHILD
-    return Signals(bool(own), bool(shared), process)
+    A caller of a call that was received sleeps so that signals wake it (S). One that was woken sleeps on, so that only its
+    end wakes it (D), and it handles what woke it when its call returns (``seccomp_do_user_notification`` of
+    kernel/seccomp.c, Linux 5.19 and later). So it is known which thread of a process the kernel chose."""
+    with open(f"/proc/{thread}/stat", "rb") as line:  # noqa: PTH123
+        return line.read().rpartition(b")")[2].split(None, 1)[0] == b"D"
 
 
 File = tuple[int, int]

@@ -47,10 +47,13 @@ class World:
     def __init__(self, kernel: AnyKernel, name: str, handle: int) -> None:
         self.kernel = kernel
         self.name = name
-        self.ports: set[int] = set()
+        self.ports: dict[int, Any] = {}
+        """Whose each of them is."""
         self.handle = handle
         self.thread = 0
         """The thread of it that was last seen."""
+        self.meet: Callable[[], object] = lambda: None
+        """Sees which ports were taken without asking; to be called before one is given out."""
         kernel.network.others = lambda device: device in devices_of(self.thread)
 
     def free_port(self, process: int) -> int:

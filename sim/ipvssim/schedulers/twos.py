@@ -9,6 +9,8 @@ Kernel: net/netfilter/ipvs/ip_vs_twos.c, Linux 6.1. Debian builds the module fro
 
 from __future__ import annotations
 
+from bisect import bisect_left
+from itertools import accumulate
 from typing import ClassVar
 
 from ipvssim._compiling import mypyc_attr
@@ -27,6 +29,22 @@ class PowerOfTwo(Scheduler):
         super().__init__(service, settings)
         self._cost = overhead_of_active(self.settings)
         self._drawn: tuple[int, int] | None = None
+        self._known: list[Server] | None = None
+        """The usable servers in list order; None where a server changed since they were looked for."""
+        self._sums: list[int] = []
+        """Of each of them: its weight and those of all before it."""
+
+    def added(self, server: Server) -> None:
+        self._known = None
+
+    def removed(self, server: Server) -> None:
+        self._known = None
+
+    def edited(self, server: Server) -> None:
+        self._known = None
+
+    def loaded(self, server: Server) -> None:
+        self._known = None
 
     def pick(self, flow: Flow) -> Server | None:
         found = self.peek(flow)
@@ -42,7 +60,7 @@ class PowerOfTwo(Scheduler):
     def chosen(self, usable: list[Server], first: int, second: int) -> Server:
         """The server for two drawn numbers. Where the sum of the weights has wrapped a draw may reach nobody: it then stands
         for the last server, and weighs nothing."""
-        one, other = _reached(usable, first), _reached(usable, second)
+        one, other = self._reached(usable, first), self._reached(usable, second)
         weight, load = (one.weight, overhead(one, self._cost)) if one is not None else (-1, 0)
         if other is not None and _signed(other.weight * load) > _signed(weight * overhead(other, self._cost)):
             return other
@@ -54,23 +72,28 @@ class PowerOfTwo(Scheduler):
         return {"first": first, "second": second}
 
     def _usable(self) -> list[Server]:
-        return [server for server in self.service.servers() if server.weight > 0 and not server.overloaded]
+        known = self._known
+        if known is None:
+            known = [server for server in self.service.servers() if server.weight > 0 and not server.overloaded]
+            self._known, self._sums = known, list(accumulate([server.weight for server in known]))
+        return known
+
+    def _reached(self, usable: list[Server], number: int) -> Server | None:
+        """The first server at which the weights, added up in list order, reach the number."""
+        if usable is self._known and self._sums[-1] < 0x7FFFFFFF:
+            return usable[bisect_left(self._sums, number)]
+        for server in usable:
+            number = _signed(number - server.weight)
+            if number <= 0:
+                return server
+        return None
 
     def _numbers(self, usable: list[Server]) -> tuple[int, int]:
         """The two draws as numbers from 0 to the sum of the weights."""
         if self._drawn is None:
             self._drawn = self.settings.draw(), self.settings.draw()
-        span = sum(server.weight for server in usable) + 1 & 0xFFFFFFFF
+        span = (self._sums[-1] if usable else 0) + 1 & 0xFFFFFFFF
         return _signed(self._drawn[0] * span >> 32), _signed(self._drawn[1] * span >> 32)
-
-
-def _reached(usable: list[Server], number: int) -> Server | None:
-    """The first server at which the weights, added up in list order, reach the number."""
-    for server in usable:
-        number = _signed(number - server.weight)
-        if number <= 0:
-            return server
-    return None
 
 
 def _signed(number: int) -> int:

@@ -9,8 +9,7 @@ from _socket import inet_pton
 from collections.abc import Callable, Sequence
 from typing import Any, Protocol, TypeVar
 
-from ipvsnl.consts import AF_INET, AF_INET6, FWD_MASK
-from ipvsnl.sockopt import DEST_FLAGS
+from ipvsnl.consts import AF_INET, AF_INET6, DEST_FLAGS, FWD_MASK
 from ipvssim import schedulers
 from ipvssim.state.daemons import BACKUP, MASTER, Daemon
 from ipvssim.state.namespace import Namespace

@@ -200,25 +200,23 @@ class ServiceTable(Part):
         server.order = self._newest
         server.available = True
         service.destinations[server.address, server.port] = server
-        self.reached_otherwise(server)
-        self.server_written(server)
+        self.server_written(server, otherwise=True)
         self.estimator.start(server.counters)
         if self.named_hook is not None:
             self.named_hook(b"", server.address, 0)
 
-    def server_written(self, server: RealServer) -> None:
-        """Its parameters were given, at first or anew: one that translates makes a service of port 21 ask for connection
-        tracking, until that service is deleted (``ip_vs_register_conntrack``)."""
+    def server_written(self, server: RealServer, *, otherwise: bool) -> None:
+        """Its parameters were given, at first or anew. ``otherwise``: its method, its tunnel's type or port is new, so that
+        it comes first of those found by address (``ip_vs_rs_hash``). One that translates makes a service of port 21 ask for
+        connection tracking, until that service is deleted (``ip_vs_register_conntrack``)."""
         server.way = None
+        if otherwise:
+            self._hashed += 1
+            server.hashed = self._hashed
         service = server.service
         if service is not None and service.port == FTP and not server.forwarding and service not in self.tracking:
             self.tracking.add(service)
             self._tracking_changed()
-
-    def reached_otherwise(self, server: RealServer) -> None:
-        """Its method, its tunnel's type or port is new: it comes first of those found by address (``ip_vs_rs_hash``)."""
-        self._hashed += 1
-        server.hashed = self._hashed
 
     def delete_server(self, server: RealServer) -> None:
         """Unlink it, tell the scheduler, and move it to the trash."""

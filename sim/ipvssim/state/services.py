@@ -90,8 +90,8 @@ class VirtualService(Part):
     """A virtual service (``struct ip_vs_service``). ``netmask`` is the wire's u32; ``timeout`` is in jiffies, 32 bits."""
 
     __slots__ = (
-        "address", "counters", "destinations", "family", "flags", "fwmark", "netmask", "persistence_engine", "port",
-        "protocol", "scheduler", "scheduler_name", "timeout",
+        "address", "counters", "destinations", "family", "flags", "fwmark", "identity", "netmask", "persistence_engine",
+        "port", "protocol", "scheduler", "scheduler_name", "timeout",
     )  # fmt: skip
 
     def __init__(self, family: int, fwmark: int | None, protocol: int, address: bytes, port: int) -> None:
@@ -100,6 +100,8 @@ class VirtualService(Part):
         self.protocol = protocol
         self.address = address
         self.port = port
+        self.identity: Identity = (family, fwmark, protocol, b"", 0) if fwmark else (family, 0, protocol, address, port)
+        """What revival compares: a service made anew with the same key is the same here."""
         self.flags = F_HASHED
         self.timeout = 0
         self.netmask = 0
@@ -119,13 +121,6 @@ class VirtualService(Part):
         if self.fwmark:
             return f"FWM {self.fwmark}{' IPv6' if self.family == AF_INET6 else ''}"
         return f"{_PROTOCOLS.get(self.protocol, str(self.protocol)).upper()} {shown(self.address, self.port)}"
-
-    @property
-    def identity(self) -> Identity:
-        """What revival compares: a service made anew with the same key is the same here."""
-        if self.fwmark:
-            return (self.family, self.fwmark, self.protocol, b"", 0)
-        return (self.family, 0, self.protocol, self.address, self.port)
 
     @property
     def persistent(self) -> bool:

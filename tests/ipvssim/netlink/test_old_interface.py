@@ -10,6 +10,7 @@ from typing import Any
 import pytest
 
 from ipvsnl import sockopt
+from ipvsnl.consts import CONN_F_ONE_PACKET
 from ipvsnl.sockopt import Get, Set
 from ipvssim import Kernel
 from ipvssim.netlink.old_interface import OldInterface
@@ -85,18 +86,18 @@ def test_flags_of_a_destination_are_saved() -> None:
     kernel = Kernel()
     old = OldInterface(kernel)
     assert old.set(Set.ADD, service(17, 7)) == 0
-    assert old.set(Set.ADDDEST, service(17, 7) + dest(sockopt.CONN_F_ONE_PACKET | 3)) == 0
+    assert old.set(Set.ADDDEST, service(17, 7) + dest(CONN_F_ONE_PACKET | 3)) == 0
     again = restored(dumped(kernel.namespace), Kernel)
     assert services(OldInterface(again)) == services(old)
     (server,) = next(iter(again.table.services())).servers()
-    assert (server.flags, server.forwarding) == (sockopt.CONN_F_ONE_PACKET, 3)
+    assert (server.flags, server.forwarding) == (CONN_F_ONE_PACKET, 3)
 
 
 def test_one_packet_of_a_destination() -> None:
     """A UDP connection of a destination with that flag is not kept, and one of another is."""
     from scapy.layers.inet import IP, UDP
 
-    for flags, kept in ((0, 1), (sockopt.CONN_F_ONE_PACKET, 0)):
+    for flags, kept in ((0, 1), (CONN_F_ONE_PACKET, 0)):
         kernel = Kernel("-A -u 192.0.2.1:80 -s rr")
         assert OldInterface(kernel).set(Set.ADDDEST, service(17) + dest(flags | 3)) == 0
         kernel.receive(bytes(IP(src="198.51.100.7", dst="192.0.2.1") / UDP(sport=9, dport=80)))

@@ -6,18 +6,24 @@ import signal
 import subprocess
 import sys
 import time
+from contextlib import closing
 
 import pytest
 
+from ipvssim import Kernel
 from tests.ipvssim.run.programs import RUN, WAYS, needs, run
 
 _WORDS = """
-import os, signal, socket, struct, sys, threading, time
+import ctypes, os, signal, socket, struct, sys, threading, time
 def request(number):
     return struct.pack("=IHHIIBBH", 20, 16, 5, number, 0, 99, 1, 0)
 def number_of(data):
     return struct.unpack_from("=I", data, 8)[0]
 one = socket.socket(16, 3, 16)
+libc = ctypes.CDLL(None, use_errno=True)
+def received():
+    ctypes.set_errno(0)
+    return libc.recv(one.fileno(), ctypes.create_string_buffer(100), 100, 0), ctypes.get_errno()
 def later(what, after=0.3):
     threading.Timer(after, what).start()
 def alarm(handler, *, restarts=False):
@@ -43,11 +49,6 @@ one.send(request(9))
 print(number_of(one.recv(100)))
 """
 _BELOW = """
-import ctypes
-libc = ctypes.CDLL(None, use_errno=True)
-def received(flags=0):
-    ctypes.set_errno(0)
-    return libc.recv(one.fileno(), ctypes.create_string_buffer(100), 100, flags), ctypes.get_errno()
 alarm(lambda *_: None)
 print(received())
 alarm(lambda *_: None, restarts=True)
@@ -86,15 +87,82 @@ for each in waiting:
 print(sorted(found), len(handled) > 10)
 """
 """Signals for the process and for each thread: those who wait, wait on."""
+_CHILD = """
+signal.signal(signal.SIGCHLD, lambda *_: None)
+signal.siginterrupt(signal.SIGCHLD, False)
+if os.fork() == 0:
+    time.sleep(0.2)
+    os._exit(0)
+later(lambda: one.send(request(5)), 0.6)
+print(received())
+"""
+"""A child of the first thread ends, in a process of two threads: the call is repeated."""
+_BLOCKED = """
+signal.pthread_sigmask(signal.SIG_BLOCK, [signal.SIGALRM])
+def wait():
+    signal.pthread_sigmask(signal.SIG_UNBLOCK, [signal.SIGALRM])
+    for restarts in (True, False):
+        alarm_at(restarts)
+        print(received())
+def alarm_at(restarts):
+    signal.siginterrupt(signal.SIGALRM, not restarts)
+    signal.setitimer(signal.ITIMER_REAL, 0.1)
+    if restarts:
+        later(lambda: one.send(request(5)), 0.4)
+signal.signal(signal.SIGALRM, lambda *_: None)
+waiting = threading.Thread(target=wait)
+waiting.start()
+waiting.join()
+"""
+"""The first thread blocks the signal, so that it comes to the one that waits."""
+_BUSY = """
+signal.signal(signal.SIGPROF, lambda *_: None)
+signal.siginterrupt(signal.SIGPROF, False)
+until = time.monotonic() + 1
+def work():
+    while time.monotonic() < until:
+        pass
+    one.send(request(5))
+threading.Thread(target=work).start()
+signal.setitimer(signal.ITIMER_PROF, 0.001, 0.001)
+print(received())
+signal.setitimer(signal.ITIMER_PROF, 0)
+"""
+"""Signals that are another thread's, which works: the one that waits gets its datagram, and no errno."""
+_EXECUTED = """
+after = "import socket; one = socket.socket(16, 3, 16); one.send(bytes.fromhex(%r)); print(len(one.recv(100)))"
+later(lambda: os.execv(sys.executable, [sys.executable, "-c", after % request(7).hex()]))
+one.recv(100)
+"""
+"""A thread becomes another program while the first one waits."""
+_FORKED = """
+def wait():
+    print(number_of(one.recv(100)), flush=True)
+waiting = threading.Thread(target=wait)
+waiting.start()
+time.sleep(0.2)
+child = os.fork()
+if child == 0:
+    one.send(request(5))
+    os._exit(0)
+waiting.join()
+os.waitpid(child, 0)
+one.send(request(6))
+wait()
+"""
+"""A child that was made while a thread waits asks for what the thread gets."""
 
 
 @needs()
 @pytest.mark.parametrize("way", WAYS)
 @pytest.mark.parametrize(
-    "program", [_HANDLED, _RAISED, _BELOW, _THREADS], ids=["handled", "raised", "below", "threads"]
+    "program",
+    [_HANDLED, _RAISED, _BELOW, _THREADS, _CHILD, _BLOCKED, _BUSY, _EXECUTED, _FORKED],
+    ids=["handled", "raised", "below", "threads", "child", "blocked", "busy", "executed", "forked"],
 )
 def test_who_waits_handles_signals_as_with_the_real_kernel(program: str, way: str) -> None:
-    """Handlers that return, raise, restart the call; timeouts; blocked signals; threads: as on the machine's own kernel."""
+    """Handlers that return, raise, restart the call; timeouts; blocked signals; threads that wait, work, become another
+    program: as on the machine's own kernel."""
     here = subprocess.run([sys.executable, "-c", _WORDS + program], capture_output=True, text=True, timeout=60)
     assert here.returncode == 0, here.stderr
     there = run(sys.executable, "-c", _WORDS + program, way=way)
@@ -136,3 +204,18 @@ print(number_of(one.recv(100)))"""
         time.sleep(0.01)
     subprocess.run(["kill", "-CONT", str(process)], check=True)
     assert (program.communicate(timeout=30)[0], program.returncode) == ("5\n", 0)
+
+
+@needs()
+def test_who_is_killed_while_it_waits_is_forgotten() -> None:
+    """Its timeout would have come later: nobody answers a call that is gone, and the other programs go on."""
+    told = (
+        'one.setsockopt(1, socket.SO_RCVTIMEO, struct.pack("@qq", 0, 500000)); print("waits", flush=True); one.recv(9)'
+    )
+    with closing(Kernel().programs) as programs:
+        waits = programs.start([sys.executable, "-c", _WORDS + told])
+        waits.until(lambda: waits.stdout != "")
+        waits.go_on(0.1)
+        waits.signal(signal.SIGKILL)
+        assert waits.wait().status == -signal.SIGKILL
+        assert programs(["sleep", "0.8"]).status == 0

@@ -13,10 +13,11 @@ import numpy as np
 
 from ipvssim.clock import SECOND
 from ipvssim.lab.run import measures, reconnect, requests, traffic
+from ipvssim.lab.run.express import Express, fits
 from ipvssim.lab.run.loop import LEFT, LOST, NOWHERE, REFUSED, UNANSWERED, Loop, Places, columns
 from ipvssim.lab.run.nodes import Node
 from ipvssim.lab.run.operator import TAKE_OUT, Operator
-from ipvssim.lab.run.outcome import Change, Outcome, grids
+from ipvssim.lab.run.outcome import Change, Outcome, Sample, grids
 from ipvssim.lab.run.queues import Queues
 from ipvssim.lab.run.wires import OPENED, wires
 from ipvssim.lab.scenario.definition import Scenario, parted, period
@@ -25,17 +26,20 @@ from ipvssim.lab.scenario.values import Event, last_moment
 from ipvssim.state.namespace import RELEASE
 from ipvssim.state.services import RealServer
 
+_AT_ONCE = 1 << 15
 Progress = Callable[[int, int], object]
 """Told the packets done, and how many there are."""
 
 
 class Engine:
-    """One run, from :meth:`run`. Directors get flows; with ``whole`` they get the bytes of every packet, for the same
-    figures. With ``tracing`` they do, and nodes keep all that happens to them."""
+    """One run, from :meth:`run`. Directors get flows, through the express lane where that can be (without ``lanes`` it can
+    not); with ``whole`` they get the bytes of every packet, for the same figures. With ``tracing`` they do, and nodes keep
+    all that happens to them."""
 
     def __init__(
-        self, scenario: Scenario, variant: str, seed: int, *, tracing: bool = False, whole: bool = False
-    ) -> None:
+        self, scenario: Scenario, variant: str, seed: int, *, tracing: bool = False, whole: bool = False,
+        lanes: bool = True,
+    ) -> None:  # fmt: skip
         self.scenario = scenario
         self.variant = variant
         self.seed = seed
@@ -55,8 +59,12 @@ class Engine:
         marked = any(flows.end.mark for flows in self.traffic.flows)
         self._marks = [flows.end.mark for flows in self.traffic.flows for _ in range(len(flows) * marked)]
         self._queues = Queues(self.traffic, scenario.rules.capacity) if scenario.rules.capacity else None
+        self._wires = [wires(one.end, reset=one.stream.close == "rst") for one in self.traffic.flows]
         self._loop = self._made_loop(whole=whole or tracing)
-        self._samples: list[list[list[int]]] = []
+        self._express: Express | None = None
+        if lanes and not whole and not tracing and self._queues is None and fits(self.traffic, scenario.directors):
+            self._express = Express(self.traffic, self.nodes, self.places, self._loop, self._wires, self._route)
+        self._samples: list[Sample] = []
         self._times: list[float] = []
         self._changes: list[Change] = []
 
@@ -64,12 +72,16 @@ class Engine:
         flows, nodes = self.traffic.flows, self.nodes
         several = len(flows) > 1
         return Loop(
-            self.places, [node.director for node in nodes],
-            [wires(one.end, reset=one.stream.close == "rst") for one in flows],
+            self.places, [node.director for node in nodes], self._wires,
             [number for number, one in enumerate(flows) for _ in range(len(one) * several)],
             self._route if len(nodes) > 1 else [], [node.take for node in nodes], self.traffic.key,
             None if self._queues is None else self._queues.opened, whole=whole,
         )  # fmt: skip
+
+    @property
+    def hastened(self) -> int:
+        """How many packets the express lane has decided."""
+        return self._express.decided if self._express is not None else 0
 
     # --- the course of a run ---
 
@@ -80,6 +92,8 @@ class Engine:
         try:
             return self._outcome(self._passed(progress))
         finally:
+            if self._express is not None:
+                self._express.end()
             if collecting:
                 gc.enable()
 
@@ -110,14 +124,21 @@ class Engine:
                 self._look_after(now)
         except KeyboardInterrupt:
             del self._times[len(self._samples) :]  # it may have come in the midst of a sample
+            if self._express is not None:
+                self._express.end()
             self._sample(max(node.clock.now for node in self.nodes))
             return False
         return True
 
     def _play(self, at: int, total: int, progress: Progress | None) -> None:
         """Hand over the packets before a time."""
+        stop = int(np.searchsorted(self.traffic.when, at))
+        if self._express is not None and self._express.begin():
+            self._hasten(self._express, stop, total, progress)
+            self._express.pass_to(at)
+            return
         keys = self.traffic.keys
-        for whens, kinds, flows in self.traffic.chunks(self._done, int(np.searchsorted(self.traffic.when, at))):
+        for whens, kinds, flows in self.traffic.chunks(self._done, stop):
             if self._queues is None:
                 self._loop.every(whens, kinds, flows, keys)
             else:
@@ -129,10 +150,20 @@ class Engine:
         if self._queues is not None:
             self._loop.some(self._queues.before(at))
 
+    def _hasten(self, express: Express, stop: int, total: int, progress: Progress | None) -> None:
+        """Hand over packets on the express lane."""
+        while self._done < stop:
+            start, self._done = self._done, min(self._done + _AT_ONCE, stop)
+            express.go(start, self._done)
+            if progress is not None:
+                progress(self._done, total)
+
     # --- events ---
 
     def _carry_out(self, event: Event, now: int) -> None:
         before = self._usable()
+        if self._express is not None:
+            self._express.settle()
         of, dead = self.places.of, self.places.dead
         listed = [server for server in of if server.available]
         active = {server: server.active for server in listed if of[server] not in dead}
@@ -218,8 +249,9 @@ class Engine:
         for node in self.nodes:
             node.clock.advance_to(now)
 
-    def _columns(self) -> list[list[int]]:
-        return columns(self.places.of, len(self._numbers))
+    def _columns(self) -> Sample:
+        size = len(self._numbers)
+        return self._express.sample(size) if self._express is not None else columns(self.places.of, size)
 
     def _sample(self, now: int) -> None:
         self._times.append(now / SECOND)
@@ -232,7 +264,7 @@ class Engine:
         refused = places.gone.count(REFUSED)
         counts = {
             "offered": int((placed != NOWHERE).sum()) + refused,
-            "opened": sum(self._samples[-1][0]) if self._samples else 0,
+            "opened": int(sum(self._samples[-1][0])) if self._samples else 0,
             "refused": refused,
             "reused": places.reused,
             "reopened": places.reopened,

@@ -6,6 +6,7 @@ where a run is traced, and of a recording. This module is compiled together with
 
 from __future__ import annotations
 
+from array import array
 from collections.abc import Callable, Iterable
 from typing import TYPE_CHECKING, Final
 
@@ -70,11 +71,11 @@ class Places:
         """Address and port of each server, in network order."""
         self.dead: set[int] = set()
         """The numbers of the servers that answer nothing."""
-        self.placed: list[int] = [NOWHERE] * count
+        self.placed: array[int] = array("i", [NOWHERE]) * count
         """The number of the server that each connection went to."""
-        self.fresh = [0] * count
+        self.fresh = bytearray(count)
         """Whether it was opened (1), or is the continuation of one that was there (0)."""
-        self.gone = [0] * count
+        self.gone = bytearray(count)
         self.again: dict[int, int] = {}
         """Where connections are now whose clients came back with another, since their server went."""
         self.reused = 0
@@ -150,17 +151,16 @@ class Loop:
         for when, kind, flow, key in planned:
             self.give(when, kind, flow, key)
 
-    def give(self, when: int, kind: int, flow: int, key: bytes) -> None:
-        """A packet of a connection comes to its director."""
+    def give(self, when: int, kind: int, flow: int, key: bytes) -> Result | None:
+        """A packet of a connection comes to its director. What became of it; None where it does not come."""
         places = self._places
         if places.gone[flow]:
-            return
+            return None
         node = self._route[flow] if self._route else 0
         director = self._directors[node]
         director.clock.advance_to(when)
         if kind >= REPLY:
-            self.answer(flow, kind, node, key)
-            return
+            return self.answer(flow, kind, node, key)
         stream = self._stream[flow] if self._stream else 0
         if kind == RAW:
             result = self._raw[node](key, "client", 0)
@@ -178,22 +178,22 @@ class Loop:
                 self._waits(flow, places.placed[flow], when)
         elif kind == OPEN:
             places.not_opened(flow, result.server)
+        return result
 
-    def answer(self, flow: int, kind: int, node: int, key: bytes) -> None:
-        """A connection's server answers a packet; a dead one does not."""
+    def answer(self, flow: int, kind: int, node: int, key: bytes) -> Result | None:
+        """A connection's server answers a packet; a dead one does not (None)."""
         places = self._places
         server = places.placed[flow]
         if places.again and flow in places.again:
             server, key = places.again[flow], self._key(flow)
         if server == NOWHERE or server in places.dead:
-            return
+            return None
         half = len(key) - 4 >> 1
         specimen = self._wires[self._stream[flow] if self._stream else 0].answers[kind]
         specimen.follow(b"".join((places.addresses[server], key[:half], places.ports[server], key[-4:-2])))
         if self._whole:
-            self._raw[node](specimen.raw(), "server", 0)
-        else:
-            self._directors[node].pass_flow(specimen, self._result)
+            return self._raw[node](specimen.raw(), "server", 0)
+        return self._directors[node].pass_flow(specimen, self._result)
 
 
 def columns(servers: Mapping[RealServer, int], size: int) -> list[list[int]]:

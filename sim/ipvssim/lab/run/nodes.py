@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import sys
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from functools import cache
 from typing import Any
 
@@ -38,6 +38,10 @@ class Node:
         self.receive = self._traced if tracing else self.director.receive
         self.servers: dict[RealServer, str] = {}
         """Every server that its table ever had, by what the report calls it: ``address:port``."""
+        self.before: Callable[[], object] | None = None
+        """Called before its rules are changed: whoever has not told its table everything does so now."""
+        self.administered = 0
+        """How many times its rules were changed."""
         for name, value in sysctls.items():
             full = name if "." in name else f"net.ipv4.vs.{name}"
             try:
@@ -51,6 +55,9 @@ class Node:
     def administer(self, lines: Sequence[str]) -> None:
         """Carry out rules as ``ipvsadm -R`` does; ScenarioError where one is refused."""
         text = "".join(line + "\n" for line in lines)
+        if self.before is not None:
+            self.before()
+        self.administered += 1
         if self.steps is not None:
             self.steps.append({"do": "ipvsadm", "args": ["-R"], "stdin": text})
         done = self.kernel.ipvsnl("-R", stdin=text)

@@ -12,6 +12,8 @@ from ipvssim.lab.run.loop import COLUMNS
 
 Grid = NDArray[np.int64]
 """Samples by servers."""
+Sample = Grid | Sequence[Sequence[int]]
+"""Of each of :data:`COLUMNS` a row with the servers known by then."""
 Told = Callable[[float, int], object]
 """Told how many runs are done (with fractions where runs are done in this process), and how many there are."""
 
@@ -64,7 +66,7 @@ class Outcome:
             return np.where(totals > 0, most * usable / totals, np.nan)
 
 
-def grids(samples: Sequence[Sequence[Sequence[int]]], servers: int) -> dict[str, Grid]:
+def grids(samples: Sequence[Sample], servers: int) -> dict[str, Grid]:
     """Samples, each a row of every column with the servers known by then, as one grid a column."""
     made = np.zeros((len(COLUMNS), len(samples), servers), np.int64)
     for number, sample in enumerate(samples):

@@ -79,13 +79,19 @@ class Traffic:
     flow: NDArray[np.int32]
     count: int
     """Connections."""
-    keys: list[bytes] = field(default_factory=list)
-    """The flow of each connection (:meth:`Flows.keys`)."""
     moved: list[int] = field(default_factory=list)
     """Connections whose clients came back from another port: their next packets that are made ready are of that flow."""
     _first: int = -1
     """Where the packets begin that ``_ready`` has; they are made ready many at once, however few are asked for."""
     _ready: Chunk | None = None
+    _keys: list[bytes] | None = None
+
+    @property
+    def keys(self) -> list[bytes]:
+        """The flow of each connection (:meth:`Flows.keys`)."""
+        if self._keys is None:
+            self._keys = list(chain.from_iterable(one.keys(np.arange(len(one))) for one in self.flows))
+        return self._keys
 
     def of(self, flow: int) -> Flows:
         """The stream of a connection."""
@@ -170,8 +176,7 @@ def draw(scenario: Scenario, seed: int) -> Traffic:
     kind = np.concatenate([np.full(len(plan[0]), plan[1], np.uint8) for plan in plans])
     flow = np.concatenate([plan[2] for plan in plans])
     order = np.lexsort((flow, when))
-    keys = list(chain.from_iterable(one.keys(np.arange(len(one))) for one in flows))
-    return Traffic(flows, when[order], kind[order], flow[order], first, keys)
+    return Traffic(flows, when[order], kind[order], flow[order], first)
 
 
 def _drawn(scenario: Scenario, stream: Stream, random: np.random.Generator, first: int) -> Flows:

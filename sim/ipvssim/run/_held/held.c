@@ -55,6 +55,7 @@ int held_receive(int listener, struct held_rules *rules, struct held_call *call)
     case HELD_PATH:
         if (mentions((int)call->tid, call->arguments[rules->path[call->number] % 6], rules->mark)) return HELD_ASKS;
         return held_pass(listener, call);
+    case HELD_MAKE: return held_make(listener, rules, call);
     default: return held_serve(listener, rules, call);
     }
 }

@@ -22,6 +22,11 @@ enum {
     HELD_THREADS = 64,
     HELD_ADDRESS = 12, /* bytes of struct sockaddr_nl */
     HELD_EVENTS = 64,
+    HELD_SPARE = 8,
+    HELD_QUESTION = 64,
+    HELD_ANSWERS = 1024,
+    HELD_ROOMY = 8192, /* bytes of a receive buffer that holds HELD_ANSWERS bytes in two datagrams, whatever they cost */
+    HELD_WORLD = 32,
     HELD_ROUNDS = 32,
 };
 
@@ -48,7 +53,7 @@ struct held_events {
 };
 
 /* What a call is about. */
-enum held_kind { HELD_OTHER, HELD_PATH, HELD_SOCKET, HELD_SENDTO, HELD_SENDMSG, HELD_RECVFROM, HELD_RECVMSG, HELD_GETSOCKNAME, HELD_SETSOCKOPT };
+enum held_kind { HELD_OTHER, HELD_PATH, HELD_SOCKET, HELD_SENDTO, HELD_SENDMSG, HELD_RECVFROM, HELD_RECVMSG, HELD_GETSOCKNAME, HELD_BIND, HELD_MAKE };
 
 /* struct seccomp_notif of include/uapi/linux/seccomp.h, and what was found out about the socket that the call is about:
  * which file it is, a copy of its descriptor (-1: none, and it may be any), and what is sent to it (-1: that was not read):
@@ -80,12 +85,33 @@ struct held_socket {
     uint32_t ready; /* so many of which may be taken, */
     uint32_t taken; /* and so many of which were */
     uint32_t room;  /* the most bytes that a reader of them offered, HELD_LONGEST at most */
-    int32_t send_buffer;    /* as the program set them; 0: it did not */
+    int32_t send_seen;      /* sizes of the program's buffers when they were last looked at, */
+    int32_t receive_seen;
+    int32_t send_buffer;    /* and those that were others than before; 0: they were not */
     int32_t receive_buffer;
+    uint32_t plain;    /* nothing else waits for it than what lies here, and it may be asked what is known */
+    uint32_t answered; /* it was: what lies here are answers of the last question, */
+    uint32_t owed;     /* and so many datagrams of before were taken */
+    uint32_t left_at;  /* of the answers, those that were not taken when this was last settled: */
+    uint32_t left;     /* from which place on, and how many */
+    uint32_t bound;    /* it took a name by itself */
+    uint32_t thread;   /* whose it is, and its type; of those that are made without asking */
+    uint32_t type;
+    uint32_t vacant;   /* the program closed it: the next that is made takes its place, */
+    uint32_t renewed;  /* as this one took another's */
     uint32_t ends[HELD_READY];
     char bytes[HELD_SHELF];
     char name[HELD_ADDRESS]; /* its own address */
     char peer[HELD_ADDRESS]; /* whom datagrams come from */
+};
+
+/* A question, in one datagram, that has the same answers each time, but for its number and the ports in them. */
+struct held_known {
+    uint32_t size;
+    uint32_t count; /* of the answers; 0: there is none */
+    uint32_t ends[HELD_READY];
+    char question[HELD_QUESTION];
+    char answers[HELD_ANSWERS];
 };
 
 /* What may be done with calls at once, by their number; and all sockets. */
@@ -98,6 +124,12 @@ struct held_rules {
     struct held_socket *socket[HELD_SOCKETS];
     uint32_t thread[HELD_THREADS]; /* threads, each in the place of its number's remainder, */
     int32_t handle[HELD_THREADS];  /* and what to copy their descriptors by */
+    int32_t poll;                  /* where channels are watched */
+    uint32_t spares;               /* Sockets are made at once by those whose network namespace has this name, */
+    char world[HELD_WORLD];        /* while there is memory for them */
+    struct held_socket *spare[HELD_SPARE];
+    uint32_t renewed; /* how many sockets took others' places */
+    struct held_known known;
     char bytes[HELD_LONGEST];      /* what is sent */
 };
 
@@ -136,7 +168,7 @@ int held_watch(int poll, int descriptor, uint32_t events, int watched);
 
 /* Wait for something to do, at most so many milliseconds (-1: for ever). Calls that may pass or be answered by the rules are,
  * some dozens in one turn; then, or when something happened that is for others, it returns an enum held_fate. What happened
- * at other descriptors comes before calls: programs did it earlier. */
+ * at other descriptors comes before calls, and before the one that somebody has to decide about: programs did it earlier. */
 int held_turn(int poll, int timeout, struct held_rules *rules, struct held_call *call, struct held_events *events);
 
 /* Let a datagram lie in the program's end, if none does. */
@@ -147,8 +179,13 @@ void held_post(struct held_socket *socket, const void *bytes, size_t size);
 int held_lay(struct held_socket *socket, uint32_t place, const void *bytes, size_t size);
 
 /* From now on readers have to ask: what was done without asking. 0 for nothing; else the datagrams that were taken (8 bits),
- * the most room that a reader offered (24 bits), and whether buffers were set. */
+ * the most room that a reader offered (24 bits), whether buffers were set, whether it was bound, whether it was asked what
+ * is known, and whether it is vacant (a bit each). */
 uint64_t held_settle(struct held_socket *socket);
+
+/* See what sizes the program's buffers have; `copy` is a descriptor of its end. The program sets them there by itself: their
+ * limits are those of a netlink socket. */
+void held_look(struct held_socket *socket, int copy);
 
 /* Whether the datagram that was posted has been read there. */
 int held_was_read(const struct held_socket *socket);

@@ -20,6 +20,11 @@
 int held_write_all(int thread, const struct iovec *from, size_t sources, const struct iovec *to, size_t places);
 int held_receive(int listener, struct held_rules *rules, struct held_call *call);
 int held_serve(int listener, struct held_rules *rules, struct held_call *call);
+int held_make(int listener, struct held_rules *rules, const struct held_call *call);
+int held_bind(int listener, const struct held_rules *rules, const struct held_call *call, struct held_socket *socket);
+int held_answer(int listener, const struct held_rules *rules, const struct held_call *call, struct held_socket *socket);
+int held_vacate(const struct held_rules *rules, int channel);
+void held_lift(struct held_socket *socket, int copy);
 
 static inline struct iovec place(uint64_t at, uint64_t size)
 {

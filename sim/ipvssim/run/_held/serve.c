@@ -44,9 +44,13 @@ int held_lay(struct held_socket *socket, uint32_t place_of, const void *bytes, s
 
 uint64_t held_settle(struct held_socket *socket)
 {
-    uint64_t set = socket->send_buffer || socket->receive_buffer;
-    uint64_t done = set << 32 | (uint64_t)socket->room << 8 | socket->taken;
+    uint64_t set = socket->send_buffer || socket->receive_buffer, bound = socket->bound != 0, asked = socket->answered != 0;
+    uint64_t done = (uint64_t)socket->vacant << 35 | asked << 34 | bound << 33 | set << 32 | (uint64_t)socket->room << 8;
+    done |= asked ? socket->owed : socket->taken;
+    socket->left_at = socket->taken;
+    socket->left = asked ? socket->count - socket->taken : 0;
     socket->count = socket->ready = socket->taken = socket->room = 0;
+    socket->plain = socket->answered = socket->bound = 0;
     return done;
 }
 
@@ -54,6 +58,21 @@ int held_was_read(const struct held_socket *socket)
 {
     int left = 0;
     return socket->posted && ioctl(socket->channel, SIOCOUTQ, &left) == 0 && left == 0;
+}
+
+static void seen(int copy, int name, int32_t *seen, int32_t *set)
+{
+    int32_t value = 0;
+    socklen_t size = sizeof value;
+    if (getsockopt(copy, SOL_SOCKET, name, &value, &size) < 0 || value == *seen) return;
+    *seen = *set = value;
+}
+
+void held_look(struct held_socket *socket, int copy)
+{
+    seen(copy, SO_SNDBUF, &socket->send_seen, &socket->send_buffer);
+    seen(copy, SO_RCVBUF, &socket->receive_seen, &socket->receive_buffer);
+    if (socket->receive_buffer && socket->receive_buffer < HELD_ROOMY) socket->plain = 0;
 }
 
 /* The next datagram that lies ready, or is kept back. */
@@ -71,7 +90,7 @@ static void post_next(struct held_socket *socket)
 }
 
 /* Take the datagram that lies in the program's end out of it. */
-static void lift(struct held_socket *socket, int copy)
+void held_lift(struct held_socket *socket, int copy)
 {
     if (socket->posted) recv(copy, NULL, 0, MSG_DONTWAIT);
     socket->posted = 0;
@@ -82,13 +101,13 @@ static int give(int listener, const struct held_call *call, struct held_socket *
 {
     int keep = (flags & MSG_PEEK) != 0;
     if (!keep) {
-        lift(socket, call->copy);
+        held_lift(socket, call->copy);
         socket->taken++;
         post_next(socket);
     }
     int told = held_respond(listener, call->id, (int64_t)value, 0, 0);
     if (told == 0 && !keep) {
-        lift(socket, call->copy);
+        held_lift(socket, call->copy);
         socket->taken--;
         post_next(socket);
     }
@@ -163,8 +182,8 @@ static int name_told(int listener, const struct held_call *call, const struct he
     return told < 0 ? told : HELD_DONE;
 }
 
-/* Read what is sent, for those who decide. */
-static int sent(int listener, struct held_rules *rules, struct held_call *call, int kind)
+/* Read what is sent, for those who decide, unless what it asks is known. */
+static int sent(int listener, struct held_rules *rules, struct held_call *call, struct held_socket *socket, int kind)
 {
     struct held_message message;
     const uint64_t *argument = call->arguments;
@@ -180,24 +199,8 @@ static int sent(int listener, struct held_rules *rules, struct held_call *call, 
     if (size < 0) return HELD_ASKS;
     if (held_waits(listener, call->id) != 1) return HELD_DONE;
     call->sent = size;
-    return HELD_ASKS;
-}
-
-/* Set a buffer's size, of the program's end, too: it has the same limits. */
-static int option_set(int listener, const struct held_call *call, struct held_socket *socket)
-{
-    const uint64_t *argument = call->arguments;
-    int32_t value, name = (int32_t)argument[2];
-    socklen_t size = sizeof value;
-    if ((int32_t)argument[1] != SOL_SOCKET || (uint32_t)argument[4] != sizeof value) return HELD_ASKS;
-    if (name != SO_SNDBUF && name != SO_RCVBUF) return HELD_ASKS;
-    if (held_read((int)call->tid, argument[3], &value, sizeof value)) return HELD_ASKS;
-    if (held_waits(listener, call->id) != 1) return HELD_DONE;
-    if (setsockopt(call->copy, SOL_SOCKET, name, &value, size) < 0) return HELD_ASKS;
-    if (getsockopt(call->copy, SOL_SOCKET, name, &value, &size) < 0) return HELD_ASKS;
-    *(name == SO_SNDBUF ? &socket->send_buffer : &socket->receive_buffer) = value;
-    int told = held_respond(listener, call->id, 0, 0, 0);
-    return told < 0 ? told : HELD_DONE;
+    held_look(socket, call->copy);
+    return held_answer(listener, rules, call, socket);
 }
 
 static int served(int listener, struct held_rules *rules, struct held_call *call, struct held_socket *socket)
@@ -205,16 +208,14 @@ static int served(int listener, struct held_rules *rules, struct held_call *call
     int kind = rules->kind[call->number], ready = socket->taken < socket->ready;
     if (kind == HELD_RECVFROM && ready && !(call->arguments[3] & MSG_OOB)) return received(listener, call, socket);
     if (kind == HELD_RECVMSG && ready && !(call->arguments[2] & MSG_OOB)) return message_received(listener, call, socket);
-    if (kind == HELD_SENDTO || kind == HELD_SENDMSG) return sent(listener, rules, call, kind);
-    if (kind == HELD_SETSOCKOPT) return option_set(listener, call, socket);
+    if (kind == HELD_SENDTO || kind == HELD_SENDMSG) return sent(listener, rules, call, socket, kind);
     if (kind == HELD_GETSOCKNAME) return name_told(listener, call, socket);
+    if (kind == HELD_BIND) return held_bind(listener, rules, call, socket);
     return HELD_ASKS;
 }
 
 int held_serve(int listener, struct held_rules *rules, struct held_call *call)
 {
-    int kind = rules->kind[call->number], others = kind == HELD_SETSOCKOPT; /* some are about no socket of these */
-    if (others && !rules->sockets) return HELD_ASKS;
     if (rules->complete && !rules->sockets) return held_pass(listener, call);
     uint32_t place_of = call->tid % HELD_THREADS;
     if (rules->thread[place_of] != call->tid) return HELD_ASKS;
@@ -228,9 +229,8 @@ int held_serve(int listener, struct held_rules *rules, struct held_call *call)
     call->copy = copy;
     call->device = file.device;
     call->inode = file.inode;
-    int passes = !found && rules->complete && !others;
-    int fate = found ? served(listener, rules, call, found) : passes ? held_pass(listener, call) : HELD_ASKS;
-    if (fate != HELD_ASKS || others || call->sent >= 0) {
+    int fate = found ? served(listener, rules, call, found) : rules->complete ? held_pass(listener, call) : HELD_ASKS;
+    if (fate != HELD_ASKS || call->sent >= 0) {
         close(copy);
         call->copy = -1;
     }

@@ -5,6 +5,7 @@
 
 #include <string.h>
 #include <sys/epoll.h>
+#include <sys/socket.h>
 
 int held_watch(int poll, int descriptor, uint32_t events, int watched)
 {
@@ -22,20 +23,33 @@ static int is_ours(const struct held_rules *rules, const struct epoll_event *eve
     return 0;
 }
 
-/* One round of a turn: -1 where there may be another. */
+/* Whether a channel tells that the program's end was closed, and that nothing was written there before. */
+static int is_closed(const struct epoll_event *event)
+{
+    char byte;
+    if (!(event->events & EPOLLHUP) || event->data.u64 >> 32 != HELD_CHANNEL) return 0;
+    return recv((int)(uint32_t)event->data.u64, &byte, 1, MSG_PEEK | MSG_DONTWAIT) == 0;
+}
+
+/* One round of a turn: -1 where there may be another. Closed ends can wait: nobody asks anything of them any more. */
 static int round_of(int poll, int timeout, struct held_rules *rules, struct held_call *call, struct held_events *events)
 {
     struct epoll_event found[HELD_EVENTS];
-    int count = epoll_wait(poll, found, HELD_EVENTS, timeout), calls = -1;
+    int count = epoll_wait(poll, found, (int)(HELD_EVENTS - events->count), timeout), calls = -1, others = 0;
     if (count < 0) return errno == EINTR ? HELD_GONE : -errno;
     if (count == 0) return HELD_GONE;
     for (int one = 0; one < count; one++) {
         if (found[one].data.u64 >> 32 == HELD_LISTENER && found[one].events & EPOLLIN)
             calls = calls < 0 ? (int)(uint32_t)found[one].data.u64 : calls;
-        else if (!is_ours(rules, &found[one]))
-            events->event[events->count++] = (struct held_event){(int32_t)(uint32_t)found[one].data.u64, found[one].events};
+        else if (!is_ours(rules, &found[one])) {
+            int descriptor = (int)(uint32_t)found[one].data.u64, closed = is_closed(&found[one]);
+            if (closed && held_vacate(rules, descriptor)) continue;
+            uint32_t what = closed ? (uint32_t)EPOLLHUP : found[one].events;
+            events->event[events->count++] = (struct held_event){descriptor, what};
+            others |= !closed;
+        }
     }
-    if (events->count) return HELD_DONE; /* calls are told of again */
+    if (others || events->count == HELD_EVENTS) return HELD_DONE; /* calls are told of again */
     if (calls < 0) return -1;
     events->listener = calls;
     int fate = held_receive(calls, rules, call);
