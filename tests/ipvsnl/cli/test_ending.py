@@ -137,7 +137,11 @@ def test_an_interrupt_is_one_line() -> None:
     """Status 130, wherever it comes; once more changes nothing."""
     command = [sys.executable, "-m", "ipvsnl", *MEMORY, "-R"]
     with subprocess.Popen(command, stdin=subprocess.PIPE, stdout=subprocess.PIPE, stderr=subprocess.PIPE) as process:
-        time.sleep(1)
+        assert process.stdin
+        process.stdin.write(
+            b"\n" * (1 << 18)
+        )  # more than a pipe holds: this returns when the program has begun to read
+        process.stdin.flush()
         for _ in range(3):
             process.send_signal(signal.SIGINT)
         errors = process.communicate(timeout=30)[1]
