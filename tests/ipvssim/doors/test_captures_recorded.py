@@ -11,6 +11,7 @@ from typing import Any
 import pytest
 
 from ipvssim.doors.pcap import main
+from ipvssim.lane import compiled, lane
 from tests.places import DATA
 
 ARCHIVE = DATA / "captures" / "recorded.tar.xz"
@@ -65,3 +66,19 @@ def test_what_the_capture_shows_of_its_director_is_found(
     compared = report["comparison"]["compared"]
     assert compared in (0, len(report["flows"])), (compared, len(report["flows"]))
     assert report["packets"]["turned"] == 0
+
+
+@pytest.mark.parametrize("name", NAMES)
+def test_without_the_lane_the_same_is_told_and_written(
+    captures: Path, name: str, tmp_path: Path, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """The report, line for line, and the file of what left, byte for byte."""
+    recorded = json.loads((captures / f"{name}.json").read_text())
+    options = [str(captures / word) if word.endswith(".conns") else word for word in recorded["options"]]
+    told = []
+    for built in (compiled, False):
+        monkeypatch.setattr(lane, "compiled", built)
+        out = tmp_path / f"{built}"
+        assert main([str(captures / f"{name}.rules"), str(captures / recorded["capture"]), str(out), *options]) == 0
+        told.append((capsys.readouterr().out, out.read_bytes()))
+    assert told[0] == told[1]
