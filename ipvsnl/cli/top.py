@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import sys
 import time
+from os import get_terminal_size
 
 from ipvsnl.tables.plan import difference
 from ipvsnl.tables.table import live
@@ -59,6 +60,7 @@ def _live(view: View, console: Console, interval: float) -> None:
 
     with Keys() as keys, Live(console=console, screen=True, auto_refresh=False) as screen:
         while True:
+            console.size = get_terminal_size(console.file.fileno())  # LINES of the environment may be another screen's
             screen.update(view.drawn(console.width, console.height), refresh=True)
             key = keys.wait(interval)
             if key in QUIT and key:

@@ -303,8 +303,10 @@ def test_a_second_apply_waits_for_the_first(machine: Machine) -> None:
 
 
 @pytest.mark.skipif(shutil.which("tmux") is None, reason="needs tmux")
-def test_top_in_a_real_terminal(machine: Machine) -> None:
-    """Drawn on the whole screen, follows changes, sorts, pauses, and leaves the terminal as it was on q."""
+@pytest.mark.parametrize("lines", ["24", ""])
+def test_top_in_a_real_terminal(machine: Machine, lines: str) -> None:
+    """Drawn on the whole screen, whatever LINES says; follows changes, sorts, pauses, leaves the terminal as it was on q."""
+    machine.environment["LINES"] = lines
     machine.run("-R", stdin=WEB)
     socket = f"{tempfile.mkdtemp()}/tmux"
 
