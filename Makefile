@@ -11,9 +11,12 @@ TURN ?= limits growth shrinking hooks hashed reuse nodest dead settings replies 
 FUZZ ?= 600
 # Inputs of `make fuzz` without instrumentation, over all readers.
 INPUTS ?= 1000000
+# Random packets that each of two processes of `make test-compiled` hands to the express lane.
+PACKETS ?= 500000
 # Kills of `make soak`, and their seed.
 KILLS ?= 10000
 SEED ?= 1
+LANES = PYTHONPATH=$(CURDIR) build/compiled/bin/python -P -m tests.ipvssim.lane.streams
 LAB = $(VENV)/bin/ipvsnl lab-kernel --as-root --
 # Suites that run on the simulated kernel by `make test` and on the real one by `make kernel-test`.
 ON_BOTH = tests/ipvsnl/test_client.py tests/ipvsnl/test_aio.py tests/ipvsnl/bulk/test_bulk.py tests/ipvsnl/bulk/test_bulk_columns.py
@@ -22,7 +25,7 @@ BOOTS = tests/kernel/test_lab_kernel.py tests/kernel/test_lab_user.py
 # Suites that run without the C core, the compiler and what only developers install.
 CTYPES = tests/ipvsnl/test_client.py tests/ipvsnl/test_values.py tests/ipvsnl/cli tests/ipvsnl/tables tests/ipvssim
 # Suites that run on the compiled simulator, too.
-COMPILED = tests/ipvssim/path tests/ipvssim/lane tests/ipvssim/schedulers tests/ipvssim/net tests/ipvssim/state tests/ipvssim/doors/test_traces.py tests/ipvssim/lab/test_runs.py tests/ipvssim/test_clock.py tests/ipvssim/test_idle.py tests/ipvssim/test_kernel.py
+COMPILED = tests/ipvssim/path tests/ipvssim/lane tests/ipvssim/schedulers tests/ipvssim/net tests/ipvssim/state tests/ipvssim/doors/test_traces.py tests/ipvssim/doors/test_capture_lane.py tests/ipvssim/lab/test_runs.py tests/ipvssim/lab/test_express.py tests/ipvssim/test_clock.py tests/ipvssim/test_idle.py tests/ipvssim/test_kernel.py
 # 1 where the C core can be built: then its failure is an error, and so is every warning.
 STRICT = $(shell command -v cc >/dev/null && python3 -c 'import os, sysconfig; print(int(os.path.exists(sysconfig.get_path("include") + "/Python.h")))')
 
@@ -50,7 +53,8 @@ test-ctypes:
 	CC=/nonexistent build/ctypes/bin/pip install --quiet '.[sim,lab]' 'pytest>=8' 'hypothesis>=6.100'
 	build/ctypes/bin/python -P -c 'import ipvsnl; assert ipvsnl.backend == "ctypes", ipvsnl.backend'
 	IPVSNL_BACKEND=ctypes build/ctypes/bin/python -P -m pytest -o pythonpath=. $(CTYPES)
-# The simulator's hot modules compiled, in an environment of their own: the same tests, and the same answer to 300,000 packets.
+# The simulator's hot modules compiled, in an environment of their own: the same tests, the same answer to 300,000 packets, and
+# twice PACKETS random ones by the express lane and without it.
 test-compiled: $(VENV)/.ready
 	python3 -m venv build/compiled
 	IPVSNL_STRICT=1 IPVSSIM_COMPILE=1 build/compiled/bin/pip install --quiet '.[sim,lab]' 'pytest>=8' 'hypothesis>=6.100' 'setuptools>=77'
@@ -58,6 +62,7 @@ test-compiled: $(VENV)/.ready
 	build/compiled/bin/python -P -m pytest -q -o pythonpath=. $(COMPILED)
 	PYTHONPATH=$(CURDIR) build/compiled/bin/python -P -m tests.ipvssim.digest >build/compiled/digest
 	$(PY) -m tests.ipvssim.digest | diff build/compiled/digest -
+	$(LANES) $(PACKETS) 1 & other=$$!; $(LANES) $(PACKETS) 2 && wait $$other
 kernel-test: $(VENV)/.ready
 	$(PY) -m pytest -m kernel $(BOOTS)
 	$(LAB) env IPVSNL_TEST_TARGET=kernel $(PY) -m pytest -m kernel -p no:cacheprovider tests/kernel $(BOOTS:%=--ignore=%)
