@@ -19,7 +19,7 @@ from ipvssim.doors.captures.express import Express
 from ipvssim.doors.captures.files import CaptureError, Frame, Reader, check_distinct, opened
 from ipvssim.doors.captures.links import ETHERNET as LINK_ETHERNET
 from ipvssim.doors.captures.marks import Mark
-from ipvssim.doors.captures.playing import Playing
+from ipvssim.doors.captures.playing import Playing, Singly
 from ipvssim.doors.captures.sides import Seen, Told
 from ipvssim.path.result import Result
 
@@ -68,45 +68,18 @@ def play(
         playing = Playing(director, counts, on, sides or Told(), tuple(marks))
         playing.told, playing.noted = told, noted
         quick = lane is not None and lane.handle is not None and playing.sides.told == Told() and not playing.marks
-        packets: Express | _Frames
+        packets: Singly
         with _written(target) as writer:
             if lane is not None and quick and told is None and noted is None:
                 packets = Express(lane, reader, playing, writer)
             else:
-                packets = _Frames(reader, playing, writer)
+                packets = Singly(reader, playing, writer)
             try:
                 for _ in watched(packets) if watched is not None else packets:
                     pass
             finally:
                 packets.end()
     return counts
-
-
-class _Frames:
-    """A capture's frames on their way, one by one: going through them plays them."""
-
-    def __init__(self, reader: Reader, playing: Playing, writer: BinaryIO | None) -> None:
-        self.reader, self.playing, self.writer = reader, playing, writer
-
-    @property
-    def number(self) -> int:
-        """The last packet's."""
-        return self.reader.number
-
-    @property
-    def position(self) -> int:
-        """How many bytes of the file were read."""
-        return self.reader.position
-
-    def __iter__(self) -> Iterator[object]:
-        for frame in self.reader:
-            result = self.playing.play(frame, self.reader)
-            if result is not None and self.writer is not None:
-                self.playing.write(self.writer, result, frame.when)
-            yield frame
-
-    def end(self) -> None:
-        """All that was counted is told already."""
 
 
 class Arrived(NamedTuple):

@@ -78,6 +78,7 @@ def _play(chosen: argparse.Namespace, counts: Captured) -> None:
     from ipvssim.doors.capture import play
     from ipvssim.doors.captures import marks, sides
     from ipvssim.doors.captures.progress import watched
+    from ipvssim.lane import Lane
     from ipvssim.path.explain import lines
 
     kernel = _director(chosen)
@@ -89,7 +90,8 @@ def _play(chosen: argparse.Namespace, counts: Captured) -> None:
         kernel.director, chosen.capture, chosen.out, on=chosen.on, told=told, noted=print if chosen.explain else None,
         sides=sides.told(chosen.director, chosen.client_side, chosen.server_side, map(_owner, chosen.server_mac)),
         marks=list(map(marks.read, chosen.mark)), counts=counts,
-        watched=None if chosen.explain else partial(watched, source=chosen.capture), lane=kernel._lane,
+        watched=None if chosen.explain else partial(watched, source=chosen.capture),
+        lane=Lane(kernel.director, kernel.receive),
     )  # fmt: skip
 
 

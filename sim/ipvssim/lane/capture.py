@@ -33,7 +33,6 @@ MAC: Final = 2
 TOLD: Final = 3
 """What the captured director used (enum capture_director)."""
 NO_STATE: Final = 0xFF
-GENERAL, LATEST = 0, 3
 
 
 class Row(NamedTuple):

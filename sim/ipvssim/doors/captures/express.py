@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING, BinaryIO, Final
 
 from ipvssim.clock import SECOND
 from ipvssim.doors.captures.frame import Frame
+from ipvssim.doors.captures.playing import Playing, Singly
 from ipvssim.doors.captures.shared import REASONS, Shared
 from ipvssim.doors.captures.sides import Role
 from ipvssim.lane.capture import CaptureRun
@@ -23,7 +24,6 @@ from ipvssim.path.result import FORWARD
 if TYPE_CHECKING:
     from ipvssim.doors.captures.files import Reader
     from ipvssim.doors.captures.frame import Plain
-    from ipvssim.doors.captures.playing import Playing
     from ipvssim.lane.lane import Lane
     from ipvssim.path.result import Result
 
@@ -37,17 +37,16 @@ _FAR: Final = 1 << 61
 """Microseconds; times of the lane are numbers of 64 bits."""
 
 
-class Express:
-    """A capture on its way. Going through it plays it; it stops behind every piece. ``number`` and ``position`` are as a
-    reader has them."""
+class Express(Singly):
+    """A capture on its way by a lane. Going through it stops behind every piece."""
 
     def __init__(self, lane: Lane, reader: Reader, playing: Playing, writer: BinaryIO | None) -> None:
-        self.lane, self.reader, self.playing = lane, reader, playing
+        super().__init__(reader, playing, writer)
+        self.lane = lane
         self.records = Records(playing.began)
         self.shared = Shared(lane, playing.counts.flows, playing.began)
         self.shared.know(playing.sides)
         playing.sides.memory = self.shared
-        self._writer = writer
         self._network = playing.director.network
         self._plain: Plain | None = None
         self._singly = 0
@@ -55,16 +54,6 @@ class Express:
         if isinstance(self._network, OpenNetwork):
             counts = self.shared.seen.counts
             counts.mtu = counts.longest = playing.mtu
-
-    @property
-    def number(self) -> int:
-        """The last packet's."""
-        return self.reader.number
-
-    @property
-    def position(self) -> int:
-        """How many bytes of the file were read."""
-        return self.reader.position
 
     def __iter__(self) -> Iterator[Express]:
         frames = iter(self.reader)
@@ -75,14 +64,14 @@ class Express:
             frame = next(frames, None)
             if frame is None:
                 return
-            self._one(frame)
+            self.one(frame)
             yield self
         for frame in frames:
-            self._one(frame)
+            self.one(frame)
             yield self
 
     def end(self) -> None:
-        """Let everything that was counted be told, also where it ended early."""
+        """As :meth:`Singly.end`."""
         self.took()
         self.shared.end()
 
@@ -120,14 +109,14 @@ class Express:
         if self._singly:
             self._singly -= 1
             for number in range(self.records.count):
-                self._one(self.frame(number))
+                self.one(self.frame(number))
             return
         run = _Run(self)
         batch = run.done()
         self._singly = _SINGLY if run.left > len(batch) * _MANY else 0
-        if self._writer is not None and len(batch.ends):
+        if self.writer is not None and len(batch.ends):
             bare = [self._network.devices[name].kind != ETHERNET for name in batch.devices]
-            self._writer.write(self.records.written(batch, bare))
+            self.writer.write(self.records.written(batch, bare))
 
     def took(self) -> None:
         """What the lane decided since it was last asked is counted."""
@@ -162,7 +151,7 @@ class Express:
         return Frame(place, row.when, plain.link, data, row.size, plain.interface, direction)
 
     def alone(self, frame: Frame) -> Result | None:
-        """What becomes of a frame by itself."""
+        """As :meth:`Singly.alone`."""
         self.shared.begin()
         try:
             return self.playing.play(frame, self.reader)
@@ -170,11 +159,6 @@ class Express:
             self.shared.settle()
             if self.playing.widened and isinstance(self._network, OpenNetwork):
                 self.shared.seen.counts.longest = min(device.mtu for device in self._network.devices.values())
-
-    def _one(self, frame: Frame) -> None:
-        result = self.alone(frame)
-        if result is not None and self._writer is not None:
-            self.playing.write(self._writer, result, frame.when)
 
 
 class _Run(CaptureRun):

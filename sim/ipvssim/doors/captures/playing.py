@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from struct import Struct
 from typing import TYPE_CHECKING, BinaryIO
 
@@ -156,6 +156,41 @@ class Playing:
                 _widen(network)
                 self.widened = True
         return framed(data, device) if device.kind == ETHERNET else data, name
+
+
+class Singly:
+    """A capture's frames on their way, one by one: going through them plays them, and writes what left."""
+
+    def __init__(self, reader: Reader, playing: Playing, writer: BinaryIO | None) -> None:
+        self.reader, self.playing, self.writer = reader, playing, writer
+
+    @property
+    def number(self) -> int:
+        """The last packet's."""
+        return self.reader.number
+
+    @property
+    def position(self) -> int:
+        """How many bytes of the file were read."""
+        return self.reader.position
+
+    def __iter__(self) -> Iterator[object]:
+        for frame in self.reader:
+            self.one(frame)
+            yield frame
+
+    def one(self, frame: Frame) -> None:
+        """Play it, and write what left."""
+        result = self.alone(frame)
+        if result is not None and self.writer is not None:
+            self.playing.write(self.writer, result, frame.when)
+
+    def alone(self, frame: Frame) -> Result | None:
+        """What becomes of a frame by itself."""
+        return self.playing.play(frame, self.reader)
+
+    def end(self) -> None:
+        """Let everything that was counted be told, also where it ended early."""
 
 
 def _widen(network: Network) -> None:

@@ -142,8 +142,8 @@ class Shared(Memory):
         if flow.connection is KEPT:
             client, virtual = flow.client, flow.virtual
             self._lane.keeping.give(flow.protocol, _KEY(client[0], virtual[0], client[1], virtual[1]))
-        if flow.connection is KEPT:
-            flow.connection = ENDED
+            if flow.connection is KEPT:  # nothing came back
+                flow.connection = ENDED
         return flow
 
     def begin(self) -> None:
