@@ -16,6 +16,7 @@ import signal
 import subprocess
 import sys
 import tempfile
+import textwrap
 import time
 from collections.abc import Iterable, Iterator, Sequence
 from contextlib import contextmanager
@@ -254,6 +255,9 @@ def main(arguments: Sequence[str]) -> int:
     except SystemExit as ended:
         return not_compared(chosen.release) if turn and ended.code == EXIT_MISSING else int(ended.code or 0)
     print(campaign.table())
+    for trace in campaign.different:  # once more at the end, which is what a long log is looked at first
+        print(f"{trace}:\n{textwrap.shorten(trace.with_suffix('.difference').read_text(), 2000)}")
+    print(f"first seed {campaign.first}; again: {campaign.command}")
     if chosen.shrink:
         firsts = {path.stem.rpartition("-")[0]: path for path in reversed(campaign.different)}
         for path in firsts.values():

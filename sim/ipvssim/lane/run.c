@@ -204,6 +204,8 @@ static enum lane_stop reply(struct lane *lane, struct lane_batch *batch, const s
     struct lane_server *server = &lane->servers[one->server];
     if (!server->usable || (one->flags & 7) != lane->rules.masquerade || !lane->rules.forwards)
         return LANE_LEFT;
+    if (!lane->services[server->service].local) /* a group's address, which no way begins at */
+        return LANE_LEFT;
     const struct lane_way *way = lane_way_to(lane, packet->key.destination);
     if (way == NULL || lane_is_own(lane, packet->key.source) || packet->hops <= 1 || packet->length > way->mtu)
         return LANE_LEFT;

@@ -233,9 +233,9 @@ class IcmpErrors(Part):
 
     # --- from the servers' side ---
 
-    def reply(self, packet: Packet, result: Result) -> Packet | None:
+    def reply(self, packet: Packet, result: Result, *, comes_in: bool = False) -> Packet | None:
         """An error that a server (or a router near it) sent about a request: translated for the client where its
-        connection translates. None where it is dropped."""
+        connection translates. None where it is dropped. ``comes_in`` is one to the director itself (LOCAL_IN)."""
         data, start = packet.data, packet.offset
         quoted = quote(data[start + 8 :], packet.family, reverse=True, any_version=self._any_version)
         if quoted is None or quoted.protocol not in _FOLLOWED:
@@ -258,6 +258,9 @@ class IcmpErrors(Part):
                 result.drop("wrong ICMP checksum")
                 return None
             packet = packet.replaced(nat.icmp(packet, connection, towards_client=True, hops=packet.hops))
+            if not comes_in and self._sysctls.snat_reroute and not nat.leads_back(connection):
+                result.drop(nat.NO_WAY_BACK)
+                return None
         self._accounts.count_out(connection, len(packet.data))
         result.reason = "ICMP error for the client"
         return packet

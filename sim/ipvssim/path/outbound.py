@@ -69,7 +69,7 @@ class Outbound(Part):
         if self.log is not None:
             self.log.passes_out(packet.family)
         if packet.protocol == (ICMP if packet.family == AF_INET else ICMPV6):
-            return self._icmp(packet, result)
+            return self._icmp(packet, result, comes_in=comes_in)
         if packet.protocol not in self._accounts.machines or not self._accounts.is_hooked(packet.family):
             return packet
         if packet.protocol in WITH_PORTS:
@@ -89,7 +89,7 @@ class Outbound(Part):
         if connection is not None:
             if not self._inspects_all and connection.flags & METHOD != MASQUERADE:
                 return packet
-            translated = self.translate(packet, connection, result)
+            translated = self.translate(packet, connection, result, comes_in=comes_in)
             if self.log is not None and translated is not None:
                 self.log.answered()
             return translated
@@ -99,20 +99,24 @@ class Outbound(Part):
             return None
         return packet
 
-    def translate(self, packet: Packet, connection: ConnectionEntry, result: Result) -> Packet | None:
+    def translate(
+        self, packet: Packet, connection: ConnectionEntry, result: Result, *, comes_in: bool = False
+    ) -> Packet | None:
         """A reply of a known connection: translated where it is to be, counted, and followed."""
         result.connection, result.server = connection, connection.server
         if connection.flags & F_HELPED:
             packet = packet.whole()
-        if connection.flags & METHOD == MASQUERADE and not packet.specimen:  # whose length stays in either case
-            helped = connection.flags & F_HELPED
-            data = self._helpers.reply(packet, connection) if helped else nat.reply(packet, connection)
-            if data is None:
-                result.drop(_NOT_HELPED if helped else "shorter than its transport header")
+        translated = packet
+        if connection.flags & METHOD == MASQUERADE:
+            if not packet.specimen:  # whose length stays in either case
+                helped = connection.flags & F_HELPED
+                data = self._helpers.reply(packet, connection) if helped else nat.reply(packet, connection)
+                if data is None:
+                    result.drop(_NOT_HELPED if helped else "shorter than its transport header")
+                    return None
+                translated = packet.replaced(data)
+            if connection.virtual[0] >= nat.GROUPS and not comes_in and self._strays(connection, result):
                 return None
-            translated = packet.replaced(data)
-        else:
-            translated = packet
         self._accounts.count_out(connection, len(translated.data))
         self._accounts.follow(packet, connection, OUTPUT)
         if self._tracker.on:
@@ -120,6 +124,14 @@ class Outbound(Part):
         self._connections.used(connection)
         result.reason = "reply"
         return translated
+
+    def _strays(self, connection: ConnectionEntry, result: Result) -> bool:
+        """Whether a translated reply, which is routed anew, finds no way (``ip_vs_route_me_harder``)."""
+        if not self._sysctls.snat_reroute or nat.leads_back(connection):
+            return False
+        self._connections.used(connection)
+        result.drop(nat.NO_WAY_BACK)
+        return True
 
     def gather(self, packet: Packet, result: Result) -> Packet | None:
         """The packet that an IPv4 fragment completes, any other packet as it is; None while others are missing."""
@@ -132,7 +144,7 @@ class Outbound(Part):
         result.meet(whole)
         return whole
 
-    def _icmp(self, packet: Packet, result: Result) -> Packet | None:
+    def _icmp(self, packet: Packet, result: Result, *, comes_in: bool) -> Packet | None:
         if self.log is not None and self._accounts.is_hooked(packet.family):
             self.log.icmp("Outgoing", packet)
         if not self._errors.is_handled(packet) or not self._accounts.is_hooked(packet.family):
@@ -140,7 +152,7 @@ class Outbound(Part):
         if len(packet.data) < packet.offset + 8:
             result.drop("shorter than an ICMP header")
             return None
-        return self._errors.reply(packet, result)
+        return self._errors.reply(packet, result, comes_in=comes_in)
 
     def _is_stray(self, packet: Packet) -> bool:
         """Whether it comes from a server's port, belongs to no connection, and is not itself an end of one."""

@@ -11,6 +11,7 @@ import pytest
 
 from ipvssim.lane import Packed, compiled
 from ipvssim.net.packets import sign4
+from ipvssim.path.result import Verdict
 from tests.ipvssim import worlds as w
 from tests.ipvssim.lane import compared, disturbances, streams
 from tests.places import ROOT
@@ -217,3 +218,18 @@ def test_refusals() -> None:
     for offsets in ([], [0, 3], [2, 1], [-1, 1]):
         with pytest.raises(ValueError, match="offsets"):
             Packed(b"xx", offsets)
+
+
+@needs_lane
+def test_replies_from_a_groups_address_are_not_plain() -> None:
+    """What the general way drops since no way begins at a group's address, the lane does not send."""
+    group, fates = bytes((224, 0, 0, 1)), []
+    answer = w.tcp(w.RST, 80, 1024, source=w.SERVER, target=w.CLIENT)
+    frame = w.ROUTER + bytes((2, 0, 10, 0, 0, 10, 8, 0)) + answer
+    for batched in (False, True):
+        world = w.World()
+        world.server(world.service(address=group), port=80)
+        world.client(w.tcp(w.SYN, target=group))
+        (fate,) = world.kernel.receive_many([frame], "server") if batched else [world.from_server(answer)]
+        fates.append((compared.told(fate), compared.whole(world)))
+    assert fates[0] == fates[1] and fates[0][0][0] is Verdict.DROP

@@ -152,3 +152,19 @@ def test_recorded_routes_name_the_virtual_address() -> None:
         data = sent(world.client(w.tcp(options=options)))  # type: ignore[arg-type]
         assert data[start + 20 : start + 28] == bytes((7, 7, 8)) + w.VIRTUAL + b"\0"
         assert not isinstance(parse4(data), str)
+
+
+@pytest.mark.parametrize("group", [bytes((224, 0, 0, 1)), b"\xff" * 4], ids=["multicast", "broadcast"])
+@pytest.mark.parametrize("rerouted", [1, 0])
+@pytest.mark.parametrize("error", [False, True], ids=["reply", "error"])
+def test_no_reply_is_routed_anew_from_a_groups_address(group: bytes, rerouted: int, error: bool) -> None:
+    """With snat_reroute a reply from a group's address finds no way: it is dropped, uncounted, and changes no state."""
+    world = w.World(snat_reroute=rerouted)
+    server = world.server(world.service(address=group), port=80)
+    world.client(w.tcp(w.SYN, target=group))
+    request = w.tcp(w.ACK, source=w.CLIENT, target=w.SERVER)
+    answer = w.tcp(w.RST, 80, 1024, source=w.SERVER, target=w.CLIENT)
+    result = world.from_server(w.icmp(3, 3, 0, request, source=w.SERVER, target=w.CLIENT) if error else answer)
+    assert (len(result.out), server.counters.outpkts) == ((0, 0) if rerouted else (1, 1))
+    assert (result.verdict is Verdict.DROP) == bool(rerouted)
+    assert world.states() == ["SYN_RECV" if rerouted or error else "CLOSE"]

@@ -245,6 +245,7 @@ def everybody(seed: int) -> Script:
     """Virtual addresses that are not one host's, by address and by mark; from the servers' wire, too, in frames to all."""
     script = Script("everybody", seed, marks=[7])
     six = script.chance(40)
+    switched(script, "snat_reroute", "nat_icmp_send")
     names, services = script.random.sample(ALL6 if six else ALL4, 4), []
     for name in [*names, "mark"]:
         mark, protocol = (7 if name == "mark" else None), script.pick(p.TCP, p.UDP, p.UDP, p.SCTP)
@@ -254,7 +255,7 @@ def everybody(seed: int) -> Script:
             else [OPTIONS[protocol], f"[{name}]:80" if six else f"{name}:80"]
         )
         script.ipvsadm("-A", *words, "-s", "rr", *script.pick((), ("-p", 60)))
-        service = Service(words, protocol, p.address(names[0] if mark else name), 80, mark, script.pick(*METHODS), 80)
+        service = Service(words, protocol, p.address(names[0] if mark else name), 80, mark, script.pick("-m", *METHODS), 80)
         if script.chance(85):
             script.server(service, 10, 1)
         services.append(service)
@@ -270,8 +271,11 @@ def everybody(seed: int) -> Script:
             script.packet(to + frame[6:], on="server")
             continue
         script.open(flow, ttl=script.pick(64, 64, 2))
-        if script.chance(30):
-            turn(script, flow, "fd00:10::a" if six else "10.0.0.10")
+        server = "fd00:10::a" if six else "10.0.0.10"
+        if script.chance(40):
+            turn(script, flow, server)
+        if script.chance(20):
+            server_error(script, flow, server)
     script.conns()
     script.look()
     return script

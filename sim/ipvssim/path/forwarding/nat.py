@@ -19,6 +19,9 @@ if TYPE_CHECKING:
 
 _LEAST: Final = {TCP: 20, UDP: 8, SCTP: 12}
 _MANGLED_ZERO: Final = b"\xff\xff"
+GROUPS: Final = 0xE0
+"""The first byte of the lowest address that is a group's."""
+NO_WAY_BACK: Final = "no way to a client begins at a group's address"
 
 
 def _measure(connection: ConnectionEntry) -> None:
@@ -70,6 +73,13 @@ def reply(packet: Packet, connection: ConnectionEntry) -> bytes | None:
     if packet.protocol not in WITH_PORTS:
         return head + data[start:]
     return _joined(packet, head, connection.virtual_port, data[start + 2 : start + 4], -connection.shift)
+
+
+def leads_back(connection: ConnectionEntry) -> bool:
+    """Whether a translated reply finds its way when it is routed anew (snat_reroute): IPv4 has no way that begins at a
+    group's address or at 255.255.255.255 (``ip_route_output_key_hash_rcu``, net/ipv4/route.c, Linux 6.1)."""
+    virtual = connection.virtual
+    return len(virtual) != 4 or not (GROUPS <= virtual[0] < 0xF0 or virtual == b"\xff\xff\xff\xff")
 
 
 def _shifted(data: bytes, at: int, shift: int) -> bytes:
