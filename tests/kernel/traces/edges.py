@@ -255,7 +255,9 @@ def everybody(seed: int) -> Script:
             else [OPTIONS[protocol], f"[{name}]:80" if six else f"{name}:80"]
         )
         script.ipvsadm("-A", *words, "-s", "rr", *script.pick((), ("-p", 60)))
-        service = Service(words, protocol, p.address(names[0] if mark else name), 80, mark, script.pick("-m", *METHODS), 80)
+        service = Service(
+            words, protocol, p.address(names[0] if mark else name), 80, mark, script.pick("-m", *METHODS), 80
+        )
         if script.chance(85):
             script.server(service, 10, 1)
         services.append(service)
