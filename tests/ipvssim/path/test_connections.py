@@ -169,6 +169,7 @@ def test_a_template_outlives_connections_that_go_with_others() -> None:
         service = world.service(persistent=60)
         server = world.server(service)
         first = world.client(w.tcp()).connection
+        world.client(w.tcp(w.ACK))
         if chained:
             data = world.client(w.tcp(port=1025)).connection
             assert first is not None and data is not None and data.control is not None
