@@ -43,12 +43,17 @@ static int mentions(int thread, uint64_t at, const char *mark)
     return memmem(text, strnlen(text, (size_t)found), mark, strlen(mark)) != NULL;
 }
 
-int held_receive(int listener, struct held_rules *rules, struct held_call *call)
+int held_receive(int listener, struct held_call *call)
 {
     memset(call, 0, offsetof(struct held_call, name));
     call->copy = call->sent = -1;
     if (ioctl(listener, SECCOMP_IOCTL_NOTIF_RECV, call) < 0)
         return errno == ENOENT || errno == EINTR ? HELD_GONE : -errno;
+    return HELD_DONE;
+}
+
+int held_decide(int listener, struct held_rules *rules, struct held_call *call)
+{
     if (call->number < 0 || call->number >= HELD_NUMBERS) return HELD_ASKS;
     switch (rules->kind[call->number]) {
     case HELD_OTHER: return HELD_ASKS;

@@ -28,6 +28,8 @@ enum {
     HELD_ROOMY = 8192, /* bytes of a receive buffer that holds HELD_ANSWERS bytes in two datagrams, whatever they cost */
     HELD_WORLD = 32,
     HELD_ROUNDS = 32,
+    HELD_CALM = 16,
+    HELD_QUIET = 4096,
 };
 
 /* What becomes of a call that was received. */
@@ -125,6 +127,7 @@ struct held_rules {
     uint32_t thread[HELD_THREADS]; /* threads, each in the place of its number's remainder, */
     int32_t handle[HELD_THREADS];  /* and what to copy their descriptors by */
     int32_t poll;                  /* where channels are watched */
+    int32_t lone;                  /* the listener, if there is one alone; else -1 */
     uint32_t spares;               /* Sockets are made at once by those whose network namespace has this name, */
     char world[HELD_WORLD];        /* while there is memory for them */
     struct held_socket *spare[HELD_SPARE];
@@ -167,7 +170,7 @@ struct held_message {
 int held_watch(int poll, int descriptor, uint32_t events, int watched);
 
 /* Wait for something to do, at most so many milliseconds (-1: for ever). Calls that may pass or be answered by the rules are,
- * some dozens in one turn; then, or when something happened that is for others, it returns an enum held_fate. What happened
+ * some dozens in one turn (where there are no sockets, and nothing else happens, some thousands); then, or when something happened that is for others, it returns an enum held_fate. What happened
  * at other descriptors comes before calls, and before the one that somebody has to decide about: programs did it earlier. */
 int held_turn(int poll, int timeout, struct held_rules *rules, struct held_call *call, struct held_events *events);
 
