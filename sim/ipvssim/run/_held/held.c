@@ -52,14 +52,24 @@ int held_receive(int listener, struct held_call *call)
     return HELD_DONE;
 }
 
+int held_passes(const struct held_rules *rules, const struct held_call *call)
+{
+    if (call->number < 0 || call->number >= HELD_NUMBERS) return 0;
+    switch (rules->kind[call->number]) {
+    case HELD_OTHER:
+    case HELD_MAKE: return 0;
+    case HELD_PATH: return !mentions((int)call->tid, call->arguments[rules->path[call->number] % 6], rules->mark);
+    default: return rules->complete && !rules->sockets;
+    }
+}
+
 int held_decide(int listener, struct held_rules *rules, struct held_call *call)
 {
+    if (held_passes(rules, call)) return held_pass(listener, call);
     if (call->number < 0 || call->number >= HELD_NUMBERS) return HELD_ASKS;
     switch (rules->kind[call->number]) {
-    case HELD_OTHER: return HELD_ASKS;
-    case HELD_PATH:
-        if (mentions((int)call->tid, call->arguments[rules->path[call->number] % 6], rules->mark)) return HELD_ASKS;
-        return held_pass(listener, call);
+    case HELD_OTHER:
+    case HELD_PATH: return HELD_ASKS;
     case HELD_MAKE: return held_make(listener, rules, call);
     default: return held_serve(listener, rules, call);
     }
@@ -67,7 +77,9 @@ int held_decide(int listener, struct held_rules *rules, struct held_call *call)
 
 static int told(int listener, unsigned long what, void *argument)
 {
-    if (ioctl(listener, what, argument) >= 0) return 1;
+    int done;
+    while ((done = ioctl(listener, what, argument)) < 0 && errno == EINTR) continue; /* a signal came, and nothing was done */
+    if (done >= 0) return 1;
     return errno == ENOENT || errno == EINPROGRESS ? 0 : -errno;
 }
 

@@ -39,32 +39,36 @@ static void *watching(void *unused)
     return NULL;
 }
 
-/* The thread gets no signals but those that are for it alone. */
+/* The bell is heard only where calls are awaited. Elsewhere a signal may do harm: a call that is given a descriptor by an
+ * SECCOMP_IOCTL_NOTIF_ADDFD that a signal interrupts returns 0 (kernel/seccomp.c, seen on Linux 6.18). */
+static void listen_to_it(int how)
+{
+    sigset_t one;
+    sigemptyset(&one);
+    sigaddset(&one, SIGRTMAX);
+    pthread_sigmask(how, &one, NULL);
+}
+
+/* There is a bell: 1, or 0 where there can be none. Its thread gets no signals. */
 static int hung(void)
 {
     struct sigaction former, action = {.sa_handler = rung, .sa_flags = SA_NODEFER | SA_RESTART};
-    sigset_t all, before, ours;
+    sigset_t all, before;
     pthread_t thread;
     if (bell >= 0) return 1;
     if (sigaction(SIGRTMAX, NULL, &former) || former.sa_handler != SIG_DFL) return 0; /* it is somebody else's */
-    int made = epoll_create1(EPOLL_CLOEXEC);
-    if (made < 0) return 0;
-    bell = made;
+    if ((bell = epoll_create1(EPOLL_CLOEXEC)) < 0) return 0;
+    listen_to_it(SIG_BLOCK);
+    sigaction(SIGRTMAX, &action, NULL);
     sigfillset(&all);
     pthread_sigmask(SIG_SETMASK, &all, &before);
     int wrong = pthread_create(&thread, NULL, watching, NULL);
-    sigemptyset(&ours);
-    sigaddset(&ours, SIGRTMAX);
-    if (!wrong) sigaction(SIGRTMAX, &action, NULL);
     pthread_sigmask(SIG_SETMASK, &before, NULL);
-    if (wrong) {
-        bell = -1;
-        close(made);
-        return 0;
-    }
-    pthread_detach(thread);
-    pthread_sigmask(SIG_UNBLOCK, &ours, NULL);
-    return 1;
+    if (!wrong) return !pthread_detach(thread);
+    sigaction(SIGRTMAX, &former, NULL);
+    close(bell);
+    bell = -1;
+    return 0;
 }
 
 /* Receive a call: 1, or 0 where the waiting ended without one. */
@@ -88,19 +92,27 @@ static int told_of(int poll, int listener, uint32_t events)
     return epoll_ctl(poll, EPOLL_CTL_MOD, listener, &event) == 0;
 }
 
-int held_quiet(int poll, int listener, struct held_rules *rules, struct held_call *call)
+static int passed_on(int listener, const struct held_rules *rules, struct held_call *call)
+{
+    int fate = HELD_DONE;
+    for (int calls = 0; calls < HELD_QUIET && fate == HELD_DONE; calls++) {
+        if (!heard(listener, call)) return HELD_GONE;
+        fate = held_passes(rules, call) ? held_pass(listener, call) : HELD_ASKS;
+    }
+    return fate;
+}
+
+int held_quiet(int poll, int listener, const struct held_rules *rules, struct held_call *call)
 {
     struct epoll_event anything = {.events = EPOLLIN | EPOLLONESHOT};
     int fate = HELD_GONE;
     if (!hung()) return HELD_GONE;
     sleeper = (pid_t)syscall(SYS_gettid);
     rings = 0;
-    if (!told_of(poll, listener, 0)) return HELD_GONE;
-    if (epoll_ctl(bell, EPOLL_CTL_ADD, poll, &anything) == 0) {
-        for (int calls = 0; calls < HELD_QUIET && !rules->sockets; calls++) {
-            fate = heard(listener, call) ? held_decide(listener, rules, call) : HELD_GONE;
-            if (fate != HELD_DONE) break;
-        }
+    if (told_of(poll, listener, 0) && epoll_ctl(bell, EPOLL_CTL_ADD, poll, &anything) == 0) {
+        listen_to_it(SIG_UNBLOCK);
+        fate = passed_on(listener, rules, call);
+        listen_to_it(SIG_BLOCK);
         epoll_ctl(bell, EPOLL_CTL_DEL, poll, NULL);
     }
     told_of(poll, listener, EPOLLIN);

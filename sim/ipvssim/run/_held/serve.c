@@ -216,7 +216,6 @@ static int served(int listener, struct held_rules *rules, struct held_call *call
 
 int held_serve(int listener, struct held_rules *rules, struct held_call *call)
 {
-    if (rules->complete && !rules->sockets) return held_pass(listener, call);
     uint32_t place_of = call->tid % HELD_THREADS;
     if (rules->thread[place_of] != call->tid) return HELD_ASKS;
     struct held_file file = {0, 0};

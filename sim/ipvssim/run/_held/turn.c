@@ -68,14 +68,14 @@ static int round_of(int poll, int timeout, struct held_rules *rules, struct held
     return fate < 0 || fate == HELD_ASKS ? fate : -1;
 }
 
-/* Rounds in which only calls are awaited. What else happened comes before the one that somebody has to decide about. */
+/* Rounds in which only calls are awaited. What else happened comes before the one that does not pass. */
 static int quiet(int poll, struct held_rules *rules, struct held_call *call, struct held_events *events)
 {
-    int calls, first, fate = held_quiet(poll, rules->lone, rules, call);
+    int calls, first, listener = rules->lone, fate = held_quiet(poll, listener, rules, call);
     if (fate != HELD_ASKS) return fate;
-    events->listener = rules->lone;
+    events->listener = listener;
     fate = gather(poll, 0, rules, events, &calls, &first);
-    return fate < 0 ? fate : HELD_ASKS;
+    return fate < 0 ? fate : held_decide(listener, rules, call);
 }
 
 int held_turn(int poll, int timeout, struct held_rules *rules, struct held_call *call, struct held_events *events)
