@@ -104,7 +104,7 @@ class Gate:
         self._lent: list[Any] = []
         """Memory that C may use, the next last."""
         self._counted = 0
-        rules.poll = self._poll.fileno()
+        self._polled = rules.poll = self._poll.fileno()
 
     def watch(self, descriptor: int, events: int, *, channel: bool = False) -> None:
         """Tell of a descriptor's events from now on; ``channel``: it is our end of a socket."""
@@ -137,11 +137,11 @@ class Gate:
         if self._known and self._found[_COPY] >= 0:  # nobody asked for it
             os.close(self._found[_COPY])
         self._known = 0
-        wait = -1 if timeout is None else ceil(timeout * 1000)
-        fate = _turn(self._poll.fileno(), wait, self._rules, self._call, self._events)
-        if self._rules.sockets > self._counted:
+        rules, wait = self._rules, -1 if timeout is None else ceil(timeout * 1000)
+        fate = _turn(self._polled, wait, rules, self._call, self._events)
+        if rules.sockets > self._counted:
             self._meet()
-        if self._rules.renewed:
+        if rules.renewed:
             self._renew()
         events = self._events
         happened = (

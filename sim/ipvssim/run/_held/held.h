@@ -182,9 +182,12 @@ void held_post(struct held_socket *socket, const void *bytes, size_t size);
 int held_lay(struct held_socket *socket, uint32_t place, const void *bytes, size_t size);
 
 /* From now on readers have to ask: what was done without asking. 0 for nothing; else the datagrams that were taken (8 bits),
- * the most room that a reader offered (24 bits), whether buffers were set, whether it was bound, whether it was asked what
- * is known, and whether it is vacant (a bit each). */
+ * the most room that a reader offered (24 bits), whether buffers were set, whether it was bound, whether answers to what is
+ * known are left, and whether it is vacant (a bit each). */
 uint64_t held_settle(struct held_socket *socket);
+
+/* The port in its address. */
+uint32_t held_port(const struct held_socket *socket);
 
 /* See what sizes the program's buffers have; `copy` is a descriptor of its end. The program sets them there by itself: their
  * limits are those of a netlink socket. */

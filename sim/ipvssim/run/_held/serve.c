@@ -3,6 +3,7 @@
 
 #include "internal.h"
 
+#include <linux/netlink.h>
 #include <linux/sockios.h>
 #include <string.h>
 #include <sys/ioctl.h>
@@ -44,14 +45,21 @@ int held_lay(struct held_socket *socket, uint32_t place_of, const void *bytes, s
 
 uint64_t held_settle(struct held_socket *socket)
 {
-    uint64_t set = socket->send_buffer || socket->receive_buffer, bound = socket->bound != 0, asked = socket->answered != 0;
-    uint64_t done = (uint64_t)socket->vacant << 35 | asked << 34 | bound << 33 | set << 32 | (uint64_t)socket->room << 8;
-    done |= asked ? socket->owed : socket->taken;
+    uint64_t set = socket->send_buffer || socket->receive_buffer, bound = socket->bound != 0;
     socket->left_at = socket->taken;
-    socket->left = asked ? socket->count - socket->taken : 0;
+    socket->left = socket->answered ? socket->count - socket->taken : 0;
+    uint64_t done = (uint64_t)socket->vacant << 35 | (uint64_t)(socket->left != 0) << 34 | bound << 33 | set << 32;
+    done |= (uint64_t)socket->room << 8 | (socket->answered ? socket->owed : socket->taken);
     socket->count = socket->ready = socket->taken = socket->room = 0;
     socket->plain = socket->answered = socket->bound = 0;
     return done;
+}
+
+uint32_t held_port(const struct held_socket *socket)
+{
+    struct sockaddr_nl name;
+    memcpy(&name, socket->name, sizeof name);
+    return name.nl_pid;
 }
 
 int held_was_read(const struct held_socket *socket)
