@@ -216,8 +216,8 @@ int held_fill(int thread, const struct held_message *message, const void *bytes,
     }
     header.control_size = control_size;
     struct iovec to[HELD_PIECES];
-    size_t count = 0, taken = 0;
-    to[count++] = place(message->at, sizeof header);
+    size_t count = 0, taken = 0, altered = memcmp(&header, &message->header, sizeof header) ? sizeof header : 0;
+    to[count++] = place(message->at, altered); /* each place costs, also one whose bytes stay what they are */
     to[count++] = place(header.name, named);
     to[count++] = place(header.control, control_size);
     for (size_t one = 0; one < header.count && taken < size; one++) {
@@ -226,6 +226,6 @@ int held_fill(int thread, const struct held_message *message, const void *bytes,
         to[count++] = place(message->pieces[one].at, part);
         taken += part;
     }
-    struct iovec from[4] = {ours(&header, sizeof header), ours(name, named), ours(control, control_size), ours(bytes, taken)};
+    struct iovec from[4] = {ours(&header, altered), ours(name, named), ours(control, control_size), ours(bytes, taken)};
     return held_write_all(thread, from, 4, to, count);
 }
