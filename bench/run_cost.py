@@ -2,10 +2,11 @@
 
     chrt -f 5 taskset -c 1 python -m bench.run_cost
 
-The figures are minima: of 200 batches of 50 calls within a program, and of rounds in which the ways take turns. The calls are a
-C program's, since Python's own cost is as large as what is measured. (chrt, as root, keeps other programs of a busy machine
-out.) Beside them stands a floor: the least that a supervisor in C can do for calls that pass (``run_floor.c``). The table goes
-into docs/inside/performance.md in the place of the one that is there, and to ``bench/report.py``, which writes the whole page.
+The figures are minima: of 200 batches of 50 calls within a program, and of rounds in which the ways take turns. The
+calls are those of a C program, since Python's own cost is as large as what is measured. (chrt, as root, keeps other
+programs of a busy machine out.) Beside them stands a floor: the least that a supervisor in C can do for calls that pass
+(``run_floor.c``). The table goes into docs/inside/performance.md in the place of the one that is there, and to
+``bench/report.py``, which writes the whole page.
 """
 
 from __future__ import annotations
@@ -98,9 +99,7 @@ def _done(words: list[str], way: str, stdin: Path | None = None) -> str:
     if way in (IN_C, IN_PYTHON):
         environment["IPVSSIM_HELD"] = way
     with Path(stdin or os.devnull).open() as given:
-        return subprocess.run(
-            words, stdin=given, stdout=subprocess.PIPE, check=True, text=True, env=environment
-        ).stdout
+        return subprocess.run(words, stdin=given, stdout=subprocess.PIPE, check=True, text=True, env=environment).stdout
 
 
 if __name__ == "__main__":

@@ -26,8 +26,8 @@ class Later:
 
 
 class Kept:
-    """As a context: what is imported meanwhile is needed to the end, so nobody looks for garbage in it, neither now nor later.
-    (To look takes a tenth of the time of the imports themselves.)"""
+    """A context: what is imported in it is needed to the end, so nobody looks for garbage there, neither now nor later. (To
+    look takes a tenth of the time of the imports themselves.)"""
 
     def __enter__(self) -> None:
         self._looks = gc.isenabled()

@@ -2,9 +2,9 @@
 
     ipvsnl lab-kernel --as-root -- python -m tests.kernel.ipvsadm_sessions FIRST_SEED COUNT >sessions.json
 
-The session is ipvsadm's steps of random traces, those of one seed after those of another, in one fresh network namespace: what
-is there goes on, and is refused, changed and deleted by those that come later. For the old interface a filter of system calls
-takes generic netlink away: ipvsadm then falls back to setsockopt, as it does on old kernels. The recordings are
+The session is ipvsadm's steps of random traces, those of one seed after those of another, in one fresh network
+namespace: the later ones meet what the earlier ones left. For the old interface a filter of system calls takes generic
+netlink away: ipvsadm then falls back to setsockopt, as it does on old kernels. The recordings are
 tests/data/cli/sessions.json.xz, which ``ipvssim run`` has to equal.
 """
 

@@ -26,8 +26,8 @@ _AF_UNSPEC = 0
 _FAMILY = Struct("=H")
 _LONGEST = 1 << 18
 _SET, _BOUND, _LEFT, _VACANT = 1 << 32, 1 << 33, 1 << 34, 1 << 35
-"""What was done without asking: buffers were set, a port taken, what is known asked and not all of the answer taken, the socket
-closed (``held_settle``)."""
+"""What was done without asking: buffers were set, a port taken, answers to what is known left there, the socket closed
+(``held_settle``)."""
 _ROOMY = 8192
 """Bytes of a receive buffer that holds whatever is known to be answered (HELD_ROOMY)."""
 

@@ -1,4 +1,4 @@
-"""Runs in which only passing calls come for long, so that the supervisor waits for nothing but calls: what else happens is seen."""
+"""Runs in which only passing calls come for long, so that calls alone are awaited: what else happens is seen."""
 
 from __future__ import annotations
 
@@ -34,7 +34,7 @@ def line_of(started: subprocess.Popen[str]) -> str:
 @pytest.mark.parametrize("way", WAYS)
 @pytest.mark.parametrize("meanwhile", ["look(1)", "signal.pause()"])
 def test_each_signal_arrives(way: str, meanwhile: str) -> None:
-    """A signal for the command is its program's, whether calls come all the time or none: none is lost, none waits for a call."""
+    """A signal for the command is its program's, whether calls come all the time or none do: none is lost."""
     program = f"""
 signal.signal(signal.SIGUSR1, lambda *_: print("heard", flush=True))
 look()
@@ -91,7 +91,8 @@ os._exit(3)
 def test_others_who_share_the_table_are_heard(way: str, tmp_path: Path) -> None:
     """Another command joins a run whose program asks for paths all the time, and one whose program is silent."""
     place = str(tmp_path / "kernel")
-    with begun('look()\nprint("ready", flush=True)\nsys.stdin.readline()\nwhile True: look()', way, "--serve", place) as started:
+    program = 'look()\nprint("ready", flush=True)\nsys.stdin.readline()\nwhile True: look()'
+    with begun(program, way, "--serve", place) as started:
         assert line_of(started) == "ready" and started.stdin is not None
         assert run("ipvsadm", "-A", "-t", "192.0.2.1:80", options=("--join", place), timeout=20).returncode == 0
         started.stdin.write("\n")
