@@ -80,7 +80,7 @@ class Gate:
 
     def __init__(self, machine: Machine) -> None:
         numbers = machine.numbers
-        self._rules = rules = _ffi.new("struct held_rules *", {"mark": MARK, "complete": 1, "lone": -1})
+        self._rules = rules = _ffi.new("struct held_rules *", {"mark": MARK, "complete": 1, "lone": -1, "keeps": 1})
         for name, at in PATH_AT.items():
             if name in numbers:
                 rules.kind[numbers[name]], rules.path[numbers[name]] = _lib.HELD_PATH, at

@@ -116,6 +116,15 @@ struct held_known {
     char answers[HELD_ANSWERS];
 };
 
+/* The copy of a descriptor that is kept, since the next call may be about the same; within a turn. While there is one nobody
+ * notices that the program closed the socket. */
+struct held_kept {
+    struct held_socket *socket; /* NULL: there is none */
+    uint32_t thread;
+    int32_t number; /* of the descriptor there */
+    int32_t copy;
+};
+
 /* What may be done with calls at once, by their number; and all sockets. */
 struct held_rules {
     uint8_t kind[HELD_NUMBERS]; /* an enum held_kind */
@@ -132,6 +141,9 @@ struct held_rules {
     char world[HELD_WORLD];        /* while there is memory for them */
     struct held_socket *spare[HELD_SPARE];
     uint32_t renewed; /* how many sockets took others' places */
+    uint32_t keeps;   /* whether copies of descriptors are kept */
+    int32_t own;      /* our process */
+    struct held_kept kept;
     struct held_known known;
     char bytes[HELD_LONGEST];      /* what is sent */
 };

@@ -55,6 +55,15 @@ static int gather(int poll, int timeout, const struct held_rules *rules, struct 
     return HELD_DONE;
 }
 
+/* Whether a call is about a socket, and not the one whose copy is kept. */
+static int is_about_another(struct held_rules *rules, const struct held_call *call)
+{
+    if (!rules->kept.socket || call->number < 0 || call->number >= HELD_NUMBERS) return 0;
+    int kind = rules->kind[call->number];
+    if (kind == HELD_PATH) return 0;
+    return kind == HELD_OTHER || kind == HELD_MAKE || !held_is_kept(rules, call);
+}
+
 /* One round of a turn: -1 where there may be another. */
 static int round_of(int poll, int timeout, struct held_rules *rules, struct held_call *call, struct held_events *events)
 {
@@ -62,9 +71,14 @@ static int round_of(int poll, int timeout, struct held_rules *rules, struct held
     if (fate != HELD_DONE) return fate;
     if (first || events->count == HELD_EVENTS) return HELD_DONE; /* calls are told of again */
     if (calls < 0) return -1;
-    events->listener = calls;
-    fate = held_receive(calls, call);
-    if (fate == HELD_DONE) fate = held_decide(calls, rules, call);
+    int listener = events->listener = calls;
+    fate = held_receive(listener, call);
+    if (fate == HELD_DONE && is_about_another(rules, call) && held_let_go(rules)) {
+        fate = gather(poll, 0, rules, events, &calls, &first); /* the one that was kept may have been closed */
+        if (fate < 0 || first || events->count == HELD_EVENTS) return fate < 0 ? fate : HELD_ASKS;
+        fate = HELD_DONE;
+    }
+    if (fate == HELD_DONE) fate = held_decide(listener, rules, call);
     return fate < 0 || fate == HELD_ASKS ? fate : -1;
 }
 
@@ -78,9 +92,8 @@ static int quiet(int poll, struct held_rules *rules, struct held_call *call, str
     return fate < 0 ? fate : held_decide(listener, rules, call);
 }
 
-int held_turn(int poll, int timeout, struct held_rules *rules, struct held_call *call, struct held_events *events)
+static int rounds_of(int poll, int timeout, struct held_rules *rules, struct held_call *call, struct held_events *events)
 {
-    events->count = 0;
     for (int rounds = 0; rounds < HELD_ROUNDS; rounds++) {
         int fate = round_of(poll, timeout, rules, call, events);
         if (fate != -1) return fate;
@@ -88,4 +101,12 @@ int held_turn(int poll, int timeout, struct held_rules *rules, struct held_call 
             return quiet(poll, rules, call, events);
     }
     return HELD_DONE;
+}
+
+int held_turn(int poll, int timeout, struct held_rules *rules, struct held_call *call, struct held_events *events)
+{
+    events->count = 0;
+    int fate = rounds_of(poll, timeout, rules, call, events);
+    held_let_go(rules);
+    return fate;
 }
