@@ -20,9 +20,6 @@ enum { PAGE = 4096, PEEKED = 128, BESIDE = 512 };
 #ifndef __NR_pidfd_getfd
 #define __NR_pidfd_getfd 438
 #endif
-#ifndef SECCOMP_ADDFD_FLAG_SEND
-#define SECCOMP_ADDFD_FLAG_SEND 2
-#endif
 
 _Static_assert(offsetof(struct held_call, device) == sizeof(struct seccomp_notif), "struct seccomp_notif");
 _Static_assert(offsetof(struct held_call, number) == offsetof(struct seccomp_notif, data.nr), "number");
@@ -75,12 +72,19 @@ int held_decide(int listener, struct held_rules *rules, struct held_call *call)
     }
 }
 
-static int told(int listener, unsigned long what, void *argument)
+/* What a request about a held call returns; -ENOENT where its caller no longer waits. */
+static int asked(int listener, unsigned long what, void *argument)
 {
     int done;
     while ((done = ioctl(listener, what, argument)) < 0 && errno == EINTR) continue; /* a signal came, and nothing was done */
-    if (done >= 0) return 1;
-    return errno == ENOENT || errno == EINPROGRESS ? 0 : -errno;
+    if (done >= 0) return done;
+    return errno == EINPROGRESS ? -ENOENT : -errno;
+}
+
+static int told(int listener, unsigned long what, void *argument)
+{
+    int done = asked(listener, what, argument);
+    return done >= 0 ? 1 : done == -ENOENT ? 0 : done;
 }
 
 int held_respond(int listener, uint64_t id, int64_t value, int32_t error, uint32_t flags)
@@ -94,15 +98,18 @@ int held_waits(int listener, uint64_t id)
     return told(listener, SECCOMP_IOCTL_NOTIF_ID_VALID, &id);
 }
 
+/* In two steps: a hand-over that answers at once (SECCOMP_ADDFD_FLAG_SEND) is lost where we are stopped meanwhile, and its call
+ * returns 0 then (seccomp_notify_addfd of kernel/seccomp.c, seen on Linux 6.18). */
 int held_inject(int listener, uint64_t id, int descriptor, int close_on_exec)
 {
     struct seccomp_notif_addfd added = {
         .id = id,
-        .flags = SECCOMP_ADDFD_FLAG_SEND,
         .srcfd = (uint32_t)descriptor,
         .newfd_flags = close_on_exec ? O_CLOEXEC : 0,
     };
-    return told(listener, SECCOMP_IOCTL_NOTIF_ADDFD, &added);
+    int number = asked(listener, SECCOMP_IOCTL_NOTIF_ADDFD, &added);
+    if (number < 0) return number == -ENOENT ? 0 : number;
+    return held_respond(listener, id, number, 0, 0);
 }
 
 static int identified(int descriptor, struct held_file *file)
