@@ -129,11 +129,12 @@ class Listener:
     def ask(self, what: int, argument: bytearray) -> int | None:
         """What such a request returns; None where its caller no longer waits."""
         try:
-            return ioctl(self._descriptor, what, argument)
+            answer: int = ioctl(self._descriptor, what, argument)
         except OSError as wrong:
             if wrong.errno in (errno.ENOENT, errno.EINPROGRESS):
                 return None
             raise
+        return answer
 
 
 class Call(NamedTuple):
