@@ -240,6 +240,7 @@ class Endpoint:
             self._set_buffers(*self.ready.buffers())
         if done & _BOUND:
             netlink.port = self.ready.port
+            self._named = netlink.port, 0  # where it was taken, it was written, too
             self.world.ports[netlink.port] = self
         if done & _LEFT:
             for datagram in reversed(self.ready.left()):
