@@ -151,6 +151,7 @@ def main() -> None:
         "OPENS": (BUILD / "profile-opens.md").read_text(),
         "FLOWS": (BUILD / "flows.md").read_text(),
         "CAPTURES": (BUILD / "captures.md").read_text(),
+        "RUN_COST": (BUILD / "run_cost.md").read_text(),
         "HOST": host(json.loads((BUILD / "host.json").read_text())["benchmarks"]),
     }.items():
         parts = parts.replace(f"@{key}@", text.rstrip("\n"))

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import random
 import signal
 import subprocess
 import sys
@@ -220,3 +221,26 @@ def test_who_is_killed_while_it_waits_is_forgotten() -> None:
         waits.signal(signal.SIGKILL)
         assert waits.wait().status == -signal.SIGKILL
         assert programs(["sleep", "0.8"]).status == 0
+
+
+_MADE = """import socket
+print("begun", flush=True)
+for _ in range(2000):
+    with socket.socket(16, 3, 16) as one:
+        assert one.fileno() > 2, one
+"""
+
+
+@needs()
+@pytest.mark.parametrize("way", WAYS)
+def test_a_run_that_is_stopped_hands_over_every_socket(way: str) -> None:
+    """Whatever moment it is stopped at: no call returns 0 instead of the new descriptor."""
+    with subprocess.Popen(
+        [*RUN, "--", sys.executable, "-c", _MADE], env={**os.environ, "IPVSSIM_HELD": way}, stdout=subprocess.PIPE
+    ) as started:
+        assert started.stdout is not None and started.stdout.readline() == b"begun\n"
+        while started.poll() is None:
+            started.send_signal(signal.SIGSTOP)
+            started.send_signal(signal.SIGCONT)
+            time.sleep(random.random() / 2000)
+    assert started.returncode == 0

@@ -18,7 +18,12 @@
 #include "held.h"
 
 int held_write_all(int thread, const struct iovec *from, size_t sources, const struct iovec *to, size_t places);
-int held_receive(int listener, struct held_rules *rules, struct held_call *call);
+int held_receive(int listener, struct held_call *call);
+int held_decide(int listener, struct held_rules *rules, struct held_call *call);
+int held_passes(const struct held_rules *rules, const struct held_call *call);
+int held_quiet(int poll, int listener, const struct held_rules *rules, struct held_call *call);
+int held_is_kept(struct held_rules *rules, const struct held_call *call);
+int held_let_go(struct held_rules *rules);
 int held_serve(int listener, struct held_rules *rules, struct held_call *call);
 int held_make(int listener, struct held_rules *rules, const struct held_call *call);
 int held_bind(int listener, const struct held_rules *rules, const struct held_call *call, struct held_socket *socket);
