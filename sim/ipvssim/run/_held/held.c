@@ -31,6 +31,13 @@ _Static_assert(sizeof(struct held_header) == sizeof(struct msghdr), "struct msgh
 _Static_assert(offsetof(struct held_header, flags) == offsetof(struct msghdr, msg_flags), "flags");
 _Static_assert(sizeof(struct held_piece) == sizeof(struct iovec), "struct iovec");
 
+/* ioctl(), without the C library: a request's number is an unsigned long in glibc's, and an int in musl's, which has no room
+ * for these. The kernel looks at 32 bits. */
+static long requested(int listener, unsigned long what, void *argument)
+{
+    return syscall(__NR_ioctl, listener, what, argument);
+}
+
 /* Whether the beginning of the text at an address has the mark in it. What can't be read has not: Linux will say so. */
 static int mentions(int thread, uint64_t at, const char *mark)
 {
@@ -47,7 +54,7 @@ int held_receive(int listener, struct held_rules *rules, struct held_call *call)
 {
     memset(call, 0, offsetof(struct held_call, name));
     call->copy = call->sent = -1;
-    if (ioctl(listener, SECCOMP_IOCTL_NOTIF_RECV, call) < 0)
+    if (requested(listener, SECCOMP_IOCTL_NOTIF_RECV, call) < 0)
         return errno == ENOENT || errno == EINTR ? HELD_GONE : -errno;
     if (call->number < 0 || call->number >= HELD_NUMBERS) return HELD_ASKS;
     switch (rules->kind[call->number]) {
@@ -62,7 +69,7 @@ int held_receive(int listener, struct held_rules *rules, struct held_call *call)
 
 static int told(int listener, unsigned long what, void *argument)
 {
-    if (ioctl(listener, what, argument) >= 0) return 1;
+    if (requested(listener, what, argument) >= 0) return 1;
     return errno == ENOENT || errno == EINPROGRESS ? 0 : -errno;
 }
 
