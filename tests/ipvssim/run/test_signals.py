@@ -165,9 +165,10 @@ wait()
 def test_who_waits_handles_signals_as_with_the_real_kernel(program: str, way: str) -> None:
     """Handlers that return, raise, restart the call; timeouts; blocked signals; threads that wait, work, become another
     program: as on the machine's own kernel."""
-    here = subprocess.run([sys.executable, "-c", _WORDS + program], capture_output=True, text=True, timeout=60)
+    words = [sys.executable, "-W", "ignore::DeprecationWarning", "-c", _WORDS + program]  # of a fork beside a thread
+    here = subprocess.run(words, capture_output=True, text=True, timeout=60)
     assert here.returncode == 0, here.stderr
-    there = run(sys.executable, "-c", _WORDS + program, way=way)
+    there = run(*words, way=way)
     assert (there.stdout, there.stderr) == (here.stdout, "")
 
 

@@ -44,7 +44,7 @@ int held_receive(int listener, struct held_call *call)
 {
     memset(call, 0, offsetof(struct held_call, name));
     call->copy = call->sent = -1;
-    if (ioctl(listener, SECCOMP_IOCTL_NOTIF_RECV, call) < 0)
+    if (requested(listener, SECCOMP_IOCTL_NOTIF_RECV, call) < 0)
         return errno == ENOENT || errno == EINTR ? HELD_GONE : -errno;
     return HELD_DONE;
 }
@@ -76,7 +76,7 @@ int held_decide(int listener, struct held_rules *rules, struct held_call *call)
 static int asked(int listener, unsigned long what, void *argument)
 {
     int done;
-    while ((done = ioctl(listener, what, argument)) < 0 && errno == EINTR) continue; /* a signal came, and nothing was done */
+    while ((done = requested(listener, what, argument)) < 0 && errno == EINTR) continue; /* a signal came, and nothing was done */
     if (done >= 0) return done;
     return errno == EINPROGRESS ? -ENOENT : -errno;
 }

@@ -13,7 +13,9 @@
 #include <errno.h>
 #include <linux/seccomp.h>
 #include <stdint.h>
+#include <sys/syscall.h>
 #include <sys/uio.h>
+#include <unistd.h>
 
 #include "held.h"
 
@@ -39,6 +41,13 @@ static inline struct iovec place(uint64_t at, uint64_t size)
 static inline struct iovec ours(const void *at, size_t size)
 {
     return place((uintptr_t)at, size);
+}
+
+/* ioctl(), without the C library: a request's number is an unsigned long in glibc's, and an int in musl's, which has no room
+ * for these. The kernel looks at 32 bits. */
+static inline int requested(int listener, unsigned long what, void *argument)
+{
+    return (int)syscall(SYS_ioctl, listener, what, argument);
 }
 
 static inline int whole(ssize_t done, size_t wanted)

@@ -78,7 +78,7 @@ static int heard(int listener, struct held_call *call)
     call->copy = call->sent = -1;
     if (sigsetjmp(awake, 0) == 0) {
         waits = 1;
-        if (!rings) ioctl(listener, SECCOMP_IOCTL_NOTIF_RECV, call);
+        if (!rings) requested(listener, SECCOMP_IOCTL_NOTIF_RECV, call);
     }
     waits = 0;
     return call->id != 0;
