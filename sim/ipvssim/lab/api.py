@@ -8,7 +8,7 @@ from pathlib import Path
 from typing import Any
 
 from ipvsnl import _files as files
-from ipvssim.lab.run.engine import simulate
+from ipvssim.lab.run import parts
 from ipvssim.lab.run.outcome import Outcome, Told
 from ipvssim.lab.run.store import Journal, check, check_folder, write
 from ipvssim.lab.run.sweeps import carry_out, outcome, points, pool, row
@@ -20,13 +20,15 @@ def compare(
     scenario: Scenario, *, executor: Executor | str | None = None, jobs: int = 0, told: Told | None = None,
     kept: list[Outcome] | None = None,
 ) -> list[Outcome]:  # fmt: skip
-    """Every variant with every seed. With one job they run in this process. A KeyboardInterrupt goes on to the caller;
-    what was finished by then, whole or in part, is in ``kept``."""
+    """Every variant with every seed. With one job they run in this process; one that is the only one is spread over
+    ``jobs`` processes where it can be (:mod:`ipvssim.lab.run.parts`), for the same figures. A KeyboardInterrupt goes on to
+    the caller; what was finished by then, whole or in part, is in ``kept``."""
     todo = points(scenario, swept=False)
     found = kept if kept is not None else []
     if executor is None and (jobs == 1 or len(todo) == 1):
         for number, point in enumerate(todo):
-            found.append(simulate(scenario, point.variant, point.seed, _progress(told, number, len(todo))))
+            progress = _progress(told, number, len(todo))
+            found.append(parts.simulate(scenario, point.variant, point.seed, progress, jobs=jobs))
             if not found[-1].complete:
                 raise KeyboardInterrupt
         return found

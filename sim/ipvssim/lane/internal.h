@@ -49,10 +49,16 @@ struct connection {
 
 _Static_assert(sizeof(struct connection) <= 80, "a connection is small");
 
+/* What servers are compared by: the lesser load by weight is the better one. */
+struct rank {
+    uint32_t load, weight;
+};
+
 /* A service's servers, and the least loaded of them: a tree of places, each node the better of its two children. */
 struct list {
-    uint32_t *servers; /* by place */
-    uint32_t *tree;    /* `width` leaves from `width` on; the root is 1 */
+    uint32_t *servers;  /* by place */
+    struct rank *ranks; /* by place, `width` of them */
+    uint32_t *tree;     /* `width` leaves from `width` on; the root is 1 */
     uint32_t count, width;
 };
 

@@ -39,6 +39,7 @@ void lane_free(struct lane *lane)
         return;
     for (uint32_t number = 0; number < lane->service_room; number++) {
         free(lane->lists[number].servers);
+        free(lane->lists[number].ranks);
         free(lane->lists[number].tree);
     }
     free(lane->connections);

@@ -118,6 +118,10 @@ int32_t lane_serve(struct lane *lane, uint32_t number, const uint32_t *servers, 
         if (tree == NULL)
             return LANE_NO_MEMORY;
         list->tree = tree;
+        struct rank *ranks = realloc(list->ranks, width * sizeof *ranks);
+        if (ranks == NULL)
+            return LANE_NO_MEMORY;
+        list->ranks = ranks;
         list->width = width;
     }
     list->count = count;

@@ -104,7 +104,7 @@ def test_an_option_is_refused_before_the_run(
     """Counts, formats and a place that can't be written are found before anything runs."""
     monkeypatch.chdir(mine.parent)
     (mine.parent / "taken" / "mine.html").mkdir(parents=True)
-    monkeypatch.setattr("ipvssim.lab.api.simulate", lambda *_: pytest.fail("it ran"))
+    monkeypatch.setattr("ipvssim.lab.run.parts.simulate", lambda *_: pytest.fail("it ran"))
     try:
         ended = main(["lab", "run", "mine.toml", *arguments, "--quiet"])
     except SystemExit as left:

@@ -96,7 +96,7 @@ def test_mistake_is_found(name: str, monkeypatch: pytest.MonkeyPatch) -> None:
 IN_C = {
     "a checksum of zero": ("packet.c", "return rest ? ONES - rest : 0;", "return ONES - rest;", "sums"),
     "a checksum": ("packet.c", "finish((int64_t)(ONES - check) + shift)", "finish((int64_t)(ONES - check) - shift)", "sums"),
-    "wlc's tie": ("picks.c", "return second < first ? right : left;", "return second <= first ? right : left;", "streams"),
+    "wlc's tie": ("picks.c", "left.weight < (uint64_t)left.load", "left.weight <= (uint64_t)left.load", "streams"),
     "a threshold": ("loads.c", "server->conns >= server->upper", "server->conns > server->upper", "streams"),
     "a timer": ("wheel.c", "(now + LANE_JIFFY - 1) / LANE_JIFFY", "now / LANE_JIFFY", "streams"),
 }  # fmt: skip

@@ -199,12 +199,12 @@ print(number_of(one.recv(100)))"""
             return line.read().rpartition(")")[2].split()[0]
 
     time.sleep(0.3)
-    subprocess.run(["kill", "-STOP", str(process)], check=True)
+    os.kill(process, signal.SIGSTOP)
     end = time.monotonic() + 10
     while state() != "T":
         assert time.monotonic() < end
         time.sleep(0.01)
-    subprocess.run(["kill", "-CONT", str(process)], check=True)
+    os.kill(process, signal.SIGCONT)
     assert (program.communicate(timeout=30)[0], program.returncode) == ("5\n", 0)
 
 

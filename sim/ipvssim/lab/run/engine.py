@@ -8,17 +8,20 @@ from __future__ import annotations
 
 import gc
 from collections.abc import Callable
+from typing import NamedTuple
 
 import numpy as np
 
 from ipvssim.clock import SECOND
-from ipvssim.lab.run import measures, reconnect, requests, traffic
+from ipvssim.lab.run import measures, reconnect, traffic
 from ipvssim.lab.run.express import Express, fits
-from ipvssim.lab.run.loop import LEFT, LOST, NOWHERE, REFUSED, UNANSWERED, Loop, Places, columns
+from ipvssim.lab.run.loop import LEFT, LOST, REFUSED, Loop, Places, columns
 from ipvssim.lab.run.nodes import Node
+from ipvssim.lab.run.noted import Noted, outcome
 from ipvssim.lab.run.operator import TAKE_OUT, Operator
 from ipvssim.lab.run.outcome import Change, Outcome, Sample, grids
 from ipvssim.lab.run.queues import Queues
+from ipvssim.lab.run.traffic import Traffic
 from ipvssim.lab.run.wires import OPENED, wires
 from ipvssim.lab.scenario.definition import Scenario, parted, period
 from ipvssim.lab.scenario.rules import split
@@ -31,19 +34,26 @@ Progress = Callable[[int, int], object]
 """Told the packets done, and how many there are."""
 
 
+class Drawn(NamedTuple):
+    """What is known before the first packet comes: the traffic, and the director of each connection."""
+
+    traffic: Traffic
+    route: list[int]
+
+
 class Engine:
     """One run, from :meth:`run`. Directors get flows, through the express lane where that can be (without ``lanes`` it can
     not); with ``whole`` they get the bytes of every packet, for the same figures. With ``tracing`` they do, and nodes keep
-    all that happens to them."""
+    all that happens to them. ``known`` is what :func:`drawn` told of the seed, where that was done before."""
 
     def __init__(
         self, scenario: Scenario, variant: str, seed: int, *, tracing: bool = False, whole: bool = False,
-        lanes: bool = True,
+        lanes: bool = True, known: Drawn | None = None,
     ) -> None:  # fmt: skip
         self.scenario = scenario
         self.variant = variant
         self.seed = seed
-        self.traffic = traffic.draw(scenario, seed)
+        self.traffic, self._route = known or drawn(scenario, seed)
         words, kernel = parted(variant)
         self._lines = scenario.rules.lines(words)
         self.nodes = [
@@ -55,7 +65,6 @@ class Engine:
         self.places = Places(self.traffic.count, self._learn)
         self._learn()
         self._done = 0
-        self._route = measures.spread(self.traffic, scenario.spread, scenario.directors, seed)
         marked = any(flows.end.mark for flows in self.traffic.flows)
         self._marks = [flows.end.mark for flows in self.traffic.flows for _ in range(len(flows) * marked)]
         self._queues = Queues(self.traffic, scenario.rules.capacity) if scenario.rules.capacity else None
@@ -87,10 +96,14 @@ class Engine:
 
     def run(self, progress: Progress | None = None) -> Outcome:
         """Everything from the beginning to the last arrival; KeyboardInterrupt ends it early, with what there is by then."""
+        return outcome(self.scenario, self.variant, self.seed, self.traffic, self._route, self.play(progress))
+
+    def play(self, progress: Progress | None = None) -> Noted:
+        """The same, for what it has noted."""
         collecting = gc.isenabled()
         gc.disable()  # connections refer to nothing that refers to them once they are gone: there is nothing to collect
         try:
-            return self._outcome(self._passed(progress))
+            return self._noted(self._passed(progress))
         finally:
             if self._express is not None:
                 self._express.end()
@@ -257,32 +270,19 @@ class Engine:
         self._times.append(now / SECOND)
         self._samples.append(self._columns())
 
-    def _outcome(self, complete: bool) -> Outcome:
+    def _noted(self, complete: bool) -> Noted:
         names, places = list(self._numbers), self.places
-        placed = np.array(places.placed, np.int64)
-        heat, clients = measures.heat(self.traffic, placed, len(names), self.scenario.heat)
-        refused = places.gone.count(REFUSED)
-        counts = {
-            "offered": int((placed != NOWHERE).sum()) + refused,
-            "opened": int(sum(self._samples[-1][0])) if self._samples else 0,
-            "refused": refused,
-            "reused": places.reused,
-            "reopened": places.reopened,
-        }
-        if any(event.action == "fail" for event in self.scenario.events):
-            counts["dead"] = places.gone.count(UNANSWERED) + places.gone.count(LOST)
-        outcome = Outcome(
-            self.variant, self.seed, names, np.array(self._times), grids(self._samples, len(names)), self._changes,
-            heat, clients, counts, complete,
+        return Noted(
+            names, np.array(self._times), grids(self._samples, len(names)), self._changes,
+            np.array(places.placed, np.int32), np.array(places.fresh, np.uint8), np.array(places.gone, np.uint8),
+            places.again, places.reused, places.reopened, self._queues.waits if self._queues is not None else [], complete,
         )  # fmt: skip
-        ends = np.where(np.array(places.fresh, np.uint8) > 0, placed, NOWHERE)
-        gone = np.array(places.gone, np.uint8)
-        ends[gone == REFUSED] = measures.REFUSED
-        if self._queues is not None and self._queues.waits:
-            outcome.figures["waited"] = float(np.mean(self._queues.waits)) / SECOND
-        requests.judge(outcome, self.traffic, placed, places.again, gone)
-        measures.judge(outcome, self.traffic, ends, self._route, gone == UNANSWERED)
-        return outcome
+
+
+def drawn(scenario: Scenario, seed: int) -> Drawn:
+    """The traffic of a seed, and where it goes."""
+    made = traffic.draw(scenario, seed)
+    return Drawn(made, measures.spread(made, scenario.spread, scenario.directors, seed))
 
 
 def simulate(scenario: Scenario, variant: str, seed: int, progress: Progress | None = None) -> Outcome:

@@ -25,7 +25,7 @@ from contextlib import contextmanager, suppress
 from dataclasses import dataclass, field
 from itertools import product
 from threading import Thread
-from typing import Any, TypeVar
+from typing import Any, Protocol, TypeVar
 
 from ipvssim.lab.run.outcome import Outcome
 from ipvssim.lab.scenario.definition import Scenario, build
@@ -37,6 +37,17 @@ DASK = "dask://"
 START = "fork" if sys.platform == "linux" else "spawn"
 """How a worker begins: quickly where that is safe. macOS's own libraries do not survive a fork, and Windows has none."""
 _Result = TypeVar("_Result")
+
+
+class Job(Protocol):
+    """What is handed out."""
+
+    @property
+    def key(self) -> str:
+        """What tells it from others."""
+
+
+_Job = TypeVar("_Job", bound=Job)
 
 
 @dataclass(frozen=True, slots=True)
@@ -73,8 +84,8 @@ def outcome(point: Point) -> Outcome:
     """Do one run."""
     from ipvssim.lab.run.engine import simulate
 
-    with _WORKER.working():
-        return simulate(build(point.raw), point.variant, point.seed, _WORKER.check)
+    with WORKER.working():
+        return simulate(build(point.raw), point.variant, point.seed, WORKER.check)
 
 
 def row(point: Point) -> dict[str, Any]:
@@ -128,7 +139,8 @@ def _end_with_parent() -> None:
         os._exit(1)
 
 
-_WORKER = _Worker()
+WORKER = _Worker()
+"""What this process is, where it is a worker."""
 
 
 @contextmanager
@@ -195,7 +207,7 @@ def _nothing() -> None:
 
 
 def _processes(jobs: int) -> Made:
-    made = ProcessPoolExecutor(jobs, mp_context=multiprocessing.get_context(START), initializer=_WORKER.begin)
+    made = ProcessPoolExecutor(jobs, mp_context=multiprocessing.get_context(START), initializer=WORKER.begin)
 
     def shut() -> None:
         """Wait for the pool's thread, unless an error is on its way (then runs may be under way, which nobody waits for). A
@@ -228,10 +240,10 @@ def _dask(address: str) -> Made:
 
 
 def carry_out(
-    todo: Sequence[Point], work: Callable[[Point], _Result], workers: Pool
-) -> Iterator[tuple[Point, _Result]]:  # fmt: skip
-    """Hand runs out, and give back what comes as it comes. A KeyboardInterrupt cancels what has not begun, waits for what
-    has (which breaks off by itself and says so), and goes on to the caller after that."""
+    todo: Sequence[_Job], work: Callable[[_Job], _Result], workers: Pool
+) -> Iterator[tuple[_Job, _Result]]:  # fmt: skip
+    """Hand runs out, or parts of one, and give back what comes as it comes. A KeyboardInterrupt cancels what has not begun,
+    waits for what has (which breaks off by itself and says so), and goes on to the caller after that."""
     tries: dict[str, int] = {}
     interrupted = False
     running = _submitted(todo, work, workers)
@@ -264,20 +276,20 @@ def carry_out(
 
 
 def _again(
-    lost: list[Point], work: Callable[[Point], _Result], workers: Pool, tries: dict[str, int]
-) -> dict[Future[_Result], Point]:
+    lost: list[_Job], work: Callable[[_Job], _Result], workers: Pool, tries: dict[str, int]
+) -> dict[Future[_Result], _Job]:
     workers.renew()
     for point in lost[:1]:
         _count(point, tries)
     return _submitted(lost, work, workers)
 
 
-def _submitted(todo: Sequence[Point], work: Callable[[Point], _Result], workers: Pool) -> dict[Future[_Result], Point]:
+def _submitted(todo: Sequence[_Job], work: Callable[[_Job], _Result], workers: Pool) -> dict[Future[_Result], _Job]:
     with _held_back():
         return {workers.executor.submit(work, point): point for point in todo}
 
 
-def _count(point: Point, tries: dict[str, int]) -> None:
+def _count(point: Job, tries: dict[str, int]) -> None:
     tries[point.key] = tries.get(point.key, 0) + 1
     if tries[point.key] >= TRIES:
         raise ScenarioError(f"the run {point.key} killed its worker {TRIES} times")

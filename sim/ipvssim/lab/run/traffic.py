@@ -8,7 +8,7 @@ client goes on, is decided as it happens (:mod:`ipvssim.lab.run.engine`).
 from __future__ import annotations
 
 from collections.abc import Iterator
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from itertools import chain
 
 import numpy as np
@@ -68,9 +68,16 @@ class Traffic:
     @property
     def last_arrival(self) -> int:
         """When the last connection comes, or the last request of a keep-alive pool, in microseconds; 0 where none does."""
-        comes = self.when[np.isin(self.kind, (OPEN, RAW))]
+        comes = [int(flows.opened.max(initial=0)) for flows in self.flows]
         requests = [int(flows.requests[0].max(initial=0)) for flows in self.flows if flows.requests is not None]
-        return max([int(comes[-1]) if len(comes) else 0, *requests])
+        return max([0, *comes, *requests])
+
+    def of_flows(self, chosen: NDArray[np.bool_]) -> Traffic:
+        """The packets of these connections alone. Connections keep their numbers, and change in neither what they are here
+        changes in the other."""
+        mine = chosen[self.flow]
+        flows = [replace(one, port=one.port.copy()) for one in self.flows]
+        return Traffic(flows, self.when[mine], self.kind[mine], self.flow[mine], self.count)
 
     def key(self, flow: int) -> bytes:
         """The flow that a connection has now."""
