@@ -24,7 +24,9 @@ from bench.page import ROOT, write
 RUN = (sys.executable, "-m", "ipvssim", "run", "--")
 HERE = Path(__file__).parent
 TABLE = ROOT / "build" / "bench" / "run_cost.md"
-TIMES = 7
+TIMES = 9
+PAUSE = 0.25
+"""Seconds before each program: who has a processor by chrt is halted for 50 ms where it took 950 of the last 1,000."""
 HEAD = "| the least of each | in C, as installed | in Python alone | the floor | without `run` |"
 """The table's first line."""
 IN_C, IN_PYTHON, FLOOR, BARE = "native", "python", "floor", "bare"
@@ -86,6 +88,7 @@ def _row(name: str, found: dict[str, float], form: str) -> str:
 
 
 def _seconds(does: Callable[[], object]) -> float:
+    time.sleep(PAUSE)
     began = time.perf_counter()
     does()
     return time.perf_counter() - began

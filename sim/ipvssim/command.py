@@ -9,7 +9,7 @@ from io import StringIO
 from typing import Any
 
 from ipvsnl._later import Kept
-from ipvsnl.cli.ending import INTERRUPTED, Output, guarded, impatient
+from ipvsnl.cli.ending import INTERRUPTED, Output, at_once, guarded, impatient
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
@@ -30,6 +30,8 @@ COMMANDS = {
 """Name to (module, what it does). The module's ``main`` takes the remaining arguments and gives the exit status; its
 ``parser`` makes what reads them."""
 USAGE_ERROR = 2
+_AT_ONCE = (["run"],)
+"""Commands that leave no file for Python's own end to close, and whose end somebody waits for."""
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
@@ -40,13 +42,14 @@ def main(arguments: Sequence[str] | None = None) -> int:
     streams: Any = stdout, stderr
     sys.stdout, sys.stderr = streams  # the commands print: a failing output is told from a failing file
     try:
-        return guarded(PROG, given, lambda: _run(given), stdout, stderr)
+        status = guarded(PROG, given, lambda: _run(given), stdout, stderr)
     except KeyboardInterrupt:  # before it began, or when all was done
-        return INTERRUPTED
+        status = INTERRUPTED
     finally:
         sys.stdout, sys.stderr = before
         if arguments is None:
             impatient()
+    return at_once(status) if arguments is None and given[:1] in _AT_ONCE else status
 
 
 def _run(given: list[str]) -> int:
