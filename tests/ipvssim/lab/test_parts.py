@@ -14,6 +14,7 @@ from ipvssim.lab import ScenarioError, build, compare, gallery, load
 from ipvssim.lab.run import noted, parts
 from ipvssim.lab.run.engine import Drawn, Engine, drawn
 from ipvssim.lab.run.parts import Part
+from ipvssim.lab.run.sweeps import START
 from ipvssim.lab.scenario.definition import Scenario
 from tests.ipvssim.lab import test_express, test_flows
 from tests.ipvssim.lab.test_flows import told
@@ -22,7 +23,7 @@ SEVERAL: dict[str, Any] = {
     "table": {"servers": 4}, "directors": 3, "seeds": 1, "compare": ["wlc"],
     "traffic": {"arrivals": {"kind": "poisson", "rate": 40}, "seconds": 10},
 }  # fmt: skip
-forks = pytest.mark.skipif(parts.START != "fork", reason="processes do not begin as copies of this one here")
+forks = pytest.mark.skipif(START != "fork", reason="processes do not begin as copies of this one here")
 
 
 @forks
