@@ -83,6 +83,7 @@ bench: $(VENV)/.ready test-compiled
 	$(PY) -m pytest bench --benchmark-only --benchmark-json=build/bench/host.json
 	$(PY) -m bench.compiled
 	$(PY) -m bench.lane
+	$(PY) -m bench.profiled
 	$(PY) -m bench.flows
 	$(PY) -m bench.captures
 	$(PY) bench/report.py

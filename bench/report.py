@@ -147,8 +147,11 @@ def main() -> None:
         "SPREAD": pairs(Figures(json.loads((BUILD / "kernel-spread.json").read_text())["seconds"]), all_of_them=False),
         "COMPILED": (BUILD / "compiled.md").read_text(),
         "LANE": (BUILD / "lane.md").read_text(),
+        "KNOWN": (BUILD / "profile-known.md").read_text(),
+        "OPENS": (BUILD / "profile-opens.md").read_text(),
         "FLOWS": (BUILD / "flows.md").read_text(),
         "CAPTURES": (BUILD / "captures.md").read_text(),
+        "RUN_COST": (BUILD / "run_cost.md").read_text(),
         "HOST": host(json.loads((BUILD / "host.json").read_text())["benchmarks"]),
     }.items():
         parts = parts.replace(f"@{key}@", text.rstrip("\n"))

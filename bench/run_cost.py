@@ -2,9 +2,11 @@
 
     chrt -f 5 taskset -c 1 python -m bench.run_cost
 
-The figures are minima: of 200 batches of 50 calls within a program, and of five programs. The calls are a C program's, since
-Python's own cost is as large as what is measured. (chrt, as root, keeps other programs of a busy machine out.)
-IPVSSIM_HELD=python measures the run without its C part.
+The figures are minima: of 200 batches of 50 calls within a program, and of rounds in which the ways take turns. The
+calls are those of a C program, since Python's own cost is as large as what is measured. (chrt, as root, keeps other
+programs of a busy machine out.) Beside them stands a floor: the least that a supervisor in C can do for calls that pass
+(``run_floor.c``). The table goes into docs/inside/performance.md in the place of the one that is there, and to
+``bench/report.py``, which writes the whole page.
 """
 
 from __future__ import annotations
@@ -14,58 +16,90 @@ import subprocess
 import sys
 import tempfile
 import time
+from collections.abc import Callable
 from pathlib import Path
 
-ROOT = Path(__file__).resolve().parent.parent
+from bench.page import ROOT, write
+
 RUN = (sys.executable, "-m", "ipvssim", "run", "--")
-PROGRAM = Path(__file__).with_name("run_cost.c")
-TIMES = 5
+HERE = Path(__file__).parent
+TABLE = ROOT / "build" / "bench" / "run_cost.md"
+TIMES = 7
+HEAD = "| the least of each | in C, as installed | in Python alone | the floor | without `run` |"
+"""The table's first line."""
+IN_C, IN_PYTHON, FLOOR, BARE = "native", "python", "floor", "bare"
+WAYS = (IN_C, IN_PYTHON, FLOOR, BARE)
+PASSING = ("a path that passes", "a receive that passes")
+"""What the floor's supervisor does, too."""
+
+Figures = dict[str, dict[str, float]]
+"""By what was measured, and by the way of it."""
 
 
 def main() -> None:
-    """Print a line for each figure."""
+    """Print the table, and write it."""
     with tempfile.TemporaryDirectory() as folder:
-        program, rules = f"{folder}/calls", Path(folder, "rules")
-        subprocess.run(["cc", "-O2", "-o", program, PROGRAM], check=True)
+        for name in ("run_cost", "run_floor"):
+            subprocess.run(["cc", "-O2", "-o", f"{folder}/{name}", HERE / f"{name}.c"], check=True)
+        rules = Path(folder, "rules")
         rules.write_text(
             "-A -t 10.0.0.1:80 -s rr\n"
             + "".join(f"-a -t 10.0.0.1:80 -r 10.{one // 250}.{one % 250}.7:80 -m -w 1\n" for one in range(999))
         )
-        bare, held = _calls([program]), _calls([*RUN, program])
-        for name, microseconds in held.items():
-            print(f"{name:30} {microseconds:8.1f} us, without {bare[name]:.1f}")
-        print(f"{'ipvsadm -R of 1,000 rules':30} {_seconds([*RUN, 'ipvsadm', '-R'], rules):8.2f} s")
-        print(f"{'a program that does nothing':30} {_seconds([*RUN, 'true']):8.2f} s")
-        found = ["find", "/usr/lib", "-name", "nothing"]
-        held_long, bare_long = _seconds([*RUN, *found]), _seconds(found)
-        print(f"{'find /usr/lib':30} {held_long:8.2f} s, without {bare_long:.2f}")
+        calls, seconds = measured(folder, rules)
+    lines = [HEAD, "| --- | --- | --- | --- | --- |"]
+    lines += [_row(name, found, "{:.1f} µs") for name, found in calls.items()]
+    lines += [_row(name, found, "{:.2f} s") for name, found in seconds.items()]
+    write(TABLE, HEAD, "\n".join(lines) + "\n")
 
 
-def _calls(words: list[str]) -> dict[str, float]:
-    """Microseconds of each kind of call."""
-    least: dict[str, float] = {}
+def measured(folder: str, rules: Path) -> tuple[Figures, Figures]:
+    """Microseconds of calls, and seconds of programs: the least of all rounds."""
+    calls: Figures = {}
+    seconds: Figures = {}
+    programs: dict[str, tuple[list[str], Path | None]] = {
+        "`ipvsadm -R` of 1,000 rules": (["ipvsadm", "-R"], rules),
+        "a program that does nothing": (["true"], None),
+        "`find /usr/lib`": (["find", "/usr/lib", "-name", "nothing"], None),
+    }
     for _ in range(TIMES):
-        for line in _done(words).splitlines():
-            name, _, microseconds = line.rpartition(" ")
-            least[name] = min(float(microseconds), least.get(name, float("inf")))
-    return least
+        for way in WAYS:
+            before = [] if way == BARE else [f"{folder}/run_floor"] if way == FLOOR else list(RUN)
+            for line in _done([*before, f"{folder}/run_cost"], way).splitlines():
+                name, _, microseconds = line.rpartition(" ")
+                if way != FLOOR or name in PASSING:
+                    _least(calls, name, way, float(microseconds))
+            for name, (words, stdin) in programs.items():
+                if way != FLOOR and (way != BARE or stdin is None):
+                    _least(seconds, name, way, _seconds(lambda: _done([*before, *words], way, stdin)))  # noqa: B023
+    return calls, seconds
 
 
-def _seconds(words: list[str], stdin: Path | None = None) -> float:
-    def once() -> float:
-        began = time.perf_counter()
-        _done(words, stdin)
-        return time.perf_counter() - began
-
-    return min(once() for _ in range(TIMES))
+def _least(figures: Figures, name: str, way: str, value: float) -> None:
+    found = figures.setdefault(name, {})
+    found[way] = min(value, found.get(way, value))
 
 
-def _done(words: list[str], stdin: Path | None = None) -> str:
+def _row(name: str, found: dict[str, float], form: str) -> str:
+    cells = [form.format(found[way]) if way in found else "" for way in WAYS]
+    return f"| {name} | {' | '.join(cells)} |"
+
+
+def _seconds(does: Callable[[], object]) -> float:
+    began = time.perf_counter()
+    does()
+    return time.perf_counter() - began
+
+
+def _done(words: list[str], way: str, stdin: Path | None = None) -> str:
+    """A program's output. Its modules are compiled once, as those of an installed package are."""
     path = os.pathsep.join((str(ROOT), str(ROOT / "sim"), os.environ.get("PYTHONPATH", "")))
+    environment = {**os.environ, "PYTHONPATH": path}
+    environment.pop("PYTHONDONTWRITEBYTECODE", None)
+    if way in (IN_C, IN_PYTHON):
+        environment["IPVSSIM_HELD"] = way
     with Path(stdin or os.devnull).open() as given:
-        return subprocess.run(
-            words, stdin=given, stdout=subprocess.PIPE, check=True, text=True, env={**os.environ, "PYTHONPATH": path}
-        ).stdout
+        return subprocess.run(words, stdin=given, stdout=subprocess.PIPE, check=True, text=True, env=environment).stdout
 
 
 if __name__ == "__main__":

@@ -8,6 +8,7 @@ from importlib import import_module
 from io import StringIO
 from typing import Any
 
+from ipvsnl._later import Kept
 from ipvsnl.cli.ending import INTERRUPTED, Output, guarded, impatient
 
 TYPE_CHECKING = False
@@ -60,7 +61,8 @@ def _run(given: list[str]) -> int:
     if given[0] not in COMMANDS:
         print(f"{PROG}: unknown command {given[0]!r}\n{_usage()}", end="", file=sys.stderr)
         return USAGE_ERROR
-    module = import_module(COMMANDS[given[0]][0])
+    with Kept():
+        module = import_module(COMMANDS[given[0]][0])
     if given[0] == "completion":
         return int(module.main(given[1:], parser))
     command: Callable[[Sequence[str]], int] = module.main

@@ -1,9 +1,10 @@
-"""Records sessions of the real ipvsadm on a real kernel, by netlink and by the old interface.
+"""Records a long session of the real ipvsadm on a real kernel, by netlink and by the old interface.
 
     ipvsnl lab-kernel --as-root -- python -m tests.kernel.ipvsadm_sessions FIRST_SEED COUNT >sessions.json
 
-A session is ipvsadm's steps of random traces, on a fresh network namespace. For the old interface a filter of system calls
-takes generic netlink away: ipvsadm then falls back to setsockopt, as it does on old kernels. The recordings are
+The session is ipvsadm's steps of random traces, those of one seed after those of another, in one fresh network
+namespace: the later ones meet what the earlier ones left. For the old interface a filter of system calls takes generic
+netlink away: ipvsadm then falls back to setsockopt, as it does on old kernels. The recordings are
 tests/data/cli/sessions.json.xz, which ``ipvssim run`` has to equal.
 """
 
@@ -22,7 +23,7 @@ from tests.conftest import enter_fresh_namespace
 from tests.kernel.generate import generate
 
 COMMANDS = 60
-"""Of a session."""
+"""Of a seed, at most."""
 NETWORK = ("ip link set lo up", "ip addr add 10.0.0.1/16 dev lo", "ip addr add fd00:10::1/64 dev lo")
 """Servers have a route; a name server has none, or each name that is sought would take seconds."""
 _SOCKET, _NETLINK, _GENERIC = 41, 16, 16  # the system call's number on x86-64, and its arguments
@@ -30,7 +31,7 @@ _PR_SET_SECCOMP, _FILTER = 22, 2
 
 
 def commands(seed: int) -> list[dict[str, Any]]:
-    """A session's steps: argument list, and standard input where there is one."""
+    """A seed's steps: argument list, and standard input where there is one."""
     steps = [json.loads(line) for line in generate("admin", seed).splitlines()[1:]]
     steps += [json.loads(line) for line in generate("mixed", seed).splitlines()[1:]]
     asked = [step for step in steps if step["do"] == "ipvsadm" and "--rate" not in step["args"]]
@@ -63,14 +64,14 @@ def answered(steps: list[dict[str, Any]], before: Callable[[], None] | None) -> 
 
 
 def main(first: int, count: int) -> None:
-    """Record, and write all sessions to standard output."""
+    """Record, and write the session to standard output, both ways."""
     sessions = []
-    for seed in range(first, first + count):
-        for way, before in (("yes", None), ("none", without_netlink)):
-            enter_fresh_namespace()
-            for line in NETWORK:
-                subprocess.run(line.split(), check=True)
-            sessions.append({"seed": seed, "netlink": way, "steps": answered(commands(seed), before)})
+    steps = [step for seed in range(first, first + count) for step in commands(seed)]
+    for way, before in (("yes", None), ("none", without_netlink)):
+        enter_fresh_namespace()
+        for line in NETWORK:
+            subprocess.run(line.split(), check=True)
+        sessions.append({"netlink": way, "steps": answered(steps, before)})
     json.dump(sessions, sys.stdout)
 
 

@@ -7,6 +7,7 @@ import sys
 from collections.abc import Sequence
 from pathlib import Path
 
+from ipvsnl._later import Kept
 from ipvssim.doors import kernel_options
 from ipvssim.run.system import RunError, check_system
 
@@ -56,7 +57,8 @@ def main(arguments: Sequence[str] | None = None) -> int:
         reader.error("which program?")
     try:
         check_system()
-        from ipvssim.doors.running import run  # which needs Linux to be imported
+        with Kept():
+            from ipvssim.doors.running import run  # which needs Linux to be imported
     except RunError as wrong:
         print(f"ipvssim run: {wrong}", file=sys.stderr)
         return FAILED

@@ -8,13 +8,27 @@ bytes in network order throughout.
 from __future__ import annotations
 
 from collections.abc import Callable
-from ipaddress import IPv4Address, IPv4Interface, IPv4Network, IPv6Address, IPv6Interface, IPv6Network
 from typing import Final
 
-from ipvsnl.address import family_of, pack
 from ipvsnl.consts import AF_INET, AF_INET6
 from ipvssim._compiling import mypyc_attr
 from ipvssim._parts import Part
+from ipvssim.net.addresses import (
+    ALL_ONES,
+    ANY,
+    Address,
+    Prefix,
+    anycast,
+    common_bits,
+    holds,
+    is_host_only,
+    is_link_local,
+    is_unique_local,
+    parse_address,
+    parse_mac,
+    parse_prefix,
+    special_kind,
+)
 from ipvssim.net.routes import (
     BLACKHOLE,
     BROADCAST,
@@ -36,11 +50,6 @@ from ipvssim.net.routes import (
     RouteTable,
 )
 
-Address = str | IPv4Address | IPv6Address
-Prefix = Address | IPv4Interface | IPv6Interface | IPv4Network | IPv6Network
-"""``10.0.0.1/8``; without a length it is the one address."""
-_ALL_ONES: Final = b"\xff\xff\xff\xff"
-_ANY: Final = b"\x00\x00\x00\x00"
 _LINK: Final = b"\xfe\x80" + bytes(6)
 _CACHE_LIMIT: Final = 1 << 16
 _MOST_TYPES: Final = 1 << 18
@@ -99,7 +108,7 @@ class Network(Part):
         """A device with addresses, each as ``10.0.0.1/8``; ``mac`` is six bytes, or text as ``02:00:00:00:00:01``."""
         if kind not in KINDS:
             raise ValueError(f"device {name!r}: unknown kind {kind!r}: one of {', '.join(KINDS)}")
-        device = self.devices[name] = Device(name, kind, up=up, mtu=mtu, mac=_mac(mac))
+        device = self.devices[name] = Device(name, kind, up=up, mtu=mtu, mac=parse_mac(mac))
         for text in addresses:
             self.add_address(device, text)
         self.changed()
@@ -115,7 +124,7 @@ class Network(Part):
 
     def add_address(self, device: Device, text: Prefix) -> None:
         """One more address, as ``10.0.0.1/8``."""
-        device.addresses.append(_prefix(text))
+        device.addresses.append(parse_prefix(text))
         self.changed()
 
     def add_route(
@@ -126,21 +135,21 @@ class Network(Part):
         :data:`ipvssim.net.routes.ROUTES`; unicast goes by ``device``, ``via`` a gateway where one is given."""
         if kind not in ROUTES:
             raise ValueError(f"route to {prefix}: unknown kind {kind!r}: one of {', '.join(ROUTES)}")
-        address, length = _prefix(prefix)
+        address, length = parse_prefix(prefix)
         where = self._device(device) if device else None
-        route = Route(kind, where, gateway=_packed(via), source=_packed(source), mtu=mtu)
+        route = Route(kind, where, gateway=parse_address(via), source=parse_address(source), mtu=mtu)
         self._configured.append((address, length, route, False))
         self.changed()
 
     def add_local(self, prefix: Prefix, device: str = "lo") -> None:
         """A prefix of the local table: every address in it is the host's own."""
-        address, length = _prefix(prefix)
+        address, length = parse_prefix(prefix)
         self._configured.append((address, length, Route(LOCAL, self._device(device)), True))
         self.changed()
 
     def add_neighbour(self, device: str, address: Address, mac: str | bytes) -> None:
         """A permanent neighbour: the link-layer address (six bytes, or text) that ``address`` has on ``device``."""
-        self.neighbours[self._device(device).name, _packed(address)] = _mac(mac)
+        self.neighbours[self._device(device).name, parse_address(address)] = parse_mac(mac)
         self._paths.clear()
 
     def add_host(self, address: bytes, route: Route, *, local: bool = False) -> None:
@@ -189,7 +198,7 @@ class Network(Part):
     def kind_of(self, address: bytes) -> str:
         """The kind of the path to ``address``, for whoever asks once: the path itself is not looked up."""
         route = self._route(address)
-        return _special(address) or (NONE if route is None else route.kind)
+        return special_kind(address) or (NONE if route is None else route.kind)
 
     def came_by(self, data: bytes) -> str:
         """The device by which an IP packet must have come in: the one that its source is reached by; else the first that is
@@ -206,7 +215,7 @@ class Network(Part):
 
         The table comes into being with the first address of the namespace; before that all is broadcast.
         """
-        if address in (_ANY, _ALL_ONES):
+        if address in (ANY, ALL_ONES):
             return BROADCAST
         if address[0] & 0xF0 == 0xE0:
             return MULTICAST
@@ -241,7 +250,7 @@ class Network(Part):
 
     def _look_up(self, address: bytes) -> Path:
         route = self._route(address)
-        special = _special(address)
+        special = special_kind(address)
         if special:
             return self._reached(special, address, Route(special, route.device if route is not None else None))
         if route is None:
@@ -274,23 +283,23 @@ class Network(Part):
             every = [
                 own for other in self.devices.values() if other.up for own, _ in other.addresses if len(own) == size
             ]
-            usable = [own for own in every if not _host_only(own) and not (size == 16 and _link_local(own))]
+            usable = [own for own in every if not is_host_only(own) and not (size == 16 and is_link_local(own))]
             if size == 16 and usable:
                 return max(
-                    usable, key=lambda own: (_unique_local(own) == _unique_local(target), _common_bits(own, target))
+                    usable, key=lambda own: (is_unique_local(own) == is_unique_local(target), common_bits(own, target))
                 )
             return next(iter(usable), b"")
         if size == 4:
-            return next((own for own, length in mine if _holds(own, length, target)), mine[0][0])
-        scoped = [own for own, _ in mine if _link_local(own) == _link_local(target)] or [own for own, _ in mine]
-        return max(scoped, key=lambda own: _common_bits(own, target))
+            return next((own for own, length in mine if holds(own, length, target)), mine[0][0])
+        scoped = [own for own, _ in mine if is_link_local(own) == is_link_local(target)] or [own for own, _ in mine]
+        return max(scoped, key=lambda own: common_bits(own, target))
 
     def link_local(self, device: Device) -> bytes:
         """The link-local address of ``device``: one that it was given, else the one made of its link-layer address (EUI-64).
 
         A device without a link-layer address has fe80::1; a kernel draws one at random for it.
         """
-        given = next((own for own, _ in device.addresses if len(own) == 16 and _link_local(own)), b"")
+        given = next((own for own, _ in device.addresses if len(own) == 16 and is_link_local(own)), b"")
         if given or not device.mac:
             return given or _LINK + bytes(7) + b"\x01"
         mac = device.mac
@@ -332,66 +341,6 @@ def _nobody(protocol: int, port: int) -> bool:
     return False
 
 
-def _prefix(given: Prefix) -> tuple[bytes, int]:
-    address, slash, length = str(given).partition("/")
-    packed = _packed(address)
-    bits = len(packed) * 8
-    if slash and not (length.isdecimal() and int(length) <= bits):
-        raise ValueError(f"{str(given)!r}: a prefix length is a number from 0 to {bits}")
-    return packed, int(length) if slash else bits
-
-
-def _packed(given: Address) -> bytes:
-    text = str(given)
-    if not text:
-        return b""
-    return pack(text)[:4] if family_of(text) == AF_INET else pack(text)
-
-
-def _mac(given: str | bytes) -> bytes:
-    """A link-layer address from six bytes or text; empty for a device that has none."""
-    try:
-        mac = bytes.fromhex(given.replace(":", "").replace("-", "")) if isinstance(given, str) else bytes(given)
-    except ValueError:
-        mac = b"?"
-    if len(mac) not in (0, 6):
-        raise ValueError(f"{given!r} is no link-layer address: six bytes, or text as 02:00:00:00:00:01")
-    return mac
-
-
-def anycast(own: bytes, length: int) -> bytes:
-    """The address that a router has besides an IPv6 address of its own: the bare prefix (addrconf_join_anycast)."""
-    return (int.from_bytes(own, "big") >> 128 - length << 128 - length).to_bytes(16, "big")
-
-
-def _holds(own: bytes, length: int, target: bytes) -> bool:
-    return _common_bits(own, target) >= length
-
-
-def _special(address: bytes) -> str:
-    """The kind of an address that is one by itself, whatever routes there are; empty for all others."""
-    if (len(address) == 4 and address[0] & 0xF0 == 0xE0) or (len(address) == 16 and address[0] == 0xFF):
-        return MULTICAST
-    return BROADCAST if address == _ALL_ONES else ""
-
-
-def _common_bits(one: bytes, other: bytes) -> int:
-    return len(one) * 8 - (int.from_bytes(one, "big") ^ int.from_bytes(other, "big")).bit_length()
-
-
-def _link_local(address: bytes) -> bool:
-    return address[0] == 0xFE and address[1] & 0xC0 == 0x80
-
-
-def _unique_local(address: bytes) -> bool:
-    """fc00::/7: IPv6's rules for source addresses give it a label of its own (net/ipv6/addrlabel.c, Linux 6.1)."""
-    return address[0] & 0xFE == 0xFC
-
-
-def _host_only(address: bytes) -> bool:
-    return address[0] == 127 if len(address) == 4 else address == bytes(15) + b"\x01"
-
-
 _ETHER_TYPES: Final = {4: b"\x08\x00", 6: b"\x86\xdd"}
 
 
@@ -407,5 +356,5 @@ def framed(data: bytes, device: Device) -> bytes:
 
 __all__ = [
     "BLACKHOLE", "BROADCAST", "DUMMY", "ETHERNET", "LOCAL", "LOOPBACK", "MULTICAST", "NONE", "PROHIBIT", "RAW", "UNICAST",
-    "UNREACHABLE", "Device", "Network", "Path", "Route", "anycast", "ether_type", "framed",
+    "UNREACHABLE", "Device", "Network", "Path", "Route", "ether_type", "framed",
 ]  # fmt: skip

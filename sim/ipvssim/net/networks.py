@@ -99,8 +99,9 @@ class OpenNetwork(Network):
             self.local_marks.add(mark)
         if virtual and any(virtual) and not self.is_local(virtual):
             self.add_host(virtual, self._local, local=True)
-        if server and ("server", server) not in self.neighbours and self.kind_of(server) != LOCAL:
-            self.neighbours["server", server] = b"\x02\x00" + server[-4:]
+        wired = "server", server
+        if server and wired not in self.neighbours and self.kind_of(server) != LOCAL:
+            self.neighbours[wired] = b"\x02\x00" + server[-4:]
             self.add_host(server, self._wired)
 
 

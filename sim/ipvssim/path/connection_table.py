@@ -289,8 +289,11 @@ class ConnectionTable(Loads):
 
     def sweep(self) -> None:
         """Remove the connections of servers that are gone, and templates left without use
-        (``ip_vs_expire_nodest_conn_flush``)."""
-        for connection in list(self):
+        (``ip_vs_expire_nodest_conn_flush``). The kernel goes by its hash, which is another after each boot: whether a
+        template outlives connections that others control (FTP's data) depends on it. Mostly it does, as here, where it is
+        looked at before they are gone."""
+        self.gather()
+        for connection in [*self._templates, *self._requests]:
             server = connection.server
             gone_with_another = not connection.flags & F_ALIVE
             if gone_with_another or server is None or server.available or connection.controlled:

@@ -15,6 +15,7 @@ from ipvssim._parts import Part
 from ipvssim.behaviours import BEHAVIOURS, Behaviours
 from ipvssim.clock import SECOND, Clock
 from ipvssim.net import icmp
+from ipvssim.net.addresses import anycast
 from ipvssim.net.checksums import is_valid, pseudo
 from ipvssim.net.cutting import split4, split6
 from ipvssim.net.fragments import is_authenticated, lacks_headers
@@ -29,7 +30,6 @@ from ipvssim.net.network import (
     UNICAST,
     Network,
     Path,
-    anycast,
 )
 from ipvssim.net.options4 import BadOptionError, echo, received
 from ipvssim.net.options6 import HEADER_FIELD, INCOMPLETE, BadOption6Error, verify_destination

@@ -25,8 +25,9 @@ if TYPE_CHECKING:
 _AF_UNSPEC = 0
 _FAMILY = Struct("=H")
 _LONGEST = 1 << 18
-_SET, _BOUND, _ASKED, _VACANT = 1 << 32, 1 << 33, 1 << 34, 1 << 35
-"""What was done without asking: buffers were set, a port taken, what is known asked, the socket closed (``held_settle``)."""
+_SET, _BOUND, _LEFT, _VACANT = 1 << 32, 1 << 33, 1 << 34, 1 << 35
+"""What was done without asking: buffers were set, a port taken, answers to what is known left there, the socket closed
+(``held_settle``)."""
 _ROOMY = 8192
 """Bytes of a receive buffer that holds whatever is known to be answered (HELD_ROOMY)."""
 
@@ -239,8 +240,9 @@ class Endpoint:
             self._set_buffers(*self.ready.buffers())
         if done & _BOUND:
             netlink.port = self.ready.port
+            self._named = netlink.port, 0  # where it was taken, it was written, too
             self.world.ports[netlink.port] = self
-        if done & _ASKED:
+        if done & _LEFT:
             for datagram in reversed(self.ready.left()):
                 netlink.put_back(datagram)
 

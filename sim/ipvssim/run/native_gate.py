@@ -80,7 +80,7 @@ class Gate:
 
     def __init__(self, machine: Machine) -> None:
         numbers = machine.numbers
-        self._rules = rules = _ffi.new("struct held_rules *", {"mark": MARK, "complete": 1})
+        self._rules = rules = _ffi.new("struct held_rules *", {"mark": MARK, "complete": 1, "lone": -1, "keeps": 1})
         for name, at in PATH_AT.items():
             if name in numbers:
                 rules.kind[numbers[name]], rules.path[numbers[name]] = _lib.HELD_PATH, at
@@ -104,7 +104,7 @@ class Gate:
         self._lent: list[Any] = []
         """Memory that C may use, the next last."""
         self._counted = 0
-        rules.poll = self._poll.fileno()
+        self._polled = rules.poll = self._poll.fileno()
 
     def watch(self, descriptor: int, events: int, *, channel: bool = False) -> None:
         """Tell of a descriptor's events from now on; ``channel``: it is our end of a socket."""
@@ -114,6 +114,7 @@ class Gate:
         """Receive the calls that are held there."""
         self._listeners[listener.fileno()] = listener
         self._watch(listener.fileno(), select.EPOLLIN, _lib.HELD_LISTENER)
+        self._count_listeners()
 
     def _watch(self, descriptor: int, events: int, watched: int) -> None:
         wrong = _lib.held_watch(self._poll.fileno(), descriptor, events, watched)
@@ -122,9 +123,13 @@ class Gate:
 
     def unwatch(self, descriptor: int) -> None:
         """Do so no more."""
-        self._listeners.pop(descriptor, None)
+        if self._listeners.pop(descriptor, None) is not None:
+            self._count_listeners()
         with suppress(OSError):
             self._poll.unregister(descriptor)
+
+    def _count_listeners(self) -> None:
+        self._rules.lone = next(iter(self._listeners)) if len(self._listeners) == 1 else -1
 
     def turn(self, timeout: float | None) -> tuple[list[Event], notify.Call | None]:
         """Wait for something to do, at most ``timeout`` seconds: events of descriptors, and a call that somebody has to
@@ -132,11 +137,11 @@ class Gate:
         if self._known and self._found[_COPY] >= 0:  # nobody asked for it
             os.close(self._found[_COPY])
         self._known = 0
-        wait = -1 if timeout is None else ceil(timeout * 1000)
-        fate = _turn(self._poll.fileno(), wait, self._rules, self._call, self._events)
-        if self._rules.sockets > self._counted:
+        rules, wait = self._rules, -1 if timeout is None else ceil(timeout * 1000)
+        fate = _turn(self._polled, wait, rules, self._call, self._events)
+        if rules.sockets > self._counted:
             self._meet()
-        if self._rules.renewed:
+        if rules.renewed:
             self._renew()
         events = self._events
         happened = (

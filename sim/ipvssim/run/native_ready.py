@@ -13,7 +13,7 @@ from ipvssim.run.tracee import File
 _lib, _ffi = core.lib, core.ffi
 _unpack, _move = _ffi.unpack, _ffi.memmove
 _begin, _lay, _settle, _post = _lib.held_begin, _lib.held_lay, _lib.held_settle, _lib.held_post
-_look, _was_read = _lib.held_look, _lib.held_was_read
+_look, _was_read, _port = _lib.held_look, _lib.held_was_read, _lib.held_port
 _file = _ffi.new("struct held_file *")
 _spare: list[Any] = []
 
@@ -60,7 +60,7 @@ class Ready:
     @property
     def port(self) -> int:
         """The port in its address."""
-        return int(ADDRESS.unpack(_unpack(self.socket.name, ADDRESS.size))[2])
+        return int(_port(self.socket))
 
     def name(self, name: bytes) -> None:
         """The socket's address, from now on."""
@@ -69,7 +69,7 @@ class Ready:
     def settle(self) -> int:
         """From now on readers have to ask. What was done meanwhile, 0 for nothing: the datagrams that were taken (8 bits),
         the most room that a reader offered (24 bits), and whether buffers were set (1 << 32), it took a port (1 << 33),
-        it was asked what is known (1 << 34), and it was closed (1 << 35)."""
+        answers are left to what it was asked and is known (1 << 34), and it was closed (1 << 35)."""
         return int(_settle(self.socket))
 
     def look(self, copy: int) -> None:

@@ -1,6 +1,6 @@
 """Seccomp's user notification: a program's system calls are held, and another process says what becomes of them.
 
-``kernel/seccomp.c`` and ``include/uapi/linux/seccomp.h``, Linux 5.14 and later (SECCOMP_ADDFD_FLAG_SEND is the newest part).
+``kernel/seccomp.c`` and ``include/uapi/linux/seccomp.h``, Linux 5.14 and later.
 
 Every call that is looked at passes here several times, so ioctls are handed bytearrays: Python calls ioctl with a copy of
 bytes, and makes new bytes of it afterwards, which takes twice as long.
@@ -21,7 +21,7 @@ from ipvssim.run.calls import Machine
 _SET_MODE_FILTER, _NEW_LISTENER, _WAIT_KILLABLE = 1, 8, 32
 _NO_NEW_PRIVILEGES = 38
 _RECEIVE, _SEND, _IS_VALID, _ADD_DESCRIPTOR, _SET_FLAGS = 0xC0502100, 0xC0182101, 0x40082102, 0x40182103, 0x40082104
-CONTINUE, _ADD_AND_SEND, _WAKE_HERE = 1, 2, 1
+CONTINUE, _WAKE_HERE = 1, 1
 NOTIFICATION, _RESPONSE, _ADDED = Struct("=QIIiIQ6Q"), Struct("=QqiI"), Struct("=QIIII")
 _PROGRAM = Struct("@HP")
 """struct sock_fprog: how many instructions, and where they stand."""
@@ -117,17 +117,24 @@ class Listener:
         """Let the call of that number return a descriptor of its own for the file that is ``descriptor`` here; false where
         its caller no longer waits. OSError: EMFILE."""
         flags = os.O_CLOEXEC if close_on_exec else 0
-        return self.tell(_ADD_DESCRIPTOR, bytearray(_ADDED.pack(number, _ADD_AND_SEND, descriptor, 0, flags)))
+        # In two steps: a hand-over that answers at once (SECCOMP_ADDFD_FLAG_SEND) is lost where we are stopped meanwhile,
+        # and its call returns 0 then (seccomp_notify_addfd of kernel/seccomp.c, seen on Linux 6.18).
+        theirs = self.ask(_ADD_DESCRIPTOR, bytearray(_ADDED.pack(number, 0, descriptor, 0, flags)))
+        return theirs is not None and self.respond(number, theirs, 0, 0)
 
     def tell(self, what: int, argument: bytearray) -> bool:
         """One of the requests about a held call; false where its caller no longer waits."""
+        return self.ask(what, argument) is not None
+
+    def ask(self, what: int, argument: bytearray) -> int | None:
+        """What such a request returns; None where its caller no longer waits."""
         try:
-            ioctl(self._descriptor, what, argument)
+            answer: int = ioctl(self._descriptor, what, argument)
         except OSError as wrong:
             if wrong.errno in (errno.ENOENT, errno.EINPROGRESS):
-                return False
+                return None
             raise
-        return True
+        return answer
 
 
 class Call(NamedTuple):

@@ -9,7 +9,7 @@ import sys
 from ipvssim.run import calls
 
 OLDEST = (5, 14)
-"""The first release of Linux that has all that is needed (SECCOMP_ADDFD_FLAG_SEND, include/uapi/linux/seccomp.h)."""
+"""The first release of Linux that was looked at. (SECCOMP_IOCTL_NOTIF_ADDFD, the newest of what is needed, is of 5.9.)"""
 
 
 class RunError(Exception):

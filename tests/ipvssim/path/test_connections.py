@@ -159,3 +159,23 @@ def test_loads_are_the_sum_of_the_connections(steps: list[tuple[int, int]], pers
         assert server.active == sum(1 for one in mine if not one.flags & 0x100)
     world.director.connection_table.flush()
     assert (server.active, server.inactive, server.persistent, len(world.director.connection_table)) == (0, 0, 0, 0)
+
+
+def test_a_template_outlives_connections_that_go_with_others() -> None:
+    """expire_nodest_conn takes a template along with a connection that it controls, but not with one that goes since its own
+    data connection did."""
+    for chained in (False, True):
+        world = w.World(expire_nodest_conn=1)
+        service = world.service(persistent=60)
+        server = world.server(service)
+        first = world.client(w.tcp()).connection
+        world.client(w.tcp(w.ACK))
+        if chained:
+            data = world.client(w.tcp(port=1025)).connection
+            assert first is not None and data is not None and data.control is not None
+            data.control.controlled -= 1
+            data.control = None
+            world.director.connection_table.control(data, first)
+        world.namespace.table.delete_server(server)
+        world.pass_seconds(1)
+        assert world.states() == (["ASSURED"] if chained else [])

@@ -252,7 +252,9 @@ def sessions(script: Script) -> Script:
     service.server_port = script.pick(21, 21, 2121)
     server = script.server(service, 10, 1)
     for name, values in (("conn_reuse_mode", (0, 1)), ("expire_nodest_conn", (0, 1))):
-        if script.chance(15):
+        if script.chance(15) and not (
+            flags and name == "expire_nodest_conn"
+        ):  # then the hash decides which templates stay
             script.sysctl(name, script.random.choice(values))
     for _ in range(script.random.randrange(1, 4)):
         session = Session(script, script.flow(service, script.client(six, near=3)), server)

@@ -10,6 +10,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Final
 
 from ipvsnl.consts import AF_INET
+from ipvssim.net.addresses import special_kind
 from ipvssim.net.checksums import crc32c, finish, pseudo, total, transport
 from ipvssim.net.packets import ICMPV6, SCTP, TCP, UDP, WITH_PORTS, Packet, middle4, sign4, walk6
 from ipvssim.path.connections import UNMEASURED
@@ -78,8 +79,7 @@ def reply(packet: Packet, connection: ConnectionEntry) -> bytes | None:
 def leads_back(connection: ConnectionEntry) -> bool:
     """Whether a translated reply finds its way when it is routed anew (snat_reroute): IPv4 has no way that begins at a
     group's address or at 255.255.255.255 (``ip_route_output_key_hash_rcu``, net/ipv4/route.c, Linux 6.1)."""
-    virtual = connection.virtual
-    return len(virtual) != 4 or not (GROUPS <= virtual[0] < 0xF0 or virtual == b"\xff\xff\xff\xff")
+    return len(connection.virtual) != 4 or not special_kind(connection.virtual)
 
 
 def _shifted(data: bytes, at: int, shift: int) -> bytes:

@@ -31,7 +31,7 @@ def builder() -> FFI:
     ffi.set_source(
         MODULE,
         '#include "held.h"\n',
-        sources=[f"{PLACE}/{name}" for name in ("held.c", "serve.c", "plain.c", "turn.c")],
+        sources=[f"{PLACE}/{name}" for name in ("held.c", "serve.c", "plain.c", "quiet.c", "turn.c")],
         depends=[f"{PLACE}/{name}" for name in ("held.h", "internal.h")],
         include_dirs=[PLACE],
         extra_compile_args=FLAGS + strict,

@@ -20,9 +20,6 @@ enum { PAGE = 4096, PEEKED = 128, BESIDE = 512 };
 #ifndef __NR_pidfd_getfd
 #define __NR_pidfd_getfd 438
 #endif
-#ifndef SECCOMP_ADDFD_FLAG_SEND
-#define SECCOMP_ADDFD_FLAG_SEND 2
-#endif
 
 _Static_assert(offsetof(struct held_call, device) == sizeof(struct seccomp_notif), "struct seccomp_notif");
 _Static_assert(offsetof(struct held_call, number) == offsetof(struct seccomp_notif, data.nr), "number");
@@ -43,27 +40,51 @@ static int mentions(int thread, uint64_t at, const char *mark)
     return memmem(text, strnlen(text, (size_t)found), mark, strlen(mark)) != NULL;
 }
 
-int held_receive(int listener, struct held_rules *rules, struct held_call *call)
+int held_receive(int listener, struct held_call *call)
 {
     memset(call, 0, offsetof(struct held_call, name));
     call->copy = call->sent = -1;
-    if (ioctl(listener, SECCOMP_IOCTL_NOTIF_RECV, call) < 0)
+    if (requested(listener, SECCOMP_IOCTL_NOTIF_RECV, call) < 0)
         return errno == ENOENT || errno == EINTR ? HELD_GONE : -errno;
+    return HELD_DONE;
+}
+
+int held_passes(const struct held_rules *rules, const struct held_call *call)
+{
+    if (call->number < 0 || call->number >= HELD_NUMBERS) return 0;
+    switch (rules->kind[call->number]) {
+    case HELD_OTHER:
+    case HELD_MAKE: return 0;
+    case HELD_PATH: return !mentions((int)call->tid, call->arguments[rules->path[call->number] % 6], rules->mark);
+    default: return rules->complete && !rules->sockets;
+    }
+}
+
+int held_decide(int listener, struct held_rules *rules, struct held_call *call)
+{
+    if (held_passes(rules, call)) return held_pass(listener, call);
     if (call->number < 0 || call->number >= HELD_NUMBERS) return HELD_ASKS;
     switch (rules->kind[call->number]) {
-    case HELD_OTHER: return HELD_ASKS;
-    case HELD_PATH:
-        if (mentions((int)call->tid, call->arguments[rules->path[call->number] % 6], rules->mark)) return HELD_ASKS;
-        return held_pass(listener, call);
+    case HELD_OTHER:
+    case HELD_PATH: return HELD_ASKS;
     case HELD_MAKE: return held_make(listener, rules, call);
     default: return held_serve(listener, rules, call);
     }
 }
 
+/* What a request about a held call returns; -ENOENT where its caller no longer waits. */
+static int asked(int listener, unsigned long what, void *argument)
+{
+    int done;
+    while ((done = requested(listener, what, argument)) < 0 && errno == EINTR) continue; /* a signal came, and nothing was done */
+    if (done >= 0) return done;
+    return errno == EINPROGRESS ? -ENOENT : -errno;
+}
+
 static int told(int listener, unsigned long what, void *argument)
 {
-    if (ioctl(listener, what, argument) >= 0) return 1;
-    return errno == ENOENT || errno == EINPROGRESS ? 0 : -errno;
+    int done = asked(listener, what, argument);
+    return done >= 0 ? 1 : done == -ENOENT ? 0 : done;
 }
 
 int held_respond(int listener, uint64_t id, int64_t value, int32_t error, uint32_t flags)
@@ -77,15 +98,18 @@ int held_waits(int listener, uint64_t id)
     return told(listener, SECCOMP_IOCTL_NOTIF_ID_VALID, &id);
 }
 
+/* In two steps: a hand-over that answers at once (SECCOMP_ADDFD_FLAG_SEND) is lost where we are stopped meanwhile, and its call
+ * returns 0 then (seccomp_notify_addfd of kernel/seccomp.c, seen on Linux 6.18). */
 int held_inject(int listener, uint64_t id, int descriptor, int close_on_exec)
 {
     struct seccomp_notif_addfd added = {
         .id = id,
-        .flags = SECCOMP_ADDFD_FLAG_SEND,
         .srcfd = (uint32_t)descriptor,
         .newfd_flags = close_on_exec ? O_CLOEXEC : 0,
     };
-    return told(listener, SECCOMP_IOCTL_NOTIF_ADDFD, &added);
+    int number = asked(listener, SECCOMP_IOCTL_NOTIF_ADDFD, &added);
+    if (number < 0) return number == -ENOENT ? 0 : number;
+    return held_respond(listener, id, number, 0, 0);
 }
 
 static int identified(int descriptor, struct held_file *file)
@@ -199,8 +223,8 @@ int held_fill(int thread, const struct held_message *message, const void *bytes,
     }
     header.control_size = control_size;
     struct iovec to[HELD_PIECES];
-    size_t count = 0, taken = 0;
-    to[count++] = place(message->at, sizeof header);
+    size_t count = 0, taken = 0, altered = memcmp(&header, &message->header, sizeof header) ? sizeof header : 0;
+    to[count++] = place(message->at, altered); /* each place costs, also one whose bytes stay what they are */
     to[count++] = place(header.name, named);
     to[count++] = place(header.control, control_size);
     for (size_t one = 0; one < header.count && taken < size; one++) {
@@ -209,6 +233,6 @@ int held_fill(int thread, const struct held_message *message, const void *bytes,
         to[count++] = place(message->pieces[one].at, part);
         taken += part;
     }
-    struct iovec from[4] = {ours(&header, sizeof header), ours(name, named), ours(control, control_size), ours(bytes, taken)};
+    struct iovec from[4] = {ours(&header, altered), ours(name, named), ours(control, control_size), ours(bytes, taken)};
     return held_write_all(thread, from, 4, to, count);
 }

@@ -28,6 +28,8 @@ enum {
     HELD_ROOMY = 8192, /* bytes of a receive buffer that holds HELD_ANSWERS bytes in two datagrams, whatever they cost */
     HELD_WORLD = 32,
     HELD_ROUNDS = 32,
+    HELD_CALM = 16,
+    HELD_QUIET = 4096,
 };
 
 /* What becomes of a call that was received. */
@@ -114,6 +116,15 @@ struct held_known {
     char answers[HELD_ANSWERS];
 };
 
+/* The copy of a descriptor that is kept, since the next call may be about the same; within a turn. While there is one nobody
+ * notices that the program closed the socket. */
+struct held_kept {
+    struct held_socket *socket; /* NULL: there is none */
+    uint32_t thread;
+    int32_t number; /* of the descriptor there */
+    int32_t copy;
+};
+
 /* What may be done with calls at once, by their number; and all sockets. */
 struct held_rules {
     uint8_t kind[HELD_NUMBERS]; /* an enum held_kind */
@@ -125,10 +136,14 @@ struct held_rules {
     uint32_t thread[HELD_THREADS]; /* threads, each in the place of its number's remainder, */
     int32_t handle[HELD_THREADS];  /* and what to copy their descriptors by */
     int32_t poll;                  /* where channels are watched */
+    int32_t lone;                  /* the listener, if there is one alone; else -1 */
     uint32_t spares;               /* Sockets are made at once by those whose network namespace has this name, */
     char world[HELD_WORLD];        /* while there is memory for them */
     struct held_socket *spare[HELD_SPARE];
     uint32_t renewed; /* how many sockets took others' places */
+    uint32_t keeps;   /* whether copies of descriptors are kept */
+    int32_t own;      /* our process */
+    struct held_kept kept;
     struct held_known known;
     char bytes[HELD_LONGEST];      /* what is sent */
 };
@@ -167,7 +182,7 @@ struct held_message {
 int held_watch(int poll, int descriptor, uint32_t events, int watched);
 
 /* Wait for something to do, at most so many milliseconds (-1: for ever). Calls that may pass or be answered by the rules are,
- * some dozens in one turn; then, or when something happened that is for others, it returns an enum held_fate. What happened
+ * some dozens in one turn (where there are no sockets, and nothing else happens, some thousands); then, or when something happened that is for others, it returns an enum held_fate. What happened
  * at other descriptors comes before calls, and before the one that somebody has to decide about: programs did it earlier. */
 int held_turn(int poll, int timeout, struct held_rules *rules, struct held_call *call, struct held_events *events);
 
@@ -179,9 +194,12 @@ void held_post(struct held_socket *socket, const void *bytes, size_t size);
 int held_lay(struct held_socket *socket, uint32_t place, const void *bytes, size_t size);
 
 /* From now on readers have to ask: what was done without asking. 0 for nothing; else the datagrams that were taken (8 bits),
- * the most room that a reader offered (24 bits), whether buffers were set, whether it was bound, whether it was asked what
- * is known, and whether it is vacant (a bit each). */
+ * the most room that a reader offered (24 bits), whether buffers were set, whether it was bound, whether answers to what is
+ * known are left, and whether it is vacant (a bit each). */
 uint64_t held_settle(struct held_socket *socket);
+
+/* The port in its address. */
+uint32_t held_port(const struct held_socket *socket);
 
 /* See what sizes the program's buffers have; `copy` is a descriptor of its end. The program sets them there by itself: their
  * limits are those of a netlink socket. */

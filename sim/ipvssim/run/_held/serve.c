@@ -3,10 +3,13 @@
 
 #include "internal.h"
 
+#include <linux/kcmp.h>
+#include <linux/netlink.h>
 #include <linux/sockios.h>
 #include <string.h>
 #include <sys/ioctl.h>
 #include <sys/socket.h>
+#include <sys/syscall.h>
 #include <unistd.h>
 
 void held_begin(struct held_socket *socket, const struct held_file *file, int channel, const char *peer)
@@ -44,14 +47,21 @@ int held_lay(struct held_socket *socket, uint32_t place_of, const void *bytes, s
 
 uint64_t held_settle(struct held_socket *socket)
 {
-    uint64_t set = socket->send_buffer || socket->receive_buffer, bound = socket->bound != 0, asked = socket->answered != 0;
-    uint64_t done = (uint64_t)socket->vacant << 35 | asked << 34 | bound << 33 | set << 32 | (uint64_t)socket->room << 8;
-    done |= asked ? socket->owed : socket->taken;
+    uint64_t set = socket->send_buffer || socket->receive_buffer, bound = socket->bound != 0;
     socket->left_at = socket->taken;
-    socket->left = asked ? socket->count - socket->taken : 0;
+    socket->left = socket->answered ? socket->count - socket->taken : 0;
+    uint64_t done = (uint64_t)socket->vacant << 35 | (uint64_t)(socket->left != 0) << 34 | bound << 33 | set << 32;
+    done |= (uint64_t)socket->room << 8 | (socket->answered ? socket->owed : socket->taken);
     socket->count = socket->ready = socket->taken = socket->room = 0;
     socket->plain = socket->answered = socket->bound = 0;
     return done;
+}
+
+uint32_t held_port(const struct held_socket *socket)
+{
+    struct sockaddr_nl name;
+    memcpy(&name, socket->name, sizeof name);
+    return name.nl_pid;
 }
 
 int held_was_read(const struct held_socket *socket)
@@ -214,25 +224,65 @@ static int served(int listener, struct held_rules *rules, struct held_call *call
     return HELD_ASKS;
 }
 
-int held_serve(int listener, struct held_rules *rules, struct held_call *call)
+static struct held_socket *socket_of(const struct held_rules *rules, const struct held_file *file)
 {
-    if (rules->complete && !rules->sockets) return held_pass(listener, call);
-    uint32_t place_of = call->tid % HELD_THREADS;
-    if (rules->thread[place_of] != call->tid) return HELD_ASKS;
+    for (uint32_t one = 0; one < rules->sockets; one++)
+        if (rules->socket[one]->inode == file->inode && rules->socket[one]->device == file->device)
+            return rules->socket[one];
+    return NULL;
+}
+
+int held_is_kept(struct held_rules *rules, const struct held_call *call)
+{
+    const struct held_kept *kept = &rules->kept;
+    if (kept->thread != call->tid || kept->number != (int32_t)call->arguments[0]) return 0;
+    if (!rules->own) rules->own = getpid();
+    long differs = syscall(SYS_kcmp, rules->own, call->tid, KCMP_FILE, kept->copy, kept->number);
+    if (differs < 0 && errno != EBADF && errno != ESRCH) rules->keeps = 0; /* this kernel does not compare for us */
+    return differs == 0;
+}
+
+int held_let_go(struct held_rules *rules)
+{
+    if (!rules->kept.socket) return 0;
+    close(rules->kept.copy);
+    rules->kept.socket = NULL;
+    return 1;
+}
+
+/* The copy of the descriptor that a call is about: the one that is kept, or a new one. */
+static int copied(struct held_rules *rules, struct held_call *call, struct held_socket **found)
+{
     struct held_file file = {0, 0};
-    int copy = held_copy(rules->handle[place_of], (int)(uint32_t)call->arguments[0], &file);
-    if (copy < 0) return HELD_ASKS;
-    struct held_socket *found = NULL;
-    for (uint32_t one = 0; one < rules->sockets && !found; one++)
-        if (rules->socket[one]->inode == file.inode && rules->socket[one]->device == file.device)
-            found = rules->socket[one];
-    call->copy = copy;
+    uint32_t place_of = call->tid % HELD_THREADS;
+    *found = rules->kept.socket;
+    if (*found) {
+        file = (struct held_file){(*found)->device, (*found)->inode};
+        call->copy = rules->kept.copy;
+        rules->kept.socket = NULL;
+    } else if (rules->thread[place_of] == call->tid) {
+        call->copy = held_copy(rules->handle[place_of], (int)(uint32_t)call->arguments[0], &file);
+        *found = socket_of(rules, &file);
+    }
     call->device = file.device;
     call->inode = file.inode;
-    int fate = found ? served(listener, rules, call, found) : rules->complete ? held_pass(listener, call) : HELD_ASKS;
-    if (fate != HELD_ASKS || call->sent >= 0) {
-        close(copy);
+    return call->copy;
+}
+
+int held_serve(int listener, struct held_rules *rules, struct held_call *call)
+{
+    struct held_socket *found;
+    int copy = copied(rules, call, &found);
+    if (copy < 0) {
         call->copy = -1;
+        return HELD_ASKS;
     }
+    int fate = found ? served(listener, rules, call, found) : rules->complete ? held_pass(listener, call) : HELD_ASKS;
+    if (fate == HELD_ASKS && call->sent < 0) return fate; /* those who decide need it */
+    if (fate == HELD_DONE && found && rules->keeps)
+        rules->kept = (struct held_kept){found, call->tid, (int32_t)call->arguments[0], copy};
+    else
+        close(copy);
+    call->copy = -1;
     return fate;
 }
