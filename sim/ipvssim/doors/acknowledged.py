@@ -16,7 +16,6 @@ from contextlib import suppress
 from pathlib import Path
 from struct import Struct
 from typing import TYPE_CHECKING
-from zlib import crc32
 
 from ipvsnl import _files as files
 from ipvssim.schedulers import LoadingError
@@ -48,6 +47,8 @@ class Acknowledged:
 
     def add(self, moment: int, datagram: bytes) -> None:
         """A datagram of requests that was executed at that moment; OSError where the disk is full."""
+        from zlib import crc32
+
         self._append(_RECORD.pack(moment, len(datagram), crc32(datagram)) + datagram)
 
     def close(self) -> None:
@@ -93,6 +94,8 @@ def repeat(kernel: Kernel, table: Path, base: bytes) -> float | None:
 
 def _records(data: bytes) -> Iterator[tuple[int, bytes]]:
     """The records; one that is cut at the end was not acknowledged."""
+    from zlib import crc32
+
     at = 0
     while len(data) - at >= _RECORD.size:
         moment, length, check = _RECORD.unpack_from(data, at)

@@ -9,8 +9,7 @@ than ``max_dist`` other fragments of the same sender came since its last one.
 from __future__ import annotations
 
 from collections.abc import Callable
-from typing import Final
-from weakref import WeakValueDictionary
+from typing import TYPE_CHECKING, Final
 
 from ipvsnl.consts import AF_INET, AF_INET6
 from ipvssim._compiling import mypyc_attr
@@ -34,6 +33,9 @@ from ipvssim.net.packets import (
     sign4,
 )
 from ipvssim.net.pieces import PACKET, Pieces, Sender, buffer_size
+
+if TYPE_CHECKING:
+    from weakref import WeakValueDictionary
 
 LOCAL_DELIVERY: Final = "local"
 REPLIES: Final = "replies"
@@ -130,7 +132,7 @@ class Reassembler(Part):
         self.low_thresh = {AF_INET: LOW_THRESH, AF_INET6: LOW_THRESH}
         self.max_dist = MAX_DIST
         self._waiting = {AF_INET: _Waiting(clock, AF_INET, TIMEOUT4), AF_INET6: _Waiting(clock, AF_INET6, TIMEOUT6)}
-        self._senders: WeakValueDictionary[bytes, Sender] = WeakValueDictionary()
+        self._senders: WeakValueDictionary[bytes, Sender] | None = None
         self.completed: Callable[[Packet], object] | None = None
         """Told of each IPv4 packet that is whole, where somebody wants to know."""
 
@@ -230,10 +232,18 @@ class Reassembler(Part):
             return False
         sender = pieces.sender
         if sender is None:
-            sender = pieces.sender = self._senders.setdefault(source, Sender())
+            sender = pieces.sender = self._sender(source)
         before = pieces.heard
         pieces.heard = sender.heard = sender.heard + 1
         return bool(pieces) and pieces.heard - before > self.max_dist
+
+    def _sender(self, source: bytes) -> Sender:
+        """Who sends from there; known as long as some packet of its is incomplete. Most kernels never see a fragment."""
+        if self._senders is None:
+            from weakref import WeakValueDictionary
+
+            self._senders = WeakValueDictionary()
+        return self._senders.setdefault(source, Sender())
 
 
 def _assembled(pieces: Pieces, last: Packet) -> Packet | str:

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from _socket import ntohs
 from collections.abc import Callable, Iterator, Sequence
-from copy import deepcopy
 from errno import ENOENT
 from os import strerror
 from typing import TYPE_CHECKING, Any, NamedTuple
@@ -74,6 +73,8 @@ def read(text: str) -> Change:
 
 def ask(director: Director, question: Question, changes: Sequence[Change] = ()) -> Result:
     """What becomes of a packet once these changes are made, on a copy of the director. ValueError where one can't be."""
+    from copy import deepcopy
+
     director.connection_table.gather()
     twin = deepcopy(director)
     twin.explaining = True

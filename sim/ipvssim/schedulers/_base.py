@@ -12,7 +12,6 @@ refer to the namespace's tunables. The present moment comes with each :class:`Fl
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Mapping, Sequence
-from copy import copy
 from typing import Any, ClassVar, Final, Protocol
 
 from ipvsnl.address import shown, unpack
@@ -182,6 +181,8 @@ class Scheduler(Part):
 
         It picks on a shallow copy: a scheduler whose pick changes a container in place overrides it.
         """
+        from copy import copy
+
         return copy(self).pick(flow)
 
     def state(self, flow: Flow) -> dict[str, Any]:

@@ -14,7 +14,6 @@ from __future__ import annotations
 
 from bisect import bisect_left, bisect_right, insort
 from collections import Counter
-from copy import copy
 from math import gcd
 from typing import Any, ClassVar
 
@@ -91,6 +90,8 @@ class WeightedRoundRobin(Scheduler):
     def why(self, flow: Flow, picked: Server | None) -> str:
         if picked is None:
             return self.nobody()
+        from copy import copy
+
         twin = copy(self)
         twin.pick(flow)
         self._pass.reach(self._current, self._usable)
