@@ -2,7 +2,7 @@
  *
  * With clang, for as long as wanted:
  *   clang -g -O1 -fsanitize=fuzzer,address,undefined -Isim/ipvssim/lane tests/fuzz/fuzz_lane.c sim/ipvssim/lane/[!_]*.c
- * With gcc, see test_lane_fuzz.py: -DSTANDALONE has a main that makes inputs of its own: ./fuzz_lane INPUTS SEED
+ * With gcc, see test_lane_fuzz.py: -DSTANDALONE has a main that runs files, then inputs of its own: ./fuzz_lane INPUTS SEED FILE...
  *
  * Every buffer is a heap block of exactly its size, so that AddressSanitizer sees the first byte too far.
  */

@@ -111,9 +111,24 @@ static int64_t packet(uint8_t *data, struct input *input)
 }
 
 #ifdef STANDALONE
+/* A file's bytes are an input. */
+static void kept(const char *path)
+{
+    FILE *file = fopen(path, "rb");
+    require(file != NULL && fseek(file, 0, SEEK_END) == 0, path);
+    size_t size = (size_t)ftell(file);
+    uint8_t *bytes = malloc(size + !size);
+    require(bytes != NULL && fseek(file, 0, SEEK_SET) == 0 && fread(bytes, 1, size, file) == size, path);
+    fclose(file);
+    LLVMFuzzerTestOneInput(bytes, size);
+    free(bytes);
+}
+
 int main(int count, char **words)
 {
-    require(count == 3, "fuzz_lane INPUTS SEED");
+    require(count >= 3, "fuzz_lane INPUTS SEED FILE...");
+    for (int at = 3; at < count; at++)
+        kept(words[at]);
     uint64_t state = strtoull(words[2], NULL, 10) * 2654435761u + 1;
     for (long inputs = atol(words[1]); inputs > 0; inputs--) {
         uint8_t *bytes;

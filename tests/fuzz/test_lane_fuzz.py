@@ -10,6 +10,7 @@ from pathlib import Path
 import pytest
 
 from ipvssim.lane.build import HERE, SOURCES
+from tests.fuzz import corpus
 
 WARNINGS = ["-Wall", "-Wextra", "-Wconversion", "-Wsign-conversion", "-Wshadow", "-Wcast-qual", "-Werror"]
 SANITIZERS = ["-g", "-O1", "-fsanitize=address,undefined", "-fno-sanitize-recover=all"]
@@ -32,7 +33,8 @@ def test_our_code_compiles_without_a_warning(tmp_path: Path) -> None:
 
 @pytest.mark.parametrize("name", ["fuzz_lane", "fuzz_capture"])
 def test_orders_of_chance(name: str, tmp_path: Path) -> None:
-    """No order, no packet and no capture makes the lane read or write past its memory, lose a connection, or leak."""
+    """No order, no packet and no capture makes the lane read or write past its memory, lose a connection, or leak: those of
+    the kept corpus, and others."""
     probe = tmp_path / "probe.c"
     probe.write_text("int main(void) { return 0; }\n")
     if _compile(*SANITIZERS, probe, "-o", tmp_path / "probe").returncode:
@@ -43,5 +45,7 @@ def test_orders_of_chance(name: str, tmp_path: Path) -> None:
         "-Wall", "-Wextra", "-Werror", *SANITIZERS, "-DSTANDALONE", f"-I{HERE}", harness, *sources, "-o", binary
     )
     assert built.returncode == 0, built.stderr
-    done = subprocess.run([str(binary), INPUTS, "1"], capture_output=True)
+    found = corpus.unpack(tmp_path, name.removeprefix("fuzz_"))
+    assert len(found) > 100, "what libFuzzer has found interesting in an hour"
+    done = subprocess.run([str(binary), INPUTS, "1", *map(str, found)], capture_output=True)
     assert done.returncode == 0, done.stderr.decode(errors="replace")
