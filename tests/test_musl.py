@@ -42,7 +42,7 @@ def test_our_c_compiles_with_musl_as_strictly_as_with_glibc(room: str, kernel_he
     sources = sorted(path for path in folder.glob(ours) if path.name not in GENERATED)
     assert sources
     done = subprocess.run(
-        ["musl-gcc", "-fsyntax-only", "-Wall", "-Wextra", "-Werror", "-DIPVSNL_STRICT", "-idirafter", kernel_headers,
-         f"-I{folder}", *sources], capture_output=True, text=True,
+        ["musl-gcc", "-fsyntax-only", "-Wall", "-Wextra", "-Werror", "-DIPVSNL_STRICT", "-idirafter", str(kernel_headers),
+         f"-I{folder}", *map(str, sources)], capture_output=True, text=True,
     )  # fmt: skip
     assert done.returncode == 0, done.stderr
