@@ -138,7 +138,8 @@ def test_interrupt(number: signal.Signals, moment: str) -> None:
     with subprocess.Popen(command, stdout=subprocess.PIPE, stdin=subprocess.DEVNULL, text=True) as run:
         assert run.stdout is not None
         if moment == "boot":
-            time.sleep(0.7)
+            while kernels() <= before and run.poll() is None:
+                time.sleep(0.01)
         else:
             assert run.stdout.readline() == "go\n"
         run.send_signal(number)
