@@ -50,7 +50,7 @@ def kernels() -> set[int]:
     return found
 
 
-def gone(before: set[int], seconds: float = 10) -> bool:
+def gone(before: set[int], seconds: float = 60) -> bool:
     end = time.monotonic() + seconds
     while not kernels() <= before and time.monotonic() < end:
         time.sleep(0.1)
