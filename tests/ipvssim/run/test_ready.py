@@ -180,7 +180,10 @@ def test_readers_get_what_they_get_of_the_real_kernel(program: str, way: str) ->
     here = subprocess.run([sys.executable, "-c", _WORDS + program], capture_output=True, text=True)
     assert here.returncode == 0, here.stderr
     there = run(sys.executable, "-c", _WORDS + program, way=way)
-    assert (there.stdout.splitlines(), there.stderr) == (here.stdout.splitlines(), "")
+    told = here.stdout.replace(
+        "EPERM [", "ECONNREFUSED ["
+    )  # who is no root may not send to others; below run everybody is
+    assert (there.stdout.splitlines(), there.stderr) == (told.splitlines(), "")
 
 
 @needs()

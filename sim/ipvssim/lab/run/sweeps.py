@@ -210,11 +210,13 @@ def _processes(jobs: int) -> Made:
     made = ProcessPoolExecutor(jobs, mp_context=multiprocessing.get_context(START), initializer=WORKER.begin)
 
     def shut() -> None:
-        """Wait for the pool's thread, unless an error is on its way (then runs may be under way, which nobody waits for). A
-        thread that ends while the interpreter does makes CPython 3.11 write a traceback on standard error."""
-        if isinstance(sys.exc_info()[1], KeyboardInterrupt):
+        """Wait for the pool's thread, unless an error is on its way (then runs may be under way, which nobody waits for; those
+        that are interrupted break off). A thread that ends while the interpreter does makes CPython 3.11 write a traceback on
+        standard error."""
+        interrupted = isinstance(sys.exc_info()[1], KeyboardInterrupt)
+        if interrupted:
             _interrupt_workers()
-        made.shutdown(wait=sys.exc_info()[0] is None, cancel_futures=True)
+        made.shutdown(wait=interrupted or sys.exc_info()[0] is None, cancel_futures=True)
 
     return made, shut
 
