@@ -210,9 +210,9 @@ def _processes(jobs: int) -> Made:
     made = ProcessPoolExecutor(jobs, mp_context=multiprocessing.get_context(START), initializer=WORKER.begin)
 
     def shut() -> None:
-        """Wait for the pool's thread, unless an error is on its way (then runs may be under way, which nobody waits for; those
-        that are interrupted break off). A thread that ends while the interpreter does makes CPython 3.11 write a traceback on
-        standard error."""
+        """Wait for the pool's thread, unless an error is on its way: then runs may be under way, which nobody waits for
+        (those that are interrupted break off). A thread that ends while the interpreter does makes CPython 3.11 write a
+        traceback on standard error."""
         interrupted = isinstance(sys.exc_info()[1], KeyboardInterrupt)
         if interrupted:
             _interrupt_workers()
