@@ -196,6 +196,9 @@ def normalised(packet: bytes, *, forwards_errors: bool = False) -> bytes:
         icmp = data[9] == _ICMP and not forwards_errors
         if icmp or (data[9] in _TUNNELS and packet[12:16] in _OWN):
             _clear(data, 4, 10)
+            inner = data[(data[0] & 15) * 4 :] if data[9] == _IPIP else b""
+            if inner[9:10] == b"\1" and inner[12:16] in _OWN:  # an error of the director's own, in a tunnel
+                data[-len(inner) :] = normalised(bytes(inner))
             if data[9] == _UDP and not _U16.unpack_from(data, 6)[0] & 0x1FFF:
                 _clear_source_port(data, (data[0] & 15) * 4)
     elif version == 6 and len(packet) >= 40:

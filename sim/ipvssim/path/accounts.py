@@ -106,15 +106,16 @@ class Accounts(Part):
             counters.outpkts += 1
             counters.outbytes += size
 
-    def leaves(self, raw: bytes) -> bytes | None:
-        """The host's own ICMP error as it leaves (LOCAL_OUT): counted as a reply of the connection that it is about, and
-        translated where that translates. None: it is dropped, since without ``icmp_checksums`` IPv6's seems to be wrong."""
+    def leaves(self, raw: bytes) -> tuple[bytes | None, bool]:
+        """The host's own ICMP error as it leaves (LOCAL_OUT), and whether it is about a request of a connection: then it is
+        counted as its reply, and translated where that translates. None: it is dropped, since without ``icmp_checksums``
+        IPv6's seems to be wrong."""
         four = raw[0] < 0x60
         family = AF_INET if four else AF_INET6
         body = raw[(raw[0] & 15) * 4 + 8 :] if four else raw[48:]
         quoted = quote(body, family, reverse=True)
         if quoted is None or quoted.protocol not in self.machines:
-            return raw
+            return raw, False
         key, protocol = quoted.key, quoted.protocol
         if protocol not in WITH_PORTS:
             key, protocol = quoted.source + quoted.destination + ISAKMP, UDP
@@ -122,16 +123,16 @@ class Accounts(Part):
         if self._entries.log is not None and self.is_hooked(family):
             self._entries.log.own_error(raw, quoted, connection)
         if connection is None or not self.is_hooked(family):
-            return raw
+            return raw, False
         if connection.flags & 7 == MASQUERADE:
             packet = parse4(raw) if four else parse6(raw)
             if isinstance(packet, str) or not (four or self._sound6):
-                return None
+                return None, True
             raw = nat.icmp(packet, connection, towards_client=True, hops=packet.hops)
         elif not self._entries.routed_replies:
-            return raw
+            return raw, False
         self.count_out(connection, len(raw))
-        return raw
+        return raw, True
 
     # --- who is there ---
 

@@ -88,16 +88,13 @@ class PathLog:
         self.log.debug(1, f"{way} {name}: failed checksum from {source}!")
 
     def own_error(self, raw: bytes, quoted: Packet, found: ConnectionEntry | None) -> None:
-        """The host's own ICMP error passes the hooks: as one for a reply, and if it is none for a request."""
+        """The host's own ICMP error passes the hook for replies."""
         packet = parse4(raw) if raw[0] < 0x60 else parse6(raw)
         if isinstance(packet, str):
             return
         self.passes_out(packet.family)
         self.icmp("Outgoing", packet)
         self.looked_up("out", quoted.protocol, quoted.key, found=found is not None)
-        if found is None:
-            self.icmp("Incoming", packet)
-            self.looked_up("in", quoted.protocol, quoted.key, found=False)
 
     def refused(
         self, packet: Packet, connection: ConnectionEntry | None, replies: dict[bytes, ConnectionEntry]

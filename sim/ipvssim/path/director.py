@@ -104,6 +104,7 @@ class Director(Part):
             namespace, self.connection_table, self.accounts, self.selection, self.transmitter, self.errors,
             self.tracker,
         )  # fmt: skip
+        self.host.told = self.inbound.tell_server
         self._witness: Witness | None = None
         self._sweeper = self.clock.timer(self._sweep)
         if namespace.behaviours.nodest_reschedules:

@@ -86,8 +86,11 @@ class Host(Part):
         self._shorter_ways = Allowance(clock)
         self.unresolved = Unresolved(clock)
         """Packets for neighbours that are not known."""
-        self.sent: Callable[[bytes], bytes | None] = _unheard
-        """Given each packet of the host's own before it leaves (LOCAL_OUT): how it leaves, None if not at all."""
+        self.sent: Callable[[bytes], tuple[bytes | None, bool]] = _unheard
+        """Given each packet of the host's own before it leaves (LOCAL_OUT): how it leaves, None if not at all; and whether
+        it was a reply of a connection."""
+        self.told: Callable[[bytes, Result], bytes | None] = _untold
+        """Given those that were none: how they leave; None if they went elsewhere, or nowhere."""
         self.looped: Callable[[bytes, Result], None] = _unlooped
         """Given those that the host sends to itself."""
 
@@ -170,7 +173,9 @@ class Host(Part):
                     packet.source
                 )  # the kernel counts both in one place, and errors have no limit here
         verdict, reason = result.verdict, result.reason
-        leaving = self.sent(data)
+        leaving, answers = self.sent(data)
+        if leaving is not None and not answers:
+            leaving = self.told(leaving, result)
         if leaving is None:
             return
         if back.kind == LOCAL:
@@ -397,7 +402,12 @@ class Host(Part):
         self.send(packet.data, path, result, packet)
 
 
-def _unheard(data: bytes) -> bytes | None:
+def _unheard(data: bytes) -> tuple[bytes | None, bool]:
+    return data, False
+
+
+def _untold(data: bytes, result: Result) -> bytes | None:
+    del result
     return data
 
 

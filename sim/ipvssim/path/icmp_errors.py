@@ -67,9 +67,11 @@ class IcmpErrors(Part):
 
     # --- from the client's side ---
 
-    def request(self, packet: Packet, result: Result, *, forwarded: bool = False) -> bool:
+    def request(
+        self, packet: Packet, result: Result, *, forwarded: bool = False, leaves: bool = False
+    ) -> bool:  # fmt: skip
         """An error that came in, about a packet from a virtual address to a client (or of a tunnel of ours). False: it is
-        none of IPVS's business; else the verdict is in ``result``."""
+        none of IPVS's business; else the verdict is in ``result``. ``leaves``: the host's own one, at LOCAL_OUT."""
         data, start = packet.data, packet.offset
         if len(data) < start + 8:
             result.drop("shorter than an ICMP header")
@@ -95,6 +97,10 @@ class IcmpErrors(Part):
             if connection is None:
                 return result.verdict.value != "local"
             opened = True
+        if leaves and packet.family != AF_INET and connection.flags & 7 != MASQUERADE:
+            if opened:
+                self._connections.used(connection)
+            return False
         result.connection, result.server = connection, connection.server
         if self._is_corrupt(packet, connection, reply=False):
             if self.log is not None:

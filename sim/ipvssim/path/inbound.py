@@ -9,18 +9,20 @@ from ipvssim._compiling import mypyc_attr
 from ipvssim._parts import Part
 from ipvssim.net.checksums import is_valid, pseudo
 from ipvssim.net.icmp import LARGEST4, LARGEST6
-from ipvssim.net.packets import ICMP, ICMPV6, RST, SCTP, SYN, TCP, UDP, WITH_PORTS, Packet
+from ipvssim.net.packets import ICMP, ICMPV6, RST, SCTP, SYN, TCP, UDP, WITH_PORTS, Packet, parse4, parse6
 from ipvssim.path.connections import (
     F_NO_OUTPUT,
     F_ONE_PACKET,
     F_TRACKED,
     MASQUERADE,
+    METHOD,
     NO_PORTS,
     ConnectionEntry,
     reply_key,
 )
+from ipvssim.path.forwarding import nat
 from ipvssim.path.protocols import INPUT, ISAKMP, OUTPUT, sctp, tcp
-from ipvssim.path.result import Result
+from ipvssim.path.result import TO_HOST, Result
 from ipvssim.state.daemons import BACKUP
 
 if TYPE_CHECKING:
@@ -132,6 +134,24 @@ class Inbound(Part):
         if self.log is not None and self.watches() and self.accounts.is_hooked(packet.family):
             self.log.icmp("Incoming", packet)
         return self.watches() and self.errors.is_handled(packet) and self.accounts.is_hooked(packet.family)
+
+    def tell_server(self, data: bytes, result: Result) -> bytes | None:
+        """What still leaves of the host's own ICMP error, at LOCAL_OUT (``ip_vs_in_icmp``). What came from the virtual
+        address of another host was a reply of the service's: so the error goes to its server. Where that is this host, the
+        error goes on where it went, translated."""
+        packet = parse4(data) if data[0] < 0x60 else parse6(data)
+        if not isinstance(packet, Packet) or not self.takes_error(packet):
+            return data
+        told = Result()
+        if not self.errors.request(packet, told, leaves=True):
+            return data
+        result.out += told.out
+        connection = told.connection
+        if told.verdict is not TO_HOST:
+            return None
+        if connection is None or connection.flags & METHOD != MASQUERADE:
+            return data
+        return nat.icmp(packet, connection, towards_client=False, hops=packet.hops)
 
     def watches(self) -> bool:
         """Whether requests are looked at at all: a service was ever added, and this is no pure backup."""

@@ -188,3 +188,20 @@ def test_fragments_that_did_not_come_are_told_to_the_sender_and_count() -> None:
     assert service.counters.outpkts == before
     world.kernel.advance(2)
     assert (service.counters.outpkts, service.counters.outbytes) == (before + 1, 48 + len(first))
+
+
+@pytest.mark.parametrize("method", [w.MASQUERADE, w.DIRECT])
+@pytest.mark.parametrize("scheduled", [0, 1])
+def test_an_own_error_about_a_reply_goes_to_the_server(method: int, scheduled: int) -> None:
+    """A packet from a virtual address of another host ends here: the error, which would go to that host, goes to the server
+    of its connection, which schedule_icmp opens; without a connection it goes where it is to."""
+    elsewhere = bytes((8, 8, 8, 8))
+    world = w.World(schedule_icmp=scheduled)
+    world.server(world.service(address=elsewhere), port=8080 if method == w.MASQUERADE else 80, method=method)
+    ((device, data),) = world.client(w.tcp(w.ACK, 80, 1024, source=elsewhere, target=w.CLIENT, ttl=1)).out
+    packet = data[14:] if scheduled else data
+    translated = scheduled and method == w.MASQUERADE
+    assert device == ("server" if scheduled else "client")
+    assert (packet[16:20], packet[8]) == (w.SERVER if translated else elsewhere, 63 if scheduled else 64)
+    assert packet[28 + 12 : 28 + 16] == (w.SERVER if translated else elsewhere)
+    assert len(world.states()) == scheduled

@@ -1,4 +1,5 @@
-"""`errors`: ICMP errors of every type, which quote what was sent whole, cut, or changed."""
+"""`errors`: ICMP errors of every type, which quote what was sent whole, cut, or changed. `own_errors`: the director's own
+ones, to the virtual address of another host."""
 
 from __future__ import annotations
 
@@ -6,7 +7,7 @@ from collections.abc import Callable
 
 from . import packets as p
 from .paths import quote
-from .script import Script
+from .script import METHODS, OPTIONS, Script, Service
 
 
 def spoilt(script: Script, quoted: bytes) -> bytes:
@@ -70,4 +71,45 @@ def errors(seed: int) -> Script:
     return script
 
 
-KINDS: dict[str, Callable[[int], Script]] = {"errors": errors}
+def own_errors(seed: int) -> Script:
+    """What comes from a virtual address that is another host's ends here: the error is about a reply of the service's."""
+    script = Script("own_errors", seed)
+    six = script.chance(30)
+    for name, most in (("schedule_icmp", 80), ("snat_reroute", 20)):
+        if script.chance(most):
+            script.sysctl(name, 1 if name == "schedule_icmp" else 0)
+    protocol = script.pick(p.TCP, p.UDP, p.SCTP)
+    virtual = script.pick("2001:db8:c::1", "fd00:10::c") if six else script.pick("192.0.2.1", "8.8.8.8", "10.0.0.12")
+    words = [OPTIONS[protocol], f"[{virtual}]:80" if six else f"{virtual}:80"]
+    script.ipvsadm("-A", *words, "-s", "rr", *script.pick((), ("-p", 60)))
+    service = Service(words, protocol, p.address(virtual), 80, None, script.pick("-m", *METHODS), 80)
+    service.server_port = script.pick(80, 8080) if service.method == "-m" else 80
+    for server in script.pick((10,), (10, 11)):
+        script.server(service, server, 1)
+    flows = [script.flow(service) for _ in range(3)]
+    for _ in range(script.random.randrange(20, 28)):
+        flow = script.random.choice(flows)
+        ports, source, target = (80, flow.port), service.address, flow.client
+        if protocol == p.TCP:
+            inner = p.tcp(
+                source, target, ports, script.pick(p.SYN, p.SYN | p.ACK, p.ACK, p.RST), b"d" * script.pick(0, 9)
+            )
+        elif protocol == p.UDP:
+            inner = p.udp(source, target, ports, b"d" * script.pick(1, 9, 1400))
+        else:
+            inner = p.sctp(ports, 0, p.chunk(script.pick(1, 2, 0), 0, bytes(8) + b"\0\5\0\5" + bytes(4)))
+        packet = p.ip(source, target, protocol, inner, ident=script.ident(), ttl=script.pick(1, 1, 1, 2, 64))
+        if source[0] in (10, 0xFD):
+            script.packet(p.frame(source, packet), on="server")
+        else:
+            script.packet(packet)
+        if script.chance(15):
+            script.conns()
+        if script.chance(10):
+            script.sysctl("schedule_icmp", script.pick(0, 1))
+    script.conns()
+    script.look()
+    return script
+
+
+KINDS: dict[str, Callable[[int], Script]] = {"errors": errors, "own_errors": own_errors}
