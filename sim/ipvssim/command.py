@@ -30,8 +30,8 @@ COMMANDS = {
 """Name to (module, what it does). The module's ``main`` takes the remaining arguments and gives the exit status; its
 ``parser`` makes what reads them."""
 USAGE_ERROR = 2
-_AT_ONCE = (["run"],)
-"""Commands that leave no file for Python's own end to close, and whose end somebody waits for."""
+_AT_ONCE = "run"
+"""The command that leaves no file for Python's own end to close, and whose end somebody waits for."""
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
@@ -49,7 +49,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
         sys.stdout, sys.stderr = before
         if arguments is None:
             impatient()
-    return at_once(status) if arguments is None and given[:1] in _AT_ONCE else status
+    return at_once(status) if arguments is None and given[:1] == [_AT_ONCE] else status
 
 
 def _run(given: list[str]) -> int:
