@@ -12,7 +12,7 @@ from contextlib import contextmanager
 from ipvsnl.lab_kernel.choosing import chosen
 from ipvsnl.lab_kernel.conversation import BootError
 from ipvsnl.lab_kernel.frames import write_all
-from ipvsnl.lab_kernel.image import Image, MissingError
+from ipvsnl.lab_kernel.image import Image, MissingError, travelling
 from ipvsnl.lab_kernel.running import boot
 from ipvsnl.lab_kernel.users import User, UserError
 from ipvsnl.lab_kernel.users import chosen as whose
@@ -31,6 +31,7 @@ examples:
   ipvsnl lab-kernel --timeout 600 -- python -m pytest tests/
   ipvsnl lab-kernel --release trixie -- ipvsadm -Ln
   ipvsnl lab-kernel --release qemu:6.12 -- uname -a
+  ipvsnl lab-kernel --release qemu:6.12 --time-travel -- sleep 3600
 
 exit status, where it is not COMMAND's:
   69  something is not installed, or not to be read: the message says what, and how to get it
@@ -62,6 +63,8 @@ def main(arguments: Sequence[str]) -> int:
 
             forget(options.release)
         image = chosen(options.release)
+        if options.time_travel:
+            image = travelling(image)
         user = whose(options.user, options.as_root)
         if user is not None:
             print(
@@ -101,6 +104,10 @@ def parser() -> ArgumentParser:
     parser.add_argument(
         "--release", metavar="NAME", help="boot a kernel of Debian's: a suite (bullseye, bookworm, trixie, sid, ...) or a"
         " series (6.12); by QEMU's emulation with qemu: before it (the installed user-mode-linux)",
+    )  # fmt: skip
+    parser.add_argument(
+        "--time-travel", action="store_true", help="with qemu: waiting takes no time; the kernel's clock leaps to the next"
+        " timer whenever nothing is to do",
     )  # fmt: skip
     parser.add_argument("--renew", action="store_true", help="look for a newer one than was fetched before")
     parser.add_argument("command", nargs=REMAINDER, metavar="COMMAND", help="what to run, and its arguments")

@@ -53,13 +53,15 @@ def _user_mode(image: Image, memory: str, lines: Lines) -> list[str]:
 def _emulated(image: Image, memory: str, lines: Lines) -> list[str]:
     """The host's files come over 9p, the line to the host is a virtio port and QEMU's own input and output, the console a
     serial line. QEMU translates a program's code once for each address that it lies at: so programs lie where they did the
-    last time (norandmaps), and a run of ipvsadm costs half."""
+    last time (norandmaps), and a run of ipvsadm costs half. With time travel (``Image.time_travel``) an instruction is a
+    nanosecond (2 to the power of 0), and nobody sleeps until a timer is due."""
     program = shutil.which(EMULATOR, path=PATH)
     if not program:
         raise MissingError(f"{EMULATOR} is not installed: apt-get install qemu-system-x86")
+    time = ["-icount", "shift=0,sleep=off"] if image.time_travel else []
     words = ["console=ttyS0", "quiet", "loglevel=1", "panic=-1", "mitigations=off", "norandmaps"]
     return [
-        program, "-accel", "tcg", "-cpu", "max", "-smp", "1", "-m", memory,
+        program, "-accel", "tcg", *time, "-cpu", "max", "-smp", "1", "-m", memory,
         "-nodefaults", "-display", "none", "-vga", "none", "-monitor", "none", "-no-reboot",
         "-add-fd", f"fd={lines.messages},set=1", "-chardev", "file,id=console,append=on,path=/dev/fdset/1",
         "-serial", "chardev:console",

@@ -47,7 +47,7 @@ class Judge(NamedTuple):
 
     @property
     def emulated(self) -> bool:
-        """Whether QEMU runs it: timers run late there where several traces are recorded at a time."""
+        """Whether QEMU runs it."""
         return bool(self.image.initramfs)
 
     def has(self, module: str) -> bool:
@@ -62,7 +62,12 @@ class Judge(NamedTuple):
         """How it was booted, in words."""
         how = "QEMU's plain emulation" if self.emulated else "user-mode-linux"
         package = f"; package {self.image.package}" if self.image.package else ""
-        return f"{how}{package}; `ipvsnl lab-kernel" + (f" --release {self.release}`" if self.release else "`")
+        return f"{how}{package}; `{' '.join(['ipvsnl lab-kernel', *self.options])}`"
+
+    @property
+    def options(self) -> list[str]:
+        """What the laboratory is told, to boot it for recordings: in QEMU, with a time that waits for nobody."""
+        return [*(["--release", self.release] if self.release else []), *(["--time-travel"] if self.emulated else [])]
 
 
 def judge(release: str | None) -> Judge:
@@ -97,7 +102,7 @@ def _recording(asked: Judge, modules: Sequence[str], traces: Sequence[Path], job
     """A kernel with these modules, in which traces are recorded."""
     command = [
         *(sys.executable, "-m", "ipvsnl.lab_kernel", "--as-root", "--timeout", str(LIMIT)),
-        *([] if asked.release is None else ["--release", asked.release]),
+        *asked.options,
         *(f"--module={name}" for name in modules),
         *("--", sys.executable, "-m", "tests.kernel.recorder", "--jobs", str(jobs)),
         *(["--package", asked.image.package] if asked.image.package else []),

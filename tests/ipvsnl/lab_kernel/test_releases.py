@@ -193,3 +193,15 @@ def test_without_qemu_the_message_names_the_package(monkeypatch: pytest.MonkeyPa
     monkeypatch.setattr(starting, "EMULATOR", "true")
     words = starting.command_line(ordinary, "512M", starting.Lines(3, 4, 5))
     assert words[words.index("-initrd") + 1] == "/k/initramfs" and 'IPVSNL_LAB_MODULES="/k/modules"' in words[-1]
+
+
+def test_time_travel_is_qemus(monkeypatch: pytest.MonkeyPatch) -> None:
+    """An emulated kernel counts instructions and skips its idle time, if that was asked for; user-mode-linux refuses it."""
+    monkeypatch.setattr(starting, "EMULATOR", "true")
+    ordinary = image.Image("6.1", "/k/vmlinuz", "/k/modules", initramfs="/k/initramfs")
+    lines = starting.Lines(3, 4, 5)
+    assert "-icount" not in starting.command_line(ordinary, "512M", lines)
+    words = starting.command_line(image.travelling(ordinary), "512M", lines)
+    assert words[words.index("-icount") + 1] == "shift=0,sleep=off"
+    with pytest.raises(ValueError, match="--time-travel is for kernels that QEMU emulates"):
+        image.travelling(image.Image("6.1", "/k/linux.uml", "/k/modules"))
