@@ -110,7 +110,7 @@ class Passage:
         for name, view in self._seen.items():
             setattr(self._state, name, view)
         self._state.unanswered, self._state.lost = unanswered, lost
-        self._aside = self._known = self._given = 0
+        self._aside = self._events = self._known = self._given = 0
         self.decided = 0
         """How many packets the lane has decided, those included that never came since their clients were refused."""
         self._going = False
@@ -179,7 +179,7 @@ class Passage:
     @property
     def stirred(self) -> int:
         """How often others than the lane have changed what is counted, or the servers were handed in again."""
-        return self._aside + self._lane.begun
+        return self._aside + self._events + self._lane.begun
 
     def counted(self) -> tuple[int, int]:
         """How many flows met an old connection with their first packet, and how many were opened once more, since this was
@@ -223,6 +223,7 @@ class Passage:
         jiffy, which makes no difference to either."""
         lane, clock, handle = self._lane, self._clock, self._lane.handle
         while (event := clock.next_event) * JIFFY <= when:
+            self._events += 1
             lib.lane_expire(handle, event - 1)
             lane.mirror.write_back()
             if not self._goes_on(lane.meanwhile(partial(clock.advance_to, event * JIFFY))):

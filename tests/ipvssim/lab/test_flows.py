@@ -109,6 +109,18 @@ def test_a_scenario_is_the_same(made: tuple[Scenario, str, int]) -> None:
     assert told(flows) == told(packets)
 
 
+def test_what_happens_by_itself_is_sampled_at_once() -> None:
+    """A sample has what a timer changed between two packets: three seconds after a reply that no neighbour takes, the
+    director's own error goes to the server and is counted (its end alone was right; a random scenario showed it)."""
+    traffic = {
+        "arrivals": {"kind": "poisson", "rate": 5}, "durations": {"kind": "exponential", "mean": 0.1}, "packets": 0,
+        "clients": {"kind": "uniform", "count": 40, "net": "10.0.0.0/24"}, "seconds": 6,
+    }  # fmt: skip
+    table = {"service": "-t 203.0.113.1:80", "options": "-m", "servers": 4, "weights": [1, 3]}
+    flows, packets = both(build({"table": table, "traffic": traffic}), "rr")
+    assert told(flows) == told(packets)
+
+
 def made(options: str = "-g", sysctl: dict[str, int] | None = None, service: str = "-t 203.0.113.1:80") -> Scenario:
     traffic = {"arrivals": {"kind": "constant", "rate": 10}, "seconds": 5, "packets": 1}
     return build({
