@@ -76,14 +76,22 @@ TABLE = (
     Behaviour("bounded_thresholds", "7.2 6.12.104 6.1.183 5.15.210", "an upper threshold above INT_MAX is refused",
               "ip_vs_ctl.c"),
     Behaviour("icmp_checksums", "7.2 6.12.103 6.1.183", "ICMPv6 checksums are verified rightly, and a wrong one of ICMP "
-              "passes where nothing is translated", "ip_vs_core.c"),
+              "passes where nothing is translated and no tunnel is meant", "ip_vs_core.c"),
+    Behaviour("own_errors6", "7.2 6.12.103 6.1.183", "the host's own ICMPv6 errors about packets of a virtual address "
+              "elsewhere go to the servers of routed and tunnelled connections, too; before, of translated ones only",
+              "ip_vs_core.c"),
     Behaviour("quoted_fragments", "7.2 6.12.103 6.1.183", "an ICMP error that quotes a later fragment is let be",
               "ip_vs_core.c"),
     Behaviour("helper_checksums6", "7.2 6.12.103 6.1.183", "a helper's check of an IPv6 request leaves out what connection "
               "tracking summed up already; before, it fails", "ip_vs_proto_tcp.c"),
-    Behaviour("helper_numbers", "7.2 6.12.113 6.1.192", "ip_vs_ftp refuses numbers above 255 in PORT and 227; before, "
-              "their low byte counts. Seen in 6.12.113 and 6.1.192; what came shortly before was not looked at",
-              "ip_vs_ftp.c"),
+    Behaviour("helper_numbers", "7.2 6.12.110 6.1.188", "ip_vs_ftp refuses numbers above 255 in PORT and 227; before, "
+              "their low byte counts. Seen in 6.12.113 and 6.1.192, and named in the lists of those fixes", "ip_vs_ftp.c"),
+    Behaviour("whole_headers6", "7.3 7.2.9 6.12.112 6.1.189", "an IPv6 extension header that the packet ends within is "
+              "broken; before, its first bytes told what follows", "net/ipv6/exthdrs_core.c"),
+    Behaviour("same_flow_merges", "6.12", "where connection tracking knows the addresses and ports of a new datagram, the "
+              "datagram passes if it is of the same flow, one way or the other; before, always", "nf_conntrack_core.c"),
+    Behaviour("redirects_apart", "7.2", "ICMPv6 errors, which have no limit here, leave that of redirects alone; before, "
+              "they spent it", "net/ipv6/icmp.c"),
     Behaviour("bounded_caches", "7.3 6.12.113 6.1.191 5.15.210", "lblc and lblcr bound their entries. 6.12.113 does, and "
               "7.2.7 does not", "ip_vs_lblc.c, ip_vs_lblcr.c"),
     Behaviour("tables_grow", "7.1", "connection tables of each namespace, which begin with the first service at 256 rows, "

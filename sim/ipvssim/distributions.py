@@ -12,13 +12,14 @@ _LATE = frozenset(
         "overload_by_all",
         "bounded_thresholds",
         "icmp_checksums",
+        "own_errors6",
         "quoted_fragments",
         "helper_checksums6",
         "bounded_caches",
     )
 )
 """The stable fixes of 2026."""
-_CHECKSUMS = frozenset(("icmp_checksums", "quoted_fragments", "helper_checksums6"))
+_CHECKSUMS = frozenset(("icmp_checksums", "own_errors6", "quoted_fragments", "helper_checksums6"))
 
 
 class Distribution(NamedTuple):

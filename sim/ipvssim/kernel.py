@@ -77,7 +77,8 @@ class Kernel:
     ``release`` chooses between the behaviours of stable releases, ``sysctl`` are tunables to begin with, ``seed`` is that of
     the one source of chance, ``hash_key`` the secret byte that orders service dumps; ``padding`` puts 64-bit attributes at
     multiples of eight, as user-mode-linux does; ``small_head`` is the one size of small packets' buffers since 6.3, in
-    bytes: 640 in Debian's user-mode-linux, 704 in its ordinary kernels.
+    bytes: 640 in Debian's user-mode-linux, 704 in its ordinary kernels. ``smp`` says that the kernel is built for several
+    processors, as all but user-mode-linux are: a lock then keeps an ICMP error from being sent in the midst of another.
 
     ``modules`` are kernel modules to load besides IPVS, its schedulers and the SIP persistence engine: ``"ip_vs_ftp"``,
     FTP's helper (``"ip_vs_ftp ports=21,2121"`` gives it other ports), and ``"ip_vs_twos"``, a scheduler. ValueError for
@@ -98,6 +99,7 @@ class Kernel:
         modules: Iterable[str] = (),
         debug_level: int | None = None,
         small_head: int = SMALL_HEAD,
+        smp: bool = True,
     ) -> None:
         if not isinstance(rules, str):
             raise ValueError(f"{rules!r:.200}: rules are text, a rule a line")
@@ -107,7 +109,7 @@ class Kernel:
         self.namespace = Namespace(
             clock=Clock(seed=seed), network=network, release=release, padding=padding, hash_key=hash_key,
             connection_table_size=connection_table_size, modules=Modules(modules), debug_level=debug_level,
-            small_head=small_head,
+            small_head=small_head, smp=smp,
         )  # fmt: skip
         self.namespace.connections = lambda: self.director.connections()
         self.namespace.applications = lambda: self.director.helpers.applications()

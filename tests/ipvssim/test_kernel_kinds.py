@@ -25,7 +25,8 @@ SHOWN = {
     "dead_templates_keep_ports": "dead-504", "conn_max": "limits-501", "template_states": "dead-504",
     "gue_tunnels": "narrow-602", "gre_tunnels": "narrow-602", "merged_fragments": "uneven-501",
     "nodest_reschedules": "nodest-501", "routed_replies": "replies-508", "hashed_masked": "hashed-501",
-    "small_heads": "heads-1",
+    "small_heads": "heads-1", "own_errors6": "own_errors-72001", "whole_headers6": "ipsec-71000",
+    "same_flow_merges": "tracked_tunables-73000", "redirects_apart": "places6-73002",
 }  # fmt: skip
 """Each behaviour, and the trace that shows it."""
 
@@ -59,6 +60,19 @@ def test_an_ordinary_kernels_small_buffers_are_larger_than_user_mode_linuxs(kind
     other.write_text(told.replace('"machine": "x86_64"', '"machine": "uml"', 1))
     assert same(trace, recording, release_of(recording))
     assert not same(trace, other, release_of(recording))
+
+
+def test_kernels_for_several_processors_send_no_error_in_the_midst_of_another(kinds: Path, tmp_path: Path) -> None:
+    """Where a tunnel's server has no neighbour, the director tells itself; on user-mode-linux, a kernel for one processor,
+    it tells the client meanwhile, and elsewhere not, for the lock is taken. The recording's machine tells which it is."""
+    trace = kinds / "unanswered-71005.trace"
+    for kernel, machine, other in (("debian-6.12.118", "x86_64", "uml"), ("uml-6.12.113", "uml", "x86_64")):
+        recording = kinds / kernel / "unanswered-71005.kernel"
+        told = recording.read_text()
+        changed = tmp_path / recording.name
+        changed.write_text(told.replace(f'"machine": "{machine}"', f'"machine": "{other}"', 1))
+        assert same(trace, recording, release_of(recording))
+        assert not same(trace, changed, release_of(recording))
 
 
 def test_every_behaviour_is_met_by_a_trace() -> None:

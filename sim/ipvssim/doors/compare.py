@@ -196,9 +196,8 @@ def normalised(packet: bytes, *, forwards_errors: bool = False) -> bytes:
         icmp = data[9] == _ICMP and not forwards_errors
         if icmp or (data[9] in _TUNNELS and packet[12:16] in _OWN):
             _clear(data, 4, 10)
-            inner = data[(data[0] & 15) * 4 :] if data[9] == _IPIP else b""
-            if inner[9:10] == b"\1" and inner[12:16] in _OWN:  # an error of the director's own, in a tunnel
-                data[-len(inner) :] = normalised(bytes(inner))
+            if data[9] == _IPIP:
+                _clear_own_error(data, (data[0] & 15) * 4)
             if data[9] == _UDP and not _U16.unpack_from(data, 6)[0] & 0x1FFF:
                 _clear_source_port(data, (data[0] & 15) * 4)
     elif version == 6 and len(packet) >= 40:
@@ -211,6 +210,8 @@ def normalised(packet: bytes, *, forwards_errors: bool = False) -> bytes:
             data[8:24], data[start + 2 : start + 4] = bytes(16), bytes(2)
         if icmp or (protocol in _TUNNELS and packet[8:24] in _OWN):
             data[1:4] = bytes((data[1] & 0xF0, 0, 0))
+            if protocol == _IPV6 and start == 40:
+                _clear_own_error(data, start)
             later = start == 48 and _U16.unpack_from(data, 42)[0] & 0xFFF8
             if start == 48:
                 data[44:48] = bytes(4)
@@ -249,6 +250,18 @@ def _clear_source_port(data: bytearray, start: int) -> None:
     if data[start + 6 : start + 8] != b"\0\0":
         _clear(data, start, start + 6)
     data[start : start + 2] = b"\0\0"
+
+
+def _clear_own_error(data: bytearray, start: int) -> None:
+    """Where a tunnel's payload is an error of the director's own, that one's choices are set to 0, too."""
+    inner = bytes(data[start:])
+    version = inner[0] >> 4 if inner else 0
+    if (
+        (inner[9:10] == b"\1" and inner[12:16] in _OWN)
+        if version == 4
+        else (inner[6:7] == b":" and inner[8:24] in _OWN)
+    ):
+        data[start:] = normalised(inner)
 
 
 def _clear(data: bytearray, at: int, checksum: int) -> None:

@@ -82,7 +82,7 @@ class Replay:
         self.kernel = Kernel(
             network=network, release=kernel, padding=padding, debug_level=header.get("debug_level"),
             modules=header.get("modules", ()),
-            small_head=USER_MODE_HEAD if machine == USER_MODE else SMALL_HEAD,
+            small_head=USER_MODE_HEAD if machine == USER_MODE else SMALL_HEAD, smp=machine != USER_MODE,
         )  # fmt: skip
         self.director = self.kernel.director
         self.director.explaining = explain

@@ -204,9 +204,13 @@ def parse4(
 
 
 def parse6(
-    data: bytes, device: str = "", mark: int = 0, unicast: bool = True, kind: type[Packet] = Packet
-) -> Packet | str:
-    """An IPv6 packet, its extension headers walked through, or why it is dropped. Padding behind it is cut off."""
+    data: bytes, device: str = "", mark: int = 0, unicast: bool = True, kind: type[Packet] = Packet,
+    whole_headers: bool = False,
+) -> Packet | str:  # fmt: skip
+    """An IPv6 packet, its extension headers walked through, or why it is dropped. Padding behind it is cut off.
+
+    With ``whole_headers`` a header that the packet ends within is a broken one even where its beginning tells what follows.
+    """
     if len(data) < 40:
         return "shorter than an IPv6 header"
     first, length, protocol, hops = _HEADER6(data)
@@ -220,7 +224,9 @@ def parse6(
     fragment, offset = 0, 40
     if protocol in _EXTENSIONS:
         walked = walk6(data, 40, protocol)
-        if walked is None:  # only a host looks that far: the packet may be on its way to another
+        if walked is None or (
+            whole_headers and walked[1] > len(data)
+        ):  # only a host looks that far: the packet may be on its way to another
             if protocol == HOP_BY_HOP:
                 offset = 40 + (data[41] + 1) * 8 if len(data) >= 48 else len(data)
                 if offset >= len(data):
@@ -258,16 +264,17 @@ def walk6(data: bytes, offset: int, following: int) -> tuple[int, int, int] | No
 
 
 def ends_within(data: bytes) -> int:
-    """The extension header within whose first eight bytes a broken IPv6 packet ends; where it is none, what follows."""
+    """The extension header within whose first eight bytes a broken IPv6 packet ends for a host, which looks no further than
+    an authentication header; where it is none, what follows."""
     following, at = data[6], 40
-    while following in _EXTENSIONS and following != NO_NEXT and len(data) >= at + 8:
-        size = 8 if following == FRAGMENT else (data[at + 1] + 2) * 4 if following == AH else (data[at + 1] + 1) * 8
-        following, at = data[at], at + size
+    while following in _EXTENSIONS and following not in (NO_NEXT, AH) and len(data) >= at + 8:
+        following, at = data[at], at + (8 if following == FRAGMENT else (data[at + 1] + 1) * 8)
     return following
 
 
 def is_cut_fragment(data: bytes) -> bool:
-    """Whether an IPv6 packet ends within the first four bytes of its fragment header: reassembly at the input drops it.
+    """Whether an IPv6 packet ends within the first four bytes of its fragment header, or within the header of a later
+    fragment: reassembly at the input drops it.
 
     Recorded of 6.1.176 (``tests/data/traces/fragment-header-*``); one that says it has no payload passes, for it may be a
     jumbogram (nf_ct_frag6_gather, net/ipv6/netfilter/nf_conntrack_reasm.c).
@@ -278,14 +285,18 @@ def is_cut_fragment(data: bytes) -> bool:
             return False
         size = data[at + 1]
         following, at = data[at], at + ((size + 2) * 4 if following == AH else (size + 1) * 8)
-    return data[4:6] != b"\0\0" and at <= len(data) < at + 4
+    if data[4:6] == b"\0\0" or not at <= len(data) < at + 8:
+        return False
+    return len(data) < at + 4 or bool(_from_bytes(data[at + 2 : at + 4], "big") & OFFSET6)
 
 
-def quote(data: bytes, family: int, *, reverse: bool, any_version: bool = False) -> Packet | None:
+def quote(
+    data: bytes, family: int, *, reverse: bool, any_version: bool = False, whole_headers: bool = False
+) -> Packet | None:  # fmt: skip
     """The packet that an ICMP error quotes, as far as it was quoted; ``reverse`` turns its direction round.
 
     None where there is no header to read. Its checksum and length are not looked at; with ``any_version`` neither is the
-    version that an IPv4 header says.
+    version that an IPv4 header says; with ``whole_headers`` none of IPv6's extension headers may be cut.
     """
     if family == AF_INET:
         if len(data) < 20 or not (any_version or data[0] >> 4 == 4) or data[0] & 15 < 5:
@@ -296,7 +307,7 @@ def quote(data: bytes, family: int, *, reverse: bool, any_version: bool = False)
         if len(data) < 40 or data[0] >> 4 != 6:
             return None
         walked = walk6(data, 40, data[6])
-        if walked is None:
+        if walked is None or (whole_headers and walked[1] > len(data)):
             return None
         protocol, offset, fragment = walked
         source, destination, hops = data[8:24], data[24:40], data[7]

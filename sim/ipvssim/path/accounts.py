@@ -43,7 +43,9 @@ class Accounts(Part):
         }
         self._tcp_timeout = self._fin_timeout = self._udp_timeout = -1
         self._fixed_offset6 = not namespace.behaviours.offsets6
-        self._sound6 = namespace.behaviours.icmp_checksums
+        self.sound6 = namespace.behaviours.icmp_checksums
+        """Whether the host's own ICMPv6 errors pass for replies; else a translated one is dropped."""
+        self._whole_headers = namespace.behaviours.whole_headers6
         self._always_hooked = not namespace.behaviours.hooks_follow_services
         self.sysctls.on_write("secure_tcp", self._choose_tcp_table)
         self._choose_tcp_table()
@@ -113,7 +115,7 @@ class Accounts(Part):
         four = raw[0] < 0x60
         family = AF_INET if four else AF_INET6
         body = raw[(raw[0] & 15) * 4 + 8 :] if four else raw[48:]
-        quoted = quote(body, family, reverse=True)
+        quoted = quote(body, family, reverse=True, whole_headers=self._whole_headers)
         if quoted is None or quoted.protocol not in self.machines:
             return raw, False
         key, protocol = quoted.key, quoted.protocol
@@ -126,7 +128,7 @@ class Accounts(Part):
             return raw, False
         if connection.flags & 7 == MASQUERADE:
             packet = parse4(raw) if four else parse6(raw)
-            if isinstance(packet, str) or not (four or self._sound6):
+            if isinstance(packet, str) or not (four or self.sound6):
                 return None, True
             raw = nat.icmp(packet, connection, towards_client=True, hops=packet.hops)
         elif not self._entries.routed_replies:

@@ -78,7 +78,7 @@ class Director(Part):
             self.connection_table.rows = namespace.rows
             namespace.rows.connections = self.connection_table
         self.accounts = Accounts(namespace, self.connection_table)
-        self.host = Host(self.network, self.clock, namespace.behaviours)
+        self.host = Host(self.network, self.clock, namespace.behaviours, smp=namespace.smp)
         self.host.sent = self.accounts.leaves
         self.host.looped = self._loop
         self.host.unresolved.tell = self._unreached
@@ -105,6 +105,7 @@ class Director(Part):
             self.tracker,
         )  # fmt: skip
         self.host.told = self.inbound.tell_server
+        self._whole_headers = namespace.behaviours.whole_headers6
         self._witness: Witness | None = None
         self._sweeper = self.clock.timer(self._sweep)
         if namespace.behaviours.nodest_reschedules:
@@ -165,7 +166,7 @@ class Director(Part):
         if version == 4:
             packet = parse4(raw, on, mark, unicast)
         elif version == 6:
-            packet = parse6(raw, on, mark, unicast)
+            packet = parse6(raw, on, mark, unicast, whole_headers=self._whole_headers)
         else:
             return result.drop("no IP packet")
         if isinstance(packet, str):
@@ -205,7 +206,7 @@ class Director(Part):
     def send(self, data: bytes, mark: int = 0) -> Result:
         """A packet of the director's own host: a client on it, or a server on it that answers (the hooks at LOCAL_OUT)."""
         result = Result() if self._witness is None else self._witness.result()
-        packet = parse4(data, mark=mark) if data[:1] < b"\x60" else parse6(data, mark=mark)
+        packet = parse4(data, mark=mark) if data[:1] < b"\x60" else self._parse6(data, mark)
         if isinstance(packet, str):
             return result.drop(packet)
         result.meet(packet)
@@ -356,6 +357,9 @@ class Director(Part):
                 self.host.forward(leaving, path, result)
 
     # --- inside ---
+
+    def _parse6(self, data: bytes, mark: int) -> Packet | str:
+        return parse6(data, mark=mark, whole_headers=self._whole_headers)
 
     def _tell(self, log: PathLog) -> None:
         """Let all parts write to a log. Every packet then takes the long way, which the kernel tells of."""

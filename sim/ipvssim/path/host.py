@@ -79,8 +79,14 @@ class Allowance(Part):
 class Host(Part):
     """Sends packets, and forwards those that IPVS leaves alone."""
 
-    def __init__(self, network: Network, clock: Clock, behaviours: Behaviours = BEHAVIOURS) -> None:
+    def __init__(
+        self, network: Network, clock: Clock, behaviours: Behaviours = BEHAVIOURS, *, smp: bool = True
+    ) -> None:  # fmt: skip
         self._copies_all = not behaviours.later_options
+        self._redirects_apart = behaviours.redirects_apart
+        self._smp = smp
+        self._telling: set[int] = set()
+        """The families of which an ICMP error is being sent."""
         self.network = network
         self.clock = clock
         self._shorter_ways = Allowance(clock)
@@ -145,8 +151,9 @@ class Host(Part):
         self, packet: Packet, result: Result, kind: int, code: int, info: int = 0, *, counts: bool = True
     ) -> None:  # fmt: skip
         """Send an ICMP error about ``packet``: from the address it was sent to where that is the host's own, else from the
-        address towards its sender. Nothing is sent where none may be (:func:`icmp.answers`)."""
-        if not icmp.answers(packet):
+        address towards its sender. Nothing is sent where none may be (:func:`icmp.answers`), nor while another error of the
+        family is being sent, whose lock is taken (icmp_xmit_lock; a kernel for one processor has no such locks)."""
+        if not icmp.answers(packet) or packet.family in self._telling:
             return
         packet = packet.whole()
         network = self.network
@@ -168,14 +175,12 @@ class Host(Part):
             data = icmp.error4(packet, source, kind, code, info, ident, options, back.mtu)
         else:
             data = icmp.error6(packet, source, kind, code, info, self.clock.random.getrandbits(20))
-            if counts and kind != icmp.TOO_BIG6 and back.kind == UNICAST:
+            if counts and kind != icmp.TOO_BIG6 and back.kind == UNICAST and not self._redirects_apart:
                 self._shorter_ways.spend(
                     packet.source
                 )  # the kernel counts both in one place, and errors have no limit here
         verdict, reason = result.verdict, result.reason
-        leaving, answers = self.sent(data)
-        if leaving is not None and not answers:
-            leaving = self.told(leaving, result)
+        leaving = self._output(packet.family, data, result)
         if leaving is None:
             return
         if back.kind == LOCAL:
@@ -185,6 +190,16 @@ class Host(Part):
         else:
             self.send(leaving, back, result)
         result.verdict, result.reason = verdict, reason
+
+    def _output(self, family: int, data: bytes, result: Result) -> bytes | None:
+        """LOCAL_OUT: the error as it leaves, None if it went elsewhere, or nowhere."""
+        if self._smp:
+            self._telling.add(family)
+        try:
+            leaving, answers = self.sent(data)
+            return leaving if leaving is None or answers else self.told(leaving, result)
+        finally:
+            self._telling.discard(family)
 
     def _source(self, packet: Packet, back: Path) -> bytes:
         """The address of an error that cannot come from where its packet was sent to: that of the way back, and for IPv6
@@ -238,7 +253,9 @@ class Host(Part):
         or nobody knows what the last header announces (``ip6_protocol_deliver_rcu``, net/ipv6/ip6_input.c, Linux 6.1). The
         error is the host's own affair, but redirects to the sender are fewer for it."""
         protocol = packet.protocol
-        if packet.family == AF_INET or protocol in _SILENT or packet.fragment or not icmp.answers(packet):
+        if packet.family == AF_INET or self._redirects_apart or protocol in _SILENT:
+            return
+        if packet.fragment or not icmp.answers(packet):
             return
         segment = packet.data[packet.offset :]
         if protocol != UDP or is_valid(segment, pseudo(packet.source, packet.destination, UDP, len(segment))):

@@ -84,7 +84,7 @@ class IcmpErrors(Part):
         if wrapped is False:
             return False
         at = wrapped if wrapped is not None else 0
-        quoted = quote(body[at:], packet.family, reverse=wrapped is None, any_version=self._any_version)
+        quoted = self._quoted(body[at:], packet.family, reverse=wrapped is None)
         if quoted is None or quoted.protocol not in _FOLLOWED or self._is_later_fragment(quoted):
             return False
         quoted.mark, quoted.device, quoted.unicast = packet.mark, packet.device, packet.unicast
@@ -97,17 +97,22 @@ class IcmpErrors(Part):
             if connection is None:
                 return result.verdict.value != "local"
             opened = True
-        if leaves and packet.family != AF_INET and connection.flags & 7 != MASQUERADE:
+        if (
+            leaves
+            and packet.family != AF_INET
+            and connection.flags & 7 != MASQUERADE
+            and not self._behaviours.own_errors6
+        ):
             if opened:
                 self._connections.used(connection)
             return False
         result.connection, result.server = connection, connection.server
-        if self._is_corrupt(packet, connection, reply=False):
+        if self._is_corrupt(packet, connection, reply=False, wrapped=wrapped is not None):
             if self.log is not None:
                 self.log.bad_icmp("Incoming", packet)
             result.drop("wrong ICMP checksum")
         elif wrapped is not None:
-            self._relay(packet, quoted, body, connection, result)
+            self._relay(packet, quoted, body, at, connection, result)
         else:
             self._accounts.count_in(connection, len(data))
             result.reason = "ICMP error for the server"
@@ -115,6 +120,13 @@ class IcmpErrors(Part):
         if opened:
             self._connections.used(connection)
         return True
+
+    def _quoted(self, body: bytes, family: int, *, reverse: bool) -> Packet | None:
+        """The packet that an error is about, as far as the modelled release looks at it."""
+        return quote(
+            body, family, reverse=reverse, any_version=self._any_version,
+            whole_headers=self._behaviours.whole_headers6,
+        )  # fmt: skip
 
     def _is_later_fragment(self, quoted: Packet) -> bool:
         """Whether what is quoted has no ports: a later fragment (of AH and ESP: any release lets those be)."""
@@ -143,10 +155,12 @@ class IcmpErrors(Part):
             self.log.looked_up("out" if replies else "in", protocol, key, found=found is not None)
         return found
 
-    def _is_corrupt(self, packet: Packet, connection: ConnectionEntry, *, reply: bool) -> bool:
-        """Whether the ICMP checksum is wrong, as the modelled release tests it."""
+    def _is_corrupt(
+        self, packet: Packet, connection: ConnectionEntry, *, reply: bool, wrapped: bool = False
+    ) -> bool:  # fmt: skip
+        """Whether the ICMP checksum is wrong, as the modelled release tests it. ``wrapped``: it is about our own tunnel."""
         message = packet.data[packet.offset :]
-        translated = connection.flags & 7 == MASQUERADE
+        translated = connection.flags & 7 == MASQUERADE or wrapped
         if packet.family == AF_INET:
             if not translated and (reply or self._behaviours.icmp_checksums):
                 return False
@@ -203,8 +217,10 @@ class IcmpErrors(Part):
             return 0
         return start + (8 if header[0] else 4)
 
-    def _relay(self, packet: Packet, quoted: Packet, body: bytes, connection: ConnectionEntry, result: Result) -> None:
-        """Tell the client what befell its wrapped request, as an error about the request itself."""
+    def _relay(
+        self, packet: Packet, quoted: Packet, body: bytes, at: int, connection: ConnectionEntry, result: Result
+    ) -> None:  # fmt: skip
+        """Tell the client what befell its wrapped request, as an error about the request itself, which begins at ``at``."""
         data, start = packet.data, packet.offset
         kind, code, info = data[start], data[start + 1], int.from_bytes(data[start + 4 : start + 8], "big")
         result.drop("an error about our tunnel, answered to the client")
@@ -213,9 +229,7 @@ class IcmpErrors(Part):
             if not quoted.dont_fragment:
                 result.drop("an error about our tunnel; the client does not ask for it")
                 return
-            taken, server = 20, connection.server
-            if self._behaviours.tunnel_mtu and server is not None:
-                taken += tunnel.overhead(server.tunnel_type, server.tunnel_flags)
+            taken = at if self._behaviours.tunnel_mtu else 20  # the headers that are quoted, not the server's of today
             info = mtu - taken if mtu > 68 + taken else mtu
         self._host.error(quoted, result, kind, code, info)
         self._accounts.count_out(connection, len(quoted.data))  # on top of what LOCAL_OUT counted for the answer
@@ -243,7 +257,7 @@ class IcmpErrors(Part):
         """An error that a server (or a router near it) sent about a request: translated for the client where its
         connection translates. None where it is dropped. ``comes_in`` is one to the director itself (LOCAL_IN)."""
         data, start = packet.data, packet.offset
-        quoted = quote(data[start + 8 :], packet.family, reverse=True, any_version=self._any_version)
+        quoted = self._quoted(data[start + 8 :], packet.family, reverse=True)
         if quoted is None or quoted.protocol not in _FOLLOWED:
             return packet
         if packet.family == AF_INET:

@@ -259,5 +259,5 @@ class Inbound(Part):
                     self.log.answered()
         elif four:
             self.accounts.count_out(found, min(28 + len(packet.data), LARGEST4))
-        elif connection is None or found.method != MASQUERADE:
+        elif connection is None or found.method != MASQUERADE or self.accounts.sound6:
             self.accounts.count_out(found, min(48 + len(packet.data), LARGEST6))

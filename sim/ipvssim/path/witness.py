@@ -83,6 +83,7 @@ class Witness(Part):
         self.accounts = inbound.accounts
         self.outbound = outbound
         self.memory = Memory()
+        self._whole_headers = namespace.behaviours.whole_headers6
 
     def result(self) -> Witnessed:
         """A result for the next packet."""
@@ -106,7 +107,7 @@ class Witness(Part):
         """The packet that decides: of an ICMP error the one that it quotes, as its sender's answer."""
         if packet.protocol != (ICMP if packet.family == AF_INET else ICMPV6):
             return packet
-        quoted = quote(packet.data[packet.offset + 8 :], packet.family, reverse=True)
+        quoted = quote(packet.data[packet.offset + 8 :], packet.family, reverse=True, whole_headers=self._whole_headers)
         if quoted is None or not quoted.key or not self.inbound.errors.is_handled(packet):
             return packet
         quoted.mark, quoted.device, quoted.unicast = packet.mark, packet.device, packet.unicast

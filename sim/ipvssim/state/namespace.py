@@ -54,7 +54,7 @@ class Namespace(Part):
 
     __slots__ = (
         "applications", "behaviours", "changes", "clock", "connections", "daemons", "ipv6", "log",
-        "modules", "network", "padding", "release", "rows", "small_head", "sysctls", "table", "timeouts", "tracking",
+        "modules", "network", "padding", "release", "rows", "small_head", "smp", "sysctls", "table", "timeouts", "tracking",
     )  # fmt: skip
 
     def __init__(
@@ -69,6 +69,7 @@ class Namespace(Part):
         modules: Modules | None = None,
         debug_level: int | None = None,
         small_head: int = SMALL_HEAD,
+        smp: bool = True,
     ) -> None:
         self.clock = clock if clock is not None else Clock()
         self.network = network if network is not None else default_network()
@@ -86,6 +87,7 @@ class Namespace(Part):
         self.timeouts = ConnectionTimeouts()
         self.daemons = Daemons(self.network)
         self.padding = padding
+        self.smp = smp
         self.small_head = small_head if self.behaviours.small_heads else 0
         """The size of small packets' buffers, 0 where they have several."""
         self.modules = modules if modules is not None else Modules()

@@ -95,11 +95,14 @@ def test_any_bytes_are_a_packet_or_a_reason(data: bytes) -> None:
 
 @pytest.mark.parametrize(("chain", "ends"), [
     ("2b:2c00040000000000", True), ("2b:2c00040000000000 11000a", True), ("2b:2c00040000000000 11000001", False),
+    ("2c:11000008", True), ("2c:11000008 000000", True),
+    ("2c:11000008 00000007", False), ("2c:11000007", False), ("33:2c01000000000000 00000000 11000400", True),
     ("2c:11", True), ("2c:", False), ("2c:11000001966500", False), ("2b:2c0004", False), ("2b:2c", False),
     ("3b:2c00", False), ("11:2c00", False), ("33:2c01000000000000 00000000 11", True), ("2b:2c01040000000000", False),
 ])  # fmt: skip
 def test_a_packet_that_ends_in_its_fragment_header(chain: str, ends: bool) -> None:
-    """Headers before it need their first two bytes, and to be there whole; of it one of the first four bytes is missing."""
+    """Headers before it need their first two bytes, and to be there whole; of it one of the first four bytes is missing, or
+    of a later fragment's any (recorded: ``tests/data/traces/fragment-header-*``)."""
     following, _, headers = chain.partition(":")
     data = bytes.fromhex(headers)
     packet = b"\x60\0\0\0" + len(data).to_bytes(2, "big") + bytes.fromhex(following) + b"\x40" + bytes(32) + data

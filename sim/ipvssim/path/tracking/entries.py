@@ -52,6 +52,10 @@ class Entry(Part):
         self.expires = 0
         self.shifts: Shifts | None = None
 
+    def is_flow_of(self, other: Entry) -> bool:
+        """Whether both are of one flow, one way or the other."""
+        return self.keys == other.keys or self.keys[::-1] == other.keys
+
 
 @mypyc_attr(allow_interpreted_subclasses=True)
 class Entries(Part):
@@ -91,7 +95,7 @@ class Entries(Part):
     def _sweep(self) -> None:
         now = self.clock.jiffies
         self._swept = now - (now - self._swept) % _SWEEP
-        for entry in [entry for entry in self if entry.expires <= self._swept]:
+        for entry in [entry for entry, _ in self._sides.values() if entry.expires <= self._swept]:
             self.kill(entry)
 
     def add(self, entry: Entry) -> None:
@@ -99,6 +103,16 @@ class Entries(Part):
         entry.confirmed = True
         for side, key in enumerate(entry.keys):
             self._sides[key] = entry, side
+
+    def squeeze_in(self, entry: Entry) -> bool:
+        """Where only its first key is another's: its answers find it for a second. False: its other key is taken, too
+        (``nf_ct_resolve_clash_harder``, net/netfilter/nf_conntrack_core.c, Linux 6.12)."""
+        if entry.keys[REPLY] in self._sides:
+            return False
+        entry.confirmed = True
+        entry.expires = self.clock.jiffies + HZ
+        self._sides[entry.keys[REPLY]] = entry, REPLY
+        return True
 
     def kill(self, entry: Entry) -> None:
         """Take it out; one that was never in is let be."""

@@ -66,6 +66,7 @@ class Tracker(Part):
         connections.untrack = self.forget
         namespace.table.tracking_hook = self._watch
         namespace.sysctls.on_write("conntrack", self._keep)
+        self._merges_all = not namespace.behaviours.same_flow_merges
         self._watch()
         self._keep()
 
@@ -171,7 +172,7 @@ class Tracker(Part):
 
     def passes(self) -> bool:
         """The packet has come through: a new entry enters the table. False: it is dropped, since another one has the same
-        key (``__nf_conntrack_confirm``)."""
+        key (``__nf_conntrack_confirm``, ``nf_ct_resolve_clash``)."""
         entry = self._entry
         if entry is None or entry.confirmed:
             return True
@@ -179,8 +180,13 @@ class Tracker(Part):
         if other is None:
             self.entries.add(entry)
             return True
-        self._entry = other
-        return entry.keys[0][0] in _SHARED
+        if entry.keys[0][0] not in _SHARED:
+            self._entry = other
+            return False
+        if self._merges_all or entry.is_flow_of(other):
+            self._entry = other
+            return True
+        return self.entries.squeeze_in(entry)
 
     def comes_through(self, packet: Packet, result: Result) -> Packet | None:
         """The packet as it goes where it goes; None: it is dropped."""
