@@ -5,15 +5,17 @@ Addresses are 4 or 16 bytes in network order.
 
 from __future__ import annotations
 
-from ipaddress import IPv4Address, IPv4Interface, IPv4Network, IPv6Address, IPv6Interface, IPv6Network
-from typing import Final
+from typing import TYPE_CHECKING, Final, TypeAlias
 
 from ipvsnl.address import family_of, pack
 from ipvsnl.consts import AF_INET
 from ipvssim.net.routes import BROADCAST, MULTICAST
 
-Address = str | IPv4Address | IPv6Address
-Prefix = Address | IPv4Interface | IPv6Interface | IPv4Network | IPv6Network
+if TYPE_CHECKING:
+    from ipaddress import IPv4Address, IPv4Interface, IPv4Network, IPv6Address, IPv6Interface, IPv6Network
+
+Address: TypeAlias = "str | IPv4Address | IPv6Address"
+Prefix: TypeAlias = "Address | IPv4Interface | IPv6Interface | IPv4Network | IPv6Network"
 """``10.0.0.1/8``; without a length it is the one address."""
 ALL_ONES: Final = b"\xff\xff\xff\xff"
 ANY: Final = b"\x00\x00\x00\x00"

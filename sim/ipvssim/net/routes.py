@@ -6,9 +6,10 @@ Addresses are 4 or 16 bytes in network order.
 from __future__ import annotations
 
 from bisect import bisect_left
-from ipaddress import ip_address
 from typing import Final
 
+from ipvsnl.address import unpack
+from ipvsnl.consts import AF_INET, AF_INET6
 from ipvssim._compiling import mypyc_attr
 from ipvssim._parts import Part
 
@@ -32,7 +33,7 @@ ROUTES: Final = (UNICAST, LOCAL, BROADCAST, MULTICAST, UNREACHABLE, BLACKHOLE, P
 
 def _text(address: bytes) -> str:
     """An address as people write it; ``none`` for no bytes."""
-    return str(ip_address(address)) if address else "none"
+    return unpack(AF_INET if len(address) == 4 else AF_INET6, address) if address else "none"
 
 
 @mypyc_attr(allow_interpreted_subclasses=True)
