@@ -26,6 +26,7 @@ from pathlib import Path
 from ipvsnl.lab_kernel import MissingError
 from ipvsnl.lab_kernel.command import EXIT_MISSING
 from tests.kernel.fidelity import Campaign, Row, page
+from tests.kernel.forms import PLAIN, others, python
 from tests.kernel.generate import KINDS, generate
 from tests.kernel.judges import Judge, in_turn, judge, record
 from tests.kernel.traces.releases import TWOS
@@ -40,17 +41,6 @@ BOOTS, JOBS = 2, (4, 1)
 time, and a trace with nothing beside it has timers that are never late."""
 
 
-def python() -> str:
-    inside = ROOT / ".venv" / "bin" / "python"
-    return str(inside) if inside.exists() else sys.executable
-
-
-def replay(*arguments: str) -> subprocess.CompletedProcess[str]:
-    return subprocess.run(
-        [python(), "-m", "ipvssim.doors.replay", *arguments], cwd=ROOT, capture_output=True, text=True
-    )
-
-
 def replayable() -> bool:
     probe = "import importlib.util as u, sys; sys.exit(not (u.find_spec('ipvssim') and u.find_spec('ipvssim.doors.replay')))"
     return subprocess.run([python(), "-c", probe], cwd=ROOT).returncode == 0
@@ -58,7 +48,7 @@ def replayable() -> bool:
 
 def differing(trace: Path, kernel: str) -> tuple[int, str]:
     """How many steps of a recorded trace differ (-1: it can't be replayed), and what the comparison said."""
-    done = replay("--kernel", kernel, "--check", str(trace))
+    done = PLAIN.replay("--kernel", kernel, "--check", str(trace))
     if done.returncode not in (0, 1) or "Traceback" in done.stderr:
         return -1, done.stderr.strip() or f"exit status {done.returncode}"
     return len({json.loads(line)["step"] for line in done.stdout.splitlines()}), done.stdout
@@ -68,9 +58,11 @@ def check(campaign: Campaign, traces: Sequence[Path], keep: Path) -> None:
     """Compares recorded traces and counts; differing ones are kept, with what was said about them."""
     there = [trace for trace in traces if recorded(trace)]
     names = [str(trace) for trace in there]
-    equal = not campaign.comparable or not replay("--kernel", campaign.judge.kernel, "--check", *names).returncode
+    equal = not campaign.comparable or not PLAIN.replay("--kernel", campaign.judge.kernel, "--check", *names).returncode
     found = {trace: (0, "") if equal else differing(trace, campaign.judge.kernel) for trace in there}
     steady = again([trace for trace, (count, _) in found.items() if count > 0], campaign.judge)
+    if campaign.comparable:
+        otherwise(campaign, [trace for trace in there if not found[trace][0]], keep)
     for trace in traces:
         row = campaign.rows.setdefault(trace.stem.rpartition("-")[0], Row())
         if trace not in found:
@@ -92,6 +84,16 @@ def check(campaign: Campaign, traces: Sequence[Path], keep: Path) -> None:
         if count:
             campaign.different.append(store(trace, keep, words))
             print(f"{trace.stem}: {f'{count} differing steps' if count > 0 else words.splitlines()[-1]}", flush=True)
+
+
+def otherwise(campaign: Campaign, traces: Sequence[Path], keep: Path) -> None:
+    """Traces in which the simulator differs in none of its steps: the other forms of it must not differ either."""
+    for form in campaign.forms if traces else ():
+        for name, words in form.differing(traces, campaign.judge.kernel).items():
+            (trace,) = (trace for trace in traces if trace.stem == name)
+            campaign.rows.setdefault(name.rpartition("-")[0], Row()).differing += len(words.splitlines())
+            campaign.different.append(store(trace, keep, words))
+            print(f"{name}: {form.name}, {len(words.splitlines())} differences", flush=True)
 
 
 def again(traces: Sequence[Path], asked: Judge) -> dict[Path, int]:
@@ -149,7 +151,7 @@ def campaign_of(chosen: argparse.Namespace) -> Campaign:
     command += f" --release {chosen.release}" if chosen.release else ""
     command += f" --kinds {' '.join(chosen.kinds)}" if chosen.kinds else ""
     asked = judge(chosen.release)
-    campaign = Campaign(asked, first, command, replayable())
+    campaign = Campaign(asked, first, command, replayable(), others())
     print(f"kernel {asked.image.release}, first seed {first}; again: {command}", flush=True)
     kinds = [kind for kind in chosen.kinds or KINDS if kind != "twos" or asked.has(TWOS)]
     end = time.monotonic() + chosen.minutes * 60 if chosen.minutes else None

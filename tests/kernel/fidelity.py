@@ -6,6 +6,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 
 from ipvssim.behaviours import BEHAVIOURS, DEFAULT, TABLE, resolve
+from tests.kernel.forms import PLAIN, Form
 from tests.kernel.judges import Judge
 from tests.places import ROOT
 
@@ -31,6 +32,8 @@ class Campaign:
     first: int
     command: str
     comparable: bool
+    forms: list[Form] = field(default_factory=list)
+    """What is compared besides the simulator as its files are."""
     rows: dict[str, Row] = field(default_factory=dict)
     different: list[Path] = field(default_factory=list)
 
@@ -47,6 +50,7 @@ class Campaign:
             "",
             f"- kernel: Linux {self.judge.image.release} ({self.judge.booted}),"
             f" compared with the simulator's `--kernel {self.judge.kernel}`",
+            f"- the simulator: {'; '.join([PLAIN.name, *(form.name for form in self.forms)])}",
             f"- first seed: {self.first}",
             f"- command: `{self.command}`",
             "",
