@@ -223,8 +223,8 @@ def _check_server(gathered: Gathered) -> None:
             raise UsageError("Tunnel options conflict with forward method")
     else:
         kind = gathered.tunnel_type
-        if gathered.as_is and kind == "gue":
-            gathered.given.discard("tun-remcsum" if "tun-csum" in gathered.given else "")  # the kernel takes both
+        if gathered.as_is and (kind == "gre" or "tun-csum" in gathered.given):
+            gathered.given.discard("tun-remcsum")  # the kernel takes it, and both
         _check(gathered.given, TUNNELS[kind], TUNNEL_NAMES, f"'{kind}' tunnel type")
 
 

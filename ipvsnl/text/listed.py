@@ -9,10 +9,11 @@ from __future__ import annotations
 import re
 from _socket import inet_ntop, inet_pton
 
-from ipvsnl.consts import AF_INET, AF_INET6, GENERIC_SCHEDULER_FLAGS, SCHEDULER_FLAGS, TUNNEL_F_CSUM, TUNNEL_F_REMCSUM
+from ipvsnl.consts import AF_INET, AF_INET6, GENERIC_SCHEDULER_FLAGS, SCHEDULER_FLAGS
 from ipvsnl.errors import EncodeError
 from ipvsnl.model import Destination, Service
 from ipvsnl.text import values
+from ipvsnl.text.listing import CHECKSUMS
 from ipvsnl.text.pasted import echoes, pasted
 from ipvsnl.text.rules import RuleError
 
@@ -60,7 +61,7 @@ def _tunnels(words: list[str]) -> dict[str, str | int]:
     fields: dict[str, str | int] = {"forwarding": _METHODS[words[0]], "weight": _number(words[2])}
     kind, *rest = words[1].split(":")
     if kind in ("gue", "gre"):
-        checksum = {"-c": 0, "+c": TUNNEL_F_CSUM, "r+c": TUNNEL_F_REMCSUM}[rest[-1]]
+        checksum = CHECKSUMS.index(rest[-1])
         fields |= {"tunnel_type": kind, "tunnel_flags": checksum}
         if kind == "gue":
             fields["tunnel_port"] = _number(rest[0])

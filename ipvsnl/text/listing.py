@@ -191,11 +191,15 @@ class Listing:
         return f"{number // 10**12:8}T"
 
 
+CHECKSUMS = ("-c", "+c", "r+c", "(null)")
+"""By the flags of a tunnel, as ipvsadm has them: no word for both. (It looks further where there are other flags, which mean
+nothing, and prints what it finds there.)"""
+
+
 def _tunnel_info(kind: str | int, port: int, flags: int) -> str:
     if kind not in ("gue", "gre"):
         return "ipip" if kind == "ipip" else "n/a"
-    remote = flags & TUNNEL_F_REMCSUM and kind == "gue"
-    checksum = "+c" if flags & TUNNEL_F_CSUM else "r+c" if remote else "-c"
+    checksum = CHECKSUMS[flags & (TUNNEL_F_CSUM | TUNNEL_F_REMCSUM)]
     return f"gue:{port}:{checksum}" if kind == "gue" else f"gre:{checksum}"
 
 

@@ -164,8 +164,11 @@ def format_server(
 def _server_as_is(of: Service, server: Destination) -> str:
     """The option of our own for a server that ipvsadm's options can't say."""
     both = TUNNEL_F_CSUM | TUNNEL_F_REMCSUM
-    if server.forwarding == "tunnel" and server.tunnel_type == "gue" and server.tunnel_flags & both == both:
-        return " --tun-remcsum --as-is"
+    if server.forwarding == "tunnel" and server.tunnel_type in ("gue", "gre"):
+        if server.tunnel_flags & both == both:
+            return " --tun-remcsum --as-is"
+        if server.tunnel_type == "gre" and server.tunnel_flags & TUNNEL_F_REMCSUM:  # ipvsadm writes it, and refuses it
+            return " --as-is"
     other_port = server.forwarding != "masq" and not of.fwmark and server.port != of.port
     return " --as-is" if other_port or max(server.upper_threshold, server.lower_threshold) > INT_MAX else ""
 
@@ -176,7 +179,7 @@ def _tunnel(server: Destination) -> str:
     port = f" --tun-port {server.tunnel_port}" if server.tunnel_type == "gue" else ""
     if server.tunnel_flags & TUNNEL_F_CSUM:
         checksum = "csum"
-    elif server.tunnel_flags & TUNNEL_F_REMCSUM and server.tunnel_type == "gue":
+    elif server.tunnel_flags & TUNNEL_F_REMCSUM:
         checksum = "remcsum"
     else:
         checksum = "nocsum"

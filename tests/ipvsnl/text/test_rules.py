@@ -13,6 +13,7 @@ from hypothesis import strategies as st
 from ipvsnl.model import Destination, DestinationStatus, Entry, Service, ServiceStatus, Statistics
 from ipvsnl.text import rules
 from ipvsnl.text.grammar import read_rules
+from ipvssim import Kernel
 from tests.places import DATA
 
 FILES = DATA / "rules"
@@ -161,3 +162,24 @@ def test_an_engine_is_part_of_the_line_that_adds_a_service() -> None:
     service = Service(fwmark=2**31, scheduler="rr", persistence=60, persistence_engine="sip")
     assert rules.format_service(service, rules.selector(service, "")) == "-A -f 2147483648 -s rr -p 60 --pe sip"
     assert [rules.mark_text(mark, unsigned=False) for mark in (2**31 - 1, 2**31)] == ["2147483647", "-2147483648"]
+
+
+@pytest.mark.parametrize(("kind", "flags", "shown", "saved"), [
+    ("gre", 0, "gre:-c", "--tun-nocsum"), ("gre", 1, "gre:+c", "--tun-csum"), ("gre", 2, "gre:r+c", "--tun-remcsum --as-is"),
+    ("gre", 3, "gre:(null)", "--tun-csum --tun-remcsum --as-is"), ("gue", 2, "gue:6080:r+c", "--tun-remcsum"),
+    ("gue", 3, "gue:6080:(null)", "--tun-csum --tun-remcsum --as-is"),
+])  # fmt: skip
+def test_checksums_of_tunnels_as_netlink_may_set_them(kind: str, flags: int, shown: str, saved: str) -> None:
+    """Listed as ipvsadm 1.31 lists them (recorded); saved so that they come back, where ipvsadm refuses its own word, or
+    ends by a signal."""
+    server = Destination(
+        "10.0.0.1", 80, "tunnel", tunnel_type=kind, tunnel_port=6080 * (kind == "gue"), tunnel_flags=flags
+    )
+    service = Service("udp", "203.0.113.9", 80)
+    text = "-A -u 203.0.113.9:80 -s wlc\n" + rules.format_server("-u 203.0.113.9:80", server, "10.0.0.1:80", of=service)
+    assert text.endswith(saved)
+    kernel = Kernel(text)
+    assert kernel.ipvsadm("-Ln", "--tun-info").stdout.splitlines()[-1].split()[3] == shown
+    with kernel.connect() as ipvs:
+        (entry,) = ipvs.services()
+        assert [status.destination for status in ipvs.servers(entry.service)] == [server]
