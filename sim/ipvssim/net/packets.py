@@ -224,9 +224,8 @@ def parse6(
     fragment, offset = 0, 40
     if protocol in _EXTENSIONS:
         walked = walk6(data, 40, protocol)
-        if walked is None or (
-            whole_headers and walked[1] > len(data)
-        ):  # only a host looks that far: the packet may be on its way to another
+        if walked is None or (whole_headers and walked[1] > len(data)):
+            # only a host looks that far: the packet may be on its way to another
             if protocol == HOP_BY_HOP:
                 offset = 40 + (data[41] + 1) * 8 if len(data) >= 48 else len(data)
                 if offset >= len(data):

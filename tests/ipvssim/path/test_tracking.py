@@ -9,10 +9,13 @@ from struct import pack
 import pytest
 
 from ipvssim import Kernel
+from ipvssim.clock import Clock
 from ipvssim.doors.table_file import TableFile
 from ipvssim.net.checksums import transport
 from ipvssim.path.result import CLASH
+from ipvssim.path.tracking.entries import Entries, Entry
 from ipvssim.state.sysctl_view import NotModelledWarning
+from ipvssim.state.tracking_sysctls import TrackingSysctls
 from tests.ipvssim import worlds as w
 
 FTP_VIRTUAL = bytes((203, 0, 113, 200))
@@ -292,3 +295,23 @@ def test_a_table_file_keeps_the_tunables_of_tracking(tmp_path: Path) -> None:
     kernel.sysctl[f"{NETFILTER}udp_timeout"] = 5
     TableFile(tmp_path / "t").save(kernel.namespace)
     assert TableFile(tmp_path / "t").load().sysctl[f"{NETFILTER}udp_timeout"] == "5"
+
+
+def test_a_new_flow_whose_first_key_is_taken_is_found_by_its_answers_for_a_second() -> None:
+    """nf_ct_resolve_clash_harder, as read in 6.12: where its other key is free; the entry goes when its second is over."""
+    clock = Clock()
+    entries = Entries(clock, TrackingSysctls())
+    there, back, other = (w.UDP, b"there"), (w.UDP, b"back"), (w.UDP, b"other")
+    old, new, late = Entry(there, back, None), Entry(there, other, None), Entry(there, back, None)
+    old.expires = 1000
+    entries.add(old)
+    assert old.is_flow_of(Entry(back, there, None)) and not new.is_flow_of(old)
+    assert entries.squeeze_in(new) and not entries.squeeze_in(late)
+    assert entries.find(there) == (old, 0) and entries.find(other) == (new, 1)
+    clock.advance(1_000_000)
+    assert entries.find(other) is None and entries.find(there) == (old, 0)
+    assert entries.squeeze_in(new)
+    assert not entries.squeeze_in(Entry(there, other, None))
+    clock.advance(130_000_000)
+    entries.clash(new)  # the sweep, which meets it by its answers' key alone
+    assert entries.squeeze_in(Entry(there, other, None))

@@ -180,13 +180,11 @@ class Tracker(Part):
         if other is None:
             self.entries.add(entry)
             return True
-        if entry.keys[0][0] not in _SHARED:
-            self._entry = other
-            return False
-        if self._merges_all or entry.is_flow_of(other):
-            self._entry = other
-            return True
-        return self.entries.squeeze_in(entry)
+        shared = entry.keys[0][0] in _SHARED
+        if shared and not self._merges_all and not entry.is_flow_of(other):
+            return self.entries.squeeze_in(entry)
+        self._entry = other
+        return shared
 
     def comes_through(self, packet: Packet, result: Result) -> Packet | None:
         """The packet as it goes where it goes; None: it is dropped."""
