@@ -59,14 +59,53 @@ TABLE = (
     Behaviour("hashed_masked", "5.13 5.12.10 5.10.43 4.19.194", "HASHED in a new service's flags is ignored; before, the "
               "service is added and never found. (5.4.125 took this, by the lists; a 5.4.291 was seen without it)",
               "ip_vs_ctl.c", recorded=False),
+    Behaviour("byte_retrans", "5.13", "nf_conntrack_tcp_max_retrans is a byte; before, any int",
+              "nf_conntrack_standalone.c"),
+    Behaviour("stale_resets", "5.14", "connection tracking takes a RST of a connection that is closing, after a SYN that it "
+              "let pass, or with number 0 before the connection is established, and has the sysctl "
+              "tcp_ignore_invalid_rst; before, each RST is measured by what was acknowledged", "nf_conntrack_proto_tcp.c"),
+    Behaviour("whole_sweeps", "5.14 5.10.62", "tracked entries whose time is over are swept all at once, each minute; "
+              "before, a part at a time, so that each goes within 16 seconds", "nf_conntrack_core.c"),
+    Behaviour("syns_keep_time", "5.15 5.10.166", "a SYN again does not renew the time of a tracked connection that had no "
+              "answer; before, it did", "nf_conntrack_proto_tcp.c"),
     Behaviour("reuse0_reschedules", "5.16 5.15.6 5.10.83", "with conn_reuse_mode=0 and expire_nodest_conn a SYN to the "
               "connection of a server of weight 0 is scheduled anew; before, it stayed there", "ip_vs_core.c"),
     Behaviour("later_options", "5.17 5.16.5 5.15.19 5.10.96", "later fragments of a packet that came in fragments lose the "
               "options that are not to be copied; before, they kept them", "net/ipv4/ip_output.c"),
+    Behaviour("sctp_inits_keep_time", "5.17 5.16.11 5.15.25 5.10.102", "an INIT again does not renew the time of a "
+              "tracked association that is closed; before, it did", "nf_conntrack_proto_sctp.c"),
+    Behaviour("syns_begin_anew", "5.17", "while a tracked connection opens, a SYN of either side with a higher number "
+              "begins its side's window anew; before, any segment of the client after its SYN, or of the server after its "
+              "answer", "nf_conntrack_proto_tcp.c"),
+    Behaviour("lasting_liberality", "5.18 5.17.2 5.16.19 5.15.33 5.10.110", "a side of a tracked connection that is not "
+              "measured stays so when its options are read, or when it begins anew; before, it is measured from then on",
+              "nf_conntrack_proto_tcp.c"),
     Behaviour("run_estimation", "5.19", "the sysctl run_estimation", "ip_vs_ctl.c"),
+    Behaviour("misfits_pass", "6.1", "segments under a window, and those that go a little beyond it, pass as part of a "
+              "tracked connection, and a FIN or RST out of it shortens its time; before, all of them belong to none",
+              "nf_conntrack_proto_tcp.c"),
+    Behaviour("challenge_answers", "6.2 6.1.9", "a RST that answers a server's ACK to a SYN is taken; before, it is "
+              "measured", "nf_conntrack_proto_tcp.c"),
+    Behaviour("sctp_paths", "6.2 6.1.9 5.15.91 5.10.166", "a tracked association is established by an answered heartbeat, "
+              "too, for 210 seconds, and ABORT and SHUTDOWN COMPLETE have the tag that their flag tells; before, that is a "
+              "state of its own, the other lasts 5 days, and either tag is taken", "nf_conntrack_proto_sctp.c"),
     Behaviour("estimator_sysctls", "6.2", "the sysctls est_cpulist and est_nice", "ip_vs_est.c"),
     Behaviour("small_heads", "6.3", "small packets' buffers are of one size, 704 bytes (640 in user-mode-linux): what "
               "waiting fragments and netlink's answers cost, and what fits in. Before, of 512 or 1024", "net/core/skbuff.c"),
+    Behaviour("sctp_shutdowns", "6.5 6.4.12 6.1.47 5.15.128 5.10.192", "a tracked association that is shut down lives on "
+              "for 3 seconds, and an INIT of the client closes it; before, 0.3 seconds, and it stays",
+              "nf_conntrack_proto_sctp.c"),
+    Behaviour("sctp_collisions", "6.6 6.5.7 6.1.57 5.15.135 5.10.198", "connection tracking follows INITs of both sides at "
+              "once, and refuses an INIT ACK of another tag; before, each gives the tag anew", "nf_conntrack_proto_sctp.c"),
+    Behaviour("sctp_shutdown_tags", "6.8 6.7.7 6.6.19 6.1.80 5.15.150 5.10.211", "of the first packet of a tracked "
+              "association only a SHUTDOWN ACK tells the tag of the answers, beside an INIT; before, any chunk that may "
+              "come first, but a heartbeat", "nf_conntrack_proto_sctp.c"),
+    Behaviour("others_merge", "7.0 6.12.75 6.1.165 5.10.252", "a first packet of AH or ESP passes though a tracked entry "
+              "has its key, as one of UDP does; before, it is dropped", "nf_conntrack_proto_generic.c"),
+    Behaviour("sctp_stale_inits", "7.1 6.12.91 6.1.175 5.10.258", "an INIT with the tag that is known counts as none of its "
+              "side; before, it does", "nf_conntrack_proto_sctp.c"),
+    Behaviour("reset_sides", "7.1 6.12.93 6.1.176 5.10.259", "a RST is the answer to a SYN that passed only if it is the "
+              "other side's; before, of either", "nf_conntrack_proto_tcp.c"),
     Behaviour("offsets6", "7.2 6.12.97 6.1.178 5.15.210 5.10.261", "TCP and SCTP states are read behind IPv6 extension "
               "headers; before, at byte 40", "ip_vs_proto_tcp.c, ip_vs_proto_sctp.c"),
     Behaviour("tunnel_mtu", "7.2 6.12.97 6.1.178 5.15.210 5.10.261", "a relayed MTU leaves room for the tunnel's header",
@@ -88,6 +127,9 @@ TABLE = (
               "their low byte counts. Seen in 6.12.113 and 6.1.192, and named in the lists of those fixes", "ip_vs_ftp.c"),
     Behaviour("whole_headers6", "7.3 7.2.9 6.12.112 6.1.189", "an IPv6 extension header that the packet ends within is "
               "broken; before, its first bytes told what follows", "net/ipv6/exthdrs_core.c"),
+    Behaviour("resets_keep_time", "7.3 6.12.117", "a RST that does not close a tracked connection leaves it the 300 "
+              "seconds of unacknowledged data; before, the 10 of a closed one. 7.2.13 is without it",
+              "nf_conntrack_proto_tcp.c"),
     Behaviour("same_flow_merges", "6.12", "where connection tracking knows the addresses and ports of a new datagram, the "
               "datagram passes if it is of the same flow, one way or the other; before, always", "nf_conntrack_core.c"),
     Behaviour("redirects_apart", "7.2", "ICMPv6 errors, which have no limit here, leave that of redirects alone; before, "

@@ -21,12 +21,14 @@ from tests.kernel.traces import (
     pieces,
     quotes,
     releases,
+    reused,
     scarce,
     scheduling,
     sessions,
     settings,
     tables,
     tracking,
+    tracking_cases,
     tracking_tunables,
     upheaval,
     wide,
@@ -35,7 +37,7 @@ from tests.kernel.traces import (
 _FILES = (
     administration, scheduling, lifetimes, paths, corners, pieces, local, crowds, mutants, tracking, sessions, calls,
     releases, tables, settings, narrow, tracking_tunables, edges, wide, quotes,
-    upheaval, scarce,
+    upheaval, scarce, reused, tracking_cases,
 )  # fmt: skip
 KINDS = {kind: make for file in _FILES for kind, make in file.KINDS.items()}
 

@@ -77,7 +77,7 @@ class Namespace(Part):
         self.release = kernel.name
         self.behaviours = kernel.behaviours
         self.sysctls = Sysctls(self.behaviours)
-        self.tracking = TrackingSysctls()
+        self.tracking = TrackingSysctls(self.behaviours)
         """The tunables of connection tracking."""
         self.table = ServiceTable(self.clock, hash_key=hash_key, settings=self._settings())
         self.log: DebugLog | None = None

@@ -99,7 +99,10 @@ def _body(namespace: Namespace) -> str:
             "daemons": [
                 [*one[:1], one[1].hex(), *one[2:4], one[4].hex(), *one[5:]] for one in namespace.daemons.running()
             ],
-            "sysctls": {**_changed(namespace.sysctls, Sysctls()), **_changed(namespace.tracking, TrackingSysctls())},
+            "sysctls": {
+                **_changed(namespace.sysctls, Sysctls()),
+                **_changed(namespace.tracking, TrackingSysctls(namespace.behaviours)),
+            },
             "total": namespace.table.total.saved(),
             **({"trash": _trash(namespace.table)} if len(namespace.table.trash) else {}),
         },

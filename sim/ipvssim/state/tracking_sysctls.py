@@ -1,7 +1,8 @@
 """The tunables ``net.netfilter.nf_conntrack_*`` that connection tracking here follows: timeouts, and TCP's switches.
 
 Names, defaults and ranges are those of ``nf_ct_sysctl_table`` (nf_conntrack_standalone.c, Linux 6.1) and of the protocols
-beside it. Values are whole seconds, or switches. :data:`NOT_MODELLED` says what of connection tracking is not here at all.
+beside it. Timeouts are in seconds, the others switches and counts. :data:`NOT_MODELLED` says what of connection tracking is
+not here at all.
 """
 
 from __future__ import annotations
@@ -10,6 +11,7 @@ from collections.abc import Callable
 from errno import ENOENT
 from os import strerror
 
+from ipvssim.behaviours import BEHAVIOURS, Behaviours
 from ipvssim.clock import HZ
 from ipvssim.state.sysctls import seconds, within
 
@@ -33,45 +35,67 @@ _SECONDS = {
         ("shutdown_recd", 3), ("shutdown_ack_sent", 3), ("heartbeat_sent", 30),
     )},
 }  # fmt: skip
+_ACKED = "sctp_timeout_heartbeat_acked"
+_PATHS = {"sctp_timeout_established": 432000, _ACKED: 210}
+"""Where an answered heartbeat is a state of its own."""
+_SHORT = dict.fromkeys(("sctp_timeout_shutdown_sent", "sctp_timeout_shutdown_recd"), 0.3)
+"""Where associations that are shut down end at once; it is shown as 0."""
+_IGNORES = "tcp_ignore_invalid_rst"
 _SWITCHES = {"checksum": 1, "tcp_be_liberal": 0, "tcp_ignore_invalid_rst": 0, "tcp_loose": 1}
 _COUNTS = {"tcp_max_retrans": 3}
 _PARSERS: dict[str, Callable[[str, int], int]] = {
-    **dict.fromkeys(_SECONDS, seconds), **dict.fromkeys(_SWITCHES, within(0, 1)), **dict.fromkeys(_COUNTS, within(0, 255)),
+    **dict.fromkeys((*_SECONDS, _ACKED), seconds), **dict.fromkeys(_SWITCHES, within(0, 1)),
+    **dict.fromkeys(_COUNTS, within(0, 255)),
 }  # fmt: skip
+_ANY = within(-0x80000000, 0x7FFFFFFF)
 
 
 class TrackingSysctls:
     """The tunables of one namespace, by their names without :data:`PREFIX`."""
 
-    __slots__ = ("_values",)
+    __slots__ = ("_any_count", "_jiffies", "_values")
 
-    def __init__(self) -> None:
-        self._values = {**_SECONDS, **_SWITCHES, **_COUNTS}
+    def __init__(self, behaviours: Behaviours = BEHAVIOURS) -> None:
+        timeouts: dict[str, float] = dict(_SECONDS)
+        if not behaviours.sctp_paths:
+            timeouts.update(_PATHS)
+        if not behaviours.sctp_shutdowns:
+            timeouts.update(_SHORT)
+        self._jiffies = {short: int(value * HZ) for short, value in timeouts.items()}
+        self._values = {**_SWITCHES, **_COUNTS}
+        if not behaviours.stale_resets:
+            del self._values[_IGNORES]
+        self._any_count = not behaviours.byte_retrans
 
     def __getitem__(self, short: str) -> int:
-        """A value; KeyError for a name that there is not."""
+        """A switch or a count; KeyError for a name that there is not."""
         return self._values[short]
 
     def life(self, short: str) -> int:
         """A timeout in jiffies, as the kernel keeps it: without a sign, so that a negative one is long."""
-        return min(self._values[short] * HZ & 0xFFFFFFFF, _JIFFIES)
+        return min(self._jiffies[short] & 0xFFFFFFFF, _JIFFIES)
 
     def read(self, name: str) -> str:
         """What ``/proc/sys`` shows; OSError(ENOENT) where there is no such variable here."""
-        return str(self._values[self._short(name)])
+        short = self._short(name)
+        return str(self._values[short] if short in self._values else int(self._jiffies[short] / HZ))
 
     def write(self, name: str, value: int | str) -> None:
         """Write as ``sysctl -w`` would. OSError: ENOENT where there is no such variable here, EINVAL where it is refused."""
         short = self._short(name)
-        self._values[short] = _PARSERS[short](str(value), self._values[short])
+        if short in self._jiffies:
+            self._jiffies[short] = _PARSERS[short](str(value), 0) * HZ
+        else:
+            parser = _ANY if short in _COUNTS and self._any_count else _PARSERS[short]
+            self._values[short] = parser(str(value), self._values[short])
 
     def names(self) -> list[str]:
         """The full names."""
-        return [PREFIX + short for short in self._values]
+        return [PREFIX + short for short in (*self._jiffies, *self._values)]
 
     def _short(self, name: str) -> str:
         dotted = name.replace("/", ".")
         short = dotted.removeprefix(PREFIX)
-        if short == dotted or short not in self._values:
+        if short == dotted or (short not in self._jiffies and short not in self._values):
             raise OSError(ENOENT, strerror(ENOENT), name)
         return short

@@ -9,6 +9,7 @@ from struct import pack
 import pytest
 
 from ipvssim import Kernel
+from ipvssim.behaviours import BEHAVIOURS
 from ipvssim.clock import Clock
 from ipvssim.doors.table_file import TableFile
 from ipvssim.net.checksums import transport
@@ -300,7 +301,7 @@ def test_a_table_file_keeps_the_tunables_of_tracking(tmp_path: Path) -> None:
 def test_a_new_flow_whose_first_key_is_taken_is_found_by_its_answers_for_a_second() -> None:
     """nf_ct_resolve_clash_harder, as read in 6.12: where its other key is free; the entry goes when its second is over."""
     clock = Clock()
-    entries = Entries(clock, TrackingSysctls())
+    entries = Entries(clock, TrackingSysctls(), BEHAVIOURS)
     there, back, other = (w.UDP, b"there"), (w.UDP, b"back"), (w.UDP, b"other")
     old, new, late = Entry(there, back, None), Entry(there, other, None), Entry(there, back, None)
     old.expires = 1000

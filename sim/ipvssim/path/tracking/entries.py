@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING, Final
 
 from ipvssim._compiling import mypyc_attr
 from ipvssim._parts import Part
+from ipvssim.behaviours import Behaviours
 from ipvssim.clock import HZ, Clock
 
 if TYPE_CHECKING:
@@ -24,6 +25,9 @@ REPLY: Final = 1
 """The two sides of an entry: that of its first packet, and the other."""
 _SWEEP: Final = 60 * HZ
 """How often the kernel looks for entries whose time is over (``gc_worker``), where it has few; when, is its own affair."""
+_LEFT: Final = 8 * HZ
+"""How long one stays that is over, where the kernel looks at a part of the table at a time: between none and 16 seconds, as
+chance has it, so this is what is right most often."""
 
 
 class Outcome(Enum):
@@ -62,9 +66,10 @@ class Entries(Part):
     """The table of confirmed entries. One whose time is over is not found any more, but it still stands in the way of a new
     one with a key of its own (``__nf_conntrack_confirm``) until somebody looks for it, or all are swept."""
 
-    def __init__(self, clock: Clock, sysctls: TrackingSysctls) -> None:
+    def __init__(self, clock: Clock, sysctls: TrackingSysctls, behaviours: Behaviours) -> None:
         self.clock = clock
         self.sysctls = sysctls
+        self.behaviours = behaviours
         self._swept = clock.jiffies
         self._sides: dict[Key, tuple[Entry, int]] = {}
 
@@ -88,7 +93,7 @@ class Entries(Part):
             self._sweep()
         for key in entry.keys:
             found = self._sides.get(key)
-            if found is not None:
+            if found is not None and not self._is_left(found[0]):
                 return found[0]
         return None
 
@@ -97,6 +102,13 @@ class Entries(Part):
         self._swept = now - (now - self._swept) % _SWEEP
         for entry in [entry for entry, _ in self._sides.values() if entry.expires <= self._swept]:
             self.kill(entry)
+
+    def _is_left(self, entry: Entry) -> bool:
+        """Whether the kernel has swept it meanwhile, in parts; then it goes."""
+        swept = not self.behaviours.whole_sweeps and self.clock.jiffies - entry.expires >= _LEFT
+        if swept:
+            self.kill(entry)
+        return swept
 
     def add(self, entry: Entry) -> None:
         """Its first packet has gone through."""

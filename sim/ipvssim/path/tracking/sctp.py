@@ -6,9 +6,10 @@ from typing import Final, NamedTuple
 
 from ipvssim._compiling import mypyc_attr
 from ipvssim._parts import Part
+from ipvssim.behaviours import Behaviours
 from ipvssim.net.checksums import crc32c
 from ipvssim.net.packets import Packet
-from ipvssim.path.tracking.entries import ORIGINAL, Entries, Entry, Outcome
+from ipvssim.path.tracking.entries import ORIGINAL, REPLY, Entries, Entry, Outcome
 
 NONE: Final = 0
 CLOSED: Final = 1
@@ -19,10 +20,11 @@ SHUTDOWN_SENT: Final = 5
 SHUTDOWN_RECEIVED: Final = 6
 SHUTDOWN_ACK_SENT: Final = 7
 HEARTBEAT_SENT: Final = 8
-_INVALID: Final = 9
+HEARTBEAT_ACKED: Final = 9
+_INVALID: Final = 10
 _TIMEOUTS: Final[tuple[str, ...]] = (
     "", "closed", "cookie_wait", "cookie_echoed", "established", "shutdown_sent", "shutdown_recd", "shutdown_ack_sent",
-    "heartbeat_sent",
+    "heartbeat_sent", "heartbeat_acked",
 )  # fmt: skip
 """What the tunables nf_conntrack_sctp_timeout_* end with, by state."""
 _DATA: Final = 0
@@ -41,25 +43,34 @@ _ROWS: Final = (
     _INIT, _INIT_ACK, _ABORT, _SHUTDOWN, _SHUTDOWN_ACK, _ERROR, _COOKIE_ECHO, _COOKIE_ACK, _COMPLETE, _HEARTBEAT,
     _HEARTBEAT_ACK,
 )  # fmt: skip
-_LETTERS: Final = "-CWEASRKHx"
+_LETTERS: Final = "-CWEASRKHBx"
 """Of the states, in their order; x is invalid."""
 
 
-def _table(*rows: str) -> dict[int, tuple[int, ...]]:
-    return {kind: tuple(map(_LETTERS.index, row)) for kind, row in zip(_ROWS, rows, strict=True)}
+def _table(*rows: str) -> dict[int, str]:
+    return dict(zip(_ROWS, rows, strict=True))
 
 
-_NEXT: Final = (
+_TABLES: Final = (
     _table(
-        "CCWEACCKW", "CCWEASRKC", "CCCCCCCCC", "CCWESSRKC", "KCWEAKKKK", "CCWEASRKC", "CCEEASRKC", "CCWAASRKC",
-        "CCWEASRCC", "HCWEASRKH", "CCWEASRKH",
+        "CCWEACCKWB", "CCWEASRKCB", "CCCCCCCCCC", "CCWESSRKCS", "KCWEAKKKKB", "CCWEASRKCB", "CCEEASRKCB", "CCWAASRKCB",
+        "CCWEASRCCB", "HCWEASRKHB", "CCWEASRKHB",
     ),
     _table(
-        "xCWEASRKx", "xWWEASRKx", "xCCCCCCCx", "xCWERSRKx", "xCWEAKKKx", "xCWCASRKx", "xCEEASRKx", "xCWAASRKx",
-        "xCWEASRCx", "xCWEASRKH", "xCWEASRKA",
+        "xCWEASRKxB", "xWWEASRKxB", "xCCCCCCCxC", "xCWERSRKxR", "xCWEAKKKxB", "xCWCASRKxB", "xCEEASRKxB", "xCWAASRKxB",
+        "xCWEASRCxB", "xCWEASRKHB", "xCWEASRKAB",
     ),
 )  # fmt: skip
-"""By side and kind of chunk: state to next state."""
+"""By side and kind of chunk: state to next state, as the newest kernels have them."""
+_OLDER: Final = (
+    ("sctp_paths", REPLY, _HEARTBEAT_ACK, "xCWEASRKBB"),
+    ("sctp_shutdowns", ORIGINAL, _INIT, "CCWEASRKWB"),
+    ("sctp_collisions", ORIGINAL, _COOKIE_ACK, "CCWEASRKCB"),
+    ("sctp_collisions", REPLY, _COOKIE_ECHO, "xCWEASRKxB"),
+)
+"""The rows of kernels without a behaviour."""
+
+
 _NO_ENTRY: Final = frozenset((_ABORT, _COMPLETE, _COOKIE_ACK))
 _OWN_RULES: Final = frozenset(
     (_INIT, _COMPLETE, _COOKIE_ECHO, _ABORT, _SHUTDOWN_ACK, _HEARTBEAT, _HEARTBEAT_ACK)
@@ -68,6 +79,25 @@ _ALONE: Final = frozenset((_INIT, _INIT_ACK, _COMPLETE))
 _FIRST: Final = frozenset((_COOKIE_ACK, _COOKIE_ECHO))
 _REFLECTED: Final = 1
 _NO_TAG: Final = bytes(4)
+
+
+@mypyc_attr(allow_interpreted_subclasses=True)
+class Rules(Part):
+    """What of all this a kernel has: ``next`` is its states by side and kind of chunk."""
+
+    __slots__ = ("collisions", "keeps", "next", "reflected", "shutdown_tags", "stale")
+
+    def __init__(self, known: Behaviours) -> None:
+        tables = [dict(table) for table in _TABLES]
+        for behaviour, side, kind, row in _OLDER:
+            if not getattr(known, behaviour):
+                tables[side][kind] = row
+        self.next = [{kind: tuple(map(_LETTERS.index, row)) for kind, row in table.items()} for table in tables]
+        self.keeps = known.sctp_inits_keep_time
+        self.collisions = known.sctp_collisions
+        self.stale = not known.sctp_stale_inits
+        self.reflected = known.sctp_paths
+        self.shutdown_tags = known.sctp_shutdown_tags
 
 
 class Chunk(NamedTuple):
@@ -97,7 +127,7 @@ class _RefusedError(Exception):
     """A chunk that does not belong."""
 
 
-def follow(entries: Entries, entry: Entry, which: int, packet: Packet, *, verified: bool) -> Outcome:
+def follow(rules: Rules, entries: Entries, entry: Entry, which: int, packet: Packet, *, verified: bool) -> Outcome:
     """A packet of side ``which``: the entry's state and time after it. ``verified`` where its checksum need not be looked
     at."""
     data = packet.data[packet.offset :]
@@ -109,12 +139,12 @@ def follow(entries: Entries, entry: Entry, which: int, packet: Packet, *, verifi
     if not chunks:
         return Outcome.INVALID
     kinds = {chunk.kind for chunk in chunks}
-    if not entry.confirmed and (kinds & _NO_ENTRY or not _begin(association, chunks, tag)):
+    if not entry.confirmed and (kinds & _NO_ENTRY or not _begin(rules, association, chunks, tag)):
         return Outcome.INVALID
     if not kinds & _OWN_RULES and tag != association.tags[which]:
         return Outcome.INVALID
     try:
-        lasting = _take(entry, association, which, chunks, tag)
+        lasting = _take(rules, entry, association, which, chunks, tag)
     except _RefusedError:
         return Outcome.INVALID
     if lasting is not None:
@@ -141,11 +171,10 @@ def _chunks(data: bytes) -> list[Chunk]:
     return found
 
 
-def _begin(association: Association, chunks: list[Chunk], tag: bytes) -> bool:
+def _begin(rules: Rules, association: Association, chunks: list[Chunk], tag: bytes) -> bool:
     """The first packet of an entry."""
     for chunk in chunks:
-        row = _NEXT[ORIGINAL].get(chunk.kind)
-        if row is None:
+        if chunk.kind not in _ROWS:
             return False
         if chunk.kind == _INIT:
             if tag != _NO_TAG or not chunk.tag:
@@ -153,12 +182,14 @@ def _begin(association: Association, chunks: list[Chunk], tag: bytes) -> bool:
             association.tags[1] = chunk.tag
         elif chunk.kind == _HEARTBEAT:
             association.tags[0] = tag
-        elif chunk.kind == _SHUTDOWN_ACK:
+        elif chunk.kind == _SHUTDOWN_ACK or not rules.shutdown_tags:
             association.tags[1] = tag
     return True
 
 
-def _take(entry: Entry, association: Association, which: int, chunks: list[Chunk], tag: bytes) -> int | None:
+def _take(
+    rules: Rules, entry: Entry, association: Association, which: int, chunks: list[Chunk], tag: bytes
+) -> int | None:  # fmt: skip
     """Let every chunk act; the last state, by which the entry lives on, or None where its time goes on as it was."""
     state, ignored = NONE, False
     kinds = {chunk.kind for chunk in chunks}
@@ -166,17 +197,17 @@ def _take(entry: Entry, association: Association, which: int, chunks: list[Chunk
         if _is_failing_heartbeat(association, which, chunk, tag, ignored or _DATA in kinds):
             ignored = True
             continue
-        _check_tag(association, which, chunk, tag, ignored or _DATA in kinds)
+        _check_tag(rules, association, which, chunk, tag, ignored or _DATA in kinds)
         old = association.state
-        row = _NEXT[which].get(chunk.kind)
+        row = rules.next[which].get(chunk.kind)
         state = row[old] if row is not None else old
         if state == _INVALID:
             raise _RefusedError
         if chunk.kind == _INIT:
-            _note_init(association, which, chunk, old)
-            ignored = ignored or (state == old == CLOSED and entry.confirmed)
+            _note_init(rules, association, which, chunk, old)
+            ignored = ignored or (rules.keeps and state == old == CLOSED and entry.confirmed)
         elif chunk.kind == _INIT_ACK:
-            _note_init_ack(association, which, chunk)
+            _note_init_ack(rules, association, which, chunk)
         association.state = state
     return None if ignored else state
 
@@ -192,11 +223,13 @@ def _is_failing_heartbeat(association: Association, which: int, chunk: Chunk, ta
     return True
 
 
-def _check_tag(association: Association, which: int, chunk: Chunk, tag: bytes, strict: bool) -> None:
+def _check_tag(rules: Rules, association: Association, which: int, chunk: Chunk, tag: bytes, strict: bool) -> None:
     """The verification tag, by each chunk's own rule (RFC 4960, 8.5.1)."""
     tags, kind = association.tags, chunk.kind
     if kind == _INIT:
         wrong = tag != _NO_TAG
+    elif kind in (_ABORT, _COMPLETE) and not rules.reflected:
+        wrong = tag not in tags and (kind == _ABORT or bool(chunk.flags & _REFLECTED))
     elif kind in (_ABORT, _COMPLETE):
         wrong = tag != tags[1 - which if chunk.flags & _REFLECTED else which]
     elif kind == _COOKIE_ECHO:
@@ -219,22 +252,23 @@ def _check_tag(association: Association, which: int, chunk: Chunk, tag: bytes, s
             tags[which], tags[1 - which] = tag, _NO_TAG
 
 
-def _note_init(association: Association, which: int, chunk: Chunk, old: int) -> None:
+def _note_init(rules: Rules, association: Association, which: int, chunk: Chunk, old: int) -> None:
     if not chunk.tag:
         raise _RefusedError
-    if old == NONE or association.tags[1 - which] != chunk.tag:
+    if rules.stale or old == NONE or association.tags[1 - which] != chunk.tag:
         if all(association.inits):
             association.inits[1 - which] = False
         association.inits[which] = True
     association.tags[1 - which] = chunk.tag
 
 
-def _note_init_ack(association: Association, which: int, chunk: Chunk) -> None:
+def _note_init_ack(rules: Rules, association: Association, which: int, chunk: Chunk) -> None:
     if not chunk.tag:
         raise _RefusedError
     known = association.tags[1 - which]
-    if not association.inits[1 - which] and known not in (_NO_TAG, chunk.tag):
-        raise _RefusedError
-    if all(association.inits) and known != chunk.tag:
-        raise _RefusedError
+    if rules.collisions:
+        if not association.inits[1 - which] and known not in (_NO_TAG, chunk.tag):
+            raise _RefusedError
+        if all(association.inits) and known != chunk.tag:
+            raise _RefusedError
     association.tags[1 - which] = chunk.tag

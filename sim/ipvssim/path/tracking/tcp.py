@@ -95,13 +95,13 @@ def follow(entries: Entries, entry: Entry, which: int, packet: Packet, *, verifi
     new = _NEXT[which][segment.kind][old]
     if new == _INVALID:
         return Outcome.INVALID
-    fits = False
+    known, fits = entries.behaviours, False
     if new == _IGNORED or (new == SYN_SENT and old >= TIME_WAIT):
         if new == SYN_SENT and _is_reopened(talk, which):
             entries.kill(entry)
             return Outcome.AGAIN
-        if not _is_in_step(talk, which, segment):
-            _note(talk, which, segment, old)
+        if not _is_in_step(talk, which, segment, LIBERAL if known.lasting_liberality else 0):
+            _note(talk, which, segment, old, challenges=known.challenge_answers)
             return Outcome.VALID
         old, new = SYN_SENT, SYN_RECV
     elif new == TIME_WAIT and old == LAST_ACK and _is_challenge(talk, which, segment):
@@ -118,11 +118,12 @@ def follow(entries: Entries, entry: Entry, which: int, packet: Packet, *, verifi
     if not fits:
         shifts = entry.shifts  # what a helper added to the stream that the segment acknowledges (nf_ct_seq_offset)
         shift = shifts.sides[1 - which].of(segment.acknowledged - 1) if shifts is not None else 0
-        measured = measure(talk, which, segment, shift, liberal=bool(entries.sysctls["tcp_be_liberal"]))
+        measured = measure(talk, which, segment, shift, known, liberal=bool(entries.sysctls["tcp_be_liberal"]))
         if measured is Measure.IGNORED:
             return Outcome.VALID
         if measured is Measure.OUT:
-            _misfits(entries, entry, talk, which, segment)
+            if known.misfits_pass:
+                _misfits(entries, entry, talk, which, segment)
             return Outcome.INVALID
     _advance(entries, entry, talk, which, segment, old, new)
     return Outcome.VALID
@@ -142,7 +143,7 @@ def _begin(talk: Talk, segment: Segment, *, loose: bool) -> bool:
     side.end = side.max_end = segment.end
     side.max_window = segment.window or 1
     if new == SYN_SENT:
-        read_options(segment.options, side)
+        read_options(segment.options, side, 0)
     else:
         side.max_end = segment.end + side.max_window & 0xFFFFFFFF
         for either in talk.sides:
@@ -157,7 +158,7 @@ def _is_reopened(talk: Talk, which: int) -> bool:
     return bool(closed) or (talk.last_side == which and talk.last_kind == A_RST)
 
 
-def _is_in_step(talk: Talk, which: int, segment: Segment) -> bool:
+def _is_in_step(talk: Talk, which: int, segment: Segment, kept: int) -> bool:
     """Whether this answers a SYN that was let through without being followed: both ends agree, and the entry follows."""
     asked = talk.last_side
     if segment.kind != A_SYNACK or talk.last_kind != A_SYN or asked == which:
@@ -169,22 +170,23 @@ def _is_in_step(talk: Talk, which: int, segment: Segment) -> bool:
     side.max_window = talk.last_window or 1
     side.scale, side.flags = talk.last_scale, talk.last_flags
     talk.challenged = False
-    talk.sides[which].reset()
+    talk.sides[which].reset(kept)
     return True
 
 
-def _note(talk: Talk, which: int, segment: Segment, state: int) -> None:
-    """A segment is let through without being followed; what it said may explain the next one."""
+def _note(talk: Talk, which: int, segment: Segment, state: int, *, challenges: bool) -> None:
+    """A segment is let through without being followed; what it said may explain the next one. With ``challenges`` that may
+    be a RST which answers an ACK."""
     talk.last_kind, talk.last_side = segment.kind, which
     talk.last_sequence, talk.last_end, talk.last_window = segment.sequence, segment.end, segment.window
     if segment.kind == A_SYN and which == ORIGINAL:
         said = Side()
-        read_options(segment.options, said)
+        read_options(segment.options, said, 0)
         talk.last_flags = said.flags & (SCALES | SELECTIVE)
         talk.last_scale = said.scale if said.flags & SCALES else 0
         talk.simultaneous = False
         talk.challenged = state == LAST_ACK
-    if state == SYN_SENT and segment.kind == AN_ACK and which == REPLY:
+    if challenges and state == SYN_SENT and segment.kind == AN_ACK and which == REPLY:
         talk.last_ack = segment.acknowledged
 
 
@@ -198,28 +200,29 @@ def _is_challenge(talk: Talk, which: int, segment: Segment) -> bool:
 
 def _reset(entries: Entries, entry: Entry, which: int, segment: Segment, old: int) -> tuple[int, bool] | None:
     """A RST: the state after it, and whether the windows need not be looked at; None where it is not believed."""
-    talk = entry.talk
+    talk, known = entry.talk, entries.behaviours
     assert isinstance(talk, Talk)
-    if old in _ENDING:
+    taken = known.stale_resets
+    if taken and old in _ENDING:
         return CLOSE, True
     new, other, sequence = CLOSE, talk.sides[1 - which], segment.sequence
     lasting = old == ESTABLISHED and entry.assured
-    if other.flags & HAS_ACKED and talk.last_kind != A_SYN:
-        if not sequence and not lasting:
+    if other.flags & HAS_ACKED and not (taken and talk.last_kind == A_SYN):
+        if taken and not sequence and not lasting:
             return new, False
-        if before(sequence, other.max_ack) and not entries.sysctls["tcp_ignore_invalid_rst"]:
+        if before(sequence, other.max_ack) and not (taken and entries.sysctls["tcp_ignore_invalid_rst"]):
             return None
         if not lasting or sequence == other.max_ack:
             return new, False
         if talk.last_kind == AN_ACK and talk.last_side == which and sequence == talk.last_end:
             return new, False
         new = old
-    stray = entry.replied and talk.last_kind == A_SYN and talk.last_side != which
+    stray = entry.replied and talk.last_kind == A_SYN and (talk.last_side != which or not known.reset_sides)
     half_open = not entry.assured and talk.last_kind == AN_ACK
     if (stray or half_open) and segment.acknowledged == talk.last_end:
         return new, True
-    answered = old == SYN_SENT and talk.last_kind == AN_ACK and talk.last_side == REPLY
-    return new, answered and sequence == talk.last_ack
+    answers = known.challenge_answers and old == SYN_SENT and talk.last_kind == AN_ACK and talk.last_side == REPLY
+    return new, answers and sequence == talk.last_ack
 
 
 def _misfits(entries: Entries, entry: Entry, talk: Talk, which: int, segment: Segment) -> None:
@@ -243,7 +246,7 @@ def _advance(entries: Entries, entry: Entry, talk: Talk, which: int, segment: Se
         if segment.flags & RST:
             entries.kill(entry)
             return
-        if segment.kind == A_SYN and old == SYN_SENT:
+        if segment.kind == A_SYN and old == SYN_SENT and entries.behaviours.syns_keep_time:
             return
         if new == ESTABLISHED:
             life = min(life, _life(entries, "unacknowledged"))
@@ -260,11 +263,16 @@ def _life(entries: Entries, name: str) -> int:
 def _life_in(entries: Entries, talk: Talk, segment: Segment, new: int) -> int:
     """How long a connection lives in a state that a segment brought it to."""
     usual = _SIMULTANEOUS if new == SYN_SENT2 else _life(entries, _TIMEOUTS[new])
-    if talk.repeated >= entries.sysctls["tcp_max_retrans"] and usual > (repeats := _life(entries, "max_retrans")):
+    if talk.repeated >= entries.sysctls["tcp_max_retrans"] & 0xFFFFFFFF and usual > (
+        repeats := _life(entries, "max_retrans")
+    ):
         return repeats
-    if segment.kind == A_RST:
-        return _life(entries, "close")
     unanswered = _life(entries, "unacknowledged")
+    if segment.kind == A_RST:
+        if not entries.behaviours.resets_keep_time:
+            return _life(entries, "close")
+        if new == ESTABLISHED and usual > unanswered:
+            return unanswered
     if (talk.sides[0].flags | talk.sides[1].flags) & UNACKNOWLEDGED and usual > unanswered:
         return unanswered
     return usual if talk.last_window else min(usual, _life(entries, "max_retrans"))

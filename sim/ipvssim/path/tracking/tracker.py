@@ -41,7 +41,8 @@ if TYPE_CHECKING:
 
 _ANY_PORTS: Final = NO_PORTS * 2
 _SHARED: Final = frozenset((UDP, AH, ESP))
-"""Protocols of which two entries may claim one key: the later packet takes the earlier entry for its own."""
+"""Protocols of which two entries may claim one key: the later packet takes the earlier entry for its own. Not every kernel
+has all of them among these."""
 
 
 @mypyc_attr(allow_interpreted_subclasses=True)
@@ -49,7 +50,7 @@ class Tracker(Part):
     """The tracking of one director. It handles one packet at a time: that which :meth:`enters` was called with last."""
 
     def __init__(self, namespace: Namespace, connections: ConnectionTable, reassembler: Reassembler) -> None:
-        self.entries = Entries(namespace.clock, namespace.tracking)
+        self.entries = Entries(namespace.clock, namespace.tracking, namespace.behaviours)
         self.on = False
         """Whether packets of any family are tracked: what the packet path asks before everything else here."""
         self.looks = 0
@@ -67,6 +68,8 @@ class Tracker(Part):
         namespace.table.tracking_hook = self._watch
         namespace.sysctls.on_write("conntrack", self._keep)
         self._merges_all = not namespace.behaviours.same_flow_merges
+        self._sctp = sctp.Rules(namespace.behaviours)
+        self._shared = _SHARED if namespace.behaviours.others_merge else frozenset((UDP,))
         self._watch()
         self._keep()
 
@@ -180,7 +183,7 @@ class Tracker(Part):
         if other is None:
             self.entries.add(entry)
             return True
-        shared = entry.keys[0][0] in _SHARED
+        shared = entry.keys[0][0] in self._shared
         if shared and not self._merges_all and not entry.is_flow_of(other):
             return self.entries.squeeze_in(entry)
         self._entry = other
@@ -267,7 +270,7 @@ class Tracker(Part):
         if protocol == UDP:
             return datagrams.follow_udp(self.entries, entry, packet, verified=verified)
         if protocol == SCTP:
-            return sctp.follow(self.entries, entry, side, packet, verified=verified)
+            return sctp.follow(self._sctp, self.entries, entry, side, packet, verified=verified)
         return datagrams.follow_other(self.entries, entry)
 
     def _kept(self, connection: ConnectionEntry) -> Entry | None:

@@ -8,6 +8,7 @@ from typing import Final, NamedTuple
 
 from ipvssim._compiling import mypyc_attr
 from ipvssim._parts import Part
+from ipvssim.behaviours import Behaviours
 from ipvssim.net.packets import ACK, FIN, RST, SYN, Packet
 
 SCALES: Final = 1
@@ -75,10 +76,10 @@ class Side(Part):
         self.flags = 0
         self.reset()
 
-    def reset(self) -> None:
-        """Forget everything but that it is not measured."""
+    def reset(self, kept: int = 0) -> None:
+        """Forget everything but those flags."""
         self.end = self.max_end = self.max_window = self.max_ack = self.scale = 0
-        self.flags &= LIBERAL
+        self.flags &= kept
 
 
 @mypyc_attr(allow_interpreted_subclasses=True)
@@ -103,12 +104,12 @@ def before(one: int, other: int) -> bool:
     return (one - other & _MASK) > 0x7FFFFFFF
 
 
-def read_options(options: bytes, side: Side) -> None:
-    """What a SYN's options say of the side that sent it."""
+def read_options(options: bytes, side: Side, kept: int) -> None:
+    """What a SYN's options say of the side that sent it, beside those flags which it keeps."""
     if not options:
         return
     side.scale = 0
-    side.flags &= LIBERAL
+    side.flags &= kept
     for kind, value in _walked(options):
         if kind == _SELECTIVE and not value:
             side.flags |= SELECTIVE
@@ -145,18 +146,19 @@ def _selected(options: bytes, acknowledged: int) -> int:
     return acknowledged
 
 
-def begin(side: Side, other: Side, segment: Segment, *, reply: bool) -> None:
+def begin(side: Side, other: Side, segment: Segment, kept: int, *, reply: bool) -> None:
     """A side's SYN, or its answer to one."""
     side.end = side.max_end = segment.end
     side.max_window = segment.window or 1
-    read_options(segment.options, side)
+    read_options(segment.options, side, kept)
     if reply and not (side.flags & SCALES and other.flags & SCALES):
         side.scale = other.scale = 0
 
 
-def measure(talk: Talk, which: int, segment: Segment, shift: int, *, liberal: bool) -> Measure:
+def measure(talk: Talk, which: int, segment: Segment, shift: int, known: Behaviours, *, liberal: bool) -> Measure:
     """Whether a segment fits the windows; if so, they move on. ``shift`` is what was added on the way to the stream that it
     acknowledges; ``liberal`` takes every segment for one that fits."""
+    kept = LIBERAL if known.lasting_liberality else 0
     sender, receiver = talk.sides[which], talk.sides[1 - which]
     flags, end, sequence = segment.flags, segment.end, segment.sequence
     acknowledged = selected = segment.acknowledged
@@ -166,26 +168,33 @@ def measure(talk: Talk, which: int, segment: Segment, shift: int, *, liberal: bo
         acknowledged, selected = acknowledged - shift & _MASK, selected - shift & _MASK
     if not sender.max_window:
         if flags & SYN:
-            begin(sender, receiver, segment, reply=bool(which))
+            begin(sender, receiver, segment, kept, reply=bool(which) or not known.syns_begin_anew)
             if not flags & ACK:
                 return Measure.IN
         else:
             _pick_up(sender, receiver, segment, selected)
-    elif flags & SYN and before(sender.end, end) and talk.state in (SYN_SENT, SYN_RECV):
-        begin(sender, receiver, segment, reply=bool(which))
-        if which and not flags & ACK:
+    elif before(sender.end, end) and _is_begun_anew(talk.state, which, flags, known):
+        begin(sender, receiver, segment, kept, reply=bool(which) and known.syns_begin_anew)
+        if known.syns_begin_anew and which and not flags & ACK:
             return Measure.IN
     if not flags & ACK or (flags & RST and not acknowledged):
         acknowledged = selected = receiver.end
     if flags & RST and not sequence and talk.state == SYN_SENT:
         sequence = end = sender.end
-    misfit = _misfit(sender, receiver, sequence, end, selected)
+    misfit = _misfit(sender, receiver, sequence, end, selected, known)
     if misfit is not None:
         return Measure.IN if liberal or sender.flags & LIBERAL else misfit
     _move_on(sender, receiver, segment, end, acknowledged, selected)
     if segment.kind == AN_ACK:
         _count_repeats(talk, which, segment, sequence, acknowledged, end)
     return Measure.IN
+
+
+def _is_begun_anew(state: int, which: int, flags: int, known: Behaviours) -> bool:
+    """Whether a segment with a higher number begins its side's window anew while the connection opens."""
+    if known.syns_begin_anew:
+        return bool(flags & SYN) and state in (SYN_SENT, SYN_RECV)
+    return state == (SYN_RECV if which else SYN_SENT)
 
 
 def _pick_up(sender: Side, receiver: Side, segment: Segment, selected: int) -> None:
@@ -199,7 +208,9 @@ def _pick_up(sender: Side, receiver: Side, segment: Segment, selected: int) -> N
         receiver.end = selected
 
 
-def _misfit(sender: Side, receiver: Side, sequence: int, end: int, selected: int) -> Measure | None:
+def _misfit(
+    sender: Side, receiver: Side, sequence: int, end: int, selected: int, known: Behaviours
+) -> Measure | None:  # fmt: skip
     """None where all four bounds are kept (the paper of Guido van Rooij that the kernel follows)."""
     lowest = sender.end - receiver.max_window - 1
     oldest = receiver.end - max(sender.max_window, _LEAST_WINDOW) - 1
@@ -208,7 +219,7 @@ def _misfit(sender: Side, receiver: Side, sequence: int, end: int, selected: int
     if not before(sequence, sender.max_end + 1):
         over = end - sender.max_end + 1 & _MASK
         inside = receiver.max_window and before(lowest, end)
-        if inside and not late and over <= receiver.max_window and not unseen:
+        if known.misfits_pass and inside and not late and over <= receiver.max_window and not unseen:
             sender.end = end
             sender.flags |= UNACKNOWLEDGED
             return Measure.IGNORED
@@ -216,7 +227,7 @@ def _misfit(sender: Side, receiver: Side, sequence: int, end: int, selected: int
     if unseen:
         return Measure.OUT
     if (receiver.max_window and not before(lowest, end)) or late:
-        return Measure.IGNORED
+        return Measure.IGNORED if known.misfits_pass else Measure.OUT
     return None
 
 
