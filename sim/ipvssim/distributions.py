@@ -16,6 +16,9 @@ _LATE = frozenset(
         "quoted_fragments",
         "helper_checksums6",
         "bounded_caches",
+        "others_merge",
+        "sctp_stale_inits",
+        "reset_sides",
     )
 )
 """The stable fixes of 2026."""

@@ -9,12 +9,13 @@ from struct import pack
 import pytest
 
 from ipvssim import Kernel
-from ipvssim.behaviours import BEHAVIOURS
+from ipvssim.behaviours import BEHAVIOURS, resolve
 from ipvssim.clock import Clock
 from ipvssim.doors.table_file import TableFile
 from ipvssim.net.checksums import transport
 from ipvssim.path.result import CLASH
 from ipvssim.path.tracking.entries import Entries, Entry
+from ipvssim.path.tracking.sctp import HEARTBEAT_ACKED, Rules
 from ipvssim.state.sysctl_view import NotModelledWarning
 from ipvssim.state.tracking_sysctls import TrackingSysctls
 from tests.ipvssim import worlds as w
@@ -288,6 +289,37 @@ def test_what_is_not_modelled_is_said_where_it_is_asked_for() -> None:
         warnings.simplefilter("error")
         kernel.sysctl["conntrack"] = 0
         kernel.sysctl[f"{NETFILTER}udp_timeout"] = 5
+
+
+def test_older_kernels_have_other_tunables_of_tracking(tmp_path: Path) -> None:
+    """5.10.46: answered heartbeats are a state of their own, shut associations end at once (which shows as 0), RSTs are
+    always measured, and a count is any int. A table file of such a kernel keeps them."""
+    kernel = Kernel(release="5.10.46")
+    sctp = f"{NETFILTER}sctp_timeout_"
+    assert [kernel.sysctl[sctp + one] for one in ("established", "heartbeat_acked", "shutdown_sent")] == [
+        "432000",
+        "210",
+        "0",
+    ]
+    assert kernel.namespace.tracking.life("sctp_timeout_shutdown_recd") == 30
+    with pytest.raises(KeyError):
+        kernel.sysctl[f"{NETFILTER}tcp_ignore_invalid_rst"] = 1
+    with pytest.raises(KeyError):
+        Kernel().sysctl[sctp + "heartbeat_acked"] = 5
+    kernel.sysctl[f"{NETFILTER}tcp_max_retrans"] = -1
+    kernel.sysctl[sctp + "heartbeat_acked"] = 7
+    TableFile(tmp_path / "t").save(kernel.namespace)
+    again = TableFile(tmp_path / "t").load(release="5.10.46").sysctl
+    assert again[sctp + "heartbeat_acked"] == "7" and again[f"{NETFILTER}tcp_max_retrans"] == "-1"
+    assert again[sctp + "shutdown_sent"] == "0"
+
+
+def test_each_state_of_an_association_is_one_that_its_kernel_has() -> None:
+    """Without a state for answered heartbeats no chunk leads there from any other; with it, one does."""
+    for release, leads in (("6.1.176", False), ("5.10.46", True), ("5.10.166", False)):
+        tables = Rules(resolve(release).behaviours).next
+        reached = {row[old] for table in tables for row in table.values() for old in range(HEARTBEAT_ACKED)}
+        assert (HEARTBEAT_ACKED in reached) == leads
 
 
 def test_a_table_file_keeps_the_tunables_of_tracking(tmp_path: Path) -> None:
