@@ -6,7 +6,7 @@ JOBS ?= 2
 SEEDS ?= 18
 MINUTES ?= 7
 # Kinds of traces that it records on one other kernel, each day another, if it can be had.
-TURN ?= limits growth shrinking hooks hashed reuse nodest dead settings replies narrow corners pieces states ftp_tracked
+TURN ?= limits growth shrinking hooks hashed reuse nodest dead settings replies narrow corners pieces states ftp_tracked tracked_cases tracked_reuse tracked_sctp
 # Seconds of `make fuzz`: for the packet path, and for all readers.
 FUZZ ?= 600
 # Inputs of `make fuzz` without instrumentation, over all readers.

@@ -217,14 +217,16 @@ def _numbers(release: str, asked: str) -> tuple[int, ...]:
 
 
 def _of(release: tuple[int, ...]) -> frozenset[str]:
-    return frozenset(one.name for one in TABLE if _has(release, one.since))
+    series = f"{release[0]}.{release[1]}."
+    return frozenset(one.name for one in TABLE if _has(release, series, one.since))
 
 
-def _has(release: tuple[int, ...], since: str) -> bool:
-    first, *stable = (tuple(map(int, word.split("."))) for word in since.split())
-    if release[:2] >= first:
+def _has(release: tuple[int, ...], series: str, since: str) -> bool:
+    first, *stable = since.split()
+    major, _, minor = first.partition(".")
+    if release[:2] >= (int(major), int(minor)):
         return True
-    return any(release[:2] == series[:2] and release[2:] >= series[2:] for series in stable)
+    return any(one.startswith(series) and release[2:] >= (int(one[len(series) :]),) for one in stable)
 
 
 def _dotted(numbers: tuple[int, ...]) -> str:
