@@ -72,7 +72,7 @@ ROOMS = {
         "protocols forwarding helpers.words",
         "connection_table rows explain protocols.diagram",
         "result accounts defence",
-        "host helpers.ftp tracking",
+        "host helpers.ftp tracking lessons",
         "helpers.application selection",
         "helpers",
         "transmit initiated",

@@ -68,6 +68,11 @@ TABLE = (
               "before, a part at a time, so that each goes within 16 seconds", "nf_conntrack_core.c"),
     Behaviour("syns_keep_time", "5.15 5.10.166", "a SYN again does not renew the time of a tracked connection that had no "
               "answer; before, it did", "nf_conntrack_proto_tcp.c"),
+    Behaviour("twos", "5.12", "the scheduler twos", "ip_vs_twos.c"),
+    Behaviour("gathering_ends", "5.13", "IPv4's fragments are no longer put together when nobody tracks connections any "
+              "more; before, from then on all are", "nf_conntrack_proto.c"),
+    Behaviour("ioam_options", "5.15", "a hop-by-hop option of IOAM that is not at a multiple of four is refused; before, it "
+              "is an unknown one, and let be", "net/ipv6/exthdrs.c"),
     Behaviour("reuse0_reschedules", "5.16 5.15.6 5.10.83", "with conn_reuse_mode=0 and expire_nodest_conn a SYN to the "
               "connection of a server of weight 0 is scheduled anew; before, it stayed there", "ip_vs_core.c"),
     Behaviour("later_options", "5.17 5.16.5 5.15.19 5.10.96", "later fragments of a packet that came in fragments lose the "
@@ -80,7 +85,11 @@ TABLE = (
     Behaviour("lasting_liberality", "5.18 5.17.2 5.16.19 5.15.33 5.10.110", "a side of a tracked connection that is not "
               "measured stays so when its options are read, or when it begins anew; before, it is measured from then on",
               "nf_conntrack_proto_tcp.c"),
+    Behaviour("negative_longs", "5.18", "a negative number for sync_qlen_max is EINVAL; before, it is ignored",
+              "kernel/sysctl.c"),
     Behaviour("run_estimation", "5.19", "the sysctl run_estimation", "ip_vs_ctl.c"),
+    Behaviour("reserved_checked", "6.1", "of commands that netlink's families do not have the reserved bits and the flags "
+              "are checked first, EINVAL; before, they are EOPNOTSUPP", "net/netlink/genetlink.c"),
     Behaviour("misfits_pass", "6.1", "segments under a window, and those that go a little beyond it, pass as part of a "
               "tracked connection, and a FIN or RST out of it shortens its time; before, all of them belong to none",
               "nf_conntrack_proto_tcp.c"),
@@ -90,6 +99,8 @@ TABLE = (
               "too, for 210 seconds, and ABORT and SHUTDOWN COMPLETE have the tag that their flag tells; before, that is a "
               "state of its own, the other lasts 5 days, and either tag is taken", "nf_conntrack_proto_sctp.c"),
     Behaviour("estimator_sysctls", "6.2", "the sysctls est_cpulist and est_nice", "ip_vs_est.c"),
+    Behaviour("least_quotes", "6.3 6.2.11 6.1.24 5.15.107 5.10.178", "an ICMP error that has no room to quote more than an "
+              "IPv4 header is not sent; before, it is", "net/ipv4/icmp.c"),
     Behaviour("small_heads", "6.3", "small packets' buffers are of one size, 704 bytes (640 in user-mode-linux): what "
               "waiting fragments and netlink's answers cost, and what fits in. Before, of 512 or 1024", "net/core/skbuff.c"),
     Behaviour("sctp_shutdowns", "6.5 6.4.12 6.1.47 5.15.128 5.10.192", "a tracked association that is shut down lives on "
@@ -100,6 +111,8 @@ TABLE = (
     Behaviour("sctp_shutdown_tags", "6.8 6.7.7 6.6.19 6.1.80 5.15.150 5.10.211", "of the first packet of a tracked "
               "association only a SHUTDOWN ACK tells the tag of the answers, beside an INIT; before, any chunk that may "
               "come first, but a heartbeat", "nf_conntrack_proto_sctp.c"),
+    Behaviour("helper_offsets6", "7.1 6.12.94 6.1.176 5.10.259", "a helper's check finds a segment behind IPv6 extension "
+              "headers; before, the check fails there", "ip_vs_proto_tcp.c"),
     Behaviour("others_merge", "7.0 6.12.75 6.1.165 5.10.252", "a first packet of AH or ESP passes though a tracked entry "
               "has its key, as one of UDP does; before, it is dropped", "nf_conntrack_proto_generic.c"),
     Behaviour("sctp_stale_inits", "7.1 6.12.91 6.1.175 5.10.258", "an INIT with the tag that is known counts as none of its "
@@ -130,6 +143,10 @@ TABLE = (
     Behaviour("resets_keep_time", "7.3 6.12.117", "a RST that does not close a tracked connection leaves it the 300 "
               "seconds of unacknowledged data; before, the 10 of a closed one. 7.2.13 is without it",
               "nf_conntrack_proto_tcp.c"),
+    Behaviour("udp_errors_teach", "7.3 7.2.11 6.12.115 6.1.191", "an ICMP error to the host that a datagram of its own is "
+              "too big narrows the way to that address, whoever sent the datagram; before, only a socket of its port did",
+              "net/ipv4/udp.c"),
+    Behaviour("udp_errors_teach6", "7.3 7.2.11 6.12.117", "as udp_errors_teach, with IPv6", "net/ipv6/udp.c"),
     Behaviour("same_flow_merges", "6.12", "where connection tracking knows the addresses and ports of a new datagram, the "
               "datagram passes if it is of the same flow, one way or the other; before, always", "nf_conntrack_core.c"),
     Behaviour("redirects_apart", "7.2", "ICMPv6 errors, which have no limit here, leave that of redirects alone; before, "

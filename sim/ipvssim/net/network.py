@@ -82,6 +82,7 @@ class Network(Part):
         self._paths: dict[bytes, Path] = {}
         self._types: dict[bytes, str] = {}
         self._learned: dict[bytes, int] = {}
+        self._for_all: dict[bytes, bool] = {}
         if loopback:
             self.add_device("lo", LOOPBACK, "127.0.0.1/8", "::1/128", mtu=65536)
 
@@ -186,9 +187,11 @@ class Network(Part):
             return b""
         return self.neighbours.get((device.name, address))
 
-    def learn_mtu(self, address: bytes, mtu: int) -> None:
-        """A router on the way to ``address`` says that no more fits. Paths handed out before keep the size they had."""
+    def learn_mtu(self, address: bytes, mtu: int, *, for_all: bool = True) -> None:
+        """A router on the way to ``address`` says that no more fits. Paths handed out before keep the size they had. Without
+        ``for_all`` it does not hold for packets that are only forwarded."""
         self._learned[address] = mtu
+        self._for_all[address] = for_all
         self._paths.pop(address, None)
 
     def is_local(self, address: bytes) -> bool:
@@ -268,8 +271,10 @@ class Network(Part):
             return Path(kind, None, b"", address, b"", 0)
         next_hop = route.gateway or address
         source = route.source or (address if kind == LOCAL else self.source_for(device, next_hop))
-        mtu = self._learned.get(address) or route.mtu or device.mtu
+        width = route.mtu or device.mtu
+        mtu = self._learned.get(address) or width
         path = Path(kind, device, route.gateway, next_hop, source, mtu)
+        path.through = mtu if self._for_all.get(address, True) else width
         path.resolves = device.kind != ETHERNET or (device.name, next_hop) in self.neighbours
         return path
 

@@ -12,6 +12,7 @@ from ipvssim.net.packets import DESTINATION, HOP_BY_HOP
 PAD1: Final = 0
 PADN: Final = 1
 ROUTER_ALERT: Final = 5
+IOAM: Final = 0x31
 JUMBO: Final = 0xC2
 HEADER_FIELD: Final = 0
 UNKNOWN_OPTION: Final = 2
@@ -37,6 +38,11 @@ def verify_hops(data: bytes) -> None:
     _verify(data, 40, HOP_BY_HOP)
 
 
+def verify_older_hops(data: bytes) -> None:
+    """As kernels did that do not know IOAM."""
+    _verify(data, 40, HOP_BY_HOP, ioam=False)
+
+
 def verify_destination(data: bytes) -> None:
     """The same for the destination options that stand before anything else than options."""
     at, following = 40, data[6]
@@ -46,7 +52,7 @@ def verify_destination(data: bytes) -> None:
         at, following = at + 8 + 8 * data[at + 1], data[at]
 
 
-def _verify(data: bytes, start: int, header: int) -> None:
+def _verify(data: bytes, start: int, header: int, *, ioam: bool = True) -> None:
     end = start + 8 + 8 * data[start + 1]
     if end > len(data):
         raise BadOption6Error
@@ -64,7 +70,10 @@ def _verify(data: bytes, start: int, header: int) -> None:
             padding, options = 0, options + 1
             if options > _MOST_OPTIONS:
                 raise BadOption6Error
-            _judge(data, kind, at, header)
+            if kind != IOAM or header != HOP_BY_HOP or not ioam:
+                _judge(data, kind, at, header)
+            elif at & 3:
+                raise BadOption6Error
         at += size
 
 

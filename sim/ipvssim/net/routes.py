@@ -86,7 +86,7 @@ class Path(Part):
     from; ``mtu`` is the route's, else the device's.
     """
 
-    __slots__ = ("device", "gateway", "kind", "mtu", "next_hop", "resolves", "source")
+    __slots__ = ("device", "gateway", "kind", "mtu", "next_hop", "resolves", "source", "through")
 
     def __init__(
         self, kind: str, device: Device | None, gateway: bytes, next_hop: bytes, source: bytes, mtu: int
@@ -97,6 +97,9 @@ class Path(Part):
         self.next_hop = next_hop
         self.source = source
         self.mtu = mtu
+        self.through = mtu
+        """What fits of a packet that is only forwarded: IPv4's do not heed what the host was told of the way
+        (net.ipv4.ip_forward_use_pmtu)."""
         self.resolves = True
         """Whether the next hop's link-layer address was known, or needs none, when the path was looked up."""
 
@@ -104,6 +107,12 @@ class Path(Part):
     def is_local(self) -> bool:
         """Whether the address is one of the host's own."""
         return self.kind == LOCAL
+
+    def beyond(self) -> Path:
+        """The same way for a packet that is only forwarded."""
+        path = Path(self.kind, self.device, self.gateway, self.next_hop, self.source, self.through)
+        path.resolves = self.resolves
+        return path
 
     def __repr__(self) -> str:
         device = f" by {self.device.name}" if self.device else ""

@@ -70,6 +70,7 @@ class NetlinkSocket:
         self.namespace = namespace
         self._capable = privilege == "root"
         self._small_head = namespace.small_head
+        self._checks_headers = namespace.behaviours.reserved_checked
         self._ack_cost = self._cost(_ACK_SIZE)
         self._family_id = family_id
         self._family = family if family is not None else Family(namespace)
@@ -222,7 +223,7 @@ class NetlinkSocket:
         if length < NLMSG_HEADER + GENL_HEADER:
             return EINVAL
         command = data[at + NLMSG_HEADER]
-        if command > target.LAST_LENIENT and refused_header(data, at, flags, extack):
+        if self._checks_headers and command > target.LAST_LENIENT and refused_header(data, at, flags, extack):
             return EINVAL
         if command not in target.OPERATIONS:
             return EOPNOTSUPP

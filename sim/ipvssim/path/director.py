@@ -17,12 +17,13 @@ from ipvssim._compiling import mypyc_attr
 from ipvssim._parts import Part
 from ipvssim.net.fragments import INPUT, LOCAL_DELIVERY, Reassembler
 from ipvssim.net.network import BROADCAST, ETHERNET, LOCAL, MULTICAST, Path, framed
-from ipvssim.net.options6 import verify_hops
+from ipvssim.net.options6 import verify_hops, verify_older_hops
 from ipvssim.net.packets import (
     AH,
     BROKEN,
     HOP_BY_HOP,
     ICMP,
+    ICMPV6,
     WITH_PORTS,
     Packet,
     ends_within,
@@ -39,6 +40,7 @@ from ipvssim.path.helpers.application import Helpers
 from ipvssim.path.host import Host
 from ipvssim.path.icmp_errors import IcmpErrors
 from ipvssim.path.inbound import Inbound
+from ipvssim.path.lessons import learn
 from ipvssim.path.outbound import Outbound
 from ipvssim.path.reasons import tell
 from ipvssim.path.result import DROP, FORWARD, HELD, TO_HOST, Result
@@ -106,6 +108,7 @@ class Director(Part):
         )  # fmt: skip
         self.host.told = self.inbound.tell_server
         self._whole_headers = namespace.behaviours.whole_headers6
+        self._verify_hops = verify_hops if namespace.behaviours.ioam_options else verify_older_hops
         self._witness: Witness | None = None
         self._sweeper = self.clock.timer(self._sweep)
         if namespace.behaviours.nodest_reschedules:
@@ -239,7 +242,7 @@ class Director(Part):
             if refused is not None:
                 result.drop(refused)
                 return
-            if not self.host.takes_options6(packet, verify_hops, result):
+            if not self.host.takes_options6(packet, self._verify_hops, result):
                 return
         if self.tracker.on:
             tracked = self.tracker.comes_in(packet, result)
@@ -316,6 +319,8 @@ class Director(Part):
         if self.network.path(packet.destination).kind in (BROADCAST, MULTICAST):
             return
         if packet.protocol not in WITH_PORTS:
+            if packet.protocol in (ICMP, ICMPV6):
+                learn(self.network, packet, self.namespace.behaviours)
             self.host.unwanted(packet)
             return
         port = packet.key[-2:]
@@ -334,6 +339,8 @@ class Director(Part):
 
     def _forward(self, packet: Packet, path: Path, result: Result) -> None:
         """FORWARD: errors about requests, then replies, then what is none of IPVS's business."""
+        if path.through != path.mtu:
+            path = path.beyond()
         if packet.specimen and not self.sysctls.nat_icmp_send and self.host.carries(packet, path):
             if self.outbound.pass_through(packet, result) is not None:
                 result.verdict = FORWARD

@@ -45,6 +45,8 @@ _PEERS: Final = 1 << 16
 _PAYLOAD_LENGTH: Final = 4
 """Where an IPv6 header has it."""
 _UNREACHABLE4: Final = {NONE: 0, PROHIBIT: 13}
+_LEAST_MTU4: Final = 68
+"""No packet of the host's own leaves by a narrower way (``ip_setup_cork``, net/ipv4/ip_output.c)."""
 _UNREACHABLE6: Final = {NONE: icmp.NO_ROUTE6, PROHIBIT: 1}
 _SILENT: Final = frozenset((BROKEN, ICMPV6, NO_NEXT, TCP))
 """What the host itself takes, or refuses otherwise than by an error."""
@@ -84,6 +86,7 @@ class Host(Part):
     ) -> None:  # fmt: skip
         self._copies_all = not behaviours.later_options
         self._redirects_apart = behaviours.redirects_apart
+        self._quotes_more = behaviours.least_quotes
         self._smp = smp
         self._telling: set[int] = set()
         """The families of which an ICMP error is being sent."""
@@ -172,6 +175,9 @@ class Host(Part):
             options = (
                 b"" if kind == icmp.PARAMETER_PROBLEM else echo(packet.data[20 : packet.offset], source, self._now())
             )
+            room = min(back.mtu, icmp.LARGEST4) - 28 - len(options)
+            if back.mtu < _LEAST_MTU4 or (room <= 20 and self._quotes_more):
+                return
             data = icmp.error4(packet, source, kind, code, info, ident, options, back.mtu)
         else:
             data = icmp.error6(packet, source, kind, code, info, self.clock.random.getrandbits(20))

@@ -13,6 +13,7 @@ from ipvssim.net.checksums import is_valid, pseudo
 from ipvssim.net.packets import AH, ESP, GRE, ICMPV6, IPIP, OFFSET, OFFSET6, SCTP, TCP, UDP, Packet, quote
 from ipvssim.path.connections import MASQUERADE, NO_PORTS, ConnectionEntry
 from ipvssim.path.forwarding import nat, tunnel
+from ipvssim.path.lessons import believe
 from ipvssim.path.protocols import ISAKMP
 from ipvssim.path.result import Result
 
@@ -30,8 +31,6 @@ if TYPE_CHECKING:
 _HANDLED4: Final = frozenset((icmp.UNREACHABLE, icmp.SOURCE_QUENCH, icmp.TIME_EXCEEDED))
 _FOLLOWED: Final = frozenset((TCP, UDP, SCTP, AH, ESP))
 _KINDS: Final = {IPIP: tunnel.KIND_IPIP, UDP: tunnel.KIND_GUE, GRE: tunnel.KIND_GRE}
-_LEAST_LEARNED: Final = 552
-"""net.ipv4.route.min_pmtu."""
 
 
 @mypyc_attr(allow_interpreted_subclasses=True)
@@ -240,10 +239,7 @@ class IcmpErrors(Part):
         The destination keeps the route that it used last. One without a learned MTU stays as it is until the next packet,
         so the first error passes on the old MTU; one that has one is changed in place (update_or_create_fnhe).
         """
-        known = self._host.network.path(outer).mtu
-        believed = min(known, _LEAST_LEARNED) if mtu < _LEAST_LEARNED else mtu
-        if believed < known:
-            self._host.network.learn_mtu(outer, believed)
+        believed = believe(self._host.network, outer, mtu)
         used = connection.server.way if connection.server is not None else None
         if used is None:
             return mtu

@@ -15,7 +15,7 @@ from ipvssim.net.pieces import SMALL_HEAD
 from ipvssim.schedulers import Settings
 from ipvssim.state.daemons import Daemons
 from ipvssim.state.debug_log import DebugLog
-from ipvssim.state.modules import Modules
+from ipvssim.state.modules import TWOS, Modules
 from ipvssim.state.service_table import ServiceTable
 from ipvssim.state.sysctls import PREFIX, Sysctls
 from ipvssim.state.table_rows import TableRows
@@ -91,6 +91,8 @@ class Namespace(Part):
         self.small_head = small_head if self.behaviours.small_heads else 0
         """The size of small packets' buffers, 0 where they have several."""
         self.modules = modules if modules is not None else Modules()
+        if TWOS in self.modules and not self.behaviours.twos:
+            raise ValueError(f"{TWOS!r}: Linux {self.release} has no such module")
         """What is loaded besides IPVS and its schedulers."""
         self.applications: Callable[[], Iterable[tuple[int, int]]] | None = None
         """Where a loaded helper hangs in its ports, each with the number of connections that use it."""

@@ -31,7 +31,7 @@ class Sysctls(Part):
     """The tunables of one namespace, at the kernel's defaults. Expirations and periods are in seconds."""
 
     __slots__ = (
-        "_hidden", "_hooks", "_lenient", "_reads", "am_droprate", "amemthresh", "backup_only", "cache_bypass",
+        "_hidden", "_hooks", "_lenient", "_reads", "_skips_minus", "am_droprate", "amemthresh", "backup_only", "cache_bypass",
         "conn_lfactor", "conn_max", "conn_reuse_mode", "conntrack", "debug_level", "drop_entry", "drop_packet",
         "est_cpulist", "est_nice", "expire_nodest_conn", "expire_quiescent_template", "ignore_tunneled", "lblc_expiration",
         "lblcr_expiration", "nat_icmp_send", "pmtu_disc", "run_estimation", "schedule_icmp", "secure_tcp", "sloppy_sctp",
@@ -42,6 +42,7 @@ class Sysctls(Part):
     def __init__(self, behaviours: Behaviours = BEHAVIOURS) -> None:
         self._hidden = {name for name, since in _SINCE.items() if not getattr(behaviours, since)}
         self._lenient = not behaviours.sync_version_checked
+        self._skips_minus = not behaviours.negative_longs
         self._hooks: dict[str, list[Callable[[], object]]] = {}
         self._reads: set[str] = set()
         self.am_droprate = 10
@@ -86,6 +87,8 @@ class Sysctls(Part):
         if short == "debug_level":
             raise OSError(EACCES, strerror(EACCES), name)
         if short == "sync_version" and self._lenient and _integer(str(value)) not in (0, 1):
+            return
+        if short == "sync_qlen_max" and self._skips_minus and _is_negative(str(value)):
             return
         parsed = _PARSERS.get(short, _integer)(str(value), getattr(self, short))
         self.turn(short, parsed)
@@ -201,6 +204,12 @@ def _processors(text: str, _: str) -> str:
     if not all(part.isdigit() for word in words for part in word.split("-", 1)):
         raise _refuse()
     return text.strip()
+
+
+def _is_negative(text: str) -> bool:
+    """Whether a number is written with a minus; EINVAL where it is none."""
+    first = (text.split() or [""])[0]
+    return first.startswith("-") and _c_integer(first) <= 0
 
 
 def _unsigned_long(text: str, _: int) -> int:

@@ -42,6 +42,7 @@ class Helpers(Part):
         self._ports = frozenset(port.to_bytes(2, "big") for port in namespace.modules.ftp_ports)
         self._ftp = Ftp(connections, accounts, namespace.behaviours)
         self._sums_twice = not namespace.behaviours.helper_checksums6
+        self._skips_none = not namespace.behaviours.helper_offsets6
         if self._ports:
             connections.made_as = self._kind
 
@@ -73,7 +74,7 @@ class Helpers(Part):
     def reply(self, packet: Packet, connection: ConnectionEntry) -> bytes | None:
         """A reply as it goes to the client; None: it is dropped. What is rewritten needs an entry of connection tracking."""
         assert isinstance(connection, HelpedEntry)
-        if len(packet.data) < packet.offset + 20 or not _is_right(packet):
+        if len(packet.data) < packet.offset + 20 or self._misses(packet) or not _is_right(packet):
             return None
         if connection.mode != ACTIVE:
             change = self._ftp.answer(packet, connection)
@@ -86,6 +87,10 @@ class Helpers(Part):
                 packet = _rewritten(packet, change)
         return nat.reply(packet, connection)
 
+    def _misses(self, packet: Packet) -> bool:
+        """Whether the check takes IPv6 extension headers for the segment."""
+        return self._skips_none and packet.family == AF_INET6 and packet.offset > 40
+
     def _is_sound(self, packet: Packet) -> bool:
         """Whether a request's checksum passes the helper's check.
 
@@ -93,6 +98,8 @@ class Helpers(Part):
         over IPv6 passes. One that tracking looked at twice is not checked again.
         """
         looks = self._tracker.looks if self._tracker.checks else 0
+        if looks <= 1 and self._misses(packet):
+            return False
         if not looks or not self._sums_twice or packet.family != AF_INET6:
             return _is_right(packet)
         if looks > 1:

@@ -52,7 +52,7 @@ class Tracker(Part):
     def __init__(self, namespace: Namespace, connections: ConnectionTable, reassembler: Reassembler) -> None:
         self.entries = Entries(namespace.clock, namespace.tracking, namespace.behaviours)
         self.on = False
-        """Whether packets of any family are tracked: what the packet path asks before everything else here."""
+        """Whether packets of any family are tracked, or put together: what the packet path asks first."""
         self.looks = 0
         """How often the packet was looked at when it came in: again where it met an entry that made way."""
         self._services = namespace.table.tracking
@@ -61,6 +61,9 @@ class Tracker(Part):
         self._reassembler = reassembler
         self._families: frozenset[int] = frozenset()
         self._asked = False
+        self._gathers = False
+        """Whether IPv4's fragments are put together; some kernels go on when nobody tracks any more."""
+        self._keeps_gathering = not namespace.behaviours.gathering_ends
         self._entry: Entry | None = None
         self._side = ORIGINAL
         self._untracked = self._rewritten = False
@@ -98,7 +101,7 @@ class Tracker(Part):
     def comes_in(self, packet: Packet, result: Result) -> Packet | None:
         """The packet comes in (PRE_ROUTING); None where it waits for its other fragments. Those of IPv4 are put together
         before it is tracked, IPv6's a little later, where it then :meth:`enters`."""
-        if packet.fragment and packet.family in self._families:
+        if packet.fragment and (packet.family in self._families or (self._gathers and packet.family == AF_INET)):
             if packet.family != AF_INET:
                 self._entry, self._untracked = None, False
                 return packet
@@ -232,7 +235,8 @@ class Tracker(Part):
         for family in families - self._families:
             self._pick_up(family)
         self._families = families
-        self.on = bool(families)
+        self._gathers = AF_INET in families or (self._gathers and self._keeps_gathering)
+        self.on = bool(families) or self._gathers
         self._entry, self._untracked = None, False
 
     def _keep(self) -> None:
