@@ -99,8 +99,6 @@ TABLE = (
               "too, for 210 seconds, and ABORT and SHUTDOWN COMPLETE have the tag that their flag tells; before, that is a "
               "state of its own, the other lasts 5 days, and either tag is taken", "nf_conntrack_proto_sctp.c"),
     Behaviour("estimator_sysctls", "6.2", "the sysctls est_cpulist and est_nice", "ip_vs_est.c"),
-    Behaviour("least_quotes", "6.3 6.2.11 6.1.24 5.15.107 5.10.178", "an ICMP error that has no room to quote more than an "
-              "IPv4 header is not sent; before, it is", "net/ipv4/icmp.c"),
     Behaviour("small_heads", "6.3", "small packets' buffers are of one size, 704 bytes (640 in user-mode-linux): what "
               "waiting fragments and netlink's answers cost, and what fits in. Before, of 512 or 1024", "net/core/skbuff.c"),
     Behaviour("sctp_shutdowns", "6.5 6.4.12 6.1.47 5.15.128 5.10.192", "a tracked association that is shut down lives on "
@@ -113,6 +111,9 @@ TABLE = (
               "come first, but a heartbeat", "nf_conntrack_proto_sctp.c"),
     Behaviour("helper_offsets6", "7.1 6.12.94 6.1.176 5.10.259", "a helper's check finds a segment behind IPv6 extension "
               "headers; before, the check fails there", "ip_vs_proto_tcp.c"),
+    Behaviour("later_headers6", "6.10 6.9.3 6.8.12 6.6.33 6.1.93 5.15.161 5.10.219", "a later IPv6 fragment for the host "
+              "itself may be shorter than a transport header where another header stands before its own; before, it is "
+              "refused", "net/ipv6/reassembly.c"),
     Behaviour("others_merge", "7.0 6.12.75 6.1.165 5.10.252", "a first packet of AH or ESP passes though a tracked entry "
               "has its key, as one of UDP does; before, it is dropped", "nf_conntrack_proto_generic.c"),
     Behaviour("sctp_stale_inits", "7.1 6.12.91 6.1.175 5.10.258", "an INIT with the tag that is known counts as none of its "

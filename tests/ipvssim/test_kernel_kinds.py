@@ -33,7 +33,9 @@ SHOWN = {
     "challenge_answers": "tracked_cases-2202", "reset_sides": "tracked_cases-2203", "resets_keep_time": "tracked_cases-2204",
     "sctp_paths": "tracked_sctp-1002", "sctp_inits_keep_time": "tracked_cases-2206", "sctp_shutdowns": "tracked_cases-2207",
     "sctp_collisions": "tracked_cases-2208", "sctp_stale_inits": "tracked_cases-2209",
-    "sctp_shutdown_tags": "tracked_cases-2210",
+    "sctp_shutdown_tags": "tracked_cases-2210", "twos": "twos-1", "gathering_ends": "defrag-1", "ioam_options": "ioam-1",
+    "negative_longs": "longs-1", "reserved_checked": "genl-1", "helper_offsets6": "ftpext0-1",
+    "later_headers6": "hopfrag-1", "udp_errors_teach": "teach-1", "udp_errors_teach6": "teach6-1",
 }  # fmt: skip
 """Each behaviour, and the trace that shows it."""
 BESIDE = {
@@ -103,4 +105,4 @@ def test_each_behaviour_the_other_way_round_is_caught(name: str, kinds: Path) ->
         if has is None or getattr(release.behaviours, other) is has:
             assert not same(trace, recording, turned(release, name)), recording
             caught += 1
-    assert caught >= 3
+    assert caught >= (2 if name == "twos" else 3)  # of these kernels two have its module

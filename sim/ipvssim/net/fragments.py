@@ -31,6 +31,7 @@ from ipvssim.net.packets import (
     parse4,
     parse6,
     sign4,
+    walk6,
 )
 from ipvssim.net.pieces import PACKET, Pieces, Sender, buffer_size
 
@@ -294,6 +295,16 @@ def lacks_headers(packet: Packet) -> bool:
     if packet.fragment & OFFSET6 or packet.protocol == NO_NEXT:
         return False
     return len(packet.data) < packet.offset + _HEADERS.get(packet.protocol, 1)
+
+
+def seems_cut(packet: Packet) -> bool:
+    """What :func:`lacks_headers` was before ``later_headers6``, for any fragment behind another header: that one is looked
+    for where the fragment header stands, so that what follows is taken for the transport header."""
+    data = packet.data
+    walked = walk6(data, fragment_header(data)[0] - 8, data[6])
+    if data[6] == FRAGMENT or walked is None or walked[0] == NO_NEXT or walked[2] & OFFSET6:
+        return False
+    return len(data) < walked[1] + _HEADERS.get(walked[0], 1)
 
 
 def is_authenticated(packet: Packet) -> bool:

@@ -98,8 +98,8 @@ class Path(Part):
         self.source = source
         self.mtu = mtu
         self.through = mtu
-        """What fits of a packet that is only forwarded: IPv4's do not heed what the host was told of the way
-        (net.ipv4.ip_forward_use_pmtu)."""
+        """What fits of a packet that is only forwarded, which does not heed what the host was told of the way
+        (net.ipv4.ip_forward_use_pmtu; IPv6's heed it at last, when they leave)."""
         self.resolves = True
         """Whether the next hop's link-layer address was known, or needs none, when the path was looked up."""
 

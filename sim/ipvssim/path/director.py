@@ -182,8 +182,8 @@ class Director(Part):
         if result.verdict is TO_HOST and version == 6:
             if packet.protocol == BROKEN and ends_within(packet.data) != AH:  # of which the host knows nothing
                 result.drop("broken IPv6 extension headers")
-            elif packet.offset > 40:
-                self.host.takes6(packet, result)
+            elif packet.offset > 40 and self.host.takes6(packet, result) and packet.fragment:
+                self._gather6(packet, result)
         if self._witness is not None:
             tell(self._witness, result)
         if self.inbound.expiring:
@@ -312,6 +312,14 @@ class Director(Part):
         if result.verdict is TO_HOST:
             self._answer(packet, result.connection, result)
 
+    def _gather6(self, packet: Packet, result: Result) -> None:
+        """The host itself puts an IPv6 packet together, where nobody did so when it came in."""
+        if self._defragments6() or self.tracker.watches(AF_INET6):
+            return
+        whole = self.reassembler.add(packet, LOCAL_DELIVERY)
+        if isinstance(whole, str):
+            result.verdict, result.reason = HELD, whole
+
     def _answer(self, packet: Packet, connection: ConnectionEntry | None, result: Result) -> None:
         """The host itself gets a packet: of a connection, it is the local server's. Where nobody listens it is refused."""
         if self.tracker.on and not self.tracker.is_taken(packet, connection, result):
@@ -339,6 +347,7 @@ class Director(Part):
 
     def _forward(self, packet: Packet, path: Path, result: Result) -> None:
         """FORWARD: errors about requests, then replies, then what is none of IPVS's business."""
+        told = path
         if path.through != path.mtu:
             path = path.beyond()
         if packet.specimen and not self.sysctls.nat_icmp_send and self.host.carries(packet, path):
@@ -361,7 +370,7 @@ class Director(Part):
                 passed = self.host.restamped(passed, path, rerouted=rerouted)
             leaving = self.tracker.comes_through(passed, result)
             if leaving is not None:
-                self.host.forward(leaving, path, result)
+                self.host.forward(leaving, path if packet.family == AF_INET else told, result)
 
     # --- inside ---
 

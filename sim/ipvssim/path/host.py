@@ -18,7 +18,7 @@ from ipvssim.net import icmp
 from ipvssim.net.addresses import anycast
 from ipvssim.net.checksums import is_valid, pseudo
 from ipvssim.net.cutting import split4, split6
-from ipvssim.net.fragments import is_authenticated, lacks_headers
+from ipvssim.net.fragments import is_authenticated, lacks_headers, seems_cut
 from ipvssim.net.network import (
     BLACKHOLE,
     BROADCAST,
@@ -46,7 +46,8 @@ _PAYLOAD_LENGTH: Final = 4
 """Where an IPv6 header has it."""
 _UNREACHABLE4: Final = {NONE: 0, PROHIBIT: 13}
 _LEAST_MTU4: Final = 68
-"""No packet of the host's own leaves by a narrower way (``ip_setup_cork``, net/ipv4/ip_output.c)."""
+"""No packet of the host's own leaves by a narrower way (``ip_setup_cork``, net/ipv4/ip_output.c); and no error that had room
+to quote no more than a header (``__icmp_send``, since 6.1.24)."""
 _UNREACHABLE6: Final = {NONE: icmp.NO_ROUTE6, PROHIBIT: 1}
 _SILENT: Final = frozenset((BROKEN, ICMPV6, NO_NEXT, TCP))
 """What the host itself takes, or refuses otherwise than by an error."""
@@ -86,7 +87,7 @@ class Host(Part):
     ) -> None:  # fmt: skip
         self._copies_all = not behaviours.later_options
         self._redirects_apart = behaviours.redirects_apart
-        self._quotes_more = behaviours.least_quotes
+        self._misreads = not behaviours.later_headers6
         self._smp = smp
         self._telling: set[int] = set()
         """The families of which an ICMP error is being sent."""
@@ -176,7 +177,7 @@ class Host(Part):
                 b"" if kind == icmp.PARAMETER_PROBLEM else echo(packet.data[20 : packet.offset], source, self._now())
             )
             room = min(back.mtu, icmp.LARGEST4) - 28 - len(options)
-            if back.mtu < _LEAST_MTU4 or (room <= 20 and self._quotes_more):
+            if back.mtu < _LEAST_MTU4 or room <= 20:
                 return
             data = icmp.error4(packet, source, kind, code, info, ident, options, back.mtu)
         else:
@@ -319,9 +320,10 @@ class Host(Part):
         net/ipv6/reassembly.c)."""
         if not self.takes_options6(packet, verify_destination, result):
             return False
-        if not packet.fragment & MORE6 or is_authenticated(packet):
+        cut = self._misreads and bool(packet.fragment) and seems_cut(packet)
+        if not cut and (not packet.fragment & MORE6 or is_authenticated(packet)):
             return True
-        if lacks_headers(packet):
+        if cut or lacks_headers(packet):
             result.drop("a first fragment that lacks headers")
             self.error(packet, result, icmp.PARAMETER_PROBLEM6, INCOMPLETE, 0)
             return False
@@ -419,6 +421,12 @@ class Host(Part):
         """Let a forwarded packet leave."""
         if packet.largest and packet.dont_fragment:
             result.drop("reassembled, and not to be fragmented")
+            self.too_big(packet, result, path.mtu)
+            return
+        if packet.family != AF_INET and len(packet.data) > path.mtu and not packet.largest:
+            result.drop(
+                "longer than what fits on the way, as the host was told"
+            )  # it is counted as forwarded, and then cut
             self.too_big(packet, result, path.mtu)
             return
         result.reason = result.reason or "forwarded"

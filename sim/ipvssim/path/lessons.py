@@ -59,7 +59,7 @@ def _learn6(network: Network, body: bytes) -> None:
         return
     path = network.path(quoted.destination)
     if path.device is not None and _LEAST6 <= mtu < path.mtu:
-        network.learn_mtu(quoted.destination, mtu)
+        network.learn_mtu(quoted.destination, mtu, for_all=False)
 
 
 def believe(network: Network, address: bytes, mtu: int) -> int:

@@ -31,7 +31,8 @@ class Sysctls(Part):
     """The tunables of one namespace, at the kernel's defaults. Expirations and periods are in seconds."""
 
     __slots__ = (
-        "_hidden", "_hooks", "_lenient", "_reads", "_skips_minus", "am_droprate", "amemthresh", "backup_only", "cache_bypass",
+        "_hidden", "_hooks", "_lenient", "_reads", "_skips_minus", "am_droprate", "amemthresh", "backup_only",
+        "cache_bypass",
         "conn_lfactor", "conn_max", "conn_reuse_mode", "conntrack", "debug_level", "drop_entry", "drop_packet",
         "est_cpulist", "est_nice", "expire_nodest_conn", "expire_quiescent_template", "ignore_tunneled", "lblc_expiration",
         "lblcr_expiration", "nat_icmp_send", "pmtu_disc", "run_estimation", "schedule_icmp", "secure_tcp", "sloppy_sctp",

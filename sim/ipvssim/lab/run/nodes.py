@@ -7,6 +7,7 @@ from collections.abc import Callable, Mapping, Sequence
 from functools import cache
 from typing import Any
 
+from ipvssim.behaviours import resolve
 from ipvssim.kernel import Kernel
 from ipvssim.lab.run.wires import frame
 from ipvssim.lab.scenario.reader import ScenarioError
@@ -15,6 +16,7 @@ from ipvssim.net.network import Network
 from ipvssim.net.networks import trace_network
 from ipvssim.path.result import Result
 from ipvssim.schedulers._base import label
+from ipvssim.state.modules import TWOS
 from ipvssim.state.namespace import RELEASE
 from ipvssim.state.services import RealServer
 
@@ -30,7 +32,8 @@ class Node:
         self, lines: Sequence[str], sysctls: Mapping[str, Any], *, seed: int = 0, tracing: bool = False,
         release: str = RELEASE,
     ) -> None:  # fmt: skip
-        self.kernel = Kernel(network=lab_network(lines), seed=seed, modules=["ip_vs_twos"], release=release)
+        modules = [TWOS] if resolve(release).behaviours.twos else []
+        self.kernel = Kernel(network=lab_network(lines), seed=seed, modules=modules, release=release)
         self.namespace = self.kernel.namespace
         self.director = self.kernel.director
         self.clock = self.kernel.clock
