@@ -71,7 +71,7 @@ ROOMS = {
         "protocols.ah_esp protocols.sctp protocols.tcp protocols.udp helpers.entries",
         "protocols forwarding helpers.words",
         "connection_table rows explain protocols.diagram",
-        "result accounts defence",
+        "result accounts defence allowance",
         "host helpers.ftp tracking lessons",
         "helpers.application selection",
         "helpers",

@@ -13,7 +13,7 @@ from ipvsnl.consts import AF_INET
 from ipvssim._compiling import mypyc_attr
 from ipvssim._parts import Part
 from ipvssim.behaviours import BEHAVIOURS, Behaviours
-from ipvssim.clock import SECOND, Clock
+from ipvssim.clock import Clock
 from ipvssim.net import icmp
 from ipvssim.net.addresses import anycast
 from ipvssim.net.checksums import is_valid, pseudo
@@ -34,6 +34,7 @@ from ipvssim.net.network import (
 from ipvssim.net.options4 import BadOptionError, echo, received
 from ipvssim.net.options6 import HEADER_FIELD, INCOMPLETE, BadOption6Error, verify_destination
 from ipvssim.net.packets import BROKEN, ICMPV6, MORE6, NO_NEXT, TCP, UDP, Packet, Recorded, sign4, with_hops
+from ipvssim.path.allowance import Allowance
 from ipvssim.path.result import FORWARD, Result
 from ipvssim.path.unresolved import Unresolved
 
@@ -41,7 +42,6 @@ _TYPE4: Final = b"\x08\x00"
 _TYPE6: Final = b"\x86\xdd"
 _ANY4: Final = bytes(4)
 _ANY6: Final = bytes(16)
-_PEERS: Final = 1 << 16
 _PAYLOAD_LENGTH: Final = 4
 """Where an IPv6 header has it."""
 _UNREACHABLE4: Final = {NONE: 0, PROHIBIT: 13}
@@ -51,31 +51,6 @@ to quote no more than a header (``__icmp_send``, since 6.1.24)."""
 _UNREACHABLE6: Final = {NONE: icmp.NO_ROUTE6, PROHIBIT: 1}
 _SILENT: Final = frozenset((BROKEN, ICMPV6, NO_NEXT, TCP))
 """What the host itself takes, or refuses otherwise than by an error."""
-
-
-@mypyc_attr(allow_interpreted_subclasses=True)
-class Allowance(Part):
-    """How often each peer is told something: once a second, and six times at once after a pause (inet_peer_xrlim_allow,
-    net/ipv4/inetpeer.c, Linux 6.1)."""
-
-    def __init__(self, clock: Clock) -> None:
-        self._clock = clock
-        self._peers: dict[bytes, tuple[int, int]] = {}
-
-    def allows(self, peer: bytes) -> bool:
-        """Whether ``peer`` may be told now; if so, it counts."""
-        now = self._clock.now
-        credit, since = self._peers.get(peer, (6 * SECOND, now))
-        credit = min(credit + now - since, 6 * SECOND)
-        allowed = credit >= SECOND
-        if len(self._peers) >= _PEERS:
-            self._peers.clear()
-        self._peers[peer] = credit - SECOND if allowed else credit, now
-        return allowed
-
-    def spend(self, peer: bytes) -> None:
-        """Leave ``peer`` nothing: a message without a limit takes all that there is."""
-        self._peers[peer] = 0, self._clock.now
 
 
 @mypyc_attr(allow_interpreted_subclasses=True)
