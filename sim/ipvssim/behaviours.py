@@ -98,6 +98,10 @@ TABLE = (
     Behaviour("sctp_paths", "6.2 6.1.9 5.15.91 5.10.166", "a tracked association is established by an answered heartbeat, "
               "too, for 210 seconds, and ABORT and SHUTDOWN COMPLETE have the tag that their flag tells; before, that is a "
               "state of its own, the other lasts 5 days, and either tag is taken", "nf_conntrack_proto_sctp.c"),
+    Behaviour("split_policies", "6.2", "the controller tells of commands that only dump without a policy, and of its own "
+              "GETFAMILY with one to dump, too; before, all have one", "net/netlink/genetlink.c"),
+    Behaviour("dump_ids", "7.3 7.2.9 6.12.112", "the controller tells of a policy whose operation it is, of those that only "
+              "dump, too; before, since split_policies, 0", "net/netlink/genetlink.c"),
     Behaviour("estimator_sysctls", "6.2", "the sysctls est_cpulist and est_nice", "ip_vs_est.c"),
     Behaviour("small_heads", "6.3", "small packets' buffers are of one size, 704 bytes (640 in user-mode-linux): what "
               "waiting fragments and netlink's answers cost, and what fits in. Before, of 512 or 1024", "net/core/skbuff.c"),
@@ -150,10 +154,12 @@ TABLE = (
     Behaviour("udp_errors_teach6", "7.3 7.2.11 6.12.117", "as udp_errors_teach, with IPv6", "net/ipv6/udp.c"),
     Behaviour("same_flow_merges", "6.12", "where connection tracking knows the addresses and ports of a new datagram, the "
               "datagram passes if it is of the same flow, one way or the other; before, always", "nf_conntrack_core.c"),
+    Behaviour("header_limit6", "7.2", "no more than 12 IPv6 extension headers are looked through; before, all",
+              "net/ipv6/exthdrs_core.c"),
     Behaviour("redirects_apart", "7.2", "ICMPv6 errors, which have no limit here, leave that of redirects alone; before, "
               "they spent it", "net/ipv6/icmp.c"),
-    Behaviour("bounded_caches", "7.3 6.12.113 6.1.191 5.15.210", "lblc and lblcr bound their entries. 6.12.113 does, and "
-              "7.2.7 does not", "ip_vs_lblc.c, ip_vs_lblcr.c"),
+    Behaviour("bounded_caches", "7.3 7.2.10 6.12.113 6.1.191 5.15.210", "lblc and lblcr bound their entries. 6.12.113 "
+              "does, and 7.2.7 does not", "ip_vs_lblc.c, ip_vs_lblcr.c"),
     Behaviour("tables_grow", "7.1", "connection tables of each namespace, which begin with the first service at 256 rows, "
               "grow with their connections, and shrink; their services are dumped in an order of chance",
               "ip_vs_conn.c, ip_vs_core.c, ip_vs_ctl.c"),

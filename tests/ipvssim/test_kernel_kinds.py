@@ -36,11 +36,13 @@ SHOWN = {
     "sctp_shutdown_tags": "tracked_cases-2210", "twos": "twos-1", "gathering_ends": "defrag-1", "ioam_options": "ioam-1",
     "negative_longs": "longs-1", "reserved_checked": "genl-1", "helper_offsets6": "ftpext0-1",
     "later_headers6": "hopfrag-1", "udp_errors_teach": "teach-1", "udp_errors_teach6": "teach6-1",
+    "split_policies": "policies-1", "dump_ids": "policies-1", "header_limit6": "headers-1",
 }  # fmt: skip
 """Each behaviour, and the trace that shows it."""
 BESIDE = {
     "challenge_answers": ("syns_begin_anew", True), "reset_sides": ("stale_resets", True),
     "sctp_stale_inits": ("sctp_collisions", True), "others_merge": ("same_flow_merges", False),
+    "dump_ids": ("split_policies", True),
 }  # fmt: skip
 """Behaviours that show only in a kernel which has another, or has it not."""
 

@@ -26,6 +26,9 @@ ROUTING: Final = 43
 FRAGMENT: Final = 44
 NO_NEXT: Final = 59
 DESTINATION: Final = 60
+ANY_NUMBER: Final = 1 << 16
+MOST_HEADERS6: Final = 12
+"""How many IPv6 extension headers are looked through: by kernels of old, and since ``header_limit6``."""
 BROKEN: Final = -1
 """The protocol of an IPv6 packet whose extension headers end too early: no protocol's number (ipv6_find_hdr fails)."""
 WITH_PORTS: Final = frozenset((TCP, UDP, SCTP))
@@ -205,11 +208,12 @@ def parse4(
 
 def parse6(
     data: bytes, device: str = "", mark: int = 0, unicast: bool = True, kind: type[Packet] = Packet,
-    whole_headers: bool = False,
+    whole_headers: bool = False, most_headers: int = ANY_NUMBER,
 ) -> Packet | str:  # fmt: skip
     """An IPv6 packet, its extension headers walked through, or why it is dropped. Padding behind it is cut off.
 
     With ``whole_headers`` a header that the packet ends within is a broken one even where its beginning tells what follows.
+    With more than ``most_headers`` of them the last one is, too.
     """
     if len(data) < 40:
         return "shorter than an IPv6 header"
@@ -223,7 +227,7 @@ def parse6(
             data = data[: length + 40]
     fragment, offset = 0, 40
     if protocol in _EXTENSIONS:
-        walked = walk6(data, 40, protocol)
+        walked = walk6(data, 40, protocol, most_headers)
         if walked is None or (whole_headers and walked[1] > len(data)):
             # only a host looks that far: the packet may be on its way to another
             if protocol == HOP_BY_HOP:
@@ -238,7 +242,7 @@ def parse6(
     return kind(data, AF_INET6, protocol, offset, hops, data[8:24], data[24:40], key, fragment, device, mark, unicast)
 
 
-def walk6(data: bytes, offset: int, following: int) -> tuple[int, int, int] | None:
+def walk6(data: bytes, offset: int, following: int, most: int = ANY_NUMBER) -> tuple[int, int, int] | None:
     """Through extension headers to (protocol, its offset, fragment field), as ipv6_find_hdr does for any target (6.1).
 
     Behind the fragment header of a later fragment there is nothing to read: its next header is returned as it is. Two bytes
@@ -246,7 +250,8 @@ def walk6(data: bytes, offset: int, following: int) -> tuple[int, int, int] | No
     """
     fragment = 0
     while following in _EXTENSIONS and following != NO_NEXT:
-        if len(data) < offset + (2 if following == AH else 8):
+        most -= 1
+        if most < 0 or len(data) < offset + (2 if following == AH else 8):
             return None
         after, size = data[offset], data[offset + 1]
         if following == FRAGMENT:
@@ -290,12 +295,14 @@ def is_cut_fragment(data: bytes) -> bool:
 
 
 def quote(
-    data: bytes, family: int, *, reverse: bool, any_version: bool = False, whole_headers: bool = False
+    data: bytes, family: int, *, reverse: bool, any_version: bool = False, whole_headers: bool = False,
+    most_headers: int = ANY_NUMBER,
 ) -> Packet | None:  # fmt: skip
     """The packet that an ICMP error quotes, as far as it was quoted; ``reverse`` turns its direction round.
 
     None where there is no header to read. Its checksum and length are not looked at; with ``any_version`` neither is the
-    version that an IPv4 header says; with ``whole_headers`` none of IPv6's extension headers may be cut.
+    version that an IPv4 header says; with ``whole_headers`` none of IPv6's extension headers may be cut,
+    and there may be no more than ``most_headers``.
     """
     if family == AF_INET:
         if len(data) < 20 or not (any_version or data[0] >> 4 == 4) or data[0] & 15 < 5:
@@ -305,7 +312,7 @@ def quote(
     else:
         if len(data) < 40 or data[0] >> 4 != 6:
             return None
-        walked = walk6(data, 40, data[6])
+        walked = walk6(data, 40, data[6], most_headers)
         if walked is None or (whole_headers and walked[1] > len(data)):
             return None
         protocol, offset, fragment = walked

@@ -26,9 +26,9 @@ _OP_ID, _OP_FLAGS, _POLICY_DO, _POLICY_DUMP = 1, 2, 1, 2
 _GROUP_NAME, _GROUP_ID = 1, 2
 _CONTROLLER_OPS = ((CTRL_CMD_GETFAMILY, 0x0E), (GETPOLICY, 0x0C))
 _U16, _U32 = Struct("=H"), Struct("=I")
-_KNOWN: dict[tuple[int, bytes], bytes] = {}
-"""What a request for a family is answered, by the number that IPVS has and the request without its netlink header; only what
-is not refused, for refusals are told with their place in the message."""
+_KNOWN: dict[tuple[bool, int, bytes], bytes] = {}
+"""What a request for a family is answered, by whether policies are split, the number that IPVS has, and the request without
+its netlink header; only what is not refused, for refusals are told with their place in the message."""
 _MOST_KNOWN = 64
 
 
@@ -49,6 +49,8 @@ class Controller:
     def __init__(self, namespace: Namespace, family_id: int) -> None:
         self.namespace = namespace
         self._family_id = family_id
+        self._split = namespace.behaviours.split_policies
+        self._names_dumps = namespace.behaviours.dump_ids
         self._ids = {b"nlctrl": GENL_ID_CTRL, Family.NAME.encode(): family_id}
 
     def execute(self, command: int, data: bytes, at: int, length: int, extack: Extack) -> tuple[int, bytes, int]:
@@ -56,15 +58,15 @@ class Controller:
         error, family, _ = self._asked(command, data, at, length, extack)
         if error:
             return error, b"", 0
-        body = _described(family)
+        body = _described(family, self._split)
         if command == CTRL_CMD_GETFAMILY and len(_KNOWN) < _MOST_KNOWN:
-            _KNOWN[self._family_id, bytes(data[at + NLMSG_HEADER : at + length])] = body
+            _KNOWN[self._split, self._family_id, bytes(data[at + NLMSG_HEADER : at + length])] = body
         return 0, body, CTRL_CMD_NEWFAMILY
 
     def known(self, data: bytes, at: int, length: int) -> bytes | None:
         """The body of the reply to a request that was made before, and was not refused: programs ask for the same
         family with each socket that they open."""
-        return _KNOWN.get((self._family_id, bytes(data[at + NLMSG_HEADER : at + length])))
+        return _KNOWN.get((self._split, self._family_id, bytes(data[at + NLMSG_HEADER : at + length])))
 
     def check_dump(self, command: int, data: bytes, at: int, length: int, extack: Extack) -> int:
         """Whether a dump may start; GETPOLICY must name a family that exists."""
@@ -75,9 +77,9 @@ class Controller:
         if command == CTRL_CMD_GETFAMILY:
             return CTRL_CMD_NEWFAMILY, list(self._ids.values())
         _, family, only = self._asked(command, request, 0, len(request), extack)
-        policies, operations = _POLICIES[family == GENL_ID_CTRL]
+        policies, operations = self._policies(family)
         listed: list[Any] = [("operation", family, one) for one in operations if only in (None, one[0])]
-        used = {index for _, _, (_, _, index) in listed}
+        used = {index for _, _, (_, uses) in listed for _, index in uses}
         for index, policy in enumerate(policies):
             listed += [("rule", family, (index, number, rule)) for number, rule in policy.items() if index in used]
         return GETPOLICY, listed
@@ -85,11 +87,14 @@ class Controller:
     def body(self, entry: Any, kind: int, phase: int) -> bytes:
         """One entry of a dump whose message stands at ``phase`` of its datagram."""
         if kind == CTRL_CMD_NEWFAMILY:
-            return _described(entry)
-        what, family, (first, second, third) = entry
+            return _described(entry, self._split)
+        what, family, told = entry
         start = attribute(_ID, _U16.pack(family))
         if what == "operation":
-            return start + attribute(_OP_POLICY | NESTED_BIT, attribute(first | NESTED_BIT, _u32(second, third)))
+            operation, uses = told
+            inner = b"".join(_u32(use, index) for use, index in uses)
+            return start + attribute(_OP_POLICY | NESTED_BIT, attribute(operation | NESTED_BIT, inner))
+        first, second, third = told
         headers = NLMSG_HEADER + GENL_HEADER + len(start) + 12
         inner = attribute(second | NESTED_BIT, describe(third, phase + headers, self.namespace.padding))
         return start + attribute(_POLICY | NESTED_BIT, attribute(first | NESTED_BIT, inner))
@@ -111,17 +116,24 @@ class Controller:
         else:
             return EINVAL, 0, None
         only = None if operation is None else _U32.unpack_from(operation)[0]
-        if family and only is not None and all(one != only for one, _, _ in _POLICIES[family == GENL_ID_CTRL][1]):
+        if family and only is not None and all(one != only for one, _ in self._policies(family)[1]):
             family = 0
         return (0, family, only) if family else (ENOENT, 0, None)
 
+    def _policies(self, family: int) -> Policies:
+        if family != GENL_ID_CTRL:
+            return _OURS
+        return (_SPLIT if self._names_dumps else _NAMELESS) if self._split else _COMMON
+
 
 @cache
-def _described(family: int) -> bytes:
-    """What GETFAMILY tells of a family: of its number alone."""
+def _described(family: int, split: bool) -> bytes:
+    """What GETFAMILY tells of a family: of its number, and whether commands that only dump are told of without a policy."""
     ours = family != GENL_ID_CTRL
     name = Family.NAME.encode() if ours else b"nlctrl"
-    operations = [(one, Family.operation_flags(one)) for one in Family.OPERATIONS] if ours else _CONTROLLER_OPS
+    operations = (
+        [(one, Family.operation_flags(one, split=split)) for one in Family.OPERATIONS] if ours else _CONTROLLER_OPS
+    )
     listed = b"".join(
         attribute(index, _u32(_OP_ID, number) + _u32(_OP_FLAGS, flags))
         for index, (number, flags) in enumerate(operations, start=1)
@@ -135,11 +147,17 @@ def _described(family: int) -> bytes:
     return body
 
 
-_POLICIES: dict[bool, tuple[tuple[dict[int, Rule], ...], list[tuple[int, int, int]]]] = {
-    False: (
-        (rules(TOP_LEVEL),),
-        [(one, _POLICY_DO, 0) for one in Family.OPERATIONS if one not in Family.ONLY_DUMPS],
-    ),
-    True: ((_RULES, _POLICY_RULES), [(CTRL_CMD_GETFAMILY, _POLICY_DO, 0), (GETPOLICY, _POLICY_DUMP, 1)]),
-}
-"""By whether it is the controller itself: the policies, and (operation, its do or dump, which policy)."""
+Policies = tuple[tuple[dict[int, Rule], ...], list[tuple[int, tuple[tuple[int, int], ...]]]]
+"""What GETPOLICY tells of a family: its policies, and of each operation which of them it has, to do and to dump."""
+_OURS: Policies = (
+    (rules(TOP_LEVEL),),
+    [(one, ((_POLICY_DO, 0),)) for one in Family.OPERATIONS if one not in Family.ONLY_DUMPS],
+)
+_RULED = (_RULES, _POLICY_RULES)
+_DUMPED = ((_POLICY_DUMP, 1),)
+_BOTH = (CTRL_CMD_GETFAMILY, ((_POLICY_DO, 0), (_POLICY_DUMP, 0)))
+_COMMON: Policies = (_RULED, [(CTRL_CMD_GETFAMILY, ((_POLICY_DO, 0),)), (GETPOLICY, _DUMPED)])
+_SPLIT: Policies = (_RULED, [_BOTH, (GETPOLICY, _DUMPED)])
+_NAMELESS: Policies = (_RULED, [_BOTH, (0, _DUMPED)])
+"""The controller's own, where operations to do and to dump share a policy, where each has its own, and where those that only
+dump have no number there."""

@@ -89,10 +89,11 @@ class Family:
         }
 
     @classmethod
-    def operation_flags(cls, command: int) -> int:
-        """What the controller reports of a command."""
-        do = 0 if command in cls.ONLY_DUMPS else _CAP_DO
-        return _ADMIN | _HAS_POLICY | do | (_CAP_DUMP if command in cls.DUMPS else 0)
+    def operation_flags(cls, command: int, *, split: bool) -> int:
+        """What the controller reports of a command; ``split`` where those that only dump have no policy."""
+        only = command in cls.ONLY_DUMPS
+        policy = 0 if only and split else _HAS_POLICY
+        return _ADMIN | policy | (0 if only else _CAP_DO) | (_CAP_DUMP if command in cls.DUMPS else 0)
 
     # --- requests that are no dumps ---
 

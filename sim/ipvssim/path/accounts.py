@@ -8,7 +8,20 @@ from ipvsnl.consts import AF_INET, AF_INET6
 from ipvssim._compiling import mypyc_attr
 from ipvssim._parts import Part
 from ipvssim.clock import SECOND
-from ipvssim.net.packets import AH, ESP, SCTP, TCP, UDP, WITH_PORTS, Packet, parse4, parse6, quote
+from ipvssim.net.packets import (
+    AH,
+    ANY_NUMBER,
+    ESP,
+    MOST_HEADERS6,
+    SCTP,
+    TCP,
+    UDP,
+    WITH_PORTS,
+    Packet,
+    parse4,
+    parse6,
+    quote,
+)
 from ipvssim.path.connection_table import ConnectionTable
 from ipvssim.path.connections import MASQUERADE, TUNNEL, ConnectionEntry
 from ipvssim.path.forwarding import nat
@@ -46,6 +59,7 @@ class Accounts(Part):
         self.sound6 = namespace.behaviours.icmp_checksums
         """Whether the host's own ICMPv6 errors pass for replies; else a translated one is dropped."""
         self._whole_headers = namespace.behaviours.whole_headers6
+        self._most_headers = MOST_HEADERS6 if namespace.behaviours.header_limit6 else ANY_NUMBER
         self._always_hooked = not namespace.behaviours.hooks_follow_services
         self.sysctls.on_write("secure_tcp", self._choose_tcp_table)
         self._choose_tcp_table()
@@ -115,7 +129,7 @@ class Accounts(Part):
         four = raw[0] < 0x60
         family = AF_INET if four else AF_INET6
         body = raw[(raw[0] & 15) * 4 + 8 :] if four else raw[48:]
-        quoted = quote(body, family, reverse=True, whole_headers=self._whole_headers)
+        quoted = quote(body, family, reverse=True, whole_headers=self._whole_headers, most_headers=self._most_headers)
         if quoted is None or quoted.protocol not in self.machines:
             return raw, False
         key, protocol = quoted.key, quoted.protocol

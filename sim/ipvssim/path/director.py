@@ -20,10 +20,12 @@ from ipvssim.net.network import BROADCAST, ETHERNET, LOCAL, MULTICAST, Path, fra
 from ipvssim.net.options6 import verify_hops, verify_older_hops
 from ipvssim.net.packets import (
     AH,
+    ANY_NUMBER,
     BROKEN,
     HOP_BY_HOP,
     ICMP,
     ICMPV6,
+    MOST_HEADERS6,
     WITH_PORTS,
     Packet,
     ends_within,
@@ -108,6 +110,7 @@ class Director(Part):
         )  # fmt: skip
         self.host.told = self.inbound.tell_server
         self._whole_headers = namespace.behaviours.whole_headers6
+        self._most_headers = MOST_HEADERS6 if namespace.behaviours.header_limit6 else ANY_NUMBER
         self._verify_hops = verify_hops if namespace.behaviours.ioam_options else verify_older_hops
         self._witness: Witness | None = None
         self._sweeper = self.clock.timer(self._sweep)
@@ -169,7 +172,9 @@ class Director(Part):
         if version == 4:
             packet = parse4(raw, on, mark, unicast)
         elif version == 6:
-            packet = parse6(raw, on, mark, unicast, whole_headers=self._whole_headers)
+            packet = parse6(
+                raw, on, mark, unicast, whole_headers=self._whole_headers, most_headers=self._most_headers,
+            )  # fmt: skip
         else:
             return result.drop("no IP packet")
         if isinstance(packet, str):
@@ -375,7 +380,7 @@ class Director(Part):
     # --- inside ---
 
     def _parse6(self, data: bytes, mark: int) -> Packet | str:
-        return parse6(data, mark=mark, whole_headers=self._whole_headers)
+        return parse6(data, mark=mark, whole_headers=self._whole_headers, most_headers=self._most_headers)
 
     def _tell(self, log: PathLog) -> None:
         """Let all parts write to a log. Every packet then takes the long way, which the kernel tells of."""

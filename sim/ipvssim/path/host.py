@@ -127,11 +127,13 @@ class Host(Part):
     # --- errors ---
 
     def error(
-        self, packet: Packet, result: Result, kind: int, code: int, info: int = 0, *, counts: bool = True
+        self, packet: Packet, result: Result, kind: int, code: int, info: int = 0, *, counts: bool = True,
+        echoes: bool = True,
     ) -> None:  # fmt: skip
         """Send an ICMP error about ``packet``: from the address it was sent to where that is the host's own, else from the
         address towards its sender. Nothing is sent where none may be (:func:`icmp.answers`), nor while another error of the
-        family is being sent, whose lock is taken (icmp_xmit_lock; a kernel for one processor has no such locks)."""
+        family is being sent, whose lock is taken (icmp_xmit_lock; a kernel for one processor has no such locks). Without
+        ``echoes`` the packet's options are not looked at."""
         if not icmp.answers(packet) or packet.family in self._telling:
             return
         packet = packet.whole()
@@ -147,10 +149,9 @@ class Host(Part):
             return
         if packet.family == AF_INET:
             ident = self.clock.random.getrandbits(16)
-            # what is refused for its options is answered without them
-            options = (
-                b"" if kind == icmp.PARAMETER_PROBLEM else echo(packet.data[20 : packet.offset], source, self._now())
-            )
+            options = b""
+            if echoes and kind != icmp.PARAMETER_PROBLEM:  # what is refused for its options is answered without them
+                options = echo(packet.data[20 : packet.offset], source, self._now())
             room = min(back.mtu, icmp.LARGEST4) - 28 - len(options)
             if back.mtu < _LEAST_MTU4 or room <= 20:
                 return

@@ -10,7 +10,22 @@ from ipvssim._compiling import mypyc_attr
 from ipvssim._parts import Part
 from ipvssim.net import icmp
 from ipvssim.net.checksums import is_valid, pseudo
-from ipvssim.net.packets import AH, ESP, GRE, ICMPV6, IPIP, OFFSET, OFFSET6, SCTP, TCP, UDP, Packet, quote
+from ipvssim.net.packets import (
+    AH,
+    ANY_NUMBER,
+    ESP,
+    GRE,
+    ICMPV6,
+    IPIP,
+    MOST_HEADERS6,
+    OFFSET,
+    OFFSET6,
+    SCTP,
+    TCP,
+    UDP,
+    Packet,
+    quote,
+)
 from ipvssim.path.connections import MASQUERADE, NO_PORTS, ConnectionEntry
 from ipvssim.path.forwarding import nat, tunnel
 from ipvssim.path.lessons import believe
@@ -44,6 +59,7 @@ class IcmpErrors(Part):
         self._behaviours = behaviours
         self._any_version = not behaviours.quoted_fragments
         """Whether nobody looks at the version that a quoted header says: recorded both ways on 6.1.176 (6.1.192: read)."""
+        self._most_headers = MOST_HEADERS6 if behaviours.header_limit6 else ANY_NUMBER
         self._kinds = _KINDS if behaviours.gre_tunnels else {IPIP: tunnel.KIND_IPIP}
         self._connections = connections
         self._accounts = accounts
@@ -124,16 +140,17 @@ class IcmpErrors(Part):
         """The packet that an error is about, as far as the modelled release looks at it."""
         return quote(
             body, family, reverse=reverse, any_version=self._any_version,
-            whole_headers=self._behaviours.whole_headers6,
+            whole_headers=self._behaviours.whole_headers6, most_headers=self._most_headers,
         )  # fmt: skip
 
     def _is_later_fragment(self, quoted: Packet) -> bool:
-        """Whether what is quoted has no ports: a later fragment (of AH and ESP: any release lets those be)."""
-        if quoted.family != AF_INET:
-            return bool(quoted.fragment & OFFSET6)
-        if not quoted.fragment & OFFSET:
+        """Whether what is quoted has no ports: a later fragment that is let be. Since ``quoted_fragments`` those of AH and
+        ESP, which have no ports anyway, are none of these; before, IPv4's were the only ones."""
+        six = quoted.family != AF_INET
+        if not quoted.fragment & (OFFSET6 if six else OFFSET):
             return False
-        return self._behaviours.quoted_fragments or quoted.protocol in (AH, ESP)
+        guarded = quoted.protocol in (AH, ESP)
+        return not guarded if self._behaviours.quoted_fragments else guarded or six
 
     def _opened(self, quoted: Packet, result: Result) -> ConnectionEntry | None:
         """schedule_icmp: a connection on behalf of an error."""
@@ -230,7 +247,7 @@ class IcmpErrors(Part):
                 return
             taken = at if self._behaviours.tunnel_mtu else 20  # the headers that are quoted, not the server's of today
             info = mtu - taken if mtu > 68 + taken else mtu
-        self._host.error(quoted, result, kind, code, info)
+        self._host.error(quoted, result, kind, code, info, echoes=False)
         self._accounts.count_out(connection, len(quoted.data))  # on top of what LOCAL_OUT counted for the answer
 
     def _learn(self, outer: bytes, mtu: int, connection: ConnectionEntry) -> int:
@@ -256,10 +273,11 @@ class IcmpErrors(Part):
         quoted = self._quoted(data[start + 8 :], packet.family, reverse=True)
         if quoted is None or quoted.protocol not in _FOLLOWED:
             return packet
+        guarded = quoted.protocol in (AH, ESP)
         if packet.family == AF_INET:
-            if quoted.fragment & OFFSET and (self._behaviours.quoted_fragments or quoted.protocol in (AH, ESP)):
+            if quoted.fragment & OFFSET and guarded is not self._behaviours.quoted_fragments:
                 return packet
-        elif quoted.fragment & OFFSET6:
+        elif quoted.fragment & OFFSET6 and not guarded:
             return packet
         connection = self._find(quoted, replies=True)
         if connection is None:
