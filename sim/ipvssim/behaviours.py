@@ -59,8 +59,11 @@ TABLE = (
     Behaviour("hashed_masked", "5.13 5.12.10 5.10.43 4.19.194", "HASHED in a new service's flags is ignored; before, the "
               "service is added and never found. (5.4.125 took this, by the lists; a 5.4.291 was seen without it)",
               "ip_vs_ctl.c", recorded=False),
+    Behaviour("twos", "5.12", "the scheduler twos", "ip_vs_twos.c"),
     Behaviour("byte_retrans", "5.13", "nf_conntrack_tcp_max_retrans is a byte; before, any int",
               "nf_conntrack_standalone.c"),
+    Behaviour("gathering_ends", "5.13", "IPv4's fragments are no longer put together when nobody tracks connections any "
+              "more; before, from then on all are", "nf_conntrack_proto.c"),
     Behaviour("stale_resets", "5.14", "connection tracking takes a RST of a connection that is closing, after a SYN that it "
               "let pass, or with number 0 before the connection is established, and has the sysctl "
               "tcp_ignore_invalid_rst; before, each RST is measured by what was acknowledged", "nf_conntrack_proto_tcp.c"),
@@ -68,9 +71,6 @@ TABLE = (
               "before, a part at a time, so that each goes within 16 seconds", "nf_conntrack_core.c"),
     Behaviour("syns_keep_time", "5.15 5.10.166", "a SYN again does not renew the time of a tracked connection that had no "
               "answer; before, it did", "nf_conntrack_proto_tcp.c"),
-    Behaviour("twos", "5.12", "the scheduler twos", "ip_vs_twos.c"),
-    Behaviour("gathering_ends", "5.13", "IPv4's fragments are no longer put together when nobody tracks connections any "
-              "more; before, from then on all are", "nf_conntrack_proto.c"),
     Behaviour("ioam_options", "5.15", "a hop-by-hop option of IOAM that is not at a multiple of four is refused; before, it "
               "is an unknown one, and let be", "net/ipv6/exthdrs.c"),
     Behaviour("reuse0_reschedules", "5.16 5.15.6 5.10.83", "with conn_reuse_mode=0 and expire_nodest_conn a SYN to the "
@@ -100,8 +100,6 @@ TABLE = (
               "state of its own, the other lasts 5 days, and either tag is taken", "nf_conntrack_proto_sctp.c"),
     Behaviour("split_policies", "6.2", "the controller tells of commands that only dump without a policy, and of its own "
               "GETFAMILY with one to dump, too; before, all have one", "net/netlink/genetlink.c"),
-    Behaviour("dump_ids", "7.3 7.2.9 6.12.112", "the controller tells of a policy whose operation it is, of those that only "
-              "dump, too; before, since split_policies, 0", "net/netlink/genetlink.c"),
     Behaviour("estimator_sysctls", "6.2", "the sysctls est_cpulist and est_nice", "ip_vs_est.c"),
     Behaviour("small_heads", "6.3", "small packets' buffers are of one size, 704 bytes (640 in user-mode-linux): what "
               "waiting fragments and netlink's answers cost, and what fits in. Before, of 512 or 1024", "net/core/skbuff.c"),
@@ -113,13 +111,13 @@ TABLE = (
     Behaviour("sctp_shutdown_tags", "6.8 6.7.7 6.6.19 6.1.80 5.15.150 5.10.211", "of the first packet of a tracked "
               "association only a SHUTDOWN ACK tells the tag of the answers, beside an INIT; before, any chunk that may "
               "come first, but a heartbeat", "nf_conntrack_proto_sctp.c"),
-    Behaviour("helper_offsets6", "7.1 6.12.94 6.1.176 5.10.259", "a helper's check finds a segment behind IPv6 extension "
-              "headers; before, the check fails there", "ip_vs_proto_tcp.c"),
     Behaviour("later_headers6", "6.10 6.9.3 6.8.12 6.6.33 6.1.93 5.15.161 5.10.219", "a later IPv6 fragment for the host "
               "itself may be shorter than a transport header where another header stands before its own; before, it is "
               "refused", "net/ipv6/reassembly.c"),
     Behaviour("others_merge", "7.0 6.12.75 6.1.165 5.10.252", "a first packet of AH or ESP passes though a tracked entry "
               "has its key, as one of UDP does; before, it is dropped", "nf_conntrack_proto_generic.c"),
+    Behaviour("helper_offsets6", "7.1 6.12.94 6.1.176 5.10.259", "a helper's check finds a segment behind IPv6 extension "
+              "headers; before, the check fails there", "ip_vs_proto_tcp.c"),
     Behaviour("sctp_stale_inits", "7.1 6.12.91 6.1.175 5.10.258", "an INIT with the tag that is known counts as none of its "
               "side; before, it does", "nf_conntrack_proto_sctp.c"),
     Behaviour("reset_sides", "7.1 6.12.93 6.1.176 5.10.259", "a RST is the answer to a SYN that passed only if it is the "
@@ -143,6 +141,8 @@ TABLE = (
               "tracking summed up already; before, it fails", "ip_vs_proto_tcp.c"),
     Behaviour("helper_numbers", "7.2 6.12.110 6.1.188", "ip_vs_ftp refuses numbers above 255 in PORT and 227; before, "
               "their low byte counts. Seen in 6.12.113 and 6.1.192, and named in the lists of those fixes", "ip_vs_ftp.c"),
+    Behaviour("dump_ids", "7.3 7.2.9 6.12.112", "the controller tells of a policy whose operation it is, of those that only "
+              "dump, too; before, since split_policies, 0", "net/netlink/genetlink.c"),
     Behaviour("whole_headers6", "7.3 7.2.9 6.12.112 6.1.189", "an IPv6 extension header that the packet ends within is "
               "broken; before, its first bytes told what follows", "net/ipv6/exthdrs_core.c"),
     Behaviour("resets_keep_time", "7.3 6.12.117", "a RST that does not close a tracked connection leaves it the 300 "

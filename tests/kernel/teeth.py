@@ -33,7 +33,7 @@ def same(trace: Path, recording: Path, release: Release) -> bool:
     try:
         return replay(Job(trace, recording), check=True, release=release, out=io.StringIO()) == SAME
     except ReplayError as wrong:
-        if not isinstance(wrong.__cause__, ValueError):
+        if "has no such module" not in str(wrong):
             raise
         return False
 

@@ -301,8 +301,10 @@ def seems_cut(packet: Packet) -> bool:
     """What :func:`lacks_headers` was before ``later_headers6``, for any fragment behind another header: that one is looked
     for where the fragment header stands, so that what follows is taken for the transport header."""
     data = packet.data
+    if data[6] == FRAGMENT:
+        return False
     walked = walk6(data, fragment_header(data)[0] - 8, data[6])
-    if data[6] == FRAGMENT or walked is None or walked[0] == NO_NEXT or walked[2] & OFFSET6:
+    if walked is None or walked[0] == NO_NEXT or walked[2] & OFFSET6:
         return False
     return len(data) < walked[1] + _HEADERS.get(walked[0], 1)
 

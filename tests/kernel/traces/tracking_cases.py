@@ -174,6 +174,16 @@ def asks(talk: Association) -> None:
     talk.says(INIT, False)
 
 
+def retagged(talk: Association) -> None:
+    """The server gives another tag; data with the old one follows, and at last an INIT."""
+    talk.tags[1] = 333
+    talk.says(INIT_ACK, True)
+    talk.tags[1] = 222
+    talk.script.sleep(3.5)
+    talk.says(DATA, False)
+    asks(talk)
+
+
 def renewed_init(script: Script) -> None:
     """An INIT comes again before the first one's time is over."""
     takes(script, sctp_timeout_closed=6)
@@ -199,12 +209,7 @@ def other_tag(script: Script) -> None:
     takes(script, sctp_timeout_established=6)
     talk = talks(script)
     established(talk)
-    talk.tags[1] = 333
-    talk.says(INIT_ACK, True)
-    talk.tags[1] = 222
-    script.sleep(3.5)
-    talk.says(DATA, False)
-    asks(talk)
+    retagged(talk)
 
 
 def old_init(script: Script) -> None:
@@ -213,12 +218,7 @@ def old_init(script: Script) -> None:
     talk = talks(script)
     established(talk)
     talk.says(INIT, False)
-    talk.tags[1] = 333
-    talk.says(INIT_ACK, True)
-    talk.tags[1] = 222
-    script.sleep(3.5)
-    talk.says(DATA, False)
-    asks(talk)
+    retagged(talk)
 
 
 def first_tag(script: Script) -> None:
