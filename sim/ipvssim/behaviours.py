@@ -9,6 +9,7 @@ The rest of the simulator asks for a behaviour by its name and never for a versi
 from __future__ import annotations
 
 import os
+from functools import lru_cache
 from typing import NamedTuple
 
 DEFAULT = "6.1.176"
@@ -240,6 +241,7 @@ def _numbers(release: str, asked: str) -> tuple[int, ...]:
     return tuple(map(int, parts))
 
 
+@lru_cache(maxsize=64)
 def _of(release: tuple[int, ...]) -> frozenset[str]:
     series = f"{release[0]}.{release[1]}."
     return frozenset(one.name for one in TABLE if _has(release, series, one.since))

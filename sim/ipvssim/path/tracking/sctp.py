@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from functools import cache
 from typing import Final, NamedTuple
 
 from ipvssim._compiling import mypyc_attr
@@ -69,8 +70,6 @@ _OLDER: Final = (
     ("sctp_collisions", REPLY, _COOKIE_ECHO, "xCWEASRKxB"),
 )
 """The rows of kernels without a behaviour."""
-
-
 _NO_ENTRY: Final = frozenset((_ABORT, _COMPLETE, _COOKIE_ACK))
 _OWN_RULES: Final = frozenset(
     (_INIT, _COMPLETE, _COOKIE_ECHO, _ABORT, _SHUTDOWN_ACK, _HEARTBEAT, _HEARTBEAT_ACK)
@@ -88,16 +87,22 @@ class Rules(Part):
     __slots__ = ("collisions", "keeps", "next", "reflected", "shutdown_tags", "stale")
 
     def __init__(self, known: Behaviours) -> None:
-        tables = [dict(table) for table in _TABLES]
-        for behaviour, side, kind, row in _OLDER:
-            if not getattr(known, behaviour):
-                tables[side][kind] = row
-        self.next = [{kind: tuple(map(_LETTERS.index, row)) for kind, row in table.items()} for table in tables]
+        self.next = _states(frozenset(name for name, _, _, _ in _OLDER if not getattr(known, name)))
         self.keeps = known.sctp_inits_keep_time
         self.collisions = known.sctp_collisions
         self.stale = not known.sctp_stale_inits
         self.reflected = known.sctp_paths
         self.shutdown_tags = known.sctp_shutdown_tags
+
+
+@cache
+def _states(lacking: frozenset[str]) -> tuple[dict[int, tuple[int, ...]], ...]:
+    """The states of kernels that lack these behaviours."""
+    tables = [dict(table) for table in _TABLES]
+    for name, side, kind, row in _OLDER:
+        if name in lacking:
+            tables[side][kind] = row
+    return tuple({kind: tuple(map(_LETTERS.index, row)) for kind, row in table.items()} for table in tables)
 
 
 class Chunk(NamedTuple):
