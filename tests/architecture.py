@@ -70,7 +70,7 @@ ROOMS = {
         "protocols.machine forwarding.nat memory engines loads",
         "protocols.ah_esp protocols.sctp protocols.tcp protocols.udp helpers.entries",
         "protocols forwarding helpers.words",
-        "connection_table rows explain protocols.diagram",
+        "connection_table rows explain protocols.diagram quoting",
         "result accounts defence allowance",
         "host helpers.ftp tracking lessons",
         "helpers.application selection",

@@ -127,6 +127,9 @@ TABLE = (
               "headers; before, at byte 40", "ip_vs_proto_tcp.c, ip_vs_proto_sctp.c"),
     Behaviour("tunnel_mtu", "7.2 6.12.97 6.1.178 5.15.210 5.10.261", "a relayed MTU leaves room for the tunnel's header",
               "ip_vs_core.c"),
+    Behaviour("quoted_headers", "7.2 6.12.97 6.1.178 5.15.210 5.10.261", "an ICMP error of the client's side that quotes an "
+              "IPv4 header of another version, or of less than 20 bytes, is let be; before, ports are read where it says",
+              "ip_vs_core.c"),
     Behaviour("overload_by_all", "7.2 6.12.104 6.1.183 5.15.210", "thresholds count all connections of a server; an active "
               "connection weighs 257 inactive ones", "ip_vs_conn.c, ip_vs_ctl.c, ip_vs_wlc.c"),
     Behaviour("bounded_thresholds", "7.2 6.12.104 6.1.183 5.15.210", "an upper threshold above INT_MAX is refused",
@@ -136,8 +139,8 @@ TABLE = (
     Behaviour("own_errors6", "7.2 6.12.103 6.1.183", "the host's own ICMPv6 errors about packets of a virtual address "
               "elsewhere go to the servers of routed and tunnelled connections, too; before, of translated ones only",
               "ip_vs_core.c"),
-    Behaviour("quoted_fragments", "7.2 6.12.103 6.1.183", "an ICMP error that quotes a later fragment is let be",
-              "ip_vs_core.c"),
+    Behaviour("quoted_fragments", "7.2 6.12.103 6.1.183", "an ICMP error that quotes a later fragment is let be, and one of "
+              "the servers' side that quotes an IPv4 header of another version, or of less than 20 bytes", "ip_vs_core.c"),
     Behaviour("helper_checksums6", "7.2 6.12.103 6.1.183", "a helper's check of an IPv6 request leaves out what connection "
               "tracking summed up already; before, it fails", "ip_vs_proto_tcp.c"),
     Behaviour("helper_numbers", "7.2 6.12.110 6.1.188", "ip_vs_ftp refuses numbers above 255 in PORT and 227; before, "

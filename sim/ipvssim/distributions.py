@@ -9,6 +9,7 @@ _LATE = frozenset(
     (
         "offsets6",
         "tunnel_mtu",
+        "quoted_headers",
         "overload_by_all",
         "bounded_thresholds",
         "icmp_checksums",

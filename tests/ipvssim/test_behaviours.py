@@ -149,6 +149,7 @@ LATE = frozenset(
     (
         "offsets6",
         "tunnel_mtu",
+        "quoted_headers",
         "overload_by_all",
         "bounded_thresholds",
         "icmp_checksums",
@@ -163,7 +164,7 @@ LATE = frozenset(
     [
         ("6.1.176", "6.1.176", {"run_estimation"}, {*LATE, "estimator_sysctls"}),
         ("6.1.192", "6.1.192", {*LATE}, {"estimator_sysctls"}),
-        ("6.1.178", "6.1.178", {"offsets6", "tunnel_mtu"}, {"overload_by_all", "icmp_checksums"}),
+        ("6.1.178", "6.1.178", {"offsets6", "tunnel_mtu", "quoted_headers"}, {"overload_by_all", "icmp_checksums"}),
         ("6.1.0-48-amd64", "6.1.192", {*LATE}, set()),
         ("5.10.0-44-amd64", "5.10.261", {"offsets6"}, {"icmp_checksums", "overload_by_all"}),
         ("5.10.46", "5.10.46", {"hooks_follow_services"}, {"reuse0_reschedules", "run_estimation"}),

@@ -37,6 +37,7 @@ SHOWN = {
     "negative_longs": "longs-1", "reserved_checked": "genl-1", "helper_offsets6": "ftpext0-1",
     "later_headers6": "hopfrag-1", "udp_errors_teach": "teach-1", "udp_errors_teach6": "teach6-1",
     "split_policies": "policies-1", "dump_ids": "policies-1", "header_limit6": "headers-1",
+    "quoted_headers": "misquoted-1000",
 }  # fmt: skip
 """Each behaviour, and the trace that shows it."""
 BESIDE = {

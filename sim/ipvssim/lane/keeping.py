@@ -154,7 +154,8 @@ class Keeping:
         elif protocol in (AH, ESP):
             self.give(UDP, packet.source + packet.destination + ISAKMP)
         elif protocol == ICMP:
-            quoted = quote(packet.data[packet.offset + 8 :], AF_INET, reverse=False, any_version=True)
+            body = packet.data[packet.offset + 8 :]
+            quoted = quote(body, AF_INET, reverse=False, any_version=True, any_length=True)
             if quoted is not None:
                 self._seek_quoted(quoted)
 

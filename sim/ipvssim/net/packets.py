@@ -6,6 +6,7 @@ net/ipv6/ip6_input.c; Linux 6.1) and cut link-layer padding off.
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from struct import Struct
 from typing import Any, Final
 
@@ -267,6 +268,30 @@ def walk6(data: bytes, offset: int, following: int, most: int = ANY_NUMBER) -> t
     return following, offset, fragment
 
 
+def walk_quoted6(data: bytes, most: int = ANY_NUMBER, *, whole: bool = False) -> tuple[int, int, int] | None:
+    """The same through a packet that an error quotes, which nobody has looked at before: as many bytes of a header as
+    ipv6_find_hdr reads are enough (with ``whole`` all that it says to have), and behind the fragment header of a later
+    fragment no header is looked for: the offset stays where the quoted packet begins (net/ipv6/exthdrs_core.c, 6.1 to 7.2).
+    """
+    offset, following, fragment = 40, data[6], 0
+    while following in _EXTENSIONS and following != NO_NEXT:
+        most -= 1
+        if most < 0 or len(data) < offset + (4 if following in (FRAGMENT, ROUTING) else 2):
+            return None
+        after, size = data[offset], (data[offset + 1] + 1) * 8
+        if following == FRAGMENT:
+            fragment, size = _from_bytes(data[offset + 2 : offset + 4], "big") | FRAGMENTED, 8
+            if fragment & OFFSET6:
+                return None if after in _EXTENSIONS and after != NO_NEXT else (after, 0, fragment)
+        elif following == AH:
+            size = (data[offset + 1] + 2) * 4
+        if whole and len(data) < offset + size:
+            return None
+        offset += size
+        following = after
+    return following, offset, fragment
+
+
 def ends_within(data: bytes) -> int:
     """The extension header within whose first eight bytes a broken IPv6 packet ends for a host, which looks no further than
     an authentication header; where it is none, what follows."""
@@ -295,25 +320,25 @@ def is_cut_fragment(data: bytes) -> bool:
 
 
 def quote(
-    data: bytes, family: int, *, reverse: bool, any_version: bool = False, whole_headers: bool = False,
-    most_headers: int = ANY_NUMBER,
+    data: bytes, family: int, *, reverse: bool, any_version: bool = False, any_length: bool = False,
+    walk: Callable[[bytes], tuple[int, int, int] | None] | None = None,
 ) -> Packet | None:  # fmt: skip
     """The packet that an ICMP error quotes, as far as it was quoted; ``reverse`` turns its direction round.
 
-    None where there is no header to read. Its checksum and length are not looked at; with ``any_version`` neither is the
-    version that an IPv4 header says; with ``whole_headers`` none of IPv6's extension headers may be cut,
-    and there may be no more than ``most_headers``.
+    None where there is no header to read. Its checksum and the packet's length are not looked at; with ``any_version`` and
+    ``any_length`` neither are the version and the length that an IPv4 header says of itself (one that says less than 20
+    bytes has its ports within it); ``walk`` goes through the extension headers of IPv6 (:func:`walk6`).
     """
     if family == AF_INET:
-        if len(data) < 20 or not (any_version or data[0] >> 4 == 4) or data[0] & 15 < 5:
+        if len(data) < 20 or not (any_version or data[0] >> 4 == 4) or not (any_length or data[0] & 15 >= 5):
             return None
         protocol, offset, fragment = data[9], (data[0] & 15) * 4, _from_bytes(data[6:8], "big") & (MF | OFFSET)
         source, destination, hops = data[12:16], data[16:20], data[8]
     else:
         if len(data) < 40 or data[0] >> 4 != 6:
             return None
-        walked = walk6(data, 40, data[6], most_headers)
-        if walked is None or (whole_headers and walked[1] > len(data)):
+        walked = walk6(data, 40, data[6]) if walk is None else walk(data)
+        if walked is None:
             return None
         protocol, offset, fragment = walked
         source, destination, hops = data[8:24], data[24:40], data[7]

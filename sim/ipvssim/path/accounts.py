@@ -8,20 +8,8 @@ from ipvsnl.consts import AF_INET, AF_INET6
 from ipvssim._compiling import mypyc_attr
 from ipvssim._parts import Part
 from ipvssim.clock import SECOND
-from ipvssim.net.packets import (
-    AH,
-    ANY_NUMBER,
-    ESP,
-    MOST_HEADERS6,
-    SCTP,
-    TCP,
-    UDP,
-    WITH_PORTS,
-    Packet,
-    parse4,
-    parse6,
-    quote,
-)
+from ipvssim.net.packets import AH, ESP, SCTP, TCP, UDP, WITH_PORTS, Packet, parse4, parse6
+from ipvssim.path import quoting
 from ipvssim.path.connection_table import ConnectionTable
 from ipvssim.path.connections import MASQUERADE, TUNNEL, ConnectionEntry
 from ipvssim.path.forwarding import nat
@@ -58,8 +46,7 @@ class Accounts(Part):
         self._fixed_offset6 = not namespace.behaviours.offsets6
         self.sound6 = namespace.behaviours.icmp_checksums
         """Whether the host's own ICMPv6 errors pass for replies; else a translated one is dropped."""
-        self._whole_headers = namespace.behaviours.whole_headers6
-        self._most_headers = MOST_HEADERS6 if namespace.behaviours.header_limit6 else ANY_NUMBER
+        self._quoted = quoting.of_replies(namespace.behaviours)
         self._always_hooked = not namespace.behaviours.hooks_follow_services
         self.sysctls.on_write("secure_tcp", self._choose_tcp_table)
         self._choose_tcp_table()
@@ -129,8 +116,8 @@ class Accounts(Part):
         four = raw[0] < 0x60
         family = AF_INET if four else AF_INET6
         body = raw[(raw[0] & 15) * 4 + 8 :] if four else raw[48:]
-        quoted = quote(body, family, reverse=True, whole_headers=self._whole_headers, most_headers=self._most_headers)
-        if quoted is None or quoted.protocol not in self.machines:
+        quoted = self._quoted.followed(body, family)
+        if quoted is None:
             return raw, False
         key, protocol = quoted.key, quoted.protocol
         if protocol not in WITH_PORTS:
@@ -144,7 +131,10 @@ class Accounts(Part):
             packet = parse4(raw) if four else parse6(raw)
             if isinstance(packet, str) or not (four or self.sound6):
                 return None, True
-            raw = nat.icmp(packet, connection, towards_client=True, hops=packet.hops)
+            changed = nat.icmp(packet, connection, towards_client=True, hops=packet.hops)
+            if changed is None:
+                return None, True
+            raw = changed
         elif not self._entries.routed_replies:
             return raw, False
         self.count_out(connection, len(raw))

@@ -12,20 +12,15 @@ from ipvssim.net import icmp
 from ipvssim.net.checksums import is_valid, pseudo
 from ipvssim.net.packets import (
     AH,
-    ANY_NUMBER,
     ESP,
     GRE,
     ICMPV6,
     IPIP,
-    MOST_HEADERS6,
     OFFSET,
-    OFFSET6,
-    SCTP,
-    TCP,
     UDP,
     Packet,
-    quote,
 )
+from ipvssim.path import quoting
 from ipvssim.path.connections import MASQUERADE, NO_PORTS, ConnectionEntry
 from ipvssim.path.forwarding import nat, tunnel
 from ipvssim.path.lessons import believe
@@ -44,7 +39,6 @@ if TYPE_CHECKING:
     from ipvssim.state.sysctls import Sysctls
 
 _HANDLED4: Final = frozenset((icmp.UNREACHABLE, icmp.SOURCE_QUENCH, icmp.TIME_EXCEEDED))
-_FOLLOWED: Final = frozenset((TCP, UDP, SCTP, AH, ESP))
 _KINDS: Final = {IPIP: tunnel.KIND_IPIP, UDP: tunnel.KIND_GUE, GRE: tunnel.KIND_GRE}
 
 
@@ -57,9 +51,8 @@ class IcmpErrors(Part):
         transmitter: Transmitter, host: Host, sysctls: Sysctls, tracker: Tracker,
     ) -> None:  # fmt: skip
         self._behaviours = behaviours
-        self._any_version = not behaviours.quoted_fragments
-        """Whether nobody looks at the version that a quoted header says: recorded both ways on 6.1.176 (6.1.192: read)."""
-        self._most_headers = MOST_HEADERS6 if behaviours.header_limit6 else ANY_NUMBER
+        self.quoted = quoting.of_requests(behaviours)
+        self._quoted_back = quoting.of_replies(behaviours)
         self._kinds = _KINDS if behaviours.gre_tunnels else {IPIP: tunnel.KIND_IPIP}
         self._connections = connections
         self._accounts = accounts
@@ -99,8 +92,8 @@ class IcmpErrors(Part):
         if wrapped is False:
             return False
         at = wrapped if wrapped is not None else 0
-        quoted = self._quoted(body[at:], packet.family, reverse=wrapped is None)
-        if quoted is None or quoted.protocol not in _FOLLOWED or self._is_later_fragment(quoted):
+        quoted = self.quoted.followed(body[at:], packet.family, reverse=wrapped is None)
+        if quoted is None:
             return False
         quoted.mark, quoted.device, quoted.unicast = packet.mark, packet.device, packet.unicast
         connection = self._find(quoted, replies=False)
@@ -135,22 +128,6 @@ class IcmpErrors(Part):
         if opened:
             self._connections.used(connection)
         return True
-
-    def _quoted(self, body: bytes, family: int, *, reverse: bool) -> Packet | None:
-        """The packet that an error is about, as far as the modelled release looks at it."""
-        return quote(
-            body, family, reverse=reverse, any_version=self._any_version,
-            whole_headers=self._behaviours.whole_headers6, most_headers=self._most_headers,
-        )  # fmt: skip
-
-    def _is_later_fragment(self, quoted: Packet) -> bool:
-        """Whether what is quoted has no ports: a later fragment that is let be. Since ``quoted_fragments`` those of AH and
-        ESP, which have no ports anyway, are none of these; before, IPv4's were the only ones."""
-        six = quoted.family != AF_INET
-        if not quoted.fragment & (OFFSET6 if six else OFFSET):
-            return False
-        guarded = quoted.protocol in (AH, ESP)
-        return not guarded if self._behaviours.quoted_fragments else guarded or six
 
     def _opened(self, quoted: Packet, result: Result) -> ConnectionEntry | None:
         """schedule_icmp: a connection on behalf of an error."""
@@ -193,22 +170,21 @@ class IcmpErrors(Part):
 
     def _unwrapped(self, body: bytes) -> int | bool | None:
         """Where the request begins in an error about a packet of our own tunnel; None: no tunnel; False: to be let be."""
-        outer = quote(body, AF_INET, reverse=False, any_version=self._any_version)
+        outer = self.quoted.read(body, AF_INET, reverse=False)
         if outer is None or outer.protocol not in self._kinds:
             return None
         kind = _KINDS[outer.protocol]
         if outer.fragment & OFFSET:
             return False
-        at = outer.offset
-        if kind == tunnel.KIND_GUE:
-            at = self._behind_gue(body, outer)
-        elif kind == tunnel.KIND_GRE:
-            at = self._behind_gre(body, outer)
-        elif len(self._kinds) > 1 and self._accounts.tunnel_kind(outer.destination, 0) != kind:
-            return False
-        if not at:
-            return None
-        return at if len(body) >= at + 20 and body[at] >> 4 == 4 and body[at] & 15 >= 5 else False
+        if kind == tunnel.KIND_IPIP:
+            if len(self._kinds) > 1 and self._accounts.tunnel_kind(outer.destination, 0) != kind:
+                return False
+            at, unchecked = outer.offset, self.quoted.any_header
+        else:
+            at, unchecked = (self._behind_gue if kind == tunnel.KIND_GUE else self._behind_gre)(body, outer), False
+            if not at:
+                return None
+        return at if len(body) >= at + 20 and (unchecked or (body[at] >> 4 == 4 and body[at] & 15 >= 5)) else False
 
     def _behind_gue(self, body: bytes, outer: Packet) -> int:
         """Where GUE's payload begins; 0 where this is no GUE of ours."""
@@ -270,14 +246,8 @@ class IcmpErrors(Part):
         """An error that a server (or a router near it) sent about a request: translated for the client where its
         connection translates. None where it is dropped. ``comes_in`` is one to the director itself (LOCAL_IN)."""
         data, start = packet.data, packet.offset
-        quoted = self._quoted(data[start + 8 :], packet.family, reverse=True)
-        if quoted is None or quoted.protocol not in _FOLLOWED:
-            return packet
-        guarded = quoted.protocol in (AH, ESP)
-        if packet.family == AF_INET:
-            if quoted.fragment & OFFSET and guarded is not self._behaviours.quoted_fragments:
-                return packet
-        elif quoted.fragment & OFFSET6 and not guarded:
+        quoted = self._quoted_back.followed(data[start + 8 :], packet.family)
+        if quoted is None:
             return packet
         connection = self._find(quoted, replies=True)
         if connection is None:
@@ -291,7 +261,11 @@ class IcmpErrors(Part):
                     self.log.bad_icmp("Forward", packet)
                 result.drop("wrong ICMP checksum")
                 return None
-            packet = packet.replaced(nat.icmp(packet, connection, towards_client=True, hops=packet.hops))
+            changed = nat.icmp(packet, connection, towards_client=True, hops=packet.hops)
+            if changed is None:
+                result.drop(nat.CUT)
+                return None
+            packet = packet.replaced(changed)
             if not comes_in and self._sysctls.snat_reroute and not nat.leads_back(connection):
                 result.drop(nat.NO_WAY_BACK)
                 return None

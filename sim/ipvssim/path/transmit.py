@@ -134,6 +134,8 @@ class Transmitter(Part):
                 result.drop(_NOT_FORWARDED)
             elif _is_loopback(connection.address):
                 result.drop("translation to a loopback address")
+            elif nat.icmp(packet, connection, towards_client=False, hops=packet.hops) is None:
+                result.drop(nat.CUT)
             else:
                 result.accept("the server is the director itself")
             return
@@ -144,6 +146,9 @@ class Transmitter(Part):
             result.drop("longer than the MTU")
             return
         data = nat.icmp(packet, connection, towards_client=False, hops=packet.hops - 1)
+        if data is None:
+            result.drop(nat.CUT)
+            return
         self.host.send(data, path, result, packet)
 
     def _icmp_as_it_is(

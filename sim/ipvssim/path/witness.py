@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, NamedTuple
 from ipvsnl.consts import AF_INET
 from ipvssim._compiling import mypyc_attr
 from ipvssim._parts import Part
-from ipvssim.net.packets import AH, ANY_NUMBER, ESP, ICMP, ICMPV6, MOST_HEADERS6, UDP, WITH_PORTS, Packet, quote
+from ipvssim.net.packets import AH, ESP, ICMP, ICMPV6, UDP, WITH_PORTS, Packet
 from ipvssim.path.memory import Memory
 from ipvssim.path.protocols import ISAKMP
 from ipvssim.path.result import Result
@@ -83,8 +83,6 @@ class Witness(Part):
         self.accounts = inbound.accounts
         self.outbound = outbound
         self.memory = Memory()
-        self._whole_headers = namespace.behaviours.whole_headers6
-        self._most_headers = MOST_HEADERS6 if namespace.behaviours.header_limit6 else ANY_NUMBER
 
     def result(self) -> Witnessed:
         """A result for the next packet."""
@@ -108,13 +106,7 @@ class Witness(Part):
         """The packet that decides: of an ICMP error the one that it quotes, as its sender's answer."""
         if packet.protocol != (ICMP if packet.family == AF_INET else ICMPV6):
             return packet
-        quoted = quote(
-            packet.data[packet.offset + 8 :],
-            packet.family,
-            reverse=True,
-            whole_headers=self._whole_headers,
-            most_headers=self._most_headers,
-        )
+        quoted = self.inbound.errors.quoted.read(packet.data[packet.offset + 8 :], packet.family, reverse=True)
         if quoted is None or not quoted.key or not self.inbound.errors.is_handled(packet):
             return packet
         quoted.mark, quoted.device, quoted.unicast = packet.mark, packet.device, packet.unicast

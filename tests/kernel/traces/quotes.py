@@ -1,13 +1,15 @@
 """`errors`: ICMP errors of every type, which quote what was sent whole, cut, or changed. `own_errors`: the director's own
-ones, to the virtual address of another host."""
+ones, to the virtual address of another host. `misquoted`: errors whose quoted header says another version or length, with
+ports where it says that they are. `misquoted6`: extension headers within what is quoted, whole or not."""
 
 from __future__ import annotations
 
 from collections.abc import Callable
 
 from . import packets as p
+from .narrow import DIRECTOR, PORT, wrapped
 from .paths import quote
-from .script import METHODS, OPTIONS, Script, Service
+from .script import METHODS, OPTIONS, Flow, Script, Service
 
 
 def spoilt(script: Script, quoted: bytes) -> bytes:
@@ -112,4 +114,140 @@ def own_errors(seed: int) -> Script:
     return script
 
 
-KINDS: dict[str, Callable[[int], Script]] = {"errors": errors, "own_errors": own_errors}
+GUARDED = (p.AH, p.ESP)
+"""They have no ports: a UDP connection of port 500 at both ends is theirs."""
+WITHIN = (0x4000, 0x4006, 0xCB00, 0xC000, 0x7104)
+"""Ports that bytes of an IPv4 header look like: its beginning, its lifetime and protocol, halves of its addresses."""
+
+
+def misread(script: Script, quoted: bytes) -> bytes:
+    """A quoted IPv4 packet whose header says another version, or length. Its ports are where they should be then, mostly."""
+    ports, first = quoted[20:24], bytes((script.pick(4, 4, 4, 5, 6, 0) << 4 | script.random.randrange(16),))
+    size = (first[0] & 15) * 4
+    if size < 20:
+        header = quoted[:20]
+        if size < 12 and script.chance(80):
+            header = header[:size] + ports + header[size + 4 :]
+        return first + header[1:9] + quoted[9:10] + header[10:] + ports + bytes(script.pick(0, 4, 16))
+    options = bytes(script.pick(1, 0) for _ in range(size - 20))
+    whole = first + quoted[1:20] + options + ports + bytes(script.pick(0, 16))
+    return whole[: script.pick(len(whole), len(whole), len(whole), 20, 28, size + 3, size + 4)]
+
+
+def misquoted(seed: int) -> Script:
+    """Errors, from both sides, that quote headers which say another version or length."""
+    script = Script("misquoted", seed, marks=[7])
+    for name in ("schedule_icmp", "nat_icmp_send"):
+        if script.chance(60):
+            script.sysctl(name, 1)
+    if script.chance(25):
+        return misread_tunnels(script)
+    guarded, mark = script.chance(25), 7 if script.chance(50) else None
+    protocol = p.UDP if guarded else script.pick(p.TCP, p.UDP, p.SCTP)
+    port = 500 if guarded else script.pick(80, *WITHIN)
+    service = script.service("rr", protocol, port=port, mark=mark, method=script.pick("-m", "-m", "-g"))
+    service.server_port = port if guarded or service.method != "-m" else script.pick(port, *WITHIN)
+    server = script.server(service, 10, 1)
+    flows = [Flow(service, script.client(), 500 if guarded else script.pick(1024, *WITHIN)) for _ in range(3)]
+    for flow in flows:
+        script.open(flow)
+    for _ in range(script.random.randrange(22, 30)):
+        flow, back = script.random.choice(flows), script.chance(50)
+        quoted = misread(
+            script, quote(flow, not back, server, 8, script.pick(*GUARDED) if guarded and script.chance(70) else None)
+        )
+        source = p.address(script.pick(server, "10.0.0.12")) if back else flow.client
+        kind, code = script.pick((3, 1), (3, 4), (11, 0))
+        message = p.icmp(kind, code, script.pick(0, 1300), quoted)
+        packet = p.ip4(source, flow.client if back else service.address, p.ICMP, message, ident=script.ident())
+        if back:
+            script.packet(p.frame(source, packet), on="server")
+        else:
+            script.packet(packet, mark)
+    script.conns()
+    script.look()
+    return script
+
+
+def misread_tunnels(script: Script) -> Script:
+    """The same of what the director wrapped, in the outer header or in the one within."""
+    kind = script.pick("ipip", "ipip", "gre", "gue")
+    options = {"gre": ("--tun-type", "gre"), "gue": ("--tun-type", "gue", "--tun-port", PORT), "ipip": ()}[kind]
+    service = script.service("rr", p.UDP, port=script.pick(80, *WITHIN), method="-i")
+    server = script.server(service, 10, 1, *options)
+    flows = [Flow(service, script.client(), script.pick(1024, *WITHIN)) for _ in range(3)]
+    for _ in range(script.random.randrange(16, 22)):
+        request = script.opening(script.random.choice(flows), whole=script.chance(70))
+        script.packet(request)
+        quoted = wrapped(kind, p.address(server), misread(script, request) if script.chance(60) else request)
+        if script.chance(40):
+            quoted = bytes((script.pick(0x44, 0x40, 0x65, 0x46, 0x05),)) + quoted[1:]
+        number, code, mtu = script.pick((3, 4, 1400), (3, 1, 0), (11, 0, 0))
+        message = p.icmp(number, code, mtu, quoted)
+        origin = p.address("10.0.0.12")
+        script.packet(p.frame(origin, p.ip4(origin, DIRECTOR, p.ICMP, message, ident=script.ident())), on="server")
+    script.conns()
+    script.look()
+    return script
+
+
+def with_headers(script: Script, quoted: bytes, protocol: int) -> bytes:
+    """A quoted IPv6 packet with extension headers, which mostly ends somewhere within or behind them."""
+    kinds = [script.pick(0, 43, 44, 44, 51, 60) for _ in range(script.pick(1, 1, 1, 2, 3))]
+    body = b""
+    for at, kind in enumerate(kinds):
+        following = bytes(((*kinds[at + 1 :], protocol)[0],))
+        if kind == 44:
+            body += (
+                following
+                + script.pick(b"\0", b"\7")
+                + script.pick(0, 0, 1, 6, 8, 9, 1400).to_bytes(2, "big")
+                + bytes(4)
+            )
+        else:
+            size = script.pick(0, 0, 1, 2) if kind != 51 else script.pick(1, 2, 4)
+            body += (
+                following
+                + bytes((script.pick(size, size, size, 9),))
+                + bytes((size + 2) * 4 - 2 if kind == 51 else size * 8 + 6)
+            )
+    label = script.pick(0, 0, 80, 0x4000).to_bytes(2, "big")
+    whole = quoted[:2] + label + quoted[4:6] + bytes((kinds[0],)) + quoted[7:40] + body + quoted[40:48]
+    return whole if script.chance(30) else whole[: 40 + script.random.randrange(len(whole) - 39)]
+
+
+def misquoted6(seed: int) -> Script:
+    """Errors, from both sides, that quote IPv6 packets with extension headers."""
+    script = Script("misquoted6", seed, marks=[7])
+    for name in ("schedule_icmp", "nat_icmp_send"):
+        if script.chance(60):
+            script.sysctl(name, 1)
+    guarded, mark = script.chance(40), 7 if script.chance(30) else None
+    protocol = p.UDP if guarded else script.pick(p.TCP, p.UDP, p.SCTP)
+    port = 500 if guarded else script.pick(80, 0x6000)
+    service = script.service("rr", protocol, six=True, port=port, mark=mark, method=script.pick("-m", "-m", "-g"))
+    service.server_port = port if guarded or service.method != "-m" else script.pick(port, 80)
+    server = script.server(service, 10, 1)
+    flows = [Flow(service, script.client(six=True), 500 if guarded else script.pick(1024, 0x6000)) for _ in range(3)]
+    for flow in flows:
+        script.open(flow)
+    for _ in range(script.random.randrange(22, 30)):
+        flow, back = script.random.choice(flows), script.chance(50)
+        inner = script.pick(*GUARDED) if guarded and script.chance(70) else protocol
+        quoted = with_headers(script, quote(flow, not back, server, 8, inner), inner)
+        source = p.address(script.pick(server, "fd00:10::c")) if back else flow.client
+        target = flow.client if back else service.address
+        kind, code, rest = script.pick((1, 4, 0), (2, 0, 1300), (3, 0, 0))
+        packet = p.ip6(source, target, p.ICMPV6, p.icmp6(source, target, kind, code, rest, quoted))
+        if back:
+            script.packet(p.frame(source, packet), on="server")
+        else:
+            script.packet(packet, mark)
+    script.conns()
+    script.look()
+    return script
+
+
+KINDS: dict[str, Callable[[int], Script]] = {
+    "errors": errors, "own_errors": own_errors, "misquoted": misquoted, "misquoted6": misquoted6,
+}  # fmt: skip

@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, Final
 from ipvsnl.consts import AF_INET
 from ipvssim.net.addresses import special_kind
 from ipvssim.net.checksums import crc32c, finish, pseudo, total, transport
-from ipvssim.net.packets import ICMPV6, SCTP, TCP, UDP, WITH_PORTS, Packet, middle4, sign4, walk6
+from ipvssim.net.packets import ICMPV6, OFFSET6, SCTP, TCP, UDP, WITH_PORTS, Packet, middle4, sign4, walk_quoted6
 from ipvssim.path.connections import UNMEASURED
 
 if TYPE_CHECKING:
@@ -23,6 +23,7 @@ _MANGLED_ZERO: Final = b"\xff\xff"
 GROUPS: Final = 0xE0
 """The first byte of the lowest address that is a group's."""
 NO_WAY_BACK: Final = "no way to a client begins at a group's address"
+CUT: Final = "an error that quotes less than a header says"
 
 
 def _measure(connection: ConnectionEntry) -> None:
@@ -114,34 +115,47 @@ def _joined(packet: Packet, head: bytes, source_port: bytes, port: bytes, shift:
     )
 
 
-def icmp(packet: Packet, connection: ConnectionEntry, *, towards_client: bool, hops: int) -> bytes:
-    """An ICMP error with the packet that it quotes, both translated. The quoted transport checksum stays stale."""
+def icmp(packet: Packet, connection: ConnectionEntry, *, towards_client: bool, hops: int) -> bytes | None:
+    """An ICMP error with the packet that it quotes, both translated. The quoted transport checksum stays stale.
+    None: it is dropped, since a quoted header says to be longer than what is quoted (skb_ensure_writable)."""
     if packet.family == AF_INET:
         return _icmp4(packet, connection, towards_client, hops)
     return _icmp6(packet, connection, towards_client, hops)
 
 
-def _icmp4(packet: Packet, connection: ConnectionEntry, towards_client: bool, hops: int) -> bytes:
+def _icmp4(packet: Packet, connection: ConnectionEntry, towards_client: bool, hops: int) -> bytes | None:
     data, start = packet.data, packet.offset
     outer, message, quoted = data[:start], data[start : start + 8], data[start + 8 :]
     size = (quoted[0] & 15) * 4
-    inner, rest = quoted[:size], quoted[size:]
+    if size > len(quoted):
+        return None
     if towards_client:
         outer = outer[:12] + connection.virtual + outer[16:]
-        inner = inner[:16] + connection.virtual + inner[20:]
+        quoted = quoted[:16] + connection.virtual + quoted[20:]
     else:
         outer = b"".join((outer[:8], bytes((hops,)), outer[9:16], connection.address, outer[20:]))
-        inner = inner[:12] + connection.address + inner[16:]
-    body = sign4(inner) + _quoted_ports(rest, quoted[9], connection, towards_client)
+        quoted = quoted[:12] + connection.address + quoted[16:]
+    signed = sign4(quoted[:size]) + quoted[size:] if size >= 20 else _mis_signed(quoted)
+    body = signed[:size] + _quoted_ports(signed[size:], signed[9], connection, towards_client)
     sum_ = total(body) + total(message[:2] + message[4:])
     return b"".join((sign4(outer), message[:2], finish(sum_).to_bytes(2, "big"), message[4:], body))
 
 
-def _icmp6(packet: Packet, connection: ConnectionEntry, towards_client: bool, hops: int) -> bytes:
+def _mis_signed(header: bytes) -> bytes:
+    """An IPv4 header that says to have less than 20 bytes, and what the kernel takes for its checksum then: its first two
+    bytes (ip_fast_csum, arch/x86/include/asm/checksum_64.h, Linux 6.1)."""
+    return header[:10] + header[:2] + header[12:]
+
+
+def _icmp6(packet: Packet, connection: ConnectionEntry, towards_client: bool, hops: int) -> bytes | None:
     data, start = packet.data, packet.offset
     outer, message, quoted = data[:start], data[start : start + 8], data[start + 8 :]
-    walked = walk6(quoted, 40, quoted[6])
-    protocol, size, _ = walked if walked is not None else (0, 40, 0)
+    walked = walk_quoted6(quoted)
+    protocol, size, fragment = walked if walked is not None else (0, 40, 0)
+    if fragment & OFFSET6:  # its ports are not where those of others are, and stay
+        protocol, size = 0, 40
+    if size > len(quoted):
+        return None
     inner, rest = quoted[:size], quoted[size:]
     if towards_client:
         outer = outer[:8] + connection.virtual + outer[24:]
