@@ -170,6 +170,8 @@ TABLE = (
     Behaviour("load_factors", "7.1", "the sysctls conn_lfactor and svc_lfactor", "ip_vs_ctl.c"),
     Behaviour("dead_templates_keep_ports", "7.1", "a template whose server is gone keeps its virtual port; before, FFFF",
               "ip_vs_conn.c"),
+    Behaviour("udp_lite_gone", "7.2", "the host has no UDP-Lite, and errors about it teach nothing. It ended between 6.12 "
+              "and 7.2", "net/ipv4/udplite.c"),
     Behaviour("conn_max", "7.2", "the sysctl conn_max: no connection is opened beyond it", "ip_vs_conn.c"),
 )  # fmt: skip
 NAMES = tuple(behaviour.name for behaviour in TABLE)

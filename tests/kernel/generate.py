@@ -13,6 +13,7 @@ from tests.kernel.traces import (
     corners,
     crowds,
     edges,
+    lessons,
     lifetimes,
     local,
     mutants,
@@ -37,7 +38,7 @@ from tests.kernel.traces import (
 _FILES = (
     administration, scheduling, lifetimes, paths, corners, pieces, local, crowds, mutants, tracking, sessions, calls,
     releases, tables, settings, narrow, tracking_tunables, edges, wide, quotes,
-    upheaval, scarce, reused, tracking_cases,
+    upheaval, scarce, reused, tracking_cases, lessons,
 )  # fmt: skip
 KINDS = {kind: make for file in _FILES for kind, make in file.KINDS.items()}
 

@@ -10,6 +10,7 @@ from ipvssim.lane.native import ffi, lib
 from ipvssim.lane.ways import Ways, put
 from ipvssim.net.network import LOCAL, UNICAST
 from ipvssim.net.packets import TCP, UDP
+from ipvssim.path.connections import DIRECT
 from ipvssim.schedulers.lc import LeastConnection
 from ipvssim.schedulers.nq import NeverQueue
 from ipvssim.schedulers.rr import RoundRobin
@@ -205,6 +206,8 @@ class Mirror:
         server = self.servers[row[0]]
         assert server is not None
         _count(server.counters, row)
+        if row[2] and server.way is None and server.forwarding == DIRECT:
+            server.way = self._director.network.path(server.address)
         server.conns, server.active, server.inactive = row[6], row[7], row[8]
         server.overloaded = bool(row[9])
         scheduler = server.service.scheduler if server.service is not None else None

@@ -81,7 +81,8 @@ class Network(Part):
         self._tables: dict[int, tuple[RouteTable, RouteTable]] | None = None
         self._paths: dict[bytes, Path] = {}
         self._types: dict[bytes, str] = {}
-        self._learned: dict[bytes, tuple[int, bool]] = {}
+        self.told: dict[bytes, tuple[int, bool]] = {}
+        """What :meth:`learn_mtu` was given of each address."""
         if loopback:
             self.add_device("lo", LOOPBACK, "127.0.0.1/8", "::1/128", mtu=65536)
 
@@ -189,7 +190,7 @@ class Network(Part):
     def learn_mtu(self, address: bytes, mtu: int, *, for_all: bool = True) -> None:
         """A router on the way to ``address`` says that no more fits. Paths handed out before keep the size they had. Without
         ``for_all`` it does not hold for packets that are only forwarded."""
-        self._learned[address] = mtu, for_all
+        self.told[address] = mtu, for_all
         self._paths.pop(address, None)
 
     def is_local(self, address: bytes) -> bool:
@@ -236,7 +237,7 @@ class Network(Part):
 
     def narrowed(self) -> dict[bytes, int]:
         """The addresses of which a router said what fits on the way to them (:meth:`learn_mtu`), and that MTU."""
-        return {address: mtu for address, (mtu, _) in self._learned.items()}
+        return {address: mtu for address, (mtu, _) in self.told.items()}
 
     def __repr__(self) -> str:
         return f"<{type(self).__name__} {', '.join(map(repr, self.devices.values()))}>"
@@ -270,9 +271,10 @@ class Network(Part):
         next_hop = route.gateway or address
         source = route.source or (address if kind == LOCAL else self.source_for(device, next_hop))
         width = route.mtu or device.mtu
-        mtu, for_all = self._learned.get(address, (width, True))
+        mtu, for_all = self.told.get(address, (width, True))
         path = Path(kind, device, route.gateway, next_hop, source, mtu)
         path.through = mtu if for_all else width
+        path.told = address in self.told
         path.resolves = device.kind != ETHERNET or (device.name, next_hop) in self.neighbours
         return path
 

@@ -22,6 +22,7 @@ ESP: Final = 50
 AH: Final = 51
 ICMPV6: Final = 58
 SCTP: Final = 132
+UDP_LITE: Final = 136
 HOP_BY_HOP: Final = 0
 ROUTING: Final = 43
 FRAGMENT: Final = 44
@@ -326,8 +327,8 @@ def quote(
     """The packet that an ICMP error quotes, as far as it was quoted; ``reverse`` turns its direction round.
 
     None where there is no header to read. Its checksum and the packet's length are not looked at; with ``any_version`` and
-    ``any_length`` neither are the version and the length that an IPv4 header says of itself (one that says less than 20
-    bytes has its ports within it); ``walk`` goes through the extension headers of IPv6 (:func:`walk6`).
+    ``any_length`` neither are the version that a header says, and the length that an IPv4 header says of itself (one that
+    says less than 20 bytes has its ports within it); ``walk`` goes through the extension headers of IPv6 (:func:`walk6`).
     """
     if family == AF_INET:
         if len(data) < 20 or not (any_version or data[0] >> 4 == 4) or not (any_length or data[0] & 15 >= 5):
@@ -335,7 +336,7 @@ def quote(
         protocol, offset, fragment = data[9], (data[0] & 15) * 4, _from_bytes(data[6:8], "big") & (MF | OFFSET)
         source, destination, hops = data[12:16], data[16:20], data[8]
     else:
-        if len(data) < 40 or data[0] >> 4 != 6:
+        if len(data) < 40 or not (any_version or data[0] >> 4 == 6):
             return None
         walked = walk6(data, 40, data[6]) if walk is None else walk(data)
         if walked is None:

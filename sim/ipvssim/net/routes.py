@@ -86,7 +86,7 @@ class Path(Part):
     from; ``mtu`` is the route's, else the device's.
     """
 
-    __slots__ = ("device", "gateway", "kind", "mtu", "next_hop", "resolves", "source", "through")
+    __slots__ = ("device", "gateway", "kind", "mtu", "next_hop", "resolves", "source", "through", "told")
 
     def __init__(
         self, kind: str, device: Device | None, gateway: bytes, next_hop: bytes, source: bytes, mtu: int
@@ -100,6 +100,8 @@ class Path(Part):
         self.through = mtu
         """What fits of a packet that is only forwarded, which does not heed what the host was told of the way
         (net.ipv4.ip_forward_use_pmtu; IPv6's heed it at last, when they leave)."""
+        self.told = False
+        """Whether a router had told what fits, when the path was looked up."""
         self.resolves = True
         """Whether the next hop's link-layer address was known, or needs none, when the path was looked up."""
 

@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, Final
 from ipvsnl.consts import AF_INET, AF_INET6
 from ipvssim.net import icmp
 from ipvssim.net.checksums import is_valid, pseudo
-from ipvssim.net.packets import ICMP, ICMPV6, UDP, Packet, quote
+from ipvssim.net.packets import ICMP, ICMPV6, OFFSET6, UDP, UDP_LITE, Packet, quote, walk_quoted6
 
 if TYPE_CHECKING:
     from ipvssim.behaviours import Behaviours
@@ -29,8 +29,8 @@ def learn(network: Network, packet: Packet, known: Behaviours) -> None:
     body = packet.data[packet.offset :]
     if packet.family == AF_INET:
         _learn4(network, body, known)
-    elif known.udp_errors_teach6 and body[:1] == bytes((icmp.TOO_BIG6,)) and _is_sound6(packet, body):
-        _learn6(network, body)
+    elif len(body) >= 8 and body[0] == icmp.TOO_BIG6 and _is_sound6(packet, body):
+        _learn6(network, body, known)
 
 
 def _learn4(network: Network, body: bytes, known: Behaviours) -> None:
@@ -52,10 +52,14 @@ def _is_sound6(packet: Packet, body: bytes) -> bool:
     return is_valid(body, pseudo(packet.source, packet.destination, ICMPV6, len(body)))
 
 
-def _learn6(network: Network, body: bytes) -> None:
-    quoted = quote(body[8:], AF_INET6, reverse=False)
+def _learn6(network: Network, body: bytes, known: Behaviours) -> None:
+    """What is quoted may be any ICMPv6 message, and a packet of UDP-Lite counts as a datagram."""
+    quoted = quote(body[8:], AF_INET6, reverse=False, any_version=True, walk=walk_quoted6)
     mtu = int.from_bytes(body[4:8], "big")
-    if quoted is None or quoted.protocol != UDP or len(quoted.data) < quoted.offset + 8:
+    if quoted is None or quoted.fragment & OFFSET6 or len(quoted.data) < quoted.offset + 8:
+        return
+    datagram = quoted.protocol == UDP or (quoted.protocol == UDP_LITE and not known.udp_lite_gone)
+    if not (known.udp_errors_teach6 if datagram else quoted.protocol == ICMPV6):
         return
     path = network.path(quoted.destination)
     if path.device is not None and _LEAST6 <= mtu < path.mtu:

@@ -44,7 +44,7 @@ class Quoting(NamedTuple):
     def read(self, body: bytes, family: int, *, reverse: bool) -> Packet | None:
         """The packet that ``body``, what follows the error's own eight bytes, quotes; ``reverse`` turns it round."""
         return quote(
-            body, family, reverse=reverse, any_version=self.any_header, any_length=self.any_header,
+            body, family, reverse=reverse, any_version=self.any_header and family == AF_INET, any_length=self.any_header,
             walk=partial(walk_quoted6, most=self.most_headers, whole=self.whole_headers),
         )  # fmt: skip
 

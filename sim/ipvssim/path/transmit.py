@@ -58,6 +58,7 @@ class Transmitter(Part):
         self.sysctls = sysctls
         self._helpers = helpers
         self._rerouted = rerouted
+        self._narrowed = host.network.told
         self.log: PathLog | None = None
 
     def transmit(self, packet: Packet, connection: ConnectionEntry, result: Result) -> None:
@@ -83,7 +84,7 @@ class Transmitter(Part):
         if connection.flags & _SPECIAL and method == MASQUERADE:
             translated = self._helpers.takes(packet, connection)
         path = self.network.path(packet.destination if method == BYPASS else connection.address)
-        if self._rerouted:
+        if self._rerouted or self._narrowed:
             path = self._kept_way(packet, connection, method, path)
         if path.kind != UNICAST:
             if path.kind == LOCAL:
@@ -104,6 +105,8 @@ class Transmitter(Part):
                 return
         elif method in (DIRECT, BYPASS):
             data = route.forwarded(packet, packet.hops - 1)
+            if method == DIRECT and connection.server is not None and connection.server.way is None:
+                connection.server.way = path
         else:
             data = self._wrapped(packet, connection, path)
         if self.tracker.on:
@@ -192,7 +195,7 @@ class Transmitter(Part):
     def _is_unseen(self, packet: Packet, connection: ConnectionEntry, result: Result) -> bool:
         """Whether nothing hangs on a packet's bytes: it leaves whole by a way without an answer, and no chance is asked."""
         method = connection.flags & METHOD
-        if connection.flags & _SPECIAL or method == LOCAL_NODE or method >= BYPASS or self._rerouted:
+        if connection.flags & _SPECIAL or method == LOCAL_NODE or method >= BYPASS or self._rerouted or self._narrowed:
             return False
         path = self.network.path(connection.address)
         if path.kind != UNICAST or packet.hops <= 1 or not path.resolves:
@@ -208,25 +211,42 @@ class Transmitter(Part):
         """The route to the server; without one, the client is told."""
         path = self.network.path(packet.destination if method == BYPASS else connection.address)
         if path.kind in (UNICAST, LOCAL):
-            return self._kept_way(packet, connection, method, path) if self._rerouted else path
+            return self._kept_way(packet, connection, method, path) if self._rerouted or self._narrowed else path
         self._no_way(packet, result)
         return None
 
     def _kept_way(self, packet: Packet, connection: ConnectionEntry, method: int, path: Path) -> Path:
-        """The way to a server whose connections are of several methods.
+        """The way to a server whose connections are of several methods, or of which a router told what fits.
 
         The kernel keeps the route that the first packet after the server's last change asked for (``dest_dst``). Only where
         that was one of direct routing the route says that the server is the next hop (FLOWI_FLAG_KNOWN_NH). By any other
         route a packet of direct routing goes to whichever neighbour has its own destination address.
         """
         server = connection.server
-        if server is None or server not in self._rerouted or path.kind != UNICAST:
+        if server is None or path.kind != UNICAST:
             return path
+        if server not in self._rerouted:
+            return self._direct_way(server, path) if method == DIRECT else path
         if server.way is not path:
             server.way, server.way_direct = path, method == DIRECT
         if method != DIRECT or server.way_direct or path.gateway:
             return path
         return Path(path.kind, path.device, path.gateway, packet.destination, path.source, path.mtu)
+
+    def _direct_way(self, server: RealServer, path: Path) -> Path:
+        """The way of direct routing over IPv4. No table has the route that it asked for, so a router that then tells for the
+        first time what fits does not make it stale: it stays until the server is changed (__mkroute_output and
+        update_or_create_fnhe, net/ipv4/route.c, 6.1). Where a router had told before, the route is that one's."""
+        way = server.way
+        if (
+            way is None
+            or len(server.address) != 4
+            or way.told
+            or way.gateway
+            or (way.device, way.next_hop, way.source) != (path.device, path.next_hop, path.source)
+        ):
+            way = server.way = path
+        return way
 
     def _no_way(self, packet: Packet, result: Result) -> None:
         result.drop("no route to the server")

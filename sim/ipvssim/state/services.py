@@ -54,8 +54,8 @@ class RealServer(Server):
         self.hashed = 0
         """Larger the later it came to be found by its address (``rs_table``): an edit of how it is reached counts anew."""
         self.way: Path | None = None
-        """The way last taken to it through a tunnel, until it is edited (``dest_dst``). Where its connections are of several
-        methods, any way."""
+        """The way last taken to it through a tunnel, or first taken by direct routing, until it is edited (``dest_dst``).
+        Where its connections are of several methods, any way."""
         self.way_direct = False
         """Whether a packet of direct routing was the first to take that way."""
         self.persistent = 0

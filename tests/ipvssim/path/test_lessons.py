@@ -5,13 +5,14 @@ from __future__ import annotations
 import pytest
 
 from ipvssim.net.checksums import finish, pseudo, total
+from ipvssim.path.connections import DIRECT, MASQUERADE
 from tests.ipvssim import worlds as w
 
 HOST, HOST6 = bytes((10, 0, 0, 1)), bytes.fromhex("fd000010000000000000000000000001")
 ELSEWHERE = bytes((192, 0, 2, 99))
 DATAGRAM = bytes.fromhex("1234567800220000") + bytes(26)
 ECHO_REPLY, ECHO = bytes(34), b"\x08" + bytes(33)
-ICMP, ICMPV6 = 1, 58
+ICMP, ICMPV6, UDP_LITE = 1, 58, 136
 
 
 def error4(mtu: int, *, protocol: int = w.UDP, source: bytes = HOST, body: bytes = DATAGRAM) -> bytes:
@@ -61,16 +62,41 @@ def test_what_is_learned_at_least_holds_for_all() -> None:
 
 
 @pytest.mark.parametrize(
-    ("release", "mtu", "learned"), [("6.12.116", 1300, 1500), ("6.12.117", 1300, 1300), ("7.3", 1200, 1500)]
+    ("release", "mtu", "protocol", "learned"),
+    [
+        ("6.12.116", 1300, w.UDP, 1500),
+        ("6.12.117", 1300, w.UDP, 1300),
+        ("6.12.117", 1300, UDP_LITE, 1300),
+        ("7.3", 1300, UDP_LITE, 1500),
+        ("7.3", 1200, w.UDP, 1500),
+        ("6.1.176", 1300, ICMPV6, 1300),
+        ("7.3", 1300, w.TCP, 1500),
+    ],
 )
-def test_over_ipv6(release: str, mtu: int, learned: int) -> None:
-    """Since ``udp_errors_teach6``; less than 1280 is nothing."""
+def test_over_ipv6(release: str, mtu: int, protocol: int, learned: int) -> None:
+    """Of datagrams since ``udp_errors_teach6``, of ICMPv6 always; less than 1280 is nothing."""
     world = w.World(release)
-    quoted = w.ip(HOST6, w.SERVER6, w.UDP, DATAGRAM)
+    quoted = w.ip(HOST6, w.SERVER6, protocol, DATAGRAM)
     head = bytes((2, 0, 0, 0)) + mtu.to_bytes(4, "big")
     check = finish(total(head + quoted) + pseudo(w.SERVER6, HOST6, ICMPV6, len(head + quoted)))
     world.from_server(w.ip(w.SERVER6, HOST6, ICMPV6, head[:2] + check.to_bytes(2, "big") + head[4:] + quoted))
     assert world.kernel.network.path(w.SERVER6).mtu == learned
+
+
+@pytest.mark.parametrize(
+    ("method", "before", "sent"), [(DIRECT, True, 1000), (DIRECT, False, 556), (MASQUERADE, True, 556)]
+)
+@pytest.mark.parametrize("batch", [False, True])
+def test_the_way_of_direct_routing_is_as_wide_as_at_first(method: int, before: bool, sent: int, batch: bool) -> None:
+    """The first packet of direct routing to a server asks for a route that no table has: what is told then, for the first
+    time, does not narrow it. ``batch``: the express lane sends that packet."""
+    world = w.World()
+    world.server(world.service(), port=80, method=method)
+    if before:
+        assert (world.kernel.receive_many([w.tcp()], "client")[0] if batch else world.client(w.tcp())).out
+    world.from_server(error4(560, protocol=ICMP, body=ECHO_REPLY))
+    result = world.client(w.tcp(port=1025, payload=bytes(960)))
+    assert max(len(data) - 14 for _, data in result.out) == sent
 
 
 def narrow(mtu: int) -> w.World:

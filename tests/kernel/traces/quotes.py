@@ -211,7 +211,7 @@ def with_headers(script: Script, quoted: bytes, protocol: int) -> bytes:
                 + bytes((script.pick(size, size, size, 9),))
                 + bytes((size + 2) * 4 - 2 if kind == 51 else size * 8 + 6)
             )
-    label = script.pick(0, 0, 80, 0x4000).to_bytes(2, "big")
+    label: bytes = script.pick(b"\0\0", b"\0\0", b"\0\x50", b"\x40\0")
     whole = quoted[:2] + label + quoted[4:6] + bytes((kinds[0],)) + quoted[7:40] + body + quoted[40:48]
     return whole if script.chance(30) else whole[: 40 + script.random.randrange(len(whole) - 39)]
 
