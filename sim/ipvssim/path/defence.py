@@ -60,11 +60,12 @@ class Defence(Part):
         return True
 
     def _written(self) -> None:
-        """A switch was written: where that changed it, levels are computed at once (not for the other tunables)."""
+        """A switch was written: where that changed it, levels are computed at once (not for the other tunables). Else they
+        are each full second since the namespace began, whenever the switch was written."""
         if self._read() != self._modes:
             self._recompute()
         if any(self._modes):
-            self._levels.start()
+            self._levels.start(PERIOD - self._clock.now % PERIOD)
         else:
             self._levels.stop()
 

@@ -72,6 +72,18 @@ def test_drop_packet_drops_the_first_and_every_nth() -> None:
     assert kept == [False, True, True, False, True, True]
 
 
+def test_rates_are_computed_at_full_seconds_since_the_namespace_began() -> None:
+    """Whenever drop_packet was switched on, a new am_droprate counts from the next full second. Recorded, too: ticks-1."""
+    world = w.World()
+    world.server(world.service())
+    world.pass_seconds(0.5)
+    world.kernel.sysctl["drop_packet"] = 3
+    world.pass_seconds(0.2)
+    world.kernel.sysctl["am_droprate"] = 1
+    world.pass_seconds(0.5)
+    assert [world.client(w.tcp(port=1000 + number)).opened for number in range(3)] == [False] * 3
+
+
 def test_last_service_gone_leaves_packets_to_the_host() -> None:
     """Without a service of its family IPVS sees no packet; connections stay, unused."""
     world = w.World()
