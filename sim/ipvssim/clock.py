@@ -135,9 +135,17 @@ class Periodic(Part):
     def start(self, first: int | None = None) -> None:
         """Let the first tick be a period from now, or ``first`` microseconds; nothing where it runs already."""
         if not self.running:
-            self.due = -(-self._clock.now // JIFFY) + (self.period if first is None else max(-(-first // JIFFY), 1))
-            self._clock._running.append(self)
-            self._clock._look()
+            self._run(-(-self._clock.now // JIFFY) + (self.period if first is None else max(-(-first // JIFFY), 1)))
+
+    def join(self) -> None:
+        """Let it tick as if it had been started at time 0; nothing where it runs already."""
+        if not self.running:
+            self._run((-(-self._clock.now // JIFFY) // self.period + 1) * self.period)
+
+    def _run(self, due: int) -> None:
+        self.due = due
+        self._clock._running.append(self)
+        self._clock._look()
 
     def stop(self) -> None:
         """Tick no more."""

@@ -36,7 +36,6 @@ TURN = "turn"
 """Instead of a release: one that changes from day to day. Where it can't be had that is said, and is no failure."""
 BUILD = ROOT / "build"
 ROUND = 2  # seeds of each kind that are recorded together
-ASKED = 3  # times that a kernel is asked again
 BOOTS, JOBS = 2, (4, 1)
 """Kernels at a time, and traces at a time in each: of user-mode-linux, and where QEMU emulates them. There waiting takes no
 time, and a trace with nothing beside it has timers that are never late."""
@@ -98,23 +97,15 @@ def otherwise(campaign: Campaign, traces: Sequence[Path], keep: Path) -> None:
 
 
 def again(traces: Sequence[Path], asked: Judge) -> dict[Path, int]:
-    """How many steps of each differ when the kernel is asked once more, one trace after the other, with nothing beside it,
-    and up to three times, until none does. Its timers may be an eighth late and its memory's state is its own, so an answer
-    that does not come each time says nothing of the simulator. -1: it can't be said."""
-    found: dict[Path, int] = {}
-    left = list(traces)
-    for _ in range(ASKED):
-        if not left:
-            break
-        with tempfile.TemporaryDirectory() as place:
-            copies = {trace: Path(place) / trace.name for trace in left}
-            for trace, copy in copies.items():
-                copy.write_bytes(trace.read_bytes())
-            record(asked, list(copies.values()), 1, 1)
-            for trace, copy in copies.items():
-                found[trace] = differing(copy, asked.kernel)[0] if recorded(copy) else -1
-        left = [trace for trace in left if found[trace] > 0]
-    return found
+    """How many steps of each differ when the kernel is asked once more, one trace after the other, with nothing beside it.
+    Its timers may be an eighth late and its memory's state is its own, so an answer that does not come twice says nothing of
+    the simulator. -1: it can't be said."""
+    with tempfile.TemporaryDirectory() as place:
+        copies = {trace: Path(place) / trace.name for trace in traces}
+        for trace, copy in copies.items():
+            copy.write_bytes(trace.read_bytes())
+        record(asked, list(copies.values()), 1, 1)
+        return {trace: differing(copy, asked.kernel)[0] if recorded(copy) else -1 for trace, copy in copies.items()}
 
 
 def store(trace: Path, keep: Path, words: str) -> Path:

@@ -65,7 +65,7 @@ class Defence(Part):
         if self._read() != self._modes:
             self._recompute()
         if any(self._modes):
-            self._levels.start(PERIOD - self._clock.now % PERIOD)
+            self._levels.join()
         else:
             self._levels.stop()
 

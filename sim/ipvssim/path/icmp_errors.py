@@ -236,7 +236,7 @@ class IcmpErrors(Part):
         used = connection.server.way if connection.server is not None else None
         if used is None:
             return mtu
-        if used.device is not None and used.mtu < used.device.mtu:
+        if used.told:
             return min(believed, used.mtu, self._host.network.path(outer).mtu)
         return used.mtu
 

@@ -53,11 +53,7 @@ def told6(script: Script, server: str) -> None:
 
 
 def tell(script: Script, source: bytes, target: bytes, protocol: int, message: bytes) -> None:
-    packet = p.ip(source, target, protocol, message, ident=script.ident())
-    if source[0] in (10, 0xFD):
-        script.packet(p.frame(source, packet), on="server")
-    else:
-        script.packet(packet)
+    script.arrive(source, p.ip(source, target, protocol, message, ident=script.ident()))
 
 
 def lesson(name: str, six: bool) -> Callable[[int], Script]:

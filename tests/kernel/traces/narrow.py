@@ -11,6 +11,10 @@ from .script import Flow, Script
 DIRECTOR = p.address("10.0.0.1")
 IPIP, GRE = 4, 47
 PORT = 6080
+TUNNELS: dict[str, tuple[object, ...]] = {
+    "ipip": (), "gre": ("--tun-type", "gre"), "gue": ("--tun-type", "gue", "--tun-port", PORT),
+}  # fmt: skip
+"""ipvsadm's words for each kind of tunnel."""
 
 
 def wrapped(kind: str, server: bytes, inner: bytes) -> bytes:
@@ -31,9 +35,8 @@ def narrow(seed: int) -> Script:
     if script.chance(20):
         script.sysctl("pmtu_disc", 0)
     kind = script.pick("ipip", "gre", "gue", "gue")
-    options = {"gre": ("--tun-type", "gre"), "gue": ("--tun-type", "gue", "--tun-port", PORT), "ipip": ()}[kind]
     service = script.service("rr", script.pick(p.TCP, p.UDP), method="-i")
-    server = script.server(service, 10, 1, *options)
+    server = script.server(service, 10, 1, *TUNNELS[kind])
     for _ in range(script.random.randrange(3, 7)):
         flow = script.flow(service)
         first = script.opening(flow, whole=script.chance(75))

@@ -7,7 +7,7 @@ from __future__ import annotations
 from collections.abc import Callable
 
 from . import packets as p
-from .narrow import DIRECTOR, PORT, wrapped
+from .narrow import DIRECTOR, TUNNELS, wrapped
 from .paths import quote
 from .script import METHODS, OPTIONS, Flow, Script, Service
 
@@ -35,12 +35,17 @@ def spoilt(script: Script, quoted: bytes) -> bytes:
     return quoted
 
 
+def switch(script: Script, percent: float) -> None:
+    """What decides of errors about nothing known is on, so often."""
+    for name in ("schedule_icmp", "nat_icmp_send"):
+        if script.chance(percent):
+            script.sysctl(name, 1)
+
+
 def errors(seed: int) -> Script:
     """ICMP errors of every type, about packets that are quoted in every way."""
     script = Script("errors", seed, marks=[7])
-    for name in ("schedule_icmp", "nat_icmp_send"):
-        if script.chance(40):
-            script.sysctl(name, 1)
+    switch(script, 40)
     six, mark = script.chance(40), 7 if script.chance(25) else None
     service = script.service(script.pick("rr", "sh"), script.pick(p.TCP, p.UDP, p.SCTP), six=six, mark=mark)
     server = script.server(service, 10, 1)
@@ -64,10 +69,7 @@ def errors(seed: int) -> Script:
             message = p.icmp(kind, code, rest, quoted, damage=damage)
         message = message[: script.pick(len(message), len(message), len(message), 0, 4, 7, 8, 12)]
         packet = p.ip(source, target, p.ICMPV6 if six else p.ICMP, message, ident=script.ident(), **odd)
-        if back:
-            script.packet(p.frame(source, packet), on="server")
-        else:
-            script.packet(packet, mark if script.chance(70) else None)
+        script.arrive(source, packet, mark if not back and script.chance(70) else None)
     script.conns()
     script.look()
     return script
@@ -101,10 +103,7 @@ def own_errors(seed: int) -> Script:
         else:
             inner = p.sctp(ports, 0, p.chunk(script.pick(1, 2, 0), 0, bytes(8) + b"\0\5\0\5" + bytes(4)))
         packet = p.ip(source, target, protocol, inner, ident=script.ident(), ttl=script.pick(1, 1, 1, 2, 64))
-        if source[0] in (10, 0xFD):
-            script.packet(p.frame(source, packet), on="server")
-        else:
-            script.packet(packet)
+        script.arrive(source, packet)
         if script.chance(15):
             script.conns()
         if script.chance(10):
@@ -137,9 +136,7 @@ def misread(script: Script, quoted: bytes) -> bytes:
 def misquoted(seed: int) -> Script:
     """Errors, from both sides, that quote headers which say another version or length."""
     script = Script("misquoted", seed, marks=[7])
-    for name in ("schedule_icmp", "nat_icmp_send"):
-        if script.chance(60):
-            script.sysctl(name, 1)
+    switch(script, 60)
     if script.chance(25):
         return misread_tunnels(script)
     guarded, mark = script.chance(25), 7 if script.chance(50) else None
@@ -160,10 +157,7 @@ def misquoted(seed: int) -> Script:
         kind, code = script.pick((3, 1), (3, 4), (11, 0))
         message = p.icmp(kind, code, script.pick(0, 1300), quoted)
         packet = p.ip4(source, flow.client if back else service.address, p.ICMP, message, ident=script.ident())
-        if back:
-            script.packet(p.frame(source, packet), on="server")
-        else:
-            script.packet(packet, mark)
+        script.arrive(source, packet, mark)
     script.conns()
     script.look()
     return script
@@ -172,9 +166,8 @@ def misquoted(seed: int) -> Script:
 def misread_tunnels(script: Script) -> Script:
     """The same of what the director wrapped, in the outer header or in the one within."""
     kind = script.pick("ipip", "ipip", "gre", "gue")
-    options = {"gre": ("--tun-type", "gre"), "gue": ("--tun-type", "gue", "--tun-port", PORT), "ipip": ()}[kind]
     service = script.service("rr", p.UDP, port=script.pick(80, *WITHIN), method="-i")
-    server = script.server(service, 10, 1, *options)
+    server = script.server(service, 10, 1, *TUNNELS[kind])
     flows = [Flow(service, script.client(), script.pick(1024, *WITHIN)) for _ in range(3)]
     for _ in range(script.random.randrange(16, 22)):
         request = script.opening(script.random.choice(flows), whole=script.chance(70))
@@ -185,7 +178,7 @@ def misread_tunnels(script: Script) -> Script:
         number, code, mtu = script.pick((3, 4, 1400), (3, 1, 0), (11, 0, 0))
         message = p.icmp(number, code, mtu, quoted)
         origin = p.address("10.0.0.12")
-        script.packet(p.frame(origin, p.ip4(origin, DIRECTOR, p.ICMP, message, ident=script.ident())), on="server")
+        script.arrive(origin, p.ip4(origin, DIRECTOR, p.ICMP, message, ident=script.ident()))
     script.conns()
     script.look()
     return script
@@ -219,9 +212,7 @@ def with_headers(script: Script, quoted: bytes, protocol: int) -> bytes:
 def misquoted6(seed: int) -> Script:
     """Errors, from both sides, that quote IPv6 packets with extension headers."""
     script = Script("misquoted6", seed, marks=[7])
-    for name in ("schedule_icmp", "nat_icmp_send"):
-        if script.chance(60):
-            script.sysctl(name, 1)
+    switch(script, 60)
     guarded, mark = script.chance(40), 7 if script.chance(30) else None
     protocol = p.UDP if guarded else script.pick(p.TCP, p.UDP, p.SCTP)
     port = 500 if guarded else script.pick(80, 0x6000)
@@ -239,10 +230,7 @@ def misquoted6(seed: int) -> Script:
         target = flow.client if back else service.address
         kind, code, rest = script.pick((1, 4, 0), (2, 0, 1300), (3, 0, 0))
         packet = p.ip6(source, target, p.ICMPV6, p.icmp6(source, target, kind, code, rest, quoted))
-        if back:
-            script.packet(p.frame(source, packet), on="server")
-        else:
-            script.packet(packet, mark)
+        script.arrive(source, packet, mark)
     script.conns()
     script.look()
     return script

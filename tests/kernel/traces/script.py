@@ -67,6 +67,13 @@ class Script:
         step = {"do": "packet", "on": on, "hex": data.hex()}
         self.steps.append(step if mark is None else {**step, "mark": mark})
 
+    def arrive(self, source: bytes, data: bytes, mark: int | None = None) -> None:
+        """A packet from the side that its sender, a server or a client, is on; only clients' packets have marks."""
+        if source[0] in (10, 0xFD):
+            self.packet(p.frame(source, data), on="server")
+        else:
+            self.packet(data, mark)
+
     def flood(self, data: bytes, count: int, mark: int) -> None:
         """A marked IPv6 packet so many times, each to the next address."""
         self.steps.append({"do": "flood", "hex": data.hex(), "count": count, "mark": mark})
