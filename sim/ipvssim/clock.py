@@ -1,9 +1,12 @@
 """Virtual time. Nothing else in the simulator reads a clock or draws a random number.
 
-Time is an integer of microseconds since the simulated boot. Timers fire at whole jiffies (10 ms at HZ=100, as on the
-modelled kernel), so a million of them cost a list each jiffy instead of a heap of a million entries. The kernel's timer
-wheel may fire up to an eighth later than asked (kernel/time/timer.c, Linux 6.1); the simulator fires at the first jiffy
-that is not early.
+Time is an integer of microseconds since the namespace began. Timers fire at whole jiffies (10 ms at HZ=100, as on the
+modelled kernel), so a million of them cost a list each jiffy instead of a heap of a million entries.
+
+The kernel's timers stand on a wheel of eight levels (kernel/time/timer.c, Linux 6.1). The longer a timer is, the coarser is
+the level that it stands on: one of a second fires at an eighth jiffy, one of a minute at a 512th, and never early. Which
+jiffies those are depends on how long the kernel has been up. A clock that knows its ``uptime`` has the wheel; one that does
+not fires at the first jiffy that is not early.
 
 What happens again and again (the estimator, the sweeps of trash and caches) is :class:`Periodic`: it says how many of its
 next ticks will change nothing, and those cost nothing. So does a year in which nothing happens.
@@ -24,6 +27,14 @@ SECOND: Final = 1_000_000
 JIFFY: Final = SECOND // HZ
 NEVER: Final = -1
 """No jiffy: of a timer that is not started."""
+_FIRST_JIFFY: Final = (1 << 32) - 300 * HZ
+"""What the kernel's jiffies begin with (INITIAL_JIFFIES, include/linux/jiffies.h, Linux 6.1)."""
+_FINE: Final = 63
+"""A timer of fewer jiffies fires at any jiffy; each further level is for timers eight times as long, at every eighth jiffy
+of the level before."""
+_COARSER: Final = 3
+_COARSEST: Final = 21
+"""Powers of two: from one level to the next, and of the last one's jiffies."""
 FOREVER: Final = 1 << 100
 """More ticks, and more jiffies, than any clock is moved."""
 
@@ -33,12 +44,13 @@ class Timer(Part):
     """Something that happens once, ``delay`` microseconds after it was last started; cheap to restart. A subclass says what
     (:meth:`fire`): so a connection is its own timer, and a million of them are a million objects, not two."""
 
-    __slots__ = ("_clock", "_queued", "_slot")
+    __slots__ = ("_clock", "_expires", "_queued", "_slot")
 
     def __init__(self, clock: Clock) -> None:
         self._clock = clock
         self._slot = NEVER
         self._queued = NEVER
+        self._expires = NEVER
 
     def fire(self) -> None:
         """Its time has come."""
@@ -51,16 +63,20 @@ class Timer(Part):
 
     @property
     def expires(self) -> int:
-        """When it fires, in microseconds; only while it is pending."""
-        return self._slot * JIFFY
+        """When its time is over, in microseconds; only while it is pending. It fires then, or when the wheel gets there."""
+        return self._expires * JIFFY
 
     def start(self, delay: int) -> None:
         """(Re)arm: fire ``delay`` microseconds from now. Moving a deadline later costs no queue operation."""
         clock = self._clock
+        if clock.has_wheel:
+            wait = -(-delay // JIFFY)
+            self.resume_late(clock.now // JIFFY + wait, wait)
+            return
         slot = -(-(clock.now + delay) // JIFFY)
         if slot <= clock.slot:
             slot = clock.slot + 1
-        self._slot = slot
+        self._slot = self._expires = slot
         if self._queued == NEVER or slot < self._queued:
             clock._queue(self, slot)
 
@@ -70,9 +86,22 @@ class Timer(Part):
 
     def resume(self, slot: int) -> None:
         """Arm: fire at the jiffy ``slot``, whose timers have not all fired."""
-        self._slot = slot
+        self._slot = self._expires = slot
         if self._queued == NEVER or slot < self._queued:
             self._clock._queue(self, slot)
+
+    def resume_late(self, expires: int, delay: int) -> None:
+        """Arm, as if it had been started ``delay`` jiffies before the jiffy ``expires``: fire at that one, or when the wheel
+        gets there. On the wheel a timer that is moved stands last in its new bucket, and who stands last fires first; one
+        that is moved within its bucket keeps its place (``__mod_timer``)."""
+        clock = self._clock
+        if not clock.has_wheel:
+            self.resume(expires)
+            return
+        self._expires = expires
+        self._slot = slot = clock.lapse(expires, delay)
+        if self._queued != slot:
+            clock._queue(self, slot)
 
     def withdraw(self) -> None:
         """Do not fire, and let the clock forget it where that costs nothing: where nothing was queued behind it."""
@@ -117,11 +146,12 @@ class Task(Protocol):
 class Periodic(Part):
     """A task that is ticked every ``period`` microseconds from :meth:`start` on, until :meth:`stop`."""
 
-    __slots__ = ("_clock", "due", "period", "task")
+    __slots__ = ("_asked", "_clock", "due", "period", "task")
 
-    def __init__(self, clock: Clock, period: int, task: Task) -> None:
+    def __init__(self, clock: Clock, period: int, task: Task, *, exact: bool = False) -> None:
         self._clock = clock
-        self.period = period // JIFFY
+        self._asked = period
+        self.period = period // JIFFY if exact else clock.period(period)
         """In jiffies."""
         self.task = task
         self.due = NEVER
@@ -135,12 +165,17 @@ class Periodic(Part):
     def start(self, first: int | None = None) -> None:
         """Let the first tick be a period from now, or ``first`` microseconds; nothing where it runs already."""
         if not self.running:
-            self._run(-(-self._clock.now // JIFFY) + (self.period if first is None else max(-(-first // JIFFY), 1)))
+            now = self._clock.now
+            self._run(
+                self._clock.firing(self._asked) if first is None else -(-now // JIFFY) + max(-(-first // JIFFY), 1)
+            )
 
     def join(self) -> None:
         """Let it tick as if it had been started at time 0; nothing where it runs already."""
         if not self.running:
-            self._run((-(-self._clock.now // JIFFY) // self.period + 1) * self.period)
+            wait, now = self._asked // JIFFY, -(-self._clock.now // JIFFY)
+            first = self._clock.lapse(wait, wait)
+            self._run(first if now < first else now - (now - first) % self.period + self.period)
 
     def _run(self, due: int) -> None:
         self.due = due
@@ -168,11 +203,15 @@ class Periodic(Part):
 
 @mypyc_attr(allow_interpreted_subclasses=True)
 class Clock(Part):
-    """``now`` in microseconds, and ``random``, the one seeded source of chance."""
+    """``now`` in microseconds, and ``random``, the one seeded source of chance. ``uptime`` is how long the kernel has been
+    up at time 0, in microseconds; None: it is not known, and timers are as exact as jiffies are."""
 
-    __slots__ = ("_buckets", "_due", "_running", "_slots", "now", "random", "slot")
+    __slots__ = ("_buckets", "_due", "_running", "_slots", "born", "has_wheel", "now", "random", "slot")
 
-    def __init__(self, *, seed: int = 0) -> None:
+    def __init__(self, *, seed: int = 0, uptime: int | None = None) -> None:
+        self.has_wheel = uptime is not None
+        self.born = _FIRST_JIFFY + uptime // JIFFY if uptime is not None else NEVER
+        """The kernel's jiffies at time 0, where there is a wheel."""
         self.now = 0
         self.slot = 0
         """The jiffy whose timers have fired."""
@@ -191,9 +230,40 @@ class Clock(Part):
         """A timer that is not armed yet."""
         return Alarm(self, callback, argument)
 
-    def every(self, period: int, task: Task) -> Periodic:
-        """What ticks a task every ``period`` microseconds (whole jiffies), once it is started."""
-        return Periodic(self, period, task)
+    def every(self, period: int, task: Task, *, exact: bool = False) -> Periodic:
+        """What ticks a task every ``period`` microseconds (whole jiffies), once it is started: by a timer that is started
+        again as it fires, so that each period is longer on the wheel, but for an ``exact`` one."""
+        return Periodic(self, period, task, exact=exact)
+
+    # --- the wheel ---
+
+    def lapse(self, expires: int, delay: int) -> int:
+        """The jiffy at which a timer fires that was started ``delay`` jiffies before the jiffy ``expires``
+        (``calc_wheel_index``)."""
+        if not self.has_wheel:
+            return expires
+        shift = 0
+        while delay >= _FINE << shift and shift < _COARSEST:
+            shift += _COARSER
+        if delay >= _FINE << _COARSEST:  # beyond the wheel: as long as it can be
+            expires -= delay - ((_FINE - 1) << _COARSEST)
+        return ((self.born + expires >> shift) + 1 << shift) - self.born
+
+    def firing(self, delay: int) -> int:
+        """The jiffy at which a timer fires that is started now for so many microseconds."""
+        if not self.has_wheel:
+            return max(-(-(self.now + delay) // JIFFY), self.slot + 1)
+        wait = -(-delay // JIFFY)
+        return self.lapse(self.now // JIFFY + wait, wait)
+
+    def period(self, delay: int) -> int:
+        """How many jiffies pass from one firing to the next of a timer that is started for so many microseconds, whole
+        jiffies, as it fires."""
+        wait = delay // JIFFY
+        first = self.lapse(wait, wait)
+        return self.lapse(first + wait, wait) - first
+
+    # --- what happens ---
 
     @property
     def next_event(self) -> int:
@@ -252,7 +322,8 @@ class Clock(Part):
     def _fire(self, slot: int) -> None:
         self.slot = slot
         self.now = max(self.now, slot * JIFFY)
-        for timer in self._buckets.pop(slot):
+        bucket = self._buckets.pop(slot)
+        for timer in reversed(bucket) if self.has_wheel else bucket:
             if timer._queued != slot:
                 continue
             timer._queued = NEVER

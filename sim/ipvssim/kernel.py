@@ -79,6 +79,8 @@ class Kernel:
     multiples of eight, as user-mode-linux does; ``small_head`` is the one size of small packets' buffers since 6.3, in
     bytes: 640 in Debian's user-mode-linux, 704 in its ordinary kernels. ``smp`` says that the kernel is built for several
     processors, as all but user-mode-linux are: a lock then keeps an ICMP error from being sent in the midst of another.
+    ``uptime`` is how long the kernel has been up when this namespace begins, in seconds: timers then fire when those of a
+    kernel with HZ=100 do, late by up to an eighth (:mod:`ipvssim.clock`). None: they fire as soon as they may.
 
     ``modules`` are kernel modules to load besides IPVS, its schedulers and the SIP persistence engine: ``"ip_vs_ftp"``,
     FTP's helper (``"ip_vs_ftp ports=21,2121"`` gives it other ports), and ``"ip_vs_twos"``, a scheduler. ValueError for
@@ -100,14 +102,18 @@ class Kernel:
         debug_level: int | None = None,
         small_head: int = SMALL_HEAD,
         smp: bool = True,
+        uptime: float | None = None,
     ) -> None:
         if not isinstance(rules, str):
             raise ValueError(f"{rules!r:.200}: rules are text, a rule a line")
         if network is not None and not isinstance(network, Network):
             raise ValueError(f"{network!r:.200}: a network is an ipvssim.Network")
+        if uptime is not None and not 0 <= uptime < _LONGEST:
+            raise ValueError(f"uptime={uptime!r}: seconds from 0 to {_LONGEST:.0e}")
         network = network if network is not None else OpenNetwork()
         self.namespace = Namespace(
-            clock=Clock(seed=seed), network=network, release=release, padding=padding, hash_key=hash_key,
+            clock=Clock(seed=seed, uptime=None if uptime is None else round(uptime * SECOND)),
+            network=network, release=release, padding=padding, hash_key=hash_key,
             connection_table_size=connection_table_size, modules=Modules(modules), debug_level=debug_level,
             small_head=small_head, smp=smp,
         )  # fmt: skip

@@ -7,7 +7,7 @@ from random import Random
 from hypothesis import given
 from hypothesis import strategies as st
 
-from ipvssim.clock import JIFFY, SECOND, Clock
+from ipvssim.clock import HZ, JIFFY, SECOND, Clock, Periodic
 
 
 def test_a_timer_fires_at_the_first_jiffy_that_is_not_early() -> None:
@@ -94,3 +94,137 @@ def test_any_history_of_timers_equals_a_simple_model(history: list[tuple[int, in
             deadlines[number] = max(-(-(clock.now + amount) // JIFFY), clock.now // JIFFY + 1)
     assert sorted(fired) == sorted(expected)
     assert [slot for slot, _ in fired] == sorted(slot for slot, _ in fired)
+
+
+# --- the kernel's wheel ---
+
+
+class Wheel:
+    """The kernel's, jiffy by jiffy: eight levels of 64 buckets, each turned eight times as slowly as the one before
+    (kernel/time/timer.c). It says when each timer fires."""
+
+    def __init__(self, jiffies: int) -> None:
+        self.jiffies = jiffies
+        self.buckets: dict[tuple[int, int], list[int]] = {}
+        self.where: dict[int, tuple[int, int]] = {}
+        self.fired: list[tuple[int, int]] = []
+
+    def start(self, number: int, delay: int) -> None:
+        """mod_timer(number, jiffies + delay)."""
+        level = next((level for level in range(8) if delay < 63 << 3 * level), 7)
+        delay = min(delay, (63 << 21) - (1 << 21)) if delay >= 63 << 21 else delay
+        bucket = level, (self.jiffies + delay >> 3 * level) + 1 & 63
+        if self.where.get(number) != bucket:
+            self.stop(number)
+            self.buckets.setdefault(bucket, []).insert(0, number)
+            self.where[number] = bucket
+
+    def stop(self, number: int) -> None:
+        """del_timer."""
+        if number in self.where:
+            self.buckets[self.where.pop(number)].remove(number)
+
+    def tick(self) -> None:
+        """The next jiffy: the coarsest level is emptied first."""
+        self.jiffies += 1
+        for level in range(7, -1, -1):
+            if not self.jiffies & (1 << 3 * level) - 1:
+                for number in self.buckets.pop((level, self.jiffies >> 3 * level & 63), []):
+                    del self.where[number]
+                    self.fired.append((self.jiffies, number))
+
+
+@given(
+    st.integers(0, 1 << 20),
+    st.lists(st.tuples(st.integers(0, 6), st.integers(0, 5000), st.integers(0, 3)), max_size=40),
+)
+def test_any_history_on_the_wheel_equals_the_kernels(up: int, history: list[tuple[int, int, int]]) -> None:
+    """Starts, restarts, cancels and time, in any order: each timer fires at the jiffy at which the kernel's wheel turns to
+    it."""
+    clock, wheel = Clock(uptime=up * JIFFY), Wheel((1 << 32) - 300 * HZ + up)
+    fired: list[tuple[int, int]] = []
+    timers = [clock.timer(lambda number: fired.append((clock.slot, number)), number) for number in range(5)]
+    for number, amount, kind in history:
+        if number >= 5:
+            clock.advance(amount * JIFFY)
+            for _ in range(amount):
+                wheel.tick()
+        elif not kind:
+            timers[number].cancel()
+            wheel.stop(number)
+        else:
+            delay = amount >> (0, 0, 6, 3)[kind]
+            timers[number].start(delay * JIFFY)
+            wheel.start(number, delay)
+            assert timers[number].expires == clock.now + delay * JIFFY
+    began = (1 << 32) - 300 * HZ + up
+    assert sorted((slot + began, number) for slot, number in fired) == sorted(wheel.fired)
+
+
+def test_the_last_one_of_a_bucket_fires_first() -> None:
+    """One that is moved within its bucket keeps its place there, one that is moved into it comes first."""
+    clock = Clock(uptime=0)
+    fired: list[str] = []
+    first, second, third = (clock.timer(fired.append, name) for name in ("first", "second", "third"))
+    third.start(SECOND)
+    clock.advance(50 * SECOND)
+    for timer in (first, second):
+        timer.start(60 * SECOND)
+    third.start(60 * SECOND)
+    first.start(60 * SECOND + JIFFY)
+    clock.advance(70 * SECOND)
+    assert fired == ["third", "third", "second", "first"]
+
+
+def test_how_late_the_wheel_is() -> None:
+    """Where a timer is started as it fires, a second is 1.04 of them, two are 2.08, a minute is 61.44."""
+    clock = Clock(uptime=0)
+    assert [clock.period(seconds * SECOND) for seconds in (1, 2, 60)] == [104, 208, 6144]
+    assert [Clock().period(seconds * SECOND) for seconds in (1, 2, 60)] == [100, 200, 6000]
+
+
+def test_a_timer_beyond_the_wheel_fires_early() -> None:
+    """The longest that the wheel can hold are 62 * 2^21 jiffies, which are fifteen days (WHEEL_TIMEOUT_MAX)."""
+    clock = Clock(uptime=0)
+    fired: list[int] = []
+    clock.timer(lambda _: fired.append(clock.slot)).start(20 * 86400 * SECOND)
+    clock.advance(20 * 86400 * SECOND)
+    assert len(fired) == 1 and 62 << 21 < fired[0] <= 63 << 21
+
+
+class Ticks:
+    """A task that notes its ticks."""
+
+    def __init__(self, clock: Clock) -> None:
+        self.clock, self.seen = clock, list[int]()
+
+    def idle(self, now: int) -> int:
+        return 0
+
+    def skip(self, ticks: int) -> None:
+        raise AssertionError("nothing is idle")
+
+    def tick(self) -> None:
+        self.seen.append(self.clock.slot)
+
+
+@given(st.none() | st.integers(0, 1 << 16), st.integers(0, 700), st.sampled_from((1, 2, 60)))
+def test_a_periodic_is_a_timer_that_is_started_as_it_fires(up: int | None, before: int, seconds: int) -> None:
+    """Both tick at the same jiffies, by the wheel and without; one that joins ticks as if it had begun at time 0."""
+    clock = Clock(uptime=None if up is None else up * JIFFY)
+    now, from_zero = list[int](), list[int]()
+
+    def again(seen: list[int]) -> None:
+        seen.append(clock.slot)
+        (timer if seen is now else first).start(seconds * SECOND)
+
+    timer, first = clock.timer(again, now), clock.timer(again, from_zero)
+    first.start(seconds * SECOND)
+    clock.advance(before * JIFFY)
+    timer.start(seconds * SECOND)
+    task, joined = Ticks(clock), Ticks(clock)
+    Periodic(clock, seconds * SECOND, task).start()
+    Periodic(clock, seconds * SECOND, joined).join()
+    clock.advance(400 * SECOND)
+    assert task.seen == now
+    assert joined.seen == [slot for slot in from_zero if slot > before]

@@ -27,8 +27,8 @@ MASQUERADE, TUNNEL, DIRECT = 0, 2, 3
 class World:
     """A director on the network of traces, and short words for what tests do to it."""
 
-    def __init__(self, release: str = "6.1.176", **sysctls: int) -> None:
-        self.kernel = Kernel(network=trace_network(), release=release)
+    def __init__(self, release: str = "6.1.176", *, uptime: float | None = None, **sysctls: int) -> None:
+        self.kernel = Kernel(network=trace_network(), release=release, uptime=uptime)
         for name, value in sysctls.items():
             self.kernel.sysctl.told(name, value)
         self.namespace = self.kernel.namespace

@@ -14,7 +14,7 @@ import time
 from typing import Any
 
 CLONE_NEWNET, TUNSETIFF, IFF_TUN, IFF_TAP, IFF_NO_PI = 0x40000000, 0x400454CA, 1, 2, 0x1000
-BACKLOG = 4096
+BACKLOG, HZ = 4096, 100
 ARP, IPV6, ICMPV6 = b"\x08\x06", 6, 58
 UNWANTED = {130, 131, 132, 133, 134, 135, 136, 143}  # ICMPv6 of routers, neighbours and multicast groups
 
@@ -64,6 +64,16 @@ def sysctl(name: str, value: object) -> None:
         file.write(f"{value}\n")
 
 
+def into_jiffy(part: float) -> None:
+    """Waits until that part of a jiffy has passed. What timers do at jiffies then comes clearly before, or clearly after."""
+    time.sleep((part - time.monotonic() * HZ) % 1 / HZ)
+
+
+def is_amid(least: float, most: float) -> bool:
+    """Whether no less and no more than those parts of a jiffy have passed."""
+    return least <= time.monotonic() * HZ % 1 <= most
+
+
 def device(name: str, kind: int) -> int:
     fd = os.open("/dev/net/tun", os.O_RDWR | os.O_NONBLOCK)
     fcntl.ioctl(fd, TUNSETIFF, struct.pack("16sH22x", name.encode(), kind | IFF_NO_PI))
@@ -94,8 +104,10 @@ class Network:
     """The director of TRACE.md in a namespace of its own. A packet with mark N enters by the device `markN`."""
 
     def __init__(self, header: dict[str, Any]) -> None:
+        into_jiffy(0.05)
         if libc.unshare(CLONE_NEWNET):
             raise OSError(ctypes.get_errno(), "unshare")
+        self.born = time.monotonic()
         for setting in SYSCTLS:
             sysctl(*setting.split("="))
         self.fds = {"client": device("client", IFF_TUN), "server": device("server", IFF_TAP)}

@@ -13,6 +13,7 @@ from tests.kernel.traces import (
     corners,
     crowds,
     edges,
+    lapses,
     lessons,
     lifetimes,
     local,
@@ -39,6 +40,7 @@ _FILES = (
     administration, scheduling, lifetimes, paths, corners, pieces, local, crowds, mutants, tracking, sessions, calls,
     releases, tables, settings, narrow, tracking_tunables, edges, wide, quotes,
     upheaval, scarce, reused, tracking_cases, lessons,
+    lapses,
 )  # fmt: skip
 KINDS = {kind: make for file in _FILES for kind, make in file.KINDS.items()}
 

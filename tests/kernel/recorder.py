@@ -3,7 +3,8 @@
     ipvsnl lab-kernel -- python3 -m tests.kernel.recorder [--jobs N] [--into DIR] FILE.trace ...
 
 Runs as root, in the laboratory's guest. Each trace has a process and a network namespace of its own; `--jobs` of
-them run at the same time. Every line of a recording has `at`: the seconds from the trace's beginning to the step.
+them run at the same time. Every line of a recording has `at`: the seconds from the trace's beginning to the step. The first
+one says when that was, and when the namespace was made, in seconds since the kernel was booted: its timers go by that.
 """
 
 from __future__ import annotations
@@ -25,7 +26,7 @@ from collections.abc import Callable, Sequence
 from typing import Any
 
 from ipvssim.doors.traces import flooded
-from tests.kernel.director import Network, libc, sysctl
+from tests.kernel.director import Network, into_jiffy, is_amid, libc, sysctl
 
 REST, STATISTICS = 0.025, 2.2  # seconds: after what may put something off to the next tick; until an estimator tick
 QUIET = 1.0  # seconds until the namespace of the trace before is taken apart, which the kernel would tell of, too
@@ -87,6 +88,7 @@ class Recorder:
         self.start = self.at = time.monotonic()
 
     def answer(self, number: int, step: dict[str, Any]) -> dict[str, Any]:
+        into_jiffy(0.3)
         self.at = time.monotonic()
         method: Callable[[dict[str, Any]], dict[str, Any]] = getattr(self, "do_" + step["do"])
         if step["do"] in ("ipvsadm", "netlink"):
@@ -99,7 +101,11 @@ class Recorder:
             time.sleep(REST)
         if self.logs:
             answer["log"] = logged()
-        return {"step": number, "at": round(self.at - self.start, 3), **answer}
+        return {"step": number, "at": round(self.at - self.start, 5), **answer}
+
+    def times(self) -> dict[str, float]:
+        """When the namespace was made, and when the trace began (CLOCK_MONOTONIC, by which jiffies are counted)."""
+        return {"born": round(self.network.born, 5), "began": round(self.start, 5)}
 
     def run(self, arguments: Sequence[str], stdin: str = "") -> subprocess.CompletedProcess[str]:
         return subprocess.run(
@@ -118,14 +124,21 @@ class Recorder:
         return {"rc": status, "stdout": done.stdout, "stderr": done.stderr}
 
     def do_packet(self, step: dict[str, Any]) -> dict[str, Any]:
-        self.network.collect(0.0005)
-        before = delivered()
-        self.at = time.monotonic()
+        while True:
+            self.network.collect(0.0005)
+            before = delivered()
+            self.at = time.monotonic()
+            if is_amid(0.2, 0.6):  # this process was not kept waiting
+                break
+            into_jiffy(0.3)
         self.network.send(f"mark{step['mark']}" if "mark" in step else step["on"], bytes.fromhex(step["hex"]))
         out = self.network.collect(REST)
+        while not is_amid(0.2, 0.95):
+            out += self.network.collect(0.002)
+        until = round(time.monotonic() - self.start, 5)
         if delivered() == before:
-            return {"out": out}
-        return {"out": [sent for sent in out if not own_answer(sent)], "local": True}
+            return {"until": until, "out": out}
+        return {"until": until, "out": [sent for sent in out if not own_answer(sent)], "local": True}
 
     def do_flood(self, step: dict[str, Any]) -> dict[str, Any]:
         left = 0
@@ -229,8 +242,8 @@ def record(path: str, into: str | None, jobs: int = 1, package: str = "") -> Non
     """One trace, in this process. The recording appears under its name only when it is whole."""
     with open(path) as file:
         header, *steps = [json.loads(line) for line in file]
-    lines = [json.dumps(about(jobs, package))]
     recorder = Recorder(header)
+    lines = [json.dumps(about(jobs, package) | recorder.times())]
     lines += [json.dumps(recorder.answer(number, step)) for number, step in enumerate(steps)]
     recorder.answer(len(steps), {"do": "ipvsadm", "args": ["-C"]})  # now, and not when the namespace is taken apart
     target = os.path.join(into or os.path.dirname(path), os.path.basename(path).removesuffix(".trace") + ".kernel")

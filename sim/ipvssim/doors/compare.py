@@ -44,7 +44,7 @@ def differences(
     """
     if step["do"] == "packet" and not tells_local and simulator.get("local"):
         kernel = {"local": True, "out": [one for one in kernel.get("out", []) if not _is_hosts_own(one)]}
-    for what in sorted((kernel.keys() | simulator.keys()) - {"step", "at", "lasted"}):
+    for what in sorted((kernel.keys() | simulator.keys()) - {"step", "at", "lasted", "until"}):
         theirs, ours = kernel.get(what), simulator.get(what)
         if theirs != ours and not _alike(step, what, theirs, ours):
             yield what, theirs, ours
@@ -162,8 +162,15 @@ def _packets(step: Mapping[str, Any], sent: Iterable[Mapping[str, Any]]) -> list
         data = bytes.fromhex(one["hex"])
         start = _ETHERNET if one["on"] == "server" else 0
         packet = _without_new_ident(data[start:], _ident6(given))
-        found.append((one["on"], data[:start] + normalised(packet, forwards_errors=forwarded)))
+        another = _is_icmp_error(packet) and _icmp_kind(packet) != _icmp_kind(given)  # about what came before
+        found.append((one["on"], data[:start] + normalised(packet, forwards_errors=forwarded and not another)))
     return found
+
+
+def _icmp_kind(error: bytes) -> bytes:
+    """Type and code of an ICMP error."""
+    start = (error[0] & 15) * 4 if error[0] >> 4 == 4 else 40
+    return error[start : start + 2]
 
 
 def _is_hosts_own(sent: Mapping[str, Any]) -> bool:

@@ -9,15 +9,16 @@ from __future__ import annotations
 import argparse
 import json
 import sys
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from errno import EINVAL
+from itertools import zip_longest
 from pathlib import Path
-from typing import Any, NamedTuple, TextIO
+from typing import Any, Final, NamedTuple, TextIO
 
 from ipvsnl.consts import AF_INET, AF_INET6
 from ipvssim.behaviours import Release, resolve
-from ipvssim.clock import SECOND
+from ipvssim.clock import JIFFY, SECOND
 from ipvssim.doors import debug_option, kernel_options
 from ipvssim.doors.compare import differences
 from ipvssim.doors.traces import (
@@ -34,6 +35,7 @@ from ipvssim.kernel import Kernel
 from ipvssim.net.networks import trace_network
 from ipvssim.net.pieces import SMALL_HEAD, USER_MODE_HEAD
 from ipvssim.netlink.socket import BUFFER
+from ipvssim.path.result import Result
 from ipvssim.path.sockets import Sockets
 from ipvssim.state.namespace import RELEASE
 from ipvssim.state.tracking_sysctls import PREFIX as TRACKING
@@ -46,6 +48,8 @@ FAMILY_ID = 0xFFFF
 USER_MODE = "uml"
 """The machine of a recording that does not say on which it was made."""
 SAME, DIFFERENT, FAILED = 0, 1, 2
+NOTHING_SAID: Final[Mapping[str, Any]] = {}
+"""Of a recording: it is of user-mode-linux then."""
 _RECEIVE = 65536
 _COLUMNS = ("proto", "client", "cport", "virtual", "vport", "dest", "dport", "state", "expires")
 _REST, _RESTED = 25_000, ("ipvsadm", "packet", "sysctl", "netlink")
@@ -63,7 +67,7 @@ _FORWARDING = {"net.ipv4.ip_forward": AF_INET, "net.ipv6.conf.all.forwarding": A
 
 class Replay:
     """One director that answers the steps of one trace. ``header`` is the trace's first line; with ``explain`` the answer to
-    a packet has its way besides; ``machine`` is the recording's."""
+    a packet has its way besides; ``about`` is what a recording says of itself."""
 
     def __init__(
         self,
@@ -71,21 +75,28 @@ class Replay:
         release: str | Release = RELEASE,
         *,
         explain: bool = False,
-        padding: bool | None = None,
-        machine: str = USER_MODE,
+        about: Mapping[str, Any] = NOTHING_SAID,
     ) -> None:
         check_header(header)
         network = trace_network(header.get("servers4", 16), header.get("servers6", 4), header.get("marks", ()))
         kernel = release if isinstance(release, Release) else resolve(release)
-        if padding is None:  # as user-mode-linux: it ceased to pad between 6.12 and 7.2
-            padding = not kernel.behaviours.tables_grow
+        # as user-mode-linux: it ceased to pad between 6.12 and 7.2
+        padding = about.get("padding", not kernel.behaviours.tables_grow)
+        user_mode = about.get("machine", USER_MODE) == USER_MODE
+        uptime, self._began = (
+            _times(about) if user_mode else (None, 0)
+        )  # of others HZ is 250, and the wheel another one
         self.kernel = Kernel(
             network=network, release=kernel, padding=padding, debug_level=header.get("debug_level"),
             modules=header.get("modules", ()),
-            small_head=USER_MODE_HEAD if machine == USER_MODE else SMALL_HEAD, smp=machine != USER_MODE,
+            small_head=USER_MODE_HEAD if user_mode else SMALL_HEAD, smp=not user_mode, uptime=uptime,
         )  # fmt: skip
         self.director = self.kernel.director
         self.director.explaining = explain
+        self.director.unprompted = self._note
+        self._unprompted: dict[int, dict[str, list[tuple[str, bytes]]]] | None = None
+        """By jiffy, and by device."""
+        self._told_itself = False
         self._clock = self.kernel.clock
         self._steps: dict[str, Callable[[dict[str, Any]], dict[str, Any]]] = {
             "ipvsadm": self._ipvsadm,
@@ -98,6 +109,7 @@ class Replay:
             "netlink": self._netlink,
         }
         self._lasted = 0
+        self._until: float | None = None
         self._sockets = Sockets(self.director)
         for protocol, port in header.get("listening", ()):
             self._sockets.open(protocol, port)
@@ -105,13 +117,18 @@ class Replay:
             if self._sysctl({"name": name, "value": value}):
                 raise ReplayError(f"the header's {name!r} is refused")
 
-    def answer(self, step: dict[str, Any], at: float | None = None, lasted: float = 0) -> dict[str, Any]:
+    def answer(
+        self, step: dict[str, Any], at: float | None = None, lasted: float = 0, until: float | None = None
+    ) -> dict[str, Any]:
         """The answer to one step, met ``at`` seconds after the trace began (None: now). A flood ``lasted`` so many seconds.
+        Who recorded a packet looked at what left ``until`` so many seconds after the trace began: where timers are those of
+        the kernel, what they send by then is told, too.
         ReplayError where it has none."""
         check_step(step)
         self._lasted = round(lasted * SECOND)
+        self._until = until if self._clock.has_wheel else None
         if at is not None:
-            self._clock.advance_to(round(at * SECOND))
+            self._clock.advance_to(self._began + round(at * SECOND))
         try:
             answer = self._steps[step["do"]](step)
         except Exception as wrong:
@@ -134,13 +151,37 @@ class Replay:
         own = f"mark{mark}"
         on = own if mark and step["on"] == "client" and own in devices else step["on"]
         result = self.director.receive(bytes.fromhex(step["hex"]), on, mark)
-        answer: dict[str, Any] = {"out": [{"on": device, "hex": data.hex()} for device, data in result.out]}
-        if result.local:
+        out = [*result.out, *self._sent_meanwhile()]
+        answer: dict[str, Any] = {"out": [{"on": device, "hex": data.hex()} for device, data in out]}
+        if result.local or self._told_itself:
             answer["local"] = True
+        if result.local:
             self._sockets.answer(result)
         if self.director.explaining:
             answer["explain"] = result.explain()
         return answer
+
+    def _sent_meanwhile(self) -> list[tuple[str, bytes]]:
+        """What the host sends by itself while who recorded a packet looks at what leaves: he takes one packet from each
+        device in turn, and at a jiffy several may leave at once."""
+        self._told_itself = False
+        if self._until is None:
+            return []
+        sent = self._unprompted = {}
+        self._clock.advance_to(self._began + round(self._until * SECOND))
+        self._unprompted = None
+        found: list[tuple[str, bytes]] = []
+        for by_device in sent.values():
+            queues = [by_device[name] for name in self.kernel.network.devices if name in by_device]
+            found += [frame for turn in zip_longest(*queues) for frame in turn if frame is not None]
+        return found
+
+    def _note(self, result: Result) -> None:
+        if self._unprompted is not None:
+            self._told_itself |= result.local
+            by_device = self._unprompted.setdefault(self._clock.slot, {})
+            for name, data in result.out:
+                by_device.setdefault(name, []).append((name, data))
 
     def _flood(self, step: dict[str, Any]) -> dict[str, Any]:
         left, began = 0, self._clock.now
@@ -251,8 +292,7 @@ def replay(
             header,
             release or about.get("release", RELEASE),
             explain=explain,
-            padding=about.get("padding"),
-            machine=about.get("machine", USER_MODE),
+            about=about,
         )
     status = SAME
     for number, step in enumerate(steps):
@@ -261,7 +301,8 @@ def replay(
             with _named(job.recording, number):
                 check_answer(recorded)
         with _named(job.trace, number):
-            answer = director.answer(step, recorded.get("at"), recorded.get("lasted", 0))
+            times = recorded.get("at"), recorded.get("lasted", 0), recorded.get("until")
+            answer = director.answer(step, *times)
         if not check:
             out.write(json.dumps(answer) + "\n")
             continue
@@ -273,6 +314,15 @@ def replay(
             row = {"trace": job.trace.stem, "step": number, "what": what, "kernel": kernel, "simulator": simulator}
             out.write(json.dumps(row | way) + "\n")
     return status
+
+
+def _times(about: Mapping[str, Any]) -> tuple[float | None, int]:
+    """How long the kernel had been up at time 0 of the simulator's clock, in seconds (whole jiffies), and the time of the
+    first step, in microseconds; None and 0 where the recording does not say."""
+    if "born" not in about or "began" not in about:
+        return None, 0
+    born = round(about["born"] * SECOND) // JIFFY * JIFFY
+    return born / SECOND, round(about["began"] * SECOND) - born
 
 
 @contextmanager

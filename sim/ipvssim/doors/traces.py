@@ -179,12 +179,13 @@ _STEPS: dict[str, tuple[dict[str, _Check], dict[str, _Check]]] = {
 _ANSWER: dict[str, _Check] = {
     "at": _seconds, "local": _is(bool), "out": _packets, "rc": _is(int), "errno": _is(int), "stdout": _text,
     "stderr": _text, "conns": _connections, "replies": _replies, "log": _texts,
-    "left": _is(int), "lasted": _seconds,
+    "left": _is(int), "lasted": _seconds, "until": _seconds,
 }  # fmt: skip
 
 _RECORDING: dict[str, _Check] = {
     "recording": _integer(1, 1), "release": _is(str), "package": _is(str), "machine": _is(str), "padding": _is(bool),
-    "jobs": _integer(1, 1 << 16), "version": _is(str),
+    "jobs": _integer(1, 1 << 16), "version": _is(str), "born": _seconds, "began": _seconds,
 }  # fmt: skip
 """The first line of a recording may say of which kernel it is: ``uname -r``, the package and its version, the machine (uml,
-x86_64, ...), whether 64-bit attributes are padded, how many recordings were made at once."""
+x86_64, ...), whether 64-bit attributes are padded, how many recordings were made at once; and when the namespace was made
+and the first step began, in seconds since the kernel was booted."""

@@ -1,7 +1,25 @@
-/* Timers: a wheel of jiffies. A connection whose time is moved on stays in its bucket, and is moved when that is reached. */
+/* Timers: a wheel of jiffies. A connection whose time is moved on stays in its bucket, and is moved when that is reached.
+ * The kernel's own wheel is coarser: when that lets go a connection whose time is over, lapse() tells. */
 #include "packet.h"
 
 #define AT_ONCE 32
+#define FINE 63 /* jiffies: shorter timers are exact; each level is for timers eight times as long */
+#define COARSER 3
+#define COARSEST 21
+
+/* The jiffy at which its timer fires (calc_wheel_index, kernel/time/timer.c, Linux 6.1). */
+static int64_t lapse(const struct lane *lane, const struct connection *one)
+{
+    int64_t born = lane->rules.born, expires = one->expires, delay = one->timeout;
+    uint32_t shift = 0;
+    if (born < 0)
+        return expires;
+    while (delay >= (int64_t)FINE << shift && shift < COARSEST)
+        shift += COARSER;
+    if (delay >= (int64_t)FINE << COARSEST) /* beyond the wheel: as long as it can be */
+        expires -= delay - ((int64_t)(FINE - 1) << COARSEST);
+    return (((born + expires) >> shift) + 1) * ((int64_t)1 << shift) - born;
+}
 
 static int64_t jiffy_of(const struct lane *lane, uint32_t bucket)
 {
@@ -11,7 +29,7 @@ static int64_t jiffy_of(const struct lane *lane, uint32_t bucket)
 void lane_queue(struct lane *lane, uint32_t number)
 {
     struct connection *one = &lane->connections[number];
-    int64_t jiffy = one->expires, last = lane->done + WHEEL - 1;
+    int64_t jiffy = lapse(lane, one), last = lane->done + WHEEL - 1;
     if (jiffy <= lane->done)
         jiffy = lane->done + 1;
     if (jiffy > last)
@@ -42,15 +60,15 @@ void lane_unqueue(struct lane *lane, uint32_t number)
         lane->filled[one->bucket / 64] &= ~((uint64_t)1 << one->bucket % 64);
 }
 
-/* Its timer starts anew: it expires its timeout from now, at a whole jiffy and not in this one. A `fresh` one stands in no
- * bucket yet. */
+/* Its timer starts anew: it expires its timeout from now, at a whole jiffy and not early; where there is the kernel's wheel,
+ * which sees to that, its timeout from this jiffy on. A `fresh` one stands in no bucket yet. */
 void lane_start(struct lane *lane, uint32_t number, int64_t now, bool fresh)
 {
     struct connection *one = &lane->connections[number];
-    int64_t jiffy = (now + LANE_JIFFY - 1) / LANE_JIFFY + one->timeout, soonest = now / LANE_JIFFY + 1;
-    one->expires = jiffy < soonest ? soonest : jiffy;
+    int64_t begun = lane->rules.born < 0 ? now + LANE_JIFFY - 1 : now;
+    one->expires = begun / LANE_JIFFY + one->timeout;
     if (!fresh) {
-        if (one->expires >= jiffy_of(lane, one->bucket))
+        if (lapse(lane, one) >= jiffy_of(lane, one->bucket))
             return;
         lane_unqueue(lane, number);
     }
@@ -121,7 +139,7 @@ static int64_t empty(struct lane *lane, uint32_t bucket, int64_t jiffy)
         struct group group;
         for (group.count = 0; at != NONE && group.count < AT_ONCE;) {
             uint32_t later = lane->connections[at].later;
-            if (lane->connections[at].expires <= jiffy)
+            if (lapse(lane, &lane->connections[at]) <= jiffy)
                 group.numbers[group.count++] = at;
             else
                 lane_queue(lane, at);

@@ -72,6 +72,7 @@ def rules(director: Director) -> Any:
     made.recomputes = behaviours.overload_by_all
     made.routed_replies = behaviours.routed_replies
     made.forwards = director.network.forwards[AF_INET]
+    made.born = director.clock.born
     made.active_cost = 257 if behaviours.overload_by_all else 256
     return made
 

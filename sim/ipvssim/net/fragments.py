@@ -83,10 +83,10 @@ class _Waiting(Part):
         """The pieces of a packet; none where this is the first."""
         pieces = self.packets.get(key)
         if pieces is None:
-            pieces = self.packets[key] = Pieces(self._clock.now + self._timeout)
+            pieces = self.packets[key] = Pieces(self._clock.firing(self._timeout))
             self.charge(pieces, self._queue)
             if not self._timer.pending:
-                self._timer.start(self._timeout)
+                self._timer.resume(pieces.expires)
         return pieces
 
     def charge(self, pieces: Pieces, size: int) -> None:
@@ -103,18 +103,22 @@ class _Waiting(Part):
         pieces = self.packets.pop(key)
         self.packets[key] = pieces
         pieces.clear()
-        pieces.expires = self._clock.now + self._timeout
+        pieces.expires = self._clock.firing(self._timeout)
         self.charge(pieces, self._queue - pieces.memory)
 
     def _give_up(self, _: None) -> None:
-        now = self._clock.now
-        for key, pieces in list(self.packets.items()):
-            if pieces.expires > now:
-                self._timer.start(pieces.expires - now)
-                return
+        """Each has a timer of its own in the kernel. Of those that fire at one jiffy the last one is the first."""
+        due, slot = [], self._clock.slot
+        for key, pieces in self.packets.items():
+            if pieces.expires > slot:
+                self._timer.resume(pieces.expires)
+                break
+            due.append(key)
+        for key in reversed(due):
+            first = self.packets[key].first
             self.remove(key)
-            if pieces.first is not None:
-                self.given_up(pieces.first)
+            if first is not None:
+                self.given_up(first)
 
 
 @mypyc_attr(allow_interpreted_subclasses=True)

@@ -32,7 +32,7 @@ class Sender:
 
 @mypyc_attr(allow_interpreted_subclasses=True)
 class Pieces(Part):
-    """The fragments of one packet. ``expires`` is when they are given up, in microseconds; ``memory`` what they cost the
+    """The fragments of one packet. ``expires`` is the jiffy at which they are given up; ``memory`` what they cost the
     kernel, in bytes; ``heard`` how many fragments of their ``sender`` had come when the last of these did."""
 
     __slots__ = (

@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING
 from ipvssim._compiling import mypyc_attr
 from ipvssim._parts import Part
 from ipvssim.behaviours import BEHAVIOURS, Behaviours
-from ipvssim.clock import Clock
+from ipvssim.clock import JIFFY, Clock
 from ipvssim.net.packets import Packet
 from ipvssim.path.connections import (
     F_ALIVE,
@@ -245,11 +245,11 @@ class ConnectionTable(Loads):
         connection.withdraw()
 
     def put_back(self, connection: ConnectionEntry, expires: int) -> None:
-        """It is kept here again, its timer at the jiffy ``expires``; those here with the same keys are newer."""
+        """It is kept here again, its time over at the jiffy ``expires``; those here with the same keys are newer."""
         connection.reply_key = reply_key(connection)
         self._requests.add_oldest(connection.protocol, connection.key, connection)
         self._replies.add_oldest(connection.protocol, connection.reply_key, connection)
-        connection.resume(expires)
+        connection.resume_late(expires, connection.timeout // JIFFY)
 
     # --- templates ---
 

@@ -97,6 +97,7 @@ class ConnectionEntry(Timer):
         self._clock = keeper.clock
         self._slot = NEVER
         self._queued = NEVER
+        self._expires = NEVER
         self.keeper = keeper
         self.protocol = protocol
         self.key = key

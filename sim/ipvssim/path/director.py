@@ -9,7 +9,7 @@ A request is looked up, scheduled if it is new, counted, followed by its protoco
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from typing import TYPE_CHECKING, Any, Final
 
 from ipvsnl.consts import AF_INET, AF_INET6
@@ -113,6 +113,9 @@ class Director(Part):
         self._most_headers = MOST_HEADERS6 if namespace.behaviours.header_limit6 else ANY_NUMBER
         self._verify_hops = verify_hops if namespace.behaviours.ioam_options else verify_older_hops
         self._witness: Witness | None = None
+        self.unprompted: Callable[[Result], object] = _nobody
+        """Told what the host sends by itself, when time is over: errors about packets whose other fragments, or whose
+        neighbour's answer, did not come."""
         self._sweeper = self.clock.timer(self._sweep)
         if namespace.behaviours.nodest_reschedules:
             self.table.deleted_hook = self._servers_deleted
@@ -408,25 +411,33 @@ class Director(Part):
         self.connection_table.sweep()
 
     def _gave_up(self, first: Packet) -> None:
-        """The other fragments of a packet did not come in time; what is sent then, no result tells. Of IPv4 only he is told
-        whose packet was for this host (ip_expire, net/ipv4/ip_fragment.c, Linux 6.1)."""
+        """The other fragments of a packet did not come in time. Of IPv4 only he is told whose packet was for this host
+        (ip_expire, net/ipv4/ip_fragment.c, Linux 6.1)."""
         mine = self.network.is_local(first.destination) or (first.mark and first.mark in self.network.local_marks)
         if first.family == AF_INET6 or mine:
             self.connection_table.gather()
-            self.host.reassembly_exceeded(first, Result())
+            result = Result()
+            self.host.reassembly_exceeded(first, result)
+            self.unprompted(result)
 
     def _unreached(self, data: bytes) -> None:
-        """A packet's neighbour did not answer; its sender is told, which no result tells."""
+        """A packet's neighbour did not answer; its sender is told."""
         self.connection_table.gather()
         packet = parse4(data) if data[0] < 0x60 else parse6(data)
         if isinstance(packet, Packet):
-            self.host.host_unreachable(packet, Result())
+            result = Result()
+            self.host.host_unreachable(packet, result, underway=True)
+            self.unprompted(result)
 
     def _loop(self, data: bytes, result: Result) -> None:
         """The host's own ICMP error to one of its own addresses comes in again: it may be about a translated reply."""
         packet = parse4(data, "lo") if data[0] < 0x60 else parse6(data, "lo")
         if isinstance(packet, Packet):
             self.inbound.handle(packet, result)
+
+
+def _nobody(result: Result) -> None:
+    """Nobody wants to know."""
 
 
 def _as_bytes(data: Any, device: Device) -> bytes:

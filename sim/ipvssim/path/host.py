@@ -128,12 +128,13 @@ class Host(Part):
 
     def error(
         self, packet: Packet, result: Result, kind: int, code: int, info: int = 0, *, counts: bool = True,
-        echoes: bool = True,
+        echoes: bool = True, underway: bool = False,
     ) -> None:  # fmt: skip
         """Send an ICMP error about ``packet``: from the address it was sent to where that is the host's own, else from the
         address towards its sender. Nothing is sent where none may be (:func:`icmp.answers`), nor while another error of the
         family is being sent, whose lock is taken (icmp_xmit_lock; a kernel for one processor has no such locks). Without
-        ``echoes`` the packet's options are not looked at."""
+        ``echoes`` the packet's options are not looked at. One that is ``underway`` has its way to a server, and for IPv4 is
+        no longer the host's own."""
         if not icmp.answers(packet) or packet.family in self._telling:
             return
         packet = packet.whole()
@@ -144,7 +145,8 @@ class Host(Part):
         there = network.path(packet.destination)
         if there.kind in (BROADCAST, MULTICAST):
             return
-        source = packet.destination if self._answers_from(packet.destination, there) else self._source(packet, back)
+        own = self._answers_from(packet.destination, there) and not (underway and packet.family == AF_INET)
+        source = packet.destination if own else self._source(packet, back)
         if not source:
             return
         if packet.family == AF_INET:
@@ -224,12 +226,12 @@ class Host(Part):
         else:
             self.error(packet, result, icmp.UNREACHABLE6, icmp.PORT6)
 
-    def host_unreachable(self, packet: Packet, result: Result) -> None:
-        """Answer that there is no way to the server."""
+    def host_unreachable(self, packet: Packet, result: Result, *, underway: bool = False) -> None:
+        """Answer that there is no way to the server, or, where the packet is ``underway``, that the neighbour is silent."""
         if packet.family == AF_INET:
-            self.error(packet, result, icmp.UNREACHABLE, icmp.HOST_UNREACHABLE)
+            self.error(packet, result, icmp.UNREACHABLE, icmp.HOST_UNREACHABLE, underway=underway)
         else:
-            self.error(packet, result, icmp.UNREACHABLE6, icmp.ADDRESS6)
+            self.error(packet, result, icmp.UNREACHABLE6, icmp.ADDRESS6, underway=underway)
 
     def unwanted(self, packet: Packet) -> None:
         """The host itself was handed a packet for which it has no use, and says so to the sender: no program reads the port,

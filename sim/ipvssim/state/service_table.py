@@ -35,7 +35,7 @@ class ServiceTable(Part):
         self.clock = clock
         self.settings = settings if settings is not None else Settings()
         self.hash_key = hash_key
-        self.estimator = Estimator(clock)
+        self.estimator = Estimator(clock, exact=self.settings.behaviours.estimator_sysctls)
         self.total = Counters()
         self.estimator.start(self.total)
         self.by_address: dict[tuple[int, bytes, int], VirtualService] = {}
@@ -316,7 +316,7 @@ class _Collection(Part):
 
     def idle(self, now: int) -> int:
         """As the scheduler says (:class:`ipvssim.clock.Task`)."""
-        return self._scheduler.idle_collections(now // JIFFY, COLLECT_PERIOD // JIFFY)
+        return self._scheduler.idle_collections(now // JIFFY, self._clock.period(COLLECT_PERIOD))
 
     def skip(self, ticks: int) -> None:
         """The scheduler lets them pass."""

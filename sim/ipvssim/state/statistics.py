@@ -103,13 +103,14 @@ _NOTHING_SHOWN: Final[tuple[int, ...]] = (0,) * 10
 
 @mypyc_attr(allow_interpreted_subclasses=True)
 class Estimator(Part):
-    """Ticks every 2 s from the namespace's creation, over all counters that run; stands still while it is disabled."""
+    """Ticks every 2 s from the namespace's creation, over all counters that run; stands still while it is disabled.
+    ``exact``: a thread sees to that, and no timer of the wheel (since 6.2)."""
 
-    def __init__(self, clock: Clock) -> None:
+    def __init__(self, clock: Clock, *, exact: bool = False) -> None:
         self.enabled = True
         """net.ipv4.vs.run_estimation."""
         self._running: dict[Counters, None] = {}
-        clock.every(TICK, self).start()
+        clock.every(TICK, self, exact=exact).start(TICK if exact else None)
 
     def start(self, counters: Counters) -> None:
         """Visit these at every tick (cheap to call again)."""

@@ -107,11 +107,11 @@ class Trash(Part):
         """When it will be freed if nothing comes to refer to it, in microseconds; None while something does."""
         if server.referenced:
             return None
-        sweep = self._sweeps.due * JIFFY
+        sweep, period = self._sweeps.due * JIFFY, self._sweeps.period * JIFFY
         if server.idle_since is None:
-            return sweep + TRASH_IDLE
+            return sweep + -(-(TRASH_IDLE - JIFFY) // period) * period
         early = server.idle_since + TRASH_IDLE - JIFFY - sweep
-        return sweep + max(-(-early // TRASH_PERIOD), 0) * TRASH_PERIOD
+        return sweep + max(-(-early // period), 0) * period
 
     # --- the sweeps ---
 
