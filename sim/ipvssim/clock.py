@@ -4,9 +4,9 @@ Time is an integer of microseconds since the namespace began. Timers fire at who
 modelled kernel), so a million of them cost a list each jiffy instead of a heap of a million entries.
 
 The kernel's timers stand on a wheel of eight levels (kernel/time/timer.c, Linux 6.1). The longer a timer is, the coarser is
-the level that it stands on: one of a second fires at an eighth jiffy, one of a minute at a 512th, and never early. Which
-jiffies those are depends on how long the kernel has been up. A clock that knows its ``uptime`` has the wheel; one that does
-not fires at the first jiffy that is not early.
+the level that it stands on: at HZ=100 one of a second fires at an eighth jiffy, one of a minute at a 512th, and never early.
+Which jiffies those are depends on how long the kernel has been up. A clock that knows its ``uptime`` has the wheel, with any
+HZ; one that does not fires at the first jiffy that is not early.
 
 What happens again and again (the estimator, the sweeps of trash and caches) is :class:`Periodic`: it says how many of its
 next ticks will change nothing, and those cost nothing. So does a year in which nothing happens.
@@ -27,14 +27,16 @@ SECOND: Final = 1_000_000
 JIFFY: Final = SECOND // HZ
 NEVER: Final = -1
 """No jiffy: of a timer that is not started."""
-_FIRST_JIFFY: Final = (1 << 32) - 300 * HZ
-"""What the kernel's jiffies begin with (INITIAL_JIFFIES, include/linux/jiffies.h, Linux 6.1)."""
+_WRAP: Final = 1 << 32
+_BEFORE: Final = 300
+"""The kernel's jiffies begin so many seconds before they need more than 32 bits (INITIAL_JIFFIES,
+include/linux/jiffies.h, Linux 6.1)."""
 _FINE: Final = 63
 """A timer of fewer jiffies fires at any jiffy; each further level is for timers eight times as long, at every eighth jiffy
 of the level before."""
 _COARSER: Final = 3
 _COARSEST: Final = 21
-"""Powers of two: from one level to the next, and of the last one's jiffies."""
+"""Powers of two: from one level to the next, and of the last one's jiffies. Beyond HZ=100 there is one more."""
 FOREVER: Final = 1 << 100
 """More ticks, and more jiffies, than any clock is moved."""
 
@@ -64,14 +66,14 @@ class Timer(Part):
     @property
     def expires(self) -> int:
         """When its time is over, in microseconds; only while it is pending. It fires then, or when the wheel gets there."""
-        return self._expires * JIFFY
+        return self._expires * self._clock.jiffy
 
     def start(self, delay: int) -> None:
         """(Re)arm: fire ``delay`` microseconds from now. Moving a deadline later costs no queue operation."""
         clock = self._clock
         if clock.has_wheel:
-            wait = -(-delay // JIFFY)
-            self.resume_late(clock.now // JIFFY + wait, wait)
+            wait = -(-delay // clock.jiffy)
+            self.resume_late(clock.now // clock.jiffy + wait, wait)
             return
         slot = -(-(clock.now + delay) // JIFFY)
         if slot <= clock.slot:
@@ -151,8 +153,8 @@ class Periodic(Part):
     def __init__(self, clock: Clock, period: int, task: Task, *, exact: bool = False) -> None:
         self._clock = clock
         self._asked = period
-        self.period = period // JIFFY if exact else clock.period(period)
-        """In jiffies."""
+        self.period = period // clock.jiffy if exact else clock.period(period)
+        """In jiffies of the clock."""
         self.task = task
         self.due = NEVER
         """The jiffy of its next tick."""
@@ -164,17 +166,20 @@ class Periodic(Part):
 
     def start(self, first: int | None = None) -> None:
         """Let the first tick be a period from now, or ``first`` microseconds; nothing where it runs already."""
-        if not self.running:
-            now = self._clock.now
-            self._run(
-                self._clock.firing(self._asked) if first is None else -(-now // JIFFY) + max(-(-first // JIFFY), 1)
-            )
+        clock = self._clock
+        if self.running:
+            return
+        if first is None:
+            self._run(clock.firing(self._asked))
+        else:
+            self._run(-(-clock.now // clock.jiffy) + max(-(-first // clock.jiffy), 1))
 
     def join(self) -> None:
         """Let it tick as if it had been started at time 0; nothing where it runs already."""
         if not self.running:
-            wait, now = self._asked // JIFFY, -(-self._clock.now // JIFFY)
-            first = self._clock.lapse(wait, wait)
+            clock = self._clock
+            wait, now = self._asked // clock.jiffy, -(-clock.now // clock.jiffy)
+            first = clock.lapse(wait, wait)
             self._run(first if now < first else now - (now - first) % self.period + self.period)
 
     def _run(self, due: int) -> None:
@@ -191,7 +196,7 @@ class Periodic(Part):
 
     def next_change(self) -> int:
         """The jiffy of the first tick that changes anything, if nothing else happens."""
-        return self.due + self.task.idle(self.due * JIFFY) * self.period
+        return self.due + self.task.idle(self.due * self._clock.jiffy) * self.period
 
     def pass_to(self, slot: int) -> None:
         """Let the ticks up to and including ``slot`` pass idly."""
@@ -204,14 +209,20 @@ class Periodic(Part):
 @mypyc_attr(allow_interpreted_subclasses=True)
 class Clock(Part):
     """``now`` in microseconds, and ``random``, the one seeded source of chance. ``uptime`` is how long the kernel has been
-    up at time 0, in microseconds; None: it is not known, and timers are as exact as jiffies are."""
+    up at time 0, in microseconds, ``hz`` how many jiffies it counts a second; None: it is not known, and timers are as exact
+    as jiffies of HZ=100 are."""
 
-    __slots__ = ("_buckets", "_due", "_running", "_slots", "born", "has_wheel", "now", "random", "slot")
+    __slots__ = (
+        "_buckets", "_coarsest", "_due", "_running", "_slots", "born", "has_wheel", "jiffy", "now", "random", "slot",
+    )  # fmt: skip
 
-    def __init__(self, *, seed: int = 0, uptime: int | None = None) -> None:
+    def __init__(self, *, seed: int = 0, uptime: int | None = None, hz: int = HZ) -> None:
         self.has_wheel = uptime is not None
-        self.born = _FIRST_JIFFY + uptime // JIFFY if uptime is not None else NEVER
+        self.jiffy = SECOND // hz if uptime is not None else JIFFY
+        """A jiffy of this clock, in microseconds."""
+        self.born = _WRAP - _BEFORE * hz + uptime // self.jiffy if uptime is not None else NEVER
         """The kernel's jiffies at time 0, where there is a wheel."""
+        self._coarsest = _COARSEST if hz <= HZ else _COARSEST + _COARSER
         self.now = 0
         self.slot = 0
         """The jiffy whose timers have fired."""
@@ -223,7 +234,7 @@ class Clock(Part):
 
     @property
     def jiffies(self) -> int:
-        """Whole jiffies since boot."""
+        """Whole jiffies of HZ=100 that have passed, whatever this clock's are."""
         return self.now // JIFFY
 
     def timer(self, callback: Callable[[Any], object], argument: Any = None) -> Alarm:
@@ -243,23 +254,23 @@ class Clock(Part):
         if not self.has_wheel:
             return expires
         shift = 0
-        while delay >= _FINE << shift and shift < _COARSEST:
+        while delay >= _FINE << shift and shift < self._coarsest:
             shift += _COARSER
-        if delay >= _FINE << _COARSEST:  # beyond the wheel: as long as it can be
-            expires -= delay - ((_FINE - 1) << _COARSEST)
+        if delay >= _FINE << self._coarsest:  # beyond the wheel: as long as it can be
+            expires -= delay - ((_FINE - 1) << self._coarsest)
         return ((self.born + expires >> shift) + 1 << shift) - self.born
 
     def firing(self, delay: int) -> int:
         """The jiffy at which a timer fires that is started now for so many microseconds."""
         if not self.has_wheel:
             return max(-(-(self.now + delay) // JIFFY), self.slot + 1)
-        wait = -(-delay // JIFFY)
-        return self.lapse(self.now // JIFFY + wait, wait)
+        wait = -(-delay // self.jiffy)
+        return self.lapse(self.now // self.jiffy + wait, wait)
 
     def period(self, delay: int) -> int:
         """How many jiffies pass from one firing to the next of a timer that is started for so many microseconds, whole
         jiffies, as it fires."""
-        wait = delay // JIFFY
+        wait = delay // self.jiffy
         first = self.lapse(wait, wait)
         return self.lapse(first + wait, wait) - first
 
@@ -283,7 +294,7 @@ class Clock(Part):
 
     def advance_to(self, when: int) -> None:
         """As :meth:`advance`, to a point in time; one that has passed changes nothing."""
-        limit = when // JIFFY
+        limit = when // self.jiffy
         if limit == self.slot and limit < self._due:  # mostly: no jiffy begins, and what is queued is for a later one
             if when > self.now:
                 self.now = when
@@ -308,7 +319,7 @@ class Clock(Part):
                 one.pass_to(slot - 1)
         if slot <= limit:
             self.slot = slot
-            self.now = max(self.now, slot * JIFFY)
+            self.now = max(self.now, slot * self.jiffy)
             for one in list(self._running):
                 if one.due == slot:
                     one.due += one.period
@@ -321,7 +332,7 @@ class Clock(Part):
 
     def _fire(self, slot: int) -> None:
         self.slot = slot
-        self.now = max(self.now, slot * JIFFY)
+        self.now = max(self.now, slot * self.jiffy)
         bucket = self._buckets.pop(slot)
         for timer in reversed(bucket) if self.has_wheel else bucket:
             if timer._queued != slot:

@@ -17,7 +17,7 @@ from functools import cached_property
 from typing import TYPE_CHECKING, Any, NamedTuple
 
 from ipvssim.behaviours import Release
-from ipvssim.clock import JIFFY, SECOND, Clock
+from ipvssim.clock import HZ, JIFFY, SECOND, Clock
 from ipvssim.net.network import ETHERNET, Network, framed
 from ipvssim.net.networks import OpenNetwork
 from ipvssim.net.pieces import SMALL_HEAD
@@ -80,7 +80,8 @@ class Kernel:
     bytes: 640 in Debian's user-mode-linux, 704 in its ordinary kernels. ``smp`` says that the kernel is built for several
     processors, as all but user-mode-linux are: a lock then keeps an ICMP error from being sent in the midst of another.
     ``uptime`` is how long the kernel has been up when this namespace begins, in seconds: timers then fire when those of a
-    kernel with HZ=100 do, late by up to an eighth (:mod:`ipvssim.clock`). None: they fire as soon as they may.
+    kernel with that ``hz`` do (100, 250 or 1000), late by up to an eighth (:mod:`ipvssim.clock`). None: they fire as soon as
+    they may.
 
     ``modules`` are kernel modules to load besides IPVS, its schedulers and the SIP persistence engine: ``"ip_vs_ftp"``,
     FTP's helper (``"ip_vs_ftp ports=21,2121"`` gives it other ports), and ``"ip_vs_twos"``, a scheduler. ValueError for
@@ -103,6 +104,7 @@ class Kernel:
         small_head: int = SMALL_HEAD,
         smp: bool = True,
         uptime: float | None = None,
+        hz: int = HZ,
     ) -> None:
         if not isinstance(rules, str):
             raise ValueError(f"{rules!r:.200}: rules are text, a rule a line")
@@ -110,9 +112,11 @@ class Kernel:
             raise ValueError(f"{network!r:.200}: a network is an ipvssim.Network")
         if uptime is not None and not 0 <= uptime < _LONGEST:
             raise ValueError(f"uptime={uptime!r}: seconds from 0 to {_LONGEST:.0e}")
+        if hz not in (100, 250, 1000):
+            raise ValueError(f"hz={hz!r}: 100, 250 or 1000 jiffies a second")
         network = network if network is not None else OpenNetwork()
         self.namespace = Namespace(
-            clock=Clock(seed=seed, uptime=None if uptime is None else round(uptime * SECOND)),
+            clock=Clock(seed=seed, uptime=None if uptime is None else round(uptime * SECOND), hz=hz),
             network=network, release=release, padding=padding, hash_key=hash_key,
             connection_table_size=connection_table_size, modules=Modules(modules), debug_level=debug_level,
             small_head=small_head, smp=smp,

@@ -7,7 +7,7 @@ from random import Random
 from hypothesis import given
 from hypothesis import strategies as st
 
-from ipvssim.clock import HZ, JIFFY, SECOND, Clock, Periodic
+from ipvssim.clock import JIFFY, SECOND, Clock, Periodic
 
 
 def test_a_timer_fires_at_the_first_jiffy_that_is_not_early() -> None:
@@ -100,19 +100,21 @@ def test_any_history_of_timers_equals_a_simple_model(history: list[tuple[int, in
 
 
 class Wheel:
-    """The kernel's, jiffy by jiffy: eight levels of 64 buckets, each turned eight times as slowly as the one before
+    """The kernel's, jiffy by jiffy: levels of 64 buckets, each turned eight times as slowly as the one before
     (kernel/time/timer.c). It says when each timer fires."""
 
-    def __init__(self, jiffies: int) -> None:
+    def __init__(self, jiffies: int, hz: int) -> None:
         self.jiffies = jiffies
+        self.levels = 8 if hz <= 100 else 9
         self.buckets: dict[tuple[int, int], list[int]] = {}
         self.where: dict[int, tuple[int, int]] = {}
         self.fired: list[tuple[int, int]] = []
 
     def start(self, number: int, delay: int) -> None:
         """mod_timer(number, jiffies + delay)."""
-        level = next((level for level in range(8) if delay < 63 << 3 * level), 7)
-        delay = min(delay, (63 << 21) - (1 << 21)) if delay >= 63 << 21 else delay
+        last = self.levels - 1
+        level = next((level for level in range(self.levels) if delay < 63 << 3 * level), last)
+        delay = delay if delay < 63 << 3 * last else 62 << 3 * last
         bucket = level, (self.jiffies + delay >> 3 * level) + 1 & 63
         if self.where.get(number) != bucket:
             self.stop(number)
@@ -127,7 +129,7 @@ class Wheel:
     def tick(self) -> None:
         """The next jiffy: the coarsest level is emptied first."""
         self.jiffies += 1
-        for level in range(7, -1, -1):
+        for level in reversed(range(self.levels)):
             if not self.jiffies & (1 << 3 * level) - 1:
                 for number in self.buckets.pop((level, self.jiffies >> 3 * level & 63), []):
                     del self.where[number]
@@ -136,17 +138,19 @@ class Wheel:
 
 @given(
     st.integers(0, 1 << 20),
+    st.sampled_from((100, 250, 1000)),
     st.lists(st.tuples(st.integers(0, 6), st.integers(0, 5000), st.integers(0, 3)), max_size=40),
 )
-def test_any_history_on_the_wheel_equals_the_kernels(up: int, history: list[tuple[int, int, int]]) -> None:
+def test_any_history_on_the_wheel_equals_the_kernels(up: int, hz: int, history: list[tuple[int, int, int]]) -> None:
     """Starts, restarts, cancels and time, in any order: each timer fires at the jiffy at which the kernel's wheel turns to
     it."""
-    clock, wheel = Clock(uptime=up * JIFFY), Wheel((1 << 32) - 300 * HZ + up)
+    jiffy, began = SECOND // hz, (1 << 32) - 300 * hz + up
+    clock, wheel = Clock(uptime=up * jiffy, hz=hz), Wheel(began, hz)
     fired: list[tuple[int, int]] = []
     timers = [clock.timer(lambda number: fired.append((clock.slot, number)), number) for number in range(5)]
     for number, amount, kind in history:
         if number >= 5:
-            clock.advance(amount * JIFFY)
+            clock.advance(amount * jiffy)
             for _ in range(amount):
                 wheel.tick()
         elif not kind:
@@ -154,10 +158,9 @@ def test_any_history_on_the_wheel_equals_the_kernels(up: int, history: list[tupl
             wheel.stop(number)
         else:
             delay = amount >> (0, 0, 6, 3)[kind]
-            timers[number].start(delay * JIFFY)
+            timers[number].start(delay * jiffy)
             wheel.start(number, delay)
-            assert timers[number].expires == clock.now + delay * JIFFY
-    began = (1 << 32) - 300 * HZ + up
+            assert timers[number].expires == clock.now + delay * jiffy
     assert sorted((slot + began, number) for slot, number in fired) == sorted(wheel.fired)
 
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from struct import pack
 
+from ipvssim.clock import HZ
 from ipvssim.kernel import Kernel
 from ipvssim.net.checksums import crc32c, transport
 from ipvssim.net.networks import trace_network
@@ -27,8 +28,8 @@ MASQUERADE, TUNNEL, DIRECT = 0, 2, 3
 class World:
     """A director on the network of traces, and short words for what tests do to it."""
 
-    def __init__(self, release: str = "6.1.176", *, uptime: float | None = None, **sysctls: int) -> None:
-        self.kernel = Kernel(network=trace_network(), release=release, uptime=uptime)
+    def __init__(self, release: str = "6.1.176", *, uptime: float | None = None, hz: int = HZ, **sysctls: int) -> None:
+        self.kernel = Kernel(network=trace_network(), release=release, uptime=uptime, hz=hz)
         for name, value in sysctls.items():
             self.kernel.sysctl.told(name, value)
         self.namespace = self.kernel.namespace

@@ -6,6 +6,7 @@ import ctypes
 import errno
 import fcntl
 import os
+import re
 import select
 import socket
 import struct
@@ -14,7 +15,8 @@ import time
 from typing import Any
 
 CLONE_NEWNET, TUNSETIFF, IFF_TUN, IFF_TAP, IFF_NO_PI = 0x40000000, 0x400454CA, 1, 2, 0x1000
-BACKLOG, HZ = 4096, 100
+BACKLOG = 4096
+RATES, BEFORE = (100, 250, 1000), 300  # jiffies a second; seconds of them before they need more than 32 bits
 ARP, IPV6, ICMPV6 = b"\x08\x06", 6, 58
 UNWANTED = {130, 131, 132, 133, 134, 135, 136, 143}  # ICMPv6 of routers, neighbours and multicast groups
 
@@ -64,14 +66,30 @@ def sysctl(name: str, value: object) -> None:
         file.write(f"{value}\n")
 
 
-def into_jiffy(part: float) -> None:
-    """Waits until that part of a jiffy has passed. What timers do at jiffies then comes clearly before, or clearly after."""
-    time.sleep((part - time.monotonic() * HZ) % 1 / HZ)
+class Jiffies:
+    """The kernel's: so many a second, at whole parts of CLOCK_MONOTONIC's seconds, counted from a little after its zero."""
 
+    def __init__(self) -> None:
+        with open("/proc/timer_list") as file:
+            words = file.read()
+        found = [re.search(pattern, words) for pattern in (r"now at (\d+) nsecs", r"jiffies: (\d+)")]
+        now, count = [int(one.group(1)) for one in found if one]
+        ages = {rate: (count - (1 << 32)) / rate + BEFORE for rate in RATES}
+        self.hz = min(RATES, key=lambda rate: abs(now / 1e9 - ages[rate]))
+        self.began = int((now / 1e9 - ages[self.hz]) * self.hz) / self.hz
+        """CLOCK_MONOTONIC when the first of them began."""
 
-def is_amid(least: float, most: float) -> bool:
-    """Whether no less and no more than those parts of a jiffy have passed."""
-    return least <= time.monotonic() * HZ % 1 <= most
+    def uptime(self, when: float) -> float:
+        """Seconds of them, at a time of CLOCK_MONOTONIC."""
+        return round(when - self.began, 5)
+
+    def into(self, part: float) -> None:
+        """Waits until that part of one has passed. What timers do at jiffies then comes clearly before, or clearly after."""
+        time.sleep((part - time.monotonic() * self.hz) % 1 / self.hz)
+
+    def is_amid(self, least: float, most: float) -> bool:
+        """Whether no less and no more than those parts of one have passed."""
+        return least <= time.monotonic() * self.hz % 1 <= most
 
 
 def device(name: str, kind: int) -> int:
@@ -104,7 +122,8 @@ class Network:
     """The director of TRACE.md in a namespace of its own. A packet with mark N enters by the device `markN`."""
 
     def __init__(self, header: dict[str, Any]) -> None:
-        into_jiffy(0.05)
+        self.jiffies = Jiffies()
+        self.jiffies.into(0.05)
         if libc.unshare(CLONE_NEWNET):
             raise OSError(ctypes.get_errno(), "unshare")
         self.born = time.monotonic()

@@ -26,7 +26,7 @@ from collections.abc import Callable, Sequence
 from typing import Any
 
 from ipvssim.doors.traces import flooded
-from tests.kernel.director import Network, into_jiffy, is_amid, libc, sysctl
+from tests.kernel.director import Network, libc, sysctl
 
 REST, STATISTICS = 0.025, 2.2  # seconds: after what may put something off to the next tick; until an estimator tick
 QUIET = 1.0  # seconds until the namespace of the trace before is taken apart, which the kernel would tell of, too
@@ -81,6 +81,7 @@ class Recorder:
             time.sleep(QUIET)
             sysctl(DEBUG_LEVEL, header["debug_level"])
         self.network = Network(header)
+        self.jiffies = self.network.jiffies
         if self.logs:
             logged()
         self.ipvsadm_path = shutil.which("ipvsadm", path="/usr/sbin:/sbin:" + os.environ.get("PATH", "")) or "ipvsadm"
@@ -88,7 +89,7 @@ class Recorder:
         self.start = self.at = time.monotonic()
 
     def answer(self, number: int, step: dict[str, Any]) -> dict[str, Any]:
-        into_jiffy(0.3)
+        self.jiffies.into(0.3)
         self.at = time.monotonic()
         method: Callable[[dict[str, Any]], dict[str, Any]] = getattr(self, "do_" + step["do"])
         if step["do"] in ("ipvsadm", "netlink"):
@@ -104,8 +105,9 @@ class Recorder:
         return {"step": number, "at": round(self.at - self.start, 5), **answer}
 
     def times(self) -> dict[str, float]:
-        """When the namespace was made, and when the trace began (CLOCK_MONOTONIC, by which jiffies are counted)."""
-        return {"born": round(self.network.born, 5), "began": round(self.start, 5)}
+        """How many jiffies there are a second; when the namespace was made and when the trace began, in seconds of them."""
+        uptime = self.jiffies.uptime
+        return {"hz": self.jiffies.hz, "born": uptime(self.network.born), "began": uptime(self.start)}
 
     def run(self, arguments: Sequence[str], stdin: str = "") -> subprocess.CompletedProcess[str]:
         return subprocess.run(
@@ -128,12 +130,12 @@ class Recorder:
             self.network.collect(0.0005)
             before = delivered()
             self.at = time.monotonic()
-            if is_amid(0.2, 0.6):  # this process was not kept waiting
+            if self.jiffies.is_amid(0.2, 0.6):  # this process was not kept waiting
                 break
-            into_jiffy(0.3)
+            self.jiffies.into(0.3)
         self.network.send(f"mark{step['mark']}" if "mark" in step else step["on"], bytes.fromhex(step["hex"]))
         out = self.network.collect(REST)
-        while not is_amid(0.2, 0.95):
+        while not self.jiffies.is_amid(0.2, 0.95):
             out += self.network.collect(0.002)
         until = round(time.monotonic() - self.start, 5)
         if delivered() == before:

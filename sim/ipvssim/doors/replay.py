@@ -18,7 +18,7 @@ from typing import Any, Final, NamedTuple, TextIO
 
 from ipvsnl.consts import AF_INET, AF_INET6
 from ipvssim.behaviours import Release, resolve
-from ipvssim.clock import JIFFY, SECOND
+from ipvssim.clock import HZ, SECOND
 from ipvssim.doors import debug_option, kernel_options
 from ipvssim.doors.compare import differences
 from ipvssim.doors.traces import (
@@ -83,13 +83,12 @@ class Replay:
         # as user-mode-linux: it ceased to pad between 6.12 and 7.2
         padding = about.get("padding", not kernel.behaviours.tables_grow)
         user_mode = about.get("machine", USER_MODE) == USER_MODE
-        uptime, self._began = (
-            _times(about) if user_mode else (None, 0)
-        )  # of others HZ is 250, and the wheel another one
+        uptime, self._began = _times(about)
         self.kernel = Kernel(
             network=network, release=kernel, padding=padding, debug_level=header.get("debug_level"),
             modules=header.get("modules", ()),
             small_head=USER_MODE_HEAD if user_mode else SMALL_HEAD, smp=not user_mode, uptime=uptime,
+            hz=about.get("hz", HZ),
         )  # fmt: skip
         self.director = self.kernel.director
         self.director.explaining = explain
@@ -321,7 +320,8 @@ def _times(about: Mapping[str, Any]) -> tuple[float | None, int]:
     first step, in microseconds; None and 0 where the recording does not say."""
     if "born" not in about or "began" not in about:
         return None, 0
-    born = round(about["born"] * SECOND) // JIFFY * JIFFY
+    jiffy = SECOND // about.get("hz", HZ)
+    born = round(about["born"] * SECOND) // jiffy * jiffy
     return born / SECOND, round(about["began"] * SECOND) - born
 
 

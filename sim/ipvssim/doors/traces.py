@@ -185,7 +185,8 @@ _ANSWER: dict[str, _Check] = {
 _RECORDING: dict[str, _Check] = {
     "recording": _integer(1, 1), "release": _is(str), "package": _is(str), "machine": _is(str), "padding": _is(bool),
     "jobs": _integer(1, 1 << 16), "version": _is(str), "born": _seconds, "began": _seconds,
+    "hz": lambda value: value in (100, 250, 1000),
 }  # fmt: skip
 """The first line of a recording may say of which kernel it is: ``uname -r``, the package and its version, the machine (uml,
-x86_64, ...), whether 64-bit attributes are padded, how many recordings were made at once; and when the namespace was made
-and the first step began, in seconds since the kernel was booted."""
+x86_64, ...), whether 64-bit attributes are padded, how many recordings were made at once; how many jiffies the kernel counts
+a second, and when the namespace was made and the first step began, in seconds of those jiffies."""

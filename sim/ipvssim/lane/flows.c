@@ -7,7 +7,7 @@
 /* Let time pass to a packet; whether nothing else happens before it. */
 static bool passes(struct lane *lane, struct lane_flows *flows, int64_t time)
 {
-    int64_t jiffy = time / LANE_JIFFY;
+    int64_t jiffy = jiffy_of_time(lane, time);
     if (time <= flows->now)
         return true;
     if (jiffy >= flows->event)

@@ -6,7 +6,6 @@ from collections.abc import Callable, Sequence
 from functools import partial
 from typing import TYPE_CHECKING, Any, Final, NamedTuple
 
-from ipvssim.clock import JIFFY
 from ipvssim.lane.native import ffi, lib
 
 if TYPE_CHECKING:
@@ -222,14 +221,14 @@ class Passage:
         """Time passes, and what falls due on the way happens. Connections of the lane's expire after the others of their
         jiffy, which makes no difference to either."""
         lane, clock, handle = self._lane, self._clock, self._lane.handle
-        while (event := clock.next_event) * JIFFY <= when:
+        while (event := clock.next_event) * clock.jiffy <= when:
             self._events += 1
             lib.lane_expire(handle, event - 1)
             lane.mirror.write_back()
-            if not self._goes_on(lane.meanwhile(partial(clock.advance_to, event * JIFFY))):
+            if not self._goes_on(lane.meanwhile(partial(clock.advance_to, event * clock.jiffy))):
                 return False
             lib.lane_expire(handle, event)
-        lib.lane_expire(handle, when // JIFFY)
+        lib.lane_expire(handle, when // clock.jiffy)
         self._state.now = max(self._state.now, when)
         return True
 

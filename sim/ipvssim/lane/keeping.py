@@ -7,7 +7,6 @@ from struct import Struct
 from typing import TYPE_CHECKING, Any, Final, Protocol
 
 from ipvsnl.consts import AF_INET
-from ipvssim.clock import JIFFY
 from ipvssim.lane.mirror import Mirror
 from ipvssim.lane.native import ffi, lib
 from ipvssim.net.packets import AH, ESP, GRE, ICMP, IPIP, TCP, UDP, Packet, quote
@@ -48,6 +47,7 @@ class Keeping:
         self._director = director
         self._table = director.connection_table
         self._mirror = mirror
+        self._jiffy = director.clock.jiffy
         self._entries = ffi.new("struct lane_entry[]", _AT_ONCE)
         self._entry = ffi.new("struct lane_entry *")
         self.tags: Tags | None = None
@@ -84,7 +84,7 @@ class Keeping:
         entry.client, entry.virtual_address, entry.client_port, entry.virtual_port = _KEY.unpack(connection.key)
         entry.server, entry.flags, entry.state = number, connection.flags, connection.state
         entry.protocol, entry.in_packets = connection.protocol, connection.in_packets
-        entry.timeout, entry.expires = connection.timeout // JIFFY, connection.expires // JIFFY
+        entry.timeout, entry.expires = connection.timeout // self._jiffy, connection.expires // self._jiffy
         entry.tag = self.tags.number(connection) if self.tags is not None else NO_TAG
         kept = lib.lane_keep(self._handle, entry)
         if kept < 0:
@@ -115,8 +115,8 @@ class Keeping:
             and connection.virtual == service.address
             and (connection.address, connection.port) == (server.address, port)
             and connection.state < (len(tcp.STATES) if connection.protocol == TCP else 1)
-            and not connection.timeout % JIFFY
-            and 0 < connection.timeout // JIFFY <= _MOST
+            and not connection.timeout % self._jiffy
+            and 0 < connection.timeout // self._jiffy <= _MOST
             and connection.in_packets < _MOST
             and self._table.is_alone(connection)
         )
@@ -180,7 +180,7 @@ class Keeping:
             port = server.port.to_bytes(2, "big") if server.port else key[-2:]
             connection = ConnectionEntry(table, entry.protocol, key, server.address, port, entry.flags, server, 0)
             connection.state, connection.in_packets = entry.state, entry.in_packets
-            connection.timeout = entry.timeout * JIFFY
+            connection.timeout = entry.timeout * self._jiffy
             table.put_back(connection, entry.expires)
             if self.tags is not None and entry.tag != NO_TAG:
                 self.tags.given(connection, entry.tag)

@@ -18,7 +18,7 @@
 
 /* BEGIN CDEF */
 
-#define LANE_JIFFY 10000 /* microseconds */
+#define LANE_JIFFY 10000 /* microseconds: a jiffy where HZ is 100, as mostly */
 #define LANE_STATES 11
 #define LANE_EVENTS 5
 #define LANE_NONE 0xFFFFFFFF /* no server, no connection, no place */
@@ -133,7 +133,8 @@ struct lane_rules {
     uint8_t routed_replies;              /* replies that are not translated are found by the virtual address */
     uint8_t forwards;                    /* the host forwards, so that replies pass */
     uint32_t active_cost;
-    int64_t born; /* the kernel's jiffies at jiffy 0: its timer wheel; negative: there is none, and timers are exact */
+    int64_t born;  /* the kernel's jiffies at jiffy 0: its timer wheel; negative: there is none, and timers are exact */
+    int64_t jiffy; /* microseconds */
 };
 
 /* A batch: packets in, and what becomes of them. */

@@ -32,6 +32,12 @@ void lane_reply(uint8_t *out, const struct packet *packet, const struct translat
 /* run.c: a packet of a batch is looked at, and then decided. */
 bool lane_look(const struct lane *lane, const struct lane_batch *batch, struct found *found);
 enum lane_stop lane_settle(struct lane *lane, struct lane_batch *batch, const struct found *found);
+/* The jiffy that a time is in. */
+static inline int64_t jiffy_of_time(const struct lane *lane, int64_t time)
+{
+    return lane->rules.jiffy == LANE_JIFFY ? time / LANE_JIFFY : time / lane->rules.jiffy;
+}
+
 /* wheel.c: let it be the time of the packet at `at`; LANE_WAIT. */
 enum lane_stop lane_at_its_time(const struct lane *lane, struct lane_batch *batch);
 /* run.c: decide about a packet, the one at `at` of its batch. */

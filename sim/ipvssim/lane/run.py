@@ -5,7 +5,6 @@ from __future__ import annotations
 from collections.abc import Iterable, Sequence
 from typing import TYPE_CHECKING, Any, Final
 
-from ipvssim.clock import JIFFY
 from ipvssim.lane.batch import Batch, Packed, as_numbers
 from ipvssim.lane.native import ffi, lib
 from ipvssim.net.network import ETHERNET
@@ -141,9 +140,9 @@ class Run:
         lane, clock = self._lane, self._clock
         assert self._times is not None
         when, own = self._times[number], True
-        while (event := clock.next_event) * JIFFY <= when:
+        while (event := clock.next_event) * clock.jiffy <= when:
             own = own and clock.awaits_only(lane.timer)
-            clock.advance_to(event * JIFFY)
+            clock.advance_to(event * clock.jiffy)
         clock.advance_to(when)
         lib.lane_expire(lane.handle, clock.slot)  # nothing expires: the timer has fired
         return own or lane.begin(forgets=False)

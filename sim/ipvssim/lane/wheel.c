@@ -5,19 +5,19 @@
 #define AT_ONCE 32
 #define FINE 63 /* jiffies: shorter timers are exact; each level is for timers eight times as long */
 #define COARSER 3
-#define COARSEST 21
+#define COARSEST 21 /* where HZ is 100; else one level more */
 
 /* The jiffy at which its timer fires (calc_wheel_index, kernel/time/timer.c, Linux 6.1). */
 static int64_t lapse(const struct lane *lane, const struct connection *one)
 {
     int64_t born = lane->rules.born, expires = one->expires, delay = one->timeout;
-    uint32_t shift = 0;
+    uint32_t shift = 0, coarsest = lane->rules.jiffy == LANE_JIFFY ? COARSEST : COARSEST + COARSER;
     if (born < 0)
         return expires;
-    while (delay >= (int64_t)FINE << shift && shift < COARSEST)
+    while (delay >= (int64_t)FINE << shift && shift < coarsest)
         shift += COARSER;
-    if (delay >= (int64_t)FINE << COARSEST) /* beyond the wheel: as long as it can be */
-        expires -= delay - ((int64_t)(FINE - 1) << COARSEST);
+    if (delay >= (int64_t)FINE << coarsest) /* beyond the wheel: as long as it can be */
+        expires -= delay - ((int64_t)(FINE - 1) << coarsest);
     return (((born + expires) >> shift) + 1) * ((int64_t)1 << shift) - born;
 }
 
@@ -66,7 +66,7 @@ void lane_start(struct lane *lane, uint32_t number, int64_t now, bool fresh)
 {
     struct connection *one = &lane->connections[number];
     int64_t begun = lane->rules.born < 0 ? now + LANE_JIFFY - 1 : now;
-    one->expires = begun / LANE_JIFFY + one->timeout;
+    one->expires = jiffy_of_time(lane, begun) + one->timeout;
     if (!fresh) {
         if (lapse(lane, one) >= jiffy_of(lane, one->bucket))
             return;
@@ -171,7 +171,7 @@ enum lane_stop lane_at_its_time(const struct lane *lane, struct lane_batch *batc
 {
     if (batch->times == NULL || batch->times[batch->at] <= batch->now)
         return LANE_DONE;
-    int64_t time = batch->times[batch->at], jiffy = time / LANE_JIFFY;
+    int64_t time = batch->times[batch->at], jiffy = jiffy_of_time(lane, time);
     if (jiffy >= batch->event || (lane->count && lane->next >= 0 && jiffy >= lane->next))
         return LANE_WAIT;
     batch->now = time;

@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Any, Final
 
 from ipvsnl.consts import AF_INET
-from ipvssim.clock import JIFFY, Clock
+from ipvssim.clock import Clock
 from ipvssim.lane.native import ffi
 from ipvssim.net.network import LOOPBACK, Network
 from ipvssim.path.connections import DIRECT, F_ALIVE, F_INACTIVE, F_NO_OUTPUT, MASQUERADE
@@ -56,7 +56,8 @@ def rules(director: Director) -> Any:
     machine, other = director.accounts.machines[tcp.NUMBER], director.accounts.machines[udp.NUMBER]
     if type(machine) is not Tcp or type(other) is not Udp or machine.log is not None:
         return None
-    seconds, length = jiffies(machine.timeouts), jiffies(other.timeouts)
+    clock = director.clock
+    seconds, length = jiffies(machine.timeouts, clock), jiffies(other.timeouts, clock)
     if seconds is None or length is None:
         return None
     behaviours = director.namespace.behaviours
@@ -72,12 +73,12 @@ def rules(director: Director) -> Any:
     made.recomputes = behaviours.overload_by_all
     made.routed_replies = behaviours.routed_replies
     made.forwards = director.network.forwards[AF_INET]
-    made.born = director.clock.born
+    made.born, made.jiffy = clock.born, clock.jiffy
     made.active_cost = 257 if behaviours.overload_by_all else 256
     return made
 
 
-def jiffies(timeouts: Iterable[int]) -> list[int] | None:
-    """Timeouts in jiffies; None where one is no whole number of them, or too long for the lane."""
-    found = [divmod(one, JIFFY) for one in timeouts]
+def jiffies(timeouts: Iterable[int], clock: Clock) -> list[int] | None:
+    """Timeouts in jiffies of the clock; None where one is no whole number of them, or too long for the lane."""
+    found = [divmod(one, clock.jiffy) for one in timeouts]
     return None if any(rest or not 0 < whole <= _MOST for whole, rest in found) else [whole for whole, _ in found]

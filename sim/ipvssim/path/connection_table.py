@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING
 from ipvssim._compiling import mypyc_attr
 from ipvssim._parts import Part
 from ipvssim.behaviours import BEHAVIOURS, Behaviours
-from ipvssim.clock import JIFFY, Clock
+from ipvssim.clock import Clock
 from ipvssim.net.packets import Packet
 from ipvssim.path.connections import (
     F_ALIVE,
@@ -249,7 +249,7 @@ class ConnectionTable(Loads):
         connection.reply_key = reply_key(connection)
         self._requests.add_oldest(connection.protocol, connection.key, connection)
         self._replies.add_oldest(connection.protocol, connection.reply_key, connection)
-        connection.resume_late(expires, connection.timeout // JIFFY)
+        connection.resume_late(expires, connection.timeout // self.clock.jiffy)
 
     # --- templates ---
 

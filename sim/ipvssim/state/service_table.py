@@ -316,7 +316,8 @@ class _Collection(Part):
 
     def idle(self, now: int) -> int:
         """As the scheduler says (:class:`ipvssim.clock.Task`)."""
-        return self._scheduler.idle_collections(now // JIFFY, self._clock.period(COLLECT_PERIOD))
+        period = self._clock.period(COLLECT_PERIOD) * self._clock.jiffy
+        return self._scheduler.idle_collections(now // JIFFY, period // JIFFY)
 
     def skip(self, ticks: int) -> None:
         """The scheduler lets them pass."""

@@ -11,7 +11,7 @@ from typing import Final
 
 from ipvssim._compiling import mypyc_attr
 from ipvssim._parts import Part
-from ipvssim.clock import FOREVER, JIFFY, SECOND, Clock
+from ipvssim.clock import FOREVER, SECOND, Clock
 from ipvssim.state.debug_log import DebugLog
 from ipvssim.state.services import Identity, RealServer, VirtualService
 
@@ -68,7 +68,7 @@ class Trash(Part):
     @property
     def sweep(self) -> int:
         """Microseconds to the next sweep, while there is anything."""
-        return self._sweeps.due * JIFFY - self._clock.now
+        return self._sweeps.due * self._clock.jiffy - self._clock.now
 
     def holds(self, service: VirtualService, family: int, address: bytes, port: int) -> bool:
         """Whether there is a server of that address and port which belonged to a service of that key."""
@@ -107,10 +107,10 @@ class Trash(Part):
         """When it will be freed if nothing comes to refer to it, in microseconds; None while something does."""
         if server.referenced:
             return None
-        sweep, period = self._sweeps.due * JIFFY, self._sweeps.period * JIFFY
+        sweep, period = self._sweeps.due * self._clock.jiffy, self._sweeps.period * self._clock.jiffy
         if server.idle_since is None:
-            return sweep + -(-(TRASH_IDLE - JIFFY) // period) * period
-        early = server.idle_since + TRASH_IDLE - JIFFY - sweep
+            return sweep + -(-(TRASH_IDLE - self._clock.jiffy) // period) * period
+        early = server.idle_since + TRASH_IDLE - self._clock.jiffy - sweep
         return sweep + max(-(-early // period), 0) * period
 
     # --- the sweeps ---
@@ -145,7 +145,7 @@ class Trash(Part):
         if server.idle_since is None:
             server.idle_since = now
             return False
-        return now - server.idle_since >= TRASH_IDLE - JIFFY
+        return now - server.idle_since >= TRASH_IDLE - self._clock.jiffy
 
     def _tell_looked_at(self, key: _Key) -> None:
         """Those that the kernel looks at, until it finds the one."""

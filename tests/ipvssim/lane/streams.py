@@ -189,7 +189,7 @@ class Twins:
 
 
 def _world(chance: Random, release: str) -> w.World:
-    made = w.World(release, uptime=chance.choice((None, chance.uniform(0, 1000))))
+    made = w.World(release, uptime=chance.choice((None, chance.uniform(0, 1000))), hz=chance.choice((100, 250)))
     for address in VIRTUALS:
         for port in PORTS:
             if chance.random() < 0.25:
