@@ -75,7 +75,7 @@ class Timer(Part):
             wait = -(-delay // clock.jiffy)
             self.resume_late(clock.now // clock.jiffy + wait, wait)
             return
-        slot = -(-(clock.now + delay) // JIFFY)
+        slot = -(-(clock.now + delay) // clock.jiffy)
         if slot <= clock.slot:
             slot = clock.slot + 1
         self._slot = self._expires = slot
@@ -209,16 +209,17 @@ class Periodic(Part):
 @mypyc_attr(allow_interpreted_subclasses=True)
 class Clock(Part):
     """``now`` in microseconds, and ``random``, the one seeded source of chance. ``uptime`` is how long the kernel has been
-    up at time 0, in microseconds, ``hz`` how many jiffies it counts a second; None: it is not known, and timers are as exact
-    as jiffies of HZ=100 are."""
+    up at time 0, in microseconds; None: it is not known, and timers are as exact as jiffies are. ``hz`` is how many of those
+    it counts a second."""
 
     __slots__ = (
-        "_buckets", "_coarsest", "_due", "_running", "_slots", "born", "has_wheel", "jiffy", "now", "random", "slot",
+        "_buckets", "_coarsest", "_due", "_running", "_slots", "born", "has_wheel", "hz", "jiffy", "now", "random", "slot",
     )  # fmt: skip
 
     def __init__(self, *, seed: int = 0, uptime: int | None = None, hz: int = HZ) -> None:
         self.has_wheel = uptime is not None
-        self.jiffy = SECOND // hz if uptime is not None else JIFFY
+        self.hz = hz
+        self.jiffy = SECOND // hz
         """A jiffy of this clock, in microseconds."""
         self.born = _WRAP - _BEFORE * hz + uptime // self.jiffy if uptime is not None else NEVER
         """The kernel's jiffies at time 0, where there is a wheel."""
@@ -263,7 +264,7 @@ class Clock(Part):
     def firing(self, delay: int) -> int:
         """The jiffy at which a timer fires that is started now for so many microseconds."""
         if not self.has_wheel:
-            return max(-(-(self.now + delay) // JIFFY), self.slot + 1)
+            return max(-(-(self.now + delay) // self.jiffy), self.slot + 1)
         wait = -(-delay // self.jiffy)
         return self.lapse(self.now // self.jiffy + wait, wait)
 

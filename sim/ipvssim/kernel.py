@@ -79,9 +79,9 @@ class Kernel:
     multiples of eight, as user-mode-linux does; ``small_head`` is the one size of small packets' buffers since 6.3, in
     bytes: 640 in Debian's user-mode-linux, 704 in its ordinary kernels. ``smp`` says that the kernel is built for several
     processors, as all but user-mode-linux are: a lock then keeps an ICMP error from being sent in the midst of another.
-    ``uptime`` is how long the kernel has been up when this namespace begins, in seconds: timers then fire when those of a
-    kernel with that ``hz`` do (100, 250 or 1000), late by up to an eighth (:mod:`ipvssim.clock`). None: they fire as soon as
-    they may.
+    ``hz`` is how many jiffies it counts a second: 100, 250 (Debian's ordinary kernels) or 1000. ``uptime`` is how long it
+    has been up when this namespace begins, in seconds: timers then fire when the kernel's do, late by up to an eighth
+    (:mod:`ipvssim.clock`). None: they fire as soon as they may.
 
     ``modules`` are kernel modules to load besides IPVS, its schedulers and the SIP persistence engine: ``"ip_vs_ftp"``,
     FTP's helper (``"ip_vs_ftp ports=21,2121"`` gives it other ports), and ``"ip_vs_twos"``, a scheduler. ValueError for

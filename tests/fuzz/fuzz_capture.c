@@ -81,7 +81,7 @@ static void run(struct capture *capture, struct lane *lane, const struct capture
     while (capture_run(capture, lane, &batch, read) != LANE_DONE) {
         if (batch.times[batch.at] > batch.now) {
             batch.now = batch.times[batch.at];
-            (void)lane_expire(lane, batch.now / LANE_JIFFY);
+            (void)lane_expire(lane, batch.now / a_jiffy);
             continue;
         }
         left[batch.at + 1] = batch.leaving;

@@ -37,7 +37,7 @@ static void run(struct lane *lane, struct input *input, int64_t *now)
     while (lane_run(lane, &batch) != LANE_DONE) {
         if (batch.times != NULL && batch.at < count && times[batch.at] > batch.now) {
             batch.now = times[batch.at];
-            (void)lane_expire(lane, batch.now / LANE_JIFFY);
+            (void)lane_expire(lane, batch.now / a_jiffy);
             continue;
         }
         left[batch.at + 1] = batch.leaving; /* it is left: somebody else's */
@@ -90,7 +90,7 @@ static void pass(struct lane *lane, struct input *input, int64_t *now)
         shapes[kind] = (struct lane_shape){.address = 0x0A000001, .port = (uint16_t)(80 + kind / LANE_PARTS * (kind & 3)),
             .length = 40, .protocol = 6, .hops = 64, .flags = take(input), .part = (uint8_t)(kind % 4)};
     struct lane_flows state = {.times = times, .kinds = kinds, .flows = flows, .stop = count, .now = *now,
-                               .event = *now / LANE_JIFFY + 1 + take(input), .clients = clients, .ports = ports,
+                               .event = *now / a_jiffy + 1 + take(input), .clients = clients, .ports = ports,
                                .streams = streams, .shapes = shapes, .placed = placed, .fresh = fresh, .gone = gone,
                                .numbers = numbers, .dead = dead, .addresses = addresses, .server_ports = server_ports,
                                .unanswered = 3, .lost = 4};
@@ -100,8 +100,8 @@ static void pass(struct lane *lane, struct input *input, int64_t *now)
             state.at++;
             continue;
         }
-        require(times[state.at] / LANE_JIFFY >= state.event, "it waits for what comes before");
-        (void)lane_expire(lane, times[state.at] / LANE_JIFFY);
+        require(times[state.at] / a_jiffy >= state.event, "it waits for what comes before");
+        (void)lane_expire(lane, times[state.at] / a_jiffy);
         state.now = times[state.at];
         state.event = INT64_MAX;
     }
@@ -138,8 +138,8 @@ int LLVMFuzzerTestOneInput(const uint8_t *bytes, size_t size)
         switch (take(&input) % 10) {
         case 0:
             now += (int64_t)take(&input) * take(&input) * 100000;
-            (void)lane_expire(lane, now / LANE_JIFFY);
-            require(lane_next(lane) < 0 || lane_next(lane) > now / LANE_JIFFY, "what is due has gone");
+            (void)lane_expire(lane, now / a_jiffy);
+            require(lane_next(lane) < 0 || lane_next(lane) > now / a_jiffy, "what is due has gone");
             break;
         case 1:
             give(lane, &input, &kept);

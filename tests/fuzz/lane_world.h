@@ -26,6 +26,8 @@ struct input {
     const uint8_t *at, *end;
 };
 
+static int64_t a_jiffy; /* of the world, in microseconds */
+
 static uint8_t take(struct input *input)
 {
     return input->at < input->end ? *input->at++ : 0;
@@ -36,6 +38,9 @@ static void begin(struct lane *lane, struct input *input)
     struct lane_rules rules = {.udp_timeout = 1 + take(input), .flags_of_new = 0x40, .inactive = 0x100, .no_output = 0x80,
                                .direct = 3, .time_wait = 5, .closed = 6, .fin_wait = 4, .reuse = take(input) & 3,
                                .recomputes = take(input) & 1, .routed_replies = 1, .forwards = 1, .active_cost = 256};
+    uint32_t clock = take(input); /* whether there is the kernel's wheel, and how many jiffies a second */
+    rules.born = clock & 1 ? (int64_t)clock * 4099 : -1;
+    rules.jiffy = a_jiffy = clock & 2 ? 4000 : LANE_JIFFY;
     for (int direction = 0; direction < 3; direction++)
         for (int event = 0; event < LANE_EVENTS; event++)
             for (int state = 0; state < LANE_STATES; state++)

@@ -45,6 +45,8 @@ STATISTICS = 2.2
 PORT = 0xBEEF
 FAMILY_ID = 0xFFFF
 """How a ``netlink`` step writes the family's number."""
+ORDINARY_HZ = 250
+"""Of Debian's ordinary kernels."""
 USER_MODE = "uml"
 """The machine of a recording that does not say on which it was made."""
 SAME, DIFFERENT, FAILED = 0, 1, 2
@@ -83,12 +85,13 @@ class Replay:
         # as user-mode-linux: it ceased to pad between 6.12 and 7.2
         padding = about.get("padding", not kernel.behaviours.tables_grow)
         user_mode = about.get("machine", USER_MODE) == USER_MODE
+        hz = about.get("hz", HZ if user_mode else ORDINARY_HZ)
         uptime, self._began = _times(about)
         self.kernel = Kernel(
             network=network, release=kernel, padding=padding, debug_level=header.get("debug_level"),
             modules=header.get("modules", ()),
             small_head=USER_MODE_HEAD if user_mode else SMALL_HEAD, smp=not user_mode, uptime=uptime,
-            hz=about.get("hz", HZ),
+            hz=hz,
         )  # fmt: skip
         self.director = self.kernel.director
         self.director.explaining = explain

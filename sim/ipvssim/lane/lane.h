@@ -134,7 +134,7 @@ struct lane_rules {
     uint8_t forwards;                    /* the host forwards, so that replies pass */
     uint32_t active_cost;
     int64_t born;  /* the kernel's jiffies at jiffy 0: its timer wheel; negative: there is none, and timers are exact */
-    int64_t jiffy; /* microseconds */
+    int64_t jiffy; /* microseconds, more than 0 */
 };
 
 /* A batch: packets in, and what becomes of them. */

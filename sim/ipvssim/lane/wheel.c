@@ -65,7 +65,7 @@ void lane_unqueue(struct lane *lane, uint32_t number)
 void lane_start(struct lane *lane, uint32_t number, int64_t now, bool fresh)
 {
     struct connection *one = &lane->connections[number];
-    int64_t begun = lane->rules.born < 0 ? now + LANE_JIFFY - 1 : now;
+    int64_t begun = lane->rules.born < 0 ? now + lane->rules.jiffy - 1 : now;
     one->expires = jiffy_of_time(lane, begun) + one->timeout;
     if (!fresh) {
         if (lapse(lane, one) >= jiffy_of(lane, one->bucket))

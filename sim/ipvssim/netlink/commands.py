@@ -22,7 +22,6 @@ from ipvssim.state.services import F_HASHED, RealServer, VirtualService
 
 TUNNEL, GUE = FORWARDING["tunnel"], TUNNEL_TYPES["gue"]
 _INT_MAX = 0x7FFFFFFF
-_LARGEST_TIMEOUT = _INT_MAX // HZ
 _LONGEST_PREFIX = 128
 _ANY4, _ANY6 = bytes(4), bytes(16)
 _MAPPED = bytes(10) + b"\xff\xff"
@@ -81,7 +80,7 @@ class Commands:
         if af == AF_INET6 and not 1 <= netmask <= _LONGEST_PREFIX:
             return EINVAL
         service = VirtualService(af, fwmark, protocol, address[:4] if af == AF_INET else address, ntohs(port))
-        _write(service, flags & mask, timeout, netmask)
+        _write(service, flags & mask, timeout, netmask, self._namespace.clock.hz)
         service.persistence_engine = _engine(engine)
         hidden = bool(flags & mask & F_HASHED) and not self._namespace.behaviours.hashed_masked
         try:
@@ -109,7 +108,7 @@ class Commands:
             self._table.edit_service(service, wanted)
         except ValueError:
             return EINVAL
-        _write(service, service.flags & ~mask | flags & mask, timeout, netmask)
+        _write(service, service.flags & ~mask | flags & mask, timeout, netmask, self._namespace.clock.hz)
         self._table.set_engine(service, _engine(engine))
         return 0
 
@@ -225,7 +224,7 @@ class Commands:
         if self._namespace.log is not None:
             self._namespace.log.timeouts(tcp, tcp_fin, udp)
         timeouts = self._namespace.timeouts
-        if max(tcp, tcp_fin, udp) > _LARGEST_TIMEOUT and self._namespace.behaviours.timeout_limits:
+        if max(tcp, tcp_fin, udp) > _INT_MAX // self._namespace.clock.hz and self._namespace.behaviours.timeout_limits:
             return EINVAL
         timeouts.tcp = tcp or timeouts.tcp
         timeouts.tcp_fin = tcp_fin or timeouts.tcp_fin
@@ -342,9 +341,10 @@ class Commands:
         server.lower = lower
 
 
-def _write(service: VirtualService, flags: int, timeout: int, netmask: int) -> None:
+def _write(service: VirtualService, flags: int, timeout: int, netmask: int, hz: int) -> None:
+    """The kernel keeps 32 bits of the timeout's jiffies."""
     service.flags = flags | F_HASHED
-    service.timeout = timeout * HZ & 0xFFFFFFFF
+    service.timeout = (timeout * hz & 0xFFFFFFFF) * HZ // hz
     service.netmask = netmask
 
 

@@ -76,8 +76,8 @@ class Namespace(Part):
         kernel = release if isinstance(release, Release) else resolve(release)
         self.release = kernel.name
         self.behaviours = kernel.behaviours
-        self.sysctls = Sysctls(self.behaviours)
-        self.tracking = TrackingSysctls(self.behaviours)
+        self.sysctls = Sysctls(self.behaviours, self.clock.hz)
+        self.tracking = TrackingSysctls(self.behaviours, self.clock.hz)
         """The tunables of connection tracking."""
         self.table = ServiceTable(self.clock, hash_key=hash_key, settings=self._settings())
         self.log: DebugLog | None = None

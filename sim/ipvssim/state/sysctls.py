@@ -31,16 +31,16 @@ class Sysctls(Part):
     """The tunables of one namespace, at the kernel's defaults. Expirations and periods are in seconds."""
 
     __slots__ = (
-        "_hidden", "_hooks", "_lenient", "_reads", "_skips_minus", "am_droprate", "amemthresh", "backup_only",
-        "cache_bypass",
-        "conn_lfactor", "conn_max", "conn_reuse_mode", "conntrack", "debug_level", "drop_entry", "drop_packet",
-        "est_cpulist", "est_nice", "expire_nodest_conn", "expire_quiescent_template", "ignore_tunneled", "lblc_expiration",
-        "lblcr_expiration", "nat_icmp_send", "pmtu_disc", "run_estimation", "schedule_icmp", "secure_tcp", "sloppy_sctp",
-        "sloppy_tcp", "snat_reroute", "svc_lfactor", "sync_persist_mode", "sync_ports", "sync_qlen_max",
-        "sync_refresh_period", "sync_retries", "sync_sock_size", "sync_threshold", "sync_version",
+        "_hidden", "_hooks", "_hz", "_lenient", "_reads", "_skips_minus", "am_droprate", "amemthresh", "backup_only",
+        "cache_bypass", "conn_lfactor", "conn_max", "conn_reuse_mode", "conntrack", "debug_level", "drop_entry",
+        "drop_packet", "est_cpulist", "est_nice", "expire_nodest_conn", "expire_quiescent_template", "ignore_tunneled",
+        "lblc_expiration", "lblcr_expiration", "nat_icmp_send", "pmtu_disc", "run_estimation", "schedule_icmp",
+        "secure_tcp", "sloppy_sctp", "sloppy_tcp", "snat_reroute", "svc_lfactor", "sync_persist_mode", "sync_ports",
+        "sync_qlen_max", "sync_refresh_period", "sync_retries", "sync_sock_size", "sync_threshold", "sync_version",
     )  # fmt: skip
 
-    def __init__(self, behaviours: Behaviours = BEHAVIOURS) -> None:
+    def __init__(self, behaviours: Behaviours = BEHAVIOURS, hz: int = HZ) -> None:
+        self._hz = hz
         self._hidden = {name for name, since in _SINCE.items() if not getattr(behaviours, since)}
         self._lenient = not behaviours.sync_version_checked
         self._skips_minus = not behaviours.negative_longs
@@ -91,7 +91,8 @@ class Sysctls(Part):
             return
         if short == "sync_qlen_max" and self._skips_minus and _is_negative(str(value)):
             return
-        parsed = _PARSERS.get(short, _integer)(str(value), getattr(self, short))
+        parser = seconds(self._hz) if short in _SECONDS else _PARSERS.get(short, _integer)
+        parsed = parser(str(value), getattr(self, short))
         self.turn(short, parsed)
 
     def turn(self, short: str, value: Any) -> None:
@@ -176,12 +177,9 @@ def _mode(text: str, _: int) -> int:
     return 1 if value == 2 else value
 
 
-def seconds(text: str, _: int) -> int:
-    """Seconds, as proc_dointvec_jiffies (kernel/sysctl.c) takes them: no more than fit in ticks."""
-    value = _integer(text)
-    if abs(value) > _INT_MAX // HZ:
-        raise _refuse()
-    return value
+def seconds(hz: int) -> Callable[[str, int], int]:
+    """What reads seconds, as proc_dointvec_jiffies (kernel/sysctl.c) does: no more than fit in an int of jiffies."""
+    return within(-(_INT_MAX // hz), _INT_MAX // hz)
 
 
 def _ports(text: str, _: int) -> int:
@@ -221,6 +219,8 @@ def _unsigned_long(text: str, _: int) -> int:
     return value
 
 
+_SECONDS = frozenset(("sync_refresh_period", "lblc_expiration", "lblcr_expiration"))
+"""These are times."""
 _PARSERS: dict[str, Callable[[str, Any], Any]] = {
     "drop_entry": _mode,
     "drop_packet": _mode,
@@ -230,9 +230,6 @@ _PARSERS: dict[str, Callable[[str, Any], Any]] = {
     "sync_ports": _ports,
     "sync_threshold": _threshold,
     "sync_qlen_max": _unsigned_long,
-    "sync_refresh_period": seconds,
-    "lblc_expiration": seconds,
-    "lblcr_expiration": seconds,
     "conn_lfactor": within(-8, 8),
     "svc_lfactor": within(-8, 8),
     "conn_max": within(0, _CONN_MAX),

@@ -44,7 +44,7 @@ _IGNORES = "tcp_ignore_invalid_rst"
 _SWITCHES = {"checksum": 1, "tcp_be_liberal": 0, "tcp_ignore_invalid_rst": 0, "tcp_loose": 1}
 _COUNTS = {"tcp_max_retrans": 3}
 _PARSERS: dict[str, Callable[[str, int], int]] = {
-    **dict.fromkeys((*_SECONDS, _ACKED), seconds), **dict.fromkeys(_SWITCHES, within(0, 1)),
+    **dict.fromkeys(_SWITCHES, within(0, 1)),
     **dict.fromkeys(_COUNTS, within(0, 255)),
 }  # fmt: skip
 _ANY = within(-0x80000000, 0x7FFFFFFF)
@@ -53,9 +53,10 @@ _ANY = within(-0x80000000, 0x7FFFFFFF)
 class TrackingSysctls:
     """The tunables of one namespace, by their names without :data:`PREFIX`."""
 
-    __slots__ = ("_any_count", "_jiffies", "_values")
+    __slots__ = ("_any_count", "_hz", "_jiffies", "_values")
 
-    def __init__(self, behaviours: Behaviours = BEHAVIOURS) -> None:
+    def __init__(self, behaviours: Behaviours = BEHAVIOURS, hz: int = HZ) -> None:
+        self._hz = hz
         timeouts: dict[str, float] = dict(_SECONDS)
         if not behaviours.sctp_paths:
             timeouts.update(_PATHS)
@@ -84,7 +85,7 @@ class TrackingSysctls:
         """Write as ``sysctl -w`` would. OSError: ENOENT where there is no such variable here, EINVAL where it is refused."""
         short = self._short(name)
         if short in self._jiffies:
-            self._jiffies[short] = _PARSERS[short](str(value), 0) * HZ
+            self._jiffies[short] = seconds(self._hz)(str(value), 0) * HZ
         else:
             parser = _ANY if short in _COUNTS and self._any_count else _PARSERS[short]
             self._values[short] = parser(str(value), self._values[short])

@@ -98,7 +98,7 @@ IN_C = {
     "a checksum": ("packet.c", "finish((int64_t)(ONES - check) + shift)", "finish((int64_t)(ONES - check) - shift)", "sums"),
     "wlc's tie": ("picks.c", "left.weight < (uint64_t)left.load", "left.weight <= (uint64_t)left.load", "streams"),
     "a threshold": ("loads.c", "server->conns >= server->upper", "server->conns > server->upper", "streams"),
-    "a timer": ("wheel.c", "now + LANE_JIFFY - 1", "now", "streams"),
+    "a timer": ("wheel.c", "now + lane->rules.jiffy - 1", "now", "streams"),
     "the kernel's wheel": ("wheel.c", "(born + expires) >> shift) + 1", "(born + expires) >> shift)", "streams"),
     "its levels": ("wheel.c", "shift += COARSER", "shift += COARSER + 1", "streams"),
 }  # fmt: skip
