@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 from collections.abc import Callable
 from ipaddress import ip_address, ip_interface
+from typing import Any
 
 import pytest
 from hypothesis import given
@@ -197,3 +198,25 @@ def test_what_the_front_door_is_told_wrongly_is_named(wrong: Callable[[], object
     """Arguments that cannot be are a ValueError that shows them and says what is taken."""
     with pytest.raises(ValueError, match=says):
         wrong()
+
+
+def test_a_kernel_that_knows_its_uptime_has_the_wheel() -> None:
+    """A connection of a minute is there until the wheel gets to it, its time over; by HZ that is another jiffy."""
+    ends = {}
+    for hz, uptime in ((100, None), (100, 0), (250, 0), (1000, 7.5)):
+        kernel = Kernel(rules=RULES, hz=hz, uptime=uptime)
+        kernel.receive(syn("198.51.100.7", "192.0.2.1"))
+        kernel.advance(59.9)
+        while kernel.connections():
+            kernel.advance(0.001)
+        ends[hz, uptime] = round(kernel.now, 3)
+    assert ends == {(100, None): 60, (100, 0): 64.48, (250, 0): 60.384, (1000, 7.5): 63.124}
+
+
+@pytest.mark.parametrize(
+    ("words", "what"), [({"hz": 300}, "hz=300"), ({"uptime": -1}, "uptime=-1"), ({"hz": "a"}, "hz=")]
+)
+def test_wrong_times_of_a_kernel_are_refused(words: dict[str, Any], what: str) -> None:
+    """The error names the value."""
+    with pytest.raises(ValueError, match=what):
+        Kernel(**words)

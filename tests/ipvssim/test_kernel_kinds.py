@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 from pathlib import Path
 
 import pytest
@@ -94,6 +95,35 @@ def test_kernels_for_several_processors_send_no_error_in_the_midst_of_another(ki
         changed.write_text(told.replace(f'"machine": "{machine}"', f'"machine": "{other}"', 1))
         assert same(trace, recording, release_of(recording))
         assert not same(trace, changed, release_of(recording))
+
+
+@pytest.mark.parametrize("kernel", KERNELS)
+def test_timers_fire_when_the_recorded_kernels_did(kernel: str, kinds: Path, tmp_path: Path) -> None:
+    """Connections, levels of defence, and errors about packets that were given up come at the jiffy at which the kernel's
+    timer wheel turned to them; a recording that does not say when its namespace was made has them earlier."""
+    found = set()
+    for trace in [one for kind in ("lapses", "given_up", "levels") for one in sorted(kinds.glob(f"{kind}-*.trace"))]:
+        recording, silent = kinds / kernel / f"{trace.stem}.kernel", tmp_path / f"{trace.stem}.kernel"
+        first, *rest = recording.read_text().splitlines(keepends=True)
+        about = json.loads(first)
+        del about["born"]
+        silent.write_text("".join((json.dumps(about) + "\n", *rest)))
+        assert same(trace, recording, release_of(recording)), trace.stem
+        if not same(trace, silent, release_of(recording)):
+            found.add(trace.stem.partition("-")[0])
+    assert found >= {"lapses", "levels"}
+
+
+@pytest.mark.parametrize("kernel", KERNELS)
+def test_limits_of_times_hang_on_the_jiffies_of_a_second(kernel: str, kinds: Path, tmp_path: Path) -> None:
+    """Ordinary kernels count 250 of them, user-mode-linux 100: what does not fit into an int of jiffies is refused."""
+    recording, other = kinds / kernel / "hz-1.kernel", tmp_path / "hz-1.kernel"
+    told = recording.read_text()
+    hz, wrong = (100, 250) if "uml" in kernel else (250, 100)
+    assert f'"hz": {hz},' in told
+    other.write_text(told.replace(f'"hz": {hz},', f'"hz": {wrong},', 1))
+    assert same(kinds / "hz-1.trace", recording, release_of(recording))
+    assert not same(kinds / "hz-1.trace", other, release_of(recording))
 
 
 def test_every_behaviour_is_met_by_a_trace() -> None:

@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 from ipvssim import Kernel
-from ipvssim.clock import SECOND, Clock
+from ipvssim.clock import JIFFY, SECOND, Clock
 from ipvssim.net.networks import trace_network
+from ipvssim.path.result import Result
 from ipvssim.path.unresolved import MOST, PATIENCE, QUESTIONS, Unresolved
 from tests.kernel.traces import packets as p
 
@@ -51,3 +52,29 @@ def test_a_neighbour_that_is_made_known_is_found() -> None:
     kernel.network.add_neighbour("server", "10.0.0.200", "02:00:0a:00:00:c8")
     assert kernel.network.path(p.address("10.0.0.200")).resolves
     assert kernel.director.receive(syn).out
+
+
+def test_senders_are_told_from_where_the_way_to_them_begins() -> None:
+    """A packet that is routed to its server still has the virtual address as its destination, but also its way, which is no
+    longer the host itself (icmp_send, net/ipv4/icmp.c, Linux 6.1): the error comes from the director's own address. One about
+    a translated packet is translated back, and comes from the virtual address. Recorded, too: given_up."""
+    for way, source in (("-g", "198.51.100.1"), ("-m", "203.0.113.1")):
+        kernel, sent = Kernel(RULES.replace("-g", way), network=trace_network()), list[Result]()
+        kernel.director.unprompted = sent.append
+        client, virtual = p.address("192.0.2.5"), p.address("203.0.113.1")
+        assert not kernel.receive(p.ip4(client, virtual, p.TCP, p.tcp(client, virtual, (5000, 80), p.SYN))).out
+        kernel.advance(QUESTIONS)
+        (((device, error),),) = [result.out for result in sent]
+        assert (device, error[12:16], error[20:22]) == ("client", p.address(source), bytes((3, 1)))
+
+
+def test_questions_are_asked_at_jiffies_of_the_wheel() -> None:
+    """Each of the three has its own timer, and is as late as that: 1.04 seconds are from one to the next where HZ is 100."""
+    clock, told = Clock(uptime=0), list[bytes]()
+    waiting = Unresolved(clock)
+    waiting.tell = told.append
+    waiting.wait("server", b"a", b"1")
+    clock.advance(312 * JIFFY - 1)
+    assert told == []
+    clock.advance(1)
+    assert told == [b"1"]

@@ -6,6 +6,9 @@ import errno
 
 import pytest
 
+from ipvsnl.model import Service, Timeouts
+from ipvsnl.refusals import KernelError
+from ipvssim import Kernel
 from ipvssim.net.networks import vectors_network
 from ipvssim.state.daemons import BACKUP, MASTER, Daemon, Daemons
 from ipvssim.state.namespace import Namespace
@@ -61,6 +64,32 @@ def test_refused_writes(name: str, value: int | str) -> None:
         sysctls.write(PREFIX + name, value)
     assert refused.value.errno == errno.EINVAL
     assert sysctls.read(PREFIX + name) == before
+
+
+@pytest.mark.parametrize(("hz", "most"), [(100, 21474836), (250, 8589934), (1000, 2147483)])
+def test_times_have_to_fit_into_an_int_of_jiffies(hz: int, most: int) -> None:
+    """Of the tunables and, in ``--set``, of connections: the more jiffies a second has, the shorter is the longest time."""
+    kernel = Kernel(hz=hz)
+    for name in ("sync_refresh_period", "lblc_expiration", "net.netfilter.nf_conntrack_udp_timeout"):
+        kernel.sysctl[name] = most
+        with pytest.raises(OSError, match="Invalid"):
+            kernel.sysctl[name] = most + 1
+        assert kernel.sysctl[name] == str(most)
+    with kernel.connect() as ipvs:
+        ipvs.set_timeouts(Timeouts(tcp=most))
+        with pytest.raises(KernelError):
+            ipvs.set_timeouts(Timeouts(tcp=most + 1))
+        assert ipvs.timeouts().tcp == most
+
+
+@pytest.mark.parametrize(("hz", "shown"), [(100, 2), (250, 8589936)])
+def test_a_services_timeout_is_32_bits_of_jiffies(hz: int, shown: int) -> None:
+    """A longer one is cut without a word (``svc->timeout = u->timeout * HZ``)."""
+    kernel = Kernel(hz=hz)
+    with kernel.connect() as ipvs:
+        ipvs.add_service(Service("tcp", "192.0.2.1", 80, persistence=42949675))
+        (status,) = ipvs.services()
+    assert status.service.persistence == shown
 
 
 @pytest.mark.parametrize("name", ["net.ipv4.vs.nope", "net.ipv4.ip_forward", "net.ipv4.vs._hooks", "net.ipv4.vs.read"])
