@@ -98,8 +98,8 @@ def otherwise(campaign: Campaign, traces: Sequence[Path], keep: Path) -> None:
 
 def again(traces: Sequence[Path], asked: Judge) -> dict[Path, int]:
     """How many steps of each differ when the kernel is asked once more, one trace after the other, with nothing beside it.
-    Its timers may be an eighth late and its memory's state is its own, so an answer that does not come twice says nothing of
-    the simulator. -1: it can't be said."""
+    It may be kept waiting, and its memory's state is its own, so an answer that does not come twice says nothing of the
+    simulator. -1: it can't be said."""
     with tempfile.TemporaryDirectory() as place:
         copies = {trace: Path(place) / trace.name for trace in traces}
         for trace, copy in copies.items():

@@ -55,9 +55,9 @@ def test_a_neighbour_that_is_made_known_is_found() -> None:
 
 
 def test_senders_are_told_from_where_the_way_to_them_begins() -> None:
-    """A packet that is routed to its server still has the virtual address as its destination, but also its way, which is no
-    longer the host itself (icmp_send, net/ipv4/icmp.c, Linux 6.1): the error comes from the director's own address. One about
-    a translated packet is translated back, and comes from the virtual address. Recorded, too: given_up."""
+    """A packet that is routed to its server still has the virtual address as its destination, but also its way, which is
+    no longer the host itself (icmp_send, net/ipv4/icmp.c, Linux 6.1): the error comes from the director's own address. One
+    about a translated packet is translated back, and comes from the virtual address. Recorded, too: given_up."""
     for way, source in (("-g", "198.51.100.1"), ("-m", "203.0.113.1")):
         kernel, sent = Kernel(RULES.replace("-g", way), network=trace_network()), list[Result]()
         kernel.director.unprompted = sent.append

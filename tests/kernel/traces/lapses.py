@@ -8,9 +8,9 @@ from __future__ import annotations
 from collections.abc import Callable
 
 from . import packets as p
-from .lifetimes import turn
+from .lifetimes import again, turn
 from .pieces import cut6
-from .script import Script
+from .script import Flow, Script
 
 LATE = 8
 """A timer is late by one of so many parts of its time at most."""
@@ -96,4 +96,43 @@ def levels(seed: int) -> Script:
     return script
 
 
-KINDS: dict[str, Callable[[int], Script]] = {"lapses": lapses, "given_up": given_up, "levels": levels}
+def ages(seed: int) -> Script:
+    """Minutes between packets: connections, templates, deleted servers and entries of caches that are old, or
+    over. Where QEMU emulates a kernel waiting takes no time."""
+    script = Script("ages", seed)
+    script.ipvsadm("--set", script.pick(0, 60, 900, 7200, 2000000), script.pick(0, 30, 400), script.pick(0, 20, 3000))
+    for name, values in (
+        ("lblc_expiration", (60, 200, 5000)), ("lblcr_expiration", (60, 200, 5000)), ("expire_nodest_conn", (0, 1)),
+        ("expire_quiescent_template", (0, 1)), ("conntrack", (1,)), ("secure_tcp", (3,)), ("run_estimation", (0,)),
+    ):  # fmt: skip
+        if script.chance(35):
+            script.sysctl(name, script.random.choice(values))
+    flags = ("-p", script.pick(20, 60, 300, 7200, 2000000)) if script.chance(50) else ()
+    protocol = script.pick(p.TCP, p.TCP, p.UDP, p.SCTP)
+    service = script.service(script.pick("lblc", "lblcr", "rr", "wlc", "sh"), protocol, flags=flags, method="-m")
+    for number in (10, 11, 12):
+        script.server(service, number)
+    flows: list[Flow] = []
+    for _ in range(script.random.randrange(30, 45)):
+        what = script.random.randrange(100)
+        away = [number for number in (10, 11, 12, 13) if f"10.0.0.{number}" not in service.servers]
+        if what < 25:
+            longest = script.pick(3, 70, 70, 130, 200, 400, 1000, 3000)
+            script.sleep(round(script.random.uniform(0, longest), 3))
+        elif what < 35 and service.servers:
+            script.remove(service, script.random.choice(list(service.servers)))
+        elif what < 45 and away:
+            script.server(service, script.random.choice(away))
+        elif what < 62 or not flows:
+            flows.append(script.open(script.flow(service)))
+        elif what < 75:
+            again(script, script.random.choice(flows))
+        elif what < 85 and service.servers:
+            turn(script, script.random.choice(flows), script.random.choice(list(service.servers)))
+        else:
+            script.conns()
+    script.look()
+    return script
+
+
+KINDS: dict[str, Callable[[int], Script]] = {"lapses": lapses, "given_up": given_up, "levels": levels, "ages": ages}
