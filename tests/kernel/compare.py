@@ -29,6 +29,7 @@ from tests.kernel.fidelity import Campaign, Row, page
 from tests.kernel.forms import PLAIN, others, python
 from tests.kernel.generate import KINDS, generate
 from tests.kernel.judges import Judge, in_turn, judge, record
+from tests.kernel.traces.lapses import LONG
 from tests.kernel.traces.releases import TWOS
 from tests.places import ROOT
 
@@ -153,7 +154,8 @@ def campaign_of(chosen: argparse.Namespace) -> Campaign:
     asked = judge(chosen.release)
     campaign = Campaign(asked, first, command, replayable(), others())
     print(f"kernel {asked.image.release}, first seed {first}; again: {command}", flush=True)
-    kinds = [kind for kind in chosen.kinds or KINDS if kind != "twos" or asked.has(TWOS)]
+    kinds = chosen.kinds or [kind for kind in KINDS if asked.emulated or kind not in LONG]
+    kinds = [kind for kind in kinds if kind != "twos" or asked.has(TWOS)]
     end = time.monotonic() + chosen.minutes * 60 if chosen.minutes else None
     for start in range(first, first + chosen.seeds, ROUND):
         began = time.monotonic()

@@ -1,6 +1,6 @@
 """Kinds about when the kernel's timers fire, to the jiffy: `lapses` (connections, templates), `given_up` (packets whose
 other fragments, or whose neighbour's answer, do not come) and `levels` (those of defence). A timer may be late by an eighth
-of its time, and these traces look at just that eighth.
+of its time, and these traces look at just that eighth. `ages` are long times, all sorts of them.
 """
 
 from __future__ import annotations
@@ -16,6 +16,10 @@ LATE = 8
 """A timer is late by one of so many parts of its time at most."""
 FRAGMENTS4, FRAGMENTS6, NEIGHBOUR = 30, 60, 3
 """Seconds after which a packet is given up."""
+
+
+LONG = ("ages",)
+"""Kinds whose traces last half an hour: for kernels in which waiting takes no time."""
 
 
 def lapses(seed: int) -> Script:
@@ -97,8 +101,7 @@ def levels(seed: int) -> Script:
 
 
 def ages(seed: int) -> Script:
-    """Minutes between packets: connections, templates, deleted servers and entries of caches that are old, or
-    over. Where QEMU emulates a kernel waiting takes no time."""
+    """Minutes between packets: connections, templates, deleted servers and entries of caches that are old, or over."""
     script = Script("ages", seed)
     script.ipvsadm("--set", script.pick(0, 60, 900, 7200, 2000000), script.pick(0, 30, 400), script.pick(0, 20, 3000))
     for name, values in (
