@@ -70,14 +70,20 @@ class Jiffies:
     """The kernel's: so many a second, at whole parts of CLOCK_MONOTONIC's seconds, counted from a little after its zero."""
 
     def __init__(self) -> None:
+        readings = [self._reading() for _ in range(3)]
+        self.hz = readings[0][0]
+        self.began = max(began for _, began in readings)  # one may have begun between a reading's two numbers
+        """CLOCK_MONOTONIC when the first of them began."""
+
+    @staticmethod
+    def _reading() -> tuple[int, float]:
         with open("/proc/timer_list") as file:
             words = file.read()
         found = [re.search(pattern, words) for pattern in (r"now at (\d+) nsecs", r"jiffies: (\d+)")]
         now, count = [int(one.group(1)) for one in found if one]
         ages = {rate: (count - (1 << 32)) / rate + BEFORE for rate in RATES}
-        self.hz = min(RATES, key=lambda rate: abs(now / 1e9 - ages[rate]))
-        self.began = int((now / 1e9 - ages[self.hz]) * self.hz) / self.hz
-        """CLOCK_MONOTONIC when the first of them began."""
+        hz = min(RATES, key=lambda rate: abs(now / 1e9 - ages[rate]))
+        return hz, int((now / 1e9 - ages[hz]) * hz) / hz
 
     def uptime(self, when: float) -> float:
         """Seconds of them, at a time of CLOCK_MONOTONIC."""

@@ -153,12 +153,12 @@ class Replay:
         own = f"mark{mark}"
         on = own if mark and step["on"] == "client" and own in devices else step["on"]
         result = self.director.receive(bytes.fromhex(step["hex"]), on, mark)
+        if result.local:
+            self._sockets.answer(result)
         out = [*result.out, *self._sent_meanwhile()]
         answer: dict[str, Any] = {"out": [{"on": device, "hex": data.hex()} for device, data in out]}
         if result.local or self._told_itself:
             answer["local"] = True
-        if result.local:
-            self._sockets.answer(result)
         if self.director.explaining:
             answer["explain"] = result.explain()
         return answer

@@ -111,6 +111,10 @@ def _seconds(value: object) -> bool:
     return isinstance(value, int | float) and not isinstance(value, bool) and 0 <= value <= LONGEST
 
 
+def _rate(value: object) -> bool:
+    return type(value) is int and value in (100, 250, 1000)
+
+
 def _hex(value: object) -> bool:
     try:
         return isinstance(value, str) and bytes.fromhex(value) is not None
@@ -185,7 +189,7 @@ _ANSWER: dict[str, _Check] = {
 _RECORDING: dict[str, _Check] = {
     "recording": _integer(1, 1), "release": _is(str), "package": _is(str), "machine": _is(str), "padding": _is(bool),
     "jobs": _integer(1, 1 << 16), "version": _is(str), "born": _seconds, "began": _seconds,
-    "hz": lambda value: value in (100, 250, 1000),
+    "hz": _rate,
 }  # fmt: skip
 """The first line of a recording may say of which kernel it is: ``uname -r``, the package and its version, the machine (uml,
 x86_64, ...), whether 64-bit attributes are padded, how many recordings were made at once; how many jiffies the kernel counts
