@@ -15,7 +15,7 @@ import time
 from typing import Any
 
 CLONE_NEWNET, TUNSETIFF, IFF_TUN, IFF_TAP, IFF_NO_PI = 0x40000000, 0x400454CA, 1, 2, 0x1000
-BACKLOG = 4096
+BACKLOG, TRIES = 4096, 10
 RATES, BEFORE = (100, 250, 1000), 300  # jiffies a second; seconds of them before they need more than 32 bits
 ARP, IPV6, ICMPV6 = b"\x08\x06", 6, 58
 UNWANTED = {130, 131, 132, 133, 134, 135, 136, 143}  # ICMPv6 of routers, neighbours and multicast groups
@@ -98,6 +98,22 @@ class Jiffies:
         return least <= time.monotonic() * self.hz % 1 <= most
 
 
+def unshared(jiffies: Jiffies) -> float:
+    """Gives this process a network namespace; CLOCK_MONOTONIC when it was made. The jiffy in which its timers begin has to
+    be known: processes make theirs one after the other, and one that took longer than a jiffy is made again."""
+    with open(__file__) as turn:
+        fcntl.flock(turn, fcntl.LOCK_EX)
+        for _ in range(TRIES):
+            jiffies.into(0.05)
+            began = time.monotonic()
+            if libc.unshare(CLONE_NEWNET):
+                raise OSError(ctypes.get_errno(), "unshare")
+            made = time.monotonic()
+            if int(began * jiffies.hz) == int(made * jiffies.hz):
+                break
+        return made
+
+
 def device(name: str, kind: int) -> int:
     fd = os.open("/dev/net/tun", os.O_RDWR | os.O_NONBLOCK)
     fcntl.ioctl(fd, TUNSETIFF, struct.pack("16sH22x", name.encode(), kind | IFF_NO_PI))
@@ -129,10 +145,8 @@ class Network:
 
     def __init__(self, header: dict[str, Any]) -> None:
         self.jiffies = Jiffies()
-        self.jiffies.into(0.05)
-        if libc.unshare(CLONE_NEWNET):
-            raise OSError(ctypes.get_errno(), "unshare")
-        self.born = time.monotonic()
+        self.born = unshared(self.jiffies)
+        """CLOCK_MONOTONIC when the namespace was made."""
         for setting in SYSCTLS:
             sysctl(*setting.split("="))
         self.fds = {"client": device("client", IFF_TUN), "server": device("server", IFF_TAP)}
