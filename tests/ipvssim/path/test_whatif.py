@@ -118,7 +118,9 @@ def _other(name: str, value: str, sentence: str) -> str:
 
 
 def _nobody(result: Result) -> str:
-    return next((sentence for sentence in result.why if "finds nobody" in sentence), "")
+    """Why nobody is found at all: lblcr takes one of all servers where it finds nobody in its set."""
+    found = (sentence for sentence in result.why if "finds nobody" in sentence)
+    return next((sentence for sentence in found if " takes " not in sentence), "")
 
 
 @settings(max_examples=60, deadline=None)
