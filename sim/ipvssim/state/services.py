@@ -90,8 +90,8 @@ class RealServer(Server):
 
 @mypyc_attr(allow_interpreted_subclasses=True)
 class VirtualService(Part):
-    """A virtual service (``struct ip_vs_service``). ``netmask`` is the wire's u32; ``timeout`` is in
-    jiffies of HZ=100, whatever those of the kernel are."""
+    """A virtual service (``struct ip_vs_service``). ``netmask`` is the wire's u32; ``timeout`` is in jiffies of HZ=100,
+    whatever those of the kernel are."""
 
     __slots__ = (
         "address", "counters", "destinations", "family", "flags", "fwmark", "identity", "netmask", "persistence_engine",
