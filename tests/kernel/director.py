@@ -93,6 +93,10 @@ class Jiffies:
         """Waits until that part of one has passed. What timers do at jiffies then comes clearly before, or clearly after."""
         time.sleep((part - time.monotonic() * self.hz) % 1 / self.hz)
 
+    def is_now(self, when: float) -> bool:
+        """Whether a time of CLOCK_MONOTONIC is in the jiffy that it is now."""
+        return int(when * self.hz) == int(time.monotonic() * self.hz)
+
     def is_amid(self, least: float, most: float) -> bool:
         """Whether no less and no more than those parts of one have passed."""
         return least <= time.monotonic() * self.hz % 1 <= most
@@ -108,10 +112,9 @@ def unshared(jiffies: Jiffies) -> float:
             began = time.monotonic()
             if libc.unshare(CLONE_NEWNET):
                 raise OSError(ctypes.get_errno(), "unshare")
-            made = time.monotonic()
-            if int(began * jiffies.hz) == int(made * jiffies.hz):
+            if jiffies.is_now(began):
                 break
-        return made
+        return time.monotonic()
 
 
 def device(name: str, kind: int) -> int:
