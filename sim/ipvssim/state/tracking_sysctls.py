@@ -22,7 +22,6 @@ NOT_MODELLED = (
     "while tracker.asked says that rules ask"
 )
 """What ``net.ipv4.vs.conntrack=1`` does not bring here, as whoever sets it is told."""
-_JIFFIES = 0x7FFFFFFF
 """The longest life of an entry (``__nf_ct_refresh_acct``)."""
 _SECONDS = {
     "generic_timeout": 600, "udp_timeout": 30, "udp_timeout_stream": 120,
@@ -73,8 +72,8 @@ class TrackingSysctls:
         return self._values[short]
 
     def life(self, short: str) -> int:
-        """A timeout in jiffies, as the kernel keeps it: without a sign, so that a negative one is long."""
-        return min(self._jiffies[short] & 0xFFFFFFFF, _JIFFIES)
+        """A timeout in jiffies, as the kernel keeps it: without a sign, so that a negative one is longer than any other."""
+        return self._jiffies[short] & 0xFFFFFFFF
 
     def read(self, name: str) -> str:
         """What ``/proc/sys`` shows; OSError(ENOENT) where there is no such variable here."""

@@ -25,6 +25,8 @@ REPLY: Final = 1
 """The two sides of an entry: that of its first packet, and the other."""
 _SWEEP: Final = 60 * HZ
 """How often the kernel looks for entries whose time is over (``gc_worker``), where it has few; when, is its own affair."""
+_LONGEST: Final = 0x7FFFFFFF
+"""Jiffies: of a longer life the time that it ends at is one that has passed."""
 _LEFT: Final = 8 * HZ
 """How long one stays that is over, where the kernel looks at a part of the table at a time: between none and 16 seconds, as
 chance has it, so this is what is right most often."""
@@ -134,8 +136,9 @@ class Entries(Part):
                 del self._sides[key]
 
     def refresh(self, entry: Entry, life: int) -> None:
-        """It lives for so many jiffies from now on."""
-        entry.expires = self.clock.jiffies + life
+        """It lives for so many jiffies from now on. What is long for want of a sign is over at once: the time that it is
+        added to has 32 bits (``__nf_ct_refresh_acct``, net/netfilter/nf_conntrack_core.c, Linux 6.1)."""
+        entry.expires = self.clock.jiffies + (life if life <= _LONGEST else life - (1 << 32))
 
     def shorten(self, entry: Entry, life: int) -> None:
         """It lives for so many jiffies more at most."""
