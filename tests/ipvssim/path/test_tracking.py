@@ -348,3 +348,21 @@ def test_a_new_flow_whose_first_key_is_taken_is_found_by_its_answers_for_a_secon
     clock.advance(130_000_000)
     entries.clash(new)  # the sweep, which meets it by its answers' key alone
     assert entries.squeeze_in(Entry(there, other, None))
+
+
+def test_a_negative_timeout_is_long_and_over_at_once() -> None:
+    """The kernel keeps it without a sign: so it is more than any other, and the time that it ends at has passed. Recorded,
+    too: tracked_tunables-506603788."""
+    clock, sysctls = Clock(), TrackingSysctls()
+    entries = Entries(clock, sysctls, BEHAVIOURS)
+    entry = Entry((w.UDP, b"there"), (w.UDP, b"back"), None)
+    entries.add(entry)
+    sysctls.write(f"{NETFILTER}tcp_timeout_established", 21474836)
+    longest = sysctls.life("tcp_timeout_established")
+    entries.refresh(entry, longest)
+    clock.advance(1_000_000_000)
+    assert entries.find((w.UDP, b"back")) == (entry, 1)
+    sysctls.write(f"{NETFILTER}tcp_timeout_established", -1)
+    assert sysctls.life("tcp_timeout_established") > longest
+    entries.refresh(entry, sysctls.life("tcp_timeout_established"))
+    assert entries.find((w.UDP, b"back")) is None
