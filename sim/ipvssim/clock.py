@@ -23,6 +23,8 @@ from ipvssim._compiling import mypyc_attr
 from ipvssim._parts import Part
 
 HZ: Final = 100
+RATES: Final = (HZ, 250, 1000)
+"""So many jiffies a second kernels are built for."""
 SECOND: Final = 1_000_000
 JIFFY: Final = SECOND // HZ
 NEVER: Final = -1
@@ -71,7 +73,7 @@ class Timer(Part):
     def start(self, delay: int) -> None:
         """(Re)arm: fire ``delay`` microseconds from now. Moving a deadline later costs no queue operation."""
         clock = self._clock
-        if clock.has_wheel:
+        if clock.born != NEVER:
             wait = -(-delay // clock.jiffy)
             self.resume_late(clock.now // clock.jiffy + wait, wait)
             return
@@ -97,7 +99,7 @@ class Timer(Part):
         gets there. On the wheel a timer that is moved stands last in its new bucket, and who stands last fires first; one
         that is moved within its bucket keeps its place (``__mod_timer``)."""
         clock = self._clock
-        if not clock.has_wheel:
+        if clock.born == NEVER:
             self.resume(expires)
             return
         self._expires = expires
@@ -213,16 +215,15 @@ class Clock(Part):
     it counts a second."""
 
     __slots__ = (
-        "_buckets", "_coarsest", "_due", "_running", "_slots", "born", "has_wheel", "hz", "jiffy", "now", "random", "slot",
+        "_buckets", "_coarsest", "_due", "_running", "_slots", "born", "hz", "jiffy", "now", "random", "slot",
     )  # fmt: skip
 
     def __init__(self, *, seed: int = 0, uptime: int | None = None, hz: int = HZ) -> None:
-        self.has_wheel = uptime is not None
         self.hz = hz
         self.jiffy = SECOND // hz
         """A jiffy of this clock, in microseconds."""
         self.born = _WRAP - _BEFORE * hz + uptime // self.jiffy if uptime is not None else NEVER
-        """The kernel's jiffies at time 0, where there is a wheel."""
+        """The kernel's jiffies at time 0; NEVER: they are not known, and there is no wheel."""
         self._coarsest = _COARSEST if hz <= HZ else _COARSEST + _COARSER
         self.now = 0
         self.slot = 0
@@ -234,8 +235,8 @@ class Clock(Part):
         self._due = FOREVER
 
     @property
-    def jiffies(self) -> int:
-        """Whole jiffies of HZ=100 that have passed, whatever this clock's are."""
+    def hundredths(self) -> int:
+        """Whole hundredths of a second that have passed, which are the jiffies of HZ=100."""
         return self.now // JIFFY
 
     def timer(self, callback: Callable[[Any], object], argument: Any = None) -> Alarm:
@@ -252,7 +253,7 @@ class Clock(Part):
     def lapse(self, expires: int, delay: int) -> int:
         """The jiffy at which a timer fires that was started ``delay`` jiffies before the jiffy ``expires``
         (``calc_wheel_index``)."""
-        if not self.has_wheel:
+        if self.born == NEVER:
             return expires
         shift = 0
         while delay >= _FINE << shift and shift < self._coarsest:
@@ -263,7 +264,7 @@ class Clock(Part):
 
     def firing(self, delay: int) -> int:
         """The jiffy at which a timer fires that is started now for so many microseconds."""
-        if not self.has_wheel:
+        if self.born == NEVER:
             return max(-(-(self.now + delay) // self.jiffy), self.slot + 1)
         wait = -(-delay // self.jiffy)
         return self.lapse(self.now // self.jiffy + wait, wait)
@@ -335,7 +336,7 @@ class Clock(Part):
         self.slot = slot
         self.now = max(self.now, slot * self.jiffy)
         bucket = self._buckets.pop(slot)
-        for timer in reversed(bucket) if self.has_wheel else bucket:
+        for timer in reversed(bucket) if self.born != NEVER else bucket:
             if timer._queued != slot:
                 continue
             timer._queued = NEVER

@@ -17,7 +17,7 @@ from functools import cached_property
 from typing import TYPE_CHECKING, Any, NamedTuple
 
 from ipvssim.behaviours import Release
-from ipvssim.clock import HZ, JIFFY, SECOND, Clock
+from ipvssim.clock import HZ, RATES, SECOND, Clock
 from ipvssim.net.network import ETHERNET, Network, framed
 from ipvssim.net.networks import OpenNetwork
 from ipvssim.net.pieces import SMALL_HEAD
@@ -110,9 +110,9 @@ class Kernel:
             raise ValueError(f"{rules!r:.200}: rules are text, a rule a line")
         if network is not None and not isinstance(network, Network):
             raise ValueError(f"{network!r:.200}: a network is an ipvssim.Network")
-        if uptime is not None and not 0 <= uptime < _LONGEST:
+        if uptime is not None and not (isinstance(uptime, int | float) and 0 <= uptime < _LONGEST):
             raise ValueError(f"uptime={uptime!r}: seconds from 0 to {_LONGEST:.0e}")
-        if hz not in (100, 250, 1000):
+        if type(hz) is not int or hz not in RATES:
             raise ValueError(f"hz={hz!r}: 100, 250 or 1000 jiffies a second")
         network = network if network is not None else OpenNetwork()
         self.namespace = Namespace(
@@ -358,8 +358,8 @@ class Kernel:
 
     @property
     def jiffies(self) -> int:
-        """The same in ticks of the kernel's clock (HZ=100)."""
-        return self.clock.now // JIFFY
+        """The same in jiffies, of which there are ``hz`` a second."""
+        return self.clock.now // self.clock.jiffy
 
     @property
     def clock(self) -> Clock:

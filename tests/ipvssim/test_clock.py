@@ -54,7 +54,7 @@ def test_a_callback_sees_its_own_time_and_may_rearm() -> None:
     timer.start(SECOND)
     clock.advance(5 * SECOND + 1)
     assert seen == [second * SECOND for second in range(1, 6)]
-    assert clock.now == 5 * SECOND + 1 and clock.jiffies == 500
+    assert clock.now == 5 * SECOND + 1 and clock.hundredths == 500
 
 
 def test_the_past_is_left_alone() -> None:

@@ -214,7 +214,15 @@ def test_a_kernel_that_knows_its_uptime_has_the_wheel() -> None:
 
 
 @pytest.mark.parametrize(
-    ("words", "what"), [({"hz": 300}, "hz=300"), ({"uptime": -1}, "uptime=-1"), ({"hz": "a"}, "hz=")]
+    ("words", "what"),
+    [
+        ({"hz": 300}, "hz=300"),
+        ({"uptime": -1}, "uptime=-1"),
+        ({"hz": "a"}, "hz="),
+        ({"uptime": "a"}, "uptime="),
+        ({"hz": 100.0}, "hz="),
+        ({"uptime": float("nan")}, "uptime="),
+    ],
 )
 def test_wrong_times_of_a_kernel_are_refused(words: dict[str, Any], what: str) -> None:
     """The error names the value."""

@@ -26,7 +26,7 @@ from collections.abc import Callable, Sequence
 from typing import Any
 
 from ipvssim.doors.traces import flooded
-from tests.kernel.director import Network, libc, sysctl
+from tests.kernel.director import TRIES, Network, libc, sysctl
 
 REST, STATISTICS = 0.025, 2.2  # seconds: after what may put something off to the next tick; until an estimator tick
 QUIET = 1.0  # seconds until the namespace of the trace before is taken apart, which the kernel would tell of, too
@@ -126,7 +126,7 @@ class Recorder:
         return {"rc": status, "stdout": done.stdout, "stderr": done.stderr}
 
     def do_packet(self, step: dict[str, Any]) -> dict[str, Any]:
-        while True:
+        for _ in range(TRIES):
             self.network.collect(0.0005)
             before = delivered()
             self.at = time.monotonic()

@@ -12,13 +12,13 @@ import sys
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from errno import EINVAL
-from itertools import zip_longest
+from itertools import groupby, zip_longest
 from pathlib import Path
 from typing import Any, Final, NamedTuple, TextIO
 
 from ipvsnl.consts import AF_INET, AF_INET6
 from ipvssim.behaviours import Release, resolve
-from ipvssim.clock import HZ, SECOND
+from ipvssim.clock import HZ, NEVER, SECOND
 from ipvssim.doors import debug_option, kernel_options
 from ipvssim.doors.compare import differences
 from ipvssim.doors.traces import (
@@ -95,10 +95,6 @@ class Replay:
         )  # fmt: skip
         self.director = self.kernel.director
         self.director.explaining = explain
-        self.director.unprompted = self._note
-        self._unprompted: dict[int, dict[str, list[tuple[str, bytes]]]] | None = None
-        """By jiffy, and by device."""
-        self._told_itself = False
         self._clock = self.kernel.clock
         self._steps: dict[str, Callable[[dict[str, Any]], dict[str, Any]]] = {
             "ipvsadm": self._ipvsadm,
@@ -128,7 +124,7 @@ class Replay:
         ReplayError where it has none."""
         check_step(step)
         self._lasted = round(lasted * SECOND)
-        self._until = until if self._clock.has_wheel else None
+        self._until = until if self._clock.born != NEVER else None
         if at is not None:
             self._clock.advance_to(self._began + round(at * SECOND))
         try:
@@ -155,35 +151,30 @@ class Replay:
         result = self.director.receive(bytes.fromhex(step["hex"]), on, mark)
         if result.local:
             self._sockets.answer(result)
-        out = [*result.out, *self._sent_meanwhile()]
-        answer: dict[str, Any] = {"out": [{"on": device, "hex": data.hex()} for device, data in out]}
-        if result.local or self._told_itself:
+        sent, to_itself = self._sent_meanwhile()
+        out = [{"on": device, "hex": data.hex()} for device, data in (*result.out, *sent)]
+        answer: dict[str, Any] = {"out": out}
+        if result.local or to_itself:
             answer["local"] = True
         if self.director.explaining:
             answer["explain"] = result.explain()
         return answer
 
-    def _sent_meanwhile(self) -> list[tuple[str, bytes]]:
-        """What the host sends by itself while who recorded a packet looks at what leaves: he takes one packet from each
-        device in turn, and at a jiffy several may leave at once."""
-        self._told_itself = False
+    def _sent_meanwhile(self) -> tuple[list[tuple[str, bytes]], bool]:
+        """What the host sends by itself while who recorded a packet looks at what leaves, and whether any of it was to the
+        host. He takes one packet from each device in turn, and at a jiffy several may leave at once."""
         if self._until is None:
-            return []
-        sent = self._unprompted = {}
+            return [], False
+        sent: list[tuple[int, Result]] = []
+        self.director.unprompted = lambda result: sent.append((self._clock.slot, result))
         self._clock.advance_to(self._began + round(self._until * SECOND))
-        self._unprompted = None
+        self.director.unprompted = None
         found: list[tuple[str, bytes]] = []
-        for by_device in sent.values():
-            queues = [by_device[name] for name in self.kernel.network.devices if name in by_device]
+        for _, at_once in groupby(sent, lambda one: one[0]):
+            out = [frame for _, result in at_once for frame in result.out]
+            queues = [[frame for frame in out if frame[0] == name] for name in self.kernel.network.devices]
             found += [frame for turn in zip_longest(*queues) for frame in turn if frame is not None]
-        return found
-
-    def _note(self, result: Result) -> None:
-        if self._unprompted is not None:
-            self._told_itself |= result.local
-            by_device = self._unprompted.setdefault(self._clock.slot, {})
-            for name, data in result.out:
-                by_device.setdefault(name, []).append((name, data))
+        return found, any(result.local for _, result in sent)
 
     def _flood(self, step: dict[str, Any]) -> dict[str, Any]:
         left, began = 0, self._clock.now

@@ -8,6 +8,7 @@ from pathlib import Path
 from typing import Any
 
 from ipvsnl import _json
+from ipvssim.clock import RATES
 
 LONGEST = 10**10
 """Seconds (317 years) that a trace may last, and that a step may sleep."""
@@ -112,7 +113,7 @@ def _seconds(value: object) -> bool:
 
 
 def _rate(value: object) -> bool:
-    return type(value) is int and value in (100, 250, 1000)
+    return type(value) is int and value in RATES
 
 
 def _hex(value: object) -> bool:

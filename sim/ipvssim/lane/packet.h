@@ -32,7 +32,7 @@ void lane_reply(uint8_t *out, const struct packet *packet, const struct translat
 /* run.c: a packet of a batch is looked at, and then decided. */
 bool lane_look(const struct lane *lane, const struct lane_batch *batch, struct found *found);
 enum lane_stop lane_settle(struct lane *lane, struct lane_batch *batch, const struct found *found);
-/* The jiffy that a time is in. */
+/* The jiffy that a time is in. Mostly that divides by a constant, which is faster. */
 static inline int64_t jiffy_of_time(const struct lane *lane, int64_t time)
 {
     return lane->rules.jiffy == LANE_JIFFY ? time / LANE_JIFFY : time / lane->rules.jiffy;

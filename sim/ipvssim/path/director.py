@@ -113,7 +113,7 @@ class Director(Part):
         self._most_headers = MOST_HEADERS6 if namespace.behaviours.header_limit6 else ANY_NUMBER
         self._verify_hops = verify_hops if namespace.behaviours.ioam_options else verify_older_hops
         self._witness: Witness | None = None
-        self.unprompted: Callable[[Result], object] = _nobody
+        self.unprompted: Callable[[Result], object] | None = None
         """Told what the host sends by itself, when time is over: errors about packets whose other fragments, or whose
         neighbour's answer, did not come."""
         self._sweeper = self.clock.timer(self._sweep)
@@ -418,7 +418,8 @@ class Director(Part):
             self.connection_table.gather()
             result = Result()
             self.host.reassembly_exceeded(first, result)
-            self.unprompted(result)
+            if self.unprompted is not None:
+                self.unprompted(result)
 
     def _unreached(self, data: bytes) -> None:
         """A packet's neighbour did not answer; its sender is told."""
@@ -427,17 +428,14 @@ class Director(Part):
         if isinstance(packet, Packet):
             result = Result()
             self.host.host_unreachable(packet, result, underway=True)
-            self.unprompted(result)
+            if self.unprompted is not None:
+                self.unprompted(result)
 
     def _loop(self, data: bytes, result: Result) -> None:
         """The host's own ICMP error to one of its own addresses comes in again: it may be about a translated reply."""
         packet = parse4(data, "lo") if data[0] < 0x60 else parse6(data, "lo")
         if isinstance(packet, Packet):
             self.inbound.handle(packet, result)
-
-
-def _nobody(result: Result) -> None:
-    """Nobody wants to know."""
 
 
 def _as_bytes(data: Any, device: Device) -> bytes:

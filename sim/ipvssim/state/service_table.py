@@ -325,4 +325,4 @@ class _Collection(Part):
 
     def tick(self) -> None:
         """The scheduler collects."""
-        self._scheduler.collect(self._clock.jiffies)
+        self._scheduler.collect(self._clock.hundredths)

@@ -22,7 +22,6 @@ NOT_MODELLED = (
     "while tracker.asked says that rules ask"
 )
 """What ``net.ipv4.vs.conntrack=1`` does not bring here, as whoever sets it is told."""
-"""The longest life of an entry (``__nf_ct_refresh_acct``)."""
 _SECONDS = {
     "generic_timeout": 600, "udp_timeout": 30, "udp_timeout_stream": 120,
     **{f"tcp_timeout_{name}": value for name, value in (

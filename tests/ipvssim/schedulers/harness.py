@@ -86,7 +86,7 @@ class Lab:
         self.scheduler.loaded(server)
 
     def flow(self, client: bytes = CLIENT, port: int = 1024, destination: bytes = VIP, protocol: int = 6) -> Flow:
-        return Flow(protocol, client, port, destination, 80, self.clock.jiffies)
+        return Flow(protocol, client, port, destination, 80, self.clock.hundredths)
 
     def pick(self, **flow: Any) -> int | None:
         """The last byte of the picked server's address; None where there is none."""

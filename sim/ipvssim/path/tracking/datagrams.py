@@ -37,7 +37,7 @@ def follow_udp(entries: Entries, entry: Entry, packet: Packet, *, verified: bool
         return Outcome.INVALID
     stream = entry.talk
     assert isinstance(stream, Stream)
-    now = entries.clock.jiffies
+    now = entries.clock.hundredths
     if not entry.confirmed:
         stream.since = now + _STREAM_AFTER
     lasting = entry.replied and now > stream.since

@@ -72,7 +72,7 @@ class Entries(Part):
         self.clock = clock
         self.sysctls = sysctls
         self.behaviours = behaviours
-        self._swept = clock.jiffies
+        self._swept = clock.hundredths
         self._sides: dict[Key, tuple[Entry, int]] = {}
 
     def __len__(self) -> int:
@@ -84,14 +84,14 @@ class Entries(Part):
     def find(self, key: Key) -> tuple[Entry, int] | None:
         """The entry with that key and the side that has it. One whose time is over goes when it is met."""
         found = self._sides.get(key)
-        if found is not None and found[0].expires <= self.clock.jiffies:
+        if found is not None and found[0].expires <= self.clock.hundredths:
             self.kill(found[0])
             return None
         return found
 
     def clash(self, entry: Entry) -> Entry | None:
         """The entry that has one of this one's keys already, be its time over or not."""
-        if self.clock.jiffies - self._swept >= _SWEEP:
+        if self.clock.hundredths - self._swept >= _SWEEP:
             self._sweep()
         for key in entry.keys:
             found = self._sides.get(key)
@@ -100,14 +100,14 @@ class Entries(Part):
         return None
 
     def _sweep(self) -> None:
-        now = self.clock.jiffies
+        now = self.clock.hundredths
         self._swept = now - (now - self._swept) % _SWEEP
         for entry in [entry for entry, _ in self._sides.values() if entry.expires <= self._swept]:
             self.kill(entry)
 
     def _is_left(self, entry: Entry) -> bool:
         """Whether the kernel has swept it meanwhile, in parts; then it goes."""
-        swept = not self.behaviours.whole_sweeps and self.clock.jiffies - entry.expires >= _LEFT
+        swept = not self.behaviours.whole_sweeps and self.clock.hundredths - entry.expires >= _LEFT
         if swept:
             self.kill(entry)
         return swept
@@ -124,7 +124,7 @@ class Entries(Part):
         if entry.keys[REPLY] in self._sides:
             return False
         entry.confirmed = True
-        entry.expires = self.clock.jiffies + HZ
+        entry.expires = self.clock.hundredths + HZ
         self._sides[entry.keys[REPLY]] = entry, REPLY
         return True
 
@@ -138,11 +138,11 @@ class Entries(Part):
     def refresh(self, entry: Entry, life: int) -> None:
         """It lives for so many jiffies from now on. What is long for want of a sign is over at once: the time that it is
         added to has 32 bits (``__nf_ct_refresh_acct``, net/netfilter/nf_conntrack_core.c, Linux 6.1)."""
-        entry.expires = self.clock.jiffies + (life if life <= _LONGEST else life - (1 << 32))
+        entry.expires = self.clock.hundredths + (life if life <= _LONGEST else life - (1 << 32))
 
     def shorten(self, entry: Entry, life: int) -> None:
         """It lives for so many jiffies more at most."""
-        entry.expires = min(entry.expires, self.clock.jiffies + life)
+        entry.expires = min(entry.expires, self.clock.hundredths + life)
 
 
 def turned(key: Key) -> Key:

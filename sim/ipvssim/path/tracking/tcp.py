@@ -230,7 +230,7 @@ def _misfits(entries: Entries, entry: Entry, talk: Talk, which: int, segment: Se
     if not entry.assured or segment.kind not in (A_FIN, A_RST):
         return
     if talk.last_side != which and talk.last_kind in (A_FIN, A_RST):
-        if entry.expires - entries.clock.jiffies >= _LONG:
+        if entry.expires - entries.clock.hundredths >= _LONG:
             entries.shorten(entry, _life(entries, "unacknowledged"))
         return
     talk.last_kind, talk.last_side = segment.kind, which
